@@ -1,0 +1,34 @@
+"""What a network can start from: pretrained or from scratch, one registry.
+
+A further backbone is a file beside this one and an entry in the line below. Keras is imported only
+when a network is built.
+
+Example:
+
+>>> backbone = get("efficientnet_lite0")
+>>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
+"""
+
+from pipeline.backbones import efficientnet_lite, scratch_cnn
+from pipeline.backbones.backbone import Backbone, Parts
+from pipeline.errors import UserError
+
+__all__ = ["Backbone", "Parts", "get", "names"]
+
+_REGISTRY = {b.name: b for b in (efficientnet_lite.LITE0, scratch_cnn.SCRATCH_CNN)}
+
+
+def names() -> tuple[str, ...]:
+    """Every backbone there is."""
+    return tuple(_REGISTRY)
+
+
+def get(name: str) -> Backbone:
+    """The backbone called `name`.
+
+    Raises:
+        UserError: if there is none; the message lists those there are.
+    """
+    if name not in _REGISTRY:
+        raise UserError(f"model.backbone is {name!r}; it must be one of {', '.join(names())}")
+    return _REGISTRY[name]

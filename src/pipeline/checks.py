@@ -1,0 +1,154 @@
+"""What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import duplicates, parallel, photos
+from pipeline.errors import UserError
+from pipeline.progress import track
+from pipeline.sources.folders import Found
+
+# Null where a form of collection does not say. Times are the camera's own, without a zone.
+MANIFEST = {
+    "photo": "str",
+    "path": "str",
+    "species": "str",
+    "width": "int64",
+    "height": "int64",
+    "phash": "uint64",
+    "group": "str",
+    "location": "str",
+    "taken_at": "str",
+    "split_hint": "str",
+    "box": "str",
+    "licence": "str",
+    "origin": "str",
+}
+_FILES_A_JOB = 64
+
+
+def inspect(
+    root: Path, found: list[Found], min_side: int, max_pixels: int, jobs: int
+) -> pd.DataFrame:
+    """Decodes every file of a collection once.
+
+    Args:
+        root: The folder that the paths start from.
+        found: The files.
+        min_side: A picture with a side below this is quarantined (px).
+        max_pixels: So is one that claims more pixels than this.
+        jobs: Processes to use.
+
+    Returns:
+        One row a file, in the order of `found`: path, species, photo, width, height, phash,
+        taken_at, reason, detail. `reason` is null where nothing is wrong with the file by itself.
+    """
+    look = partial(_inspect_all, root, min_side, max_pixels)
+    batches = parallel.each(look, parallel.chunks(found, _FILES_A_JOB), jobs)
+    rows = track((row for batch in batches for row in batch), len(found), "look at")
+    columns = ["path", "species", "photo", "width", "height", "phash", "taken_at"]
+    return pd.DataFrame(list(rows), columns=[*columns, "reason", "detail"])
+
+
+def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Settles what files can only be judged for together, and groups near-duplicates.
+
+    Of files with the same content, the one with the first path is kept; where they stand under
+    different species none is, for nobody knows which one is right.
+
+    Args:
+        inspected: What `inspect` gave.
+        near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
+
+    Returns:
+        The manifest (columns `MANIFEST`, sorted by photo; `group` is the smallest photo of the
+        group) and the quarantine (path, species, reason, detail; sorted by path).
+    """
+    rows = inspected.copy()
+    fine = rows["reason"].isna()
+    same = rows[fine].sort_values("path").groupby("photo")
+    species = same["species"].agg(lambda names: ", ".join(sorted(set(names))))
+    kept = same["path"].first()
+    claimed = rows["photo"].map(species)
+    disputed = fine & claimed.str.contains(", ", regex=False, na=False)
+    rows.loc[disputed, "reason"] = "two_species"
+    rows.loc[disputed, "detail"] = "the same file stands under " + claimed
+    again = fine & ~disputed & (rows["path"] != rows["photo"].map(kept))
+    rows.loc[again, "reason"] = "exact_duplicate"
+    rows.loc[again, "detail"] = "the same file as " + rows["photo"].map(kept)
+
+    accepted = rows[rows["reason"].isna()].sort_values("photo").reset_index(drop=True)
+    hashes = np.array(accepted["phash"].tolist(), dtype=np.uint64)
+    number = pd.Series(duplicates.groups(hashes, near_duplicate_bits), index=accepted.index)
+    accepted["phash"] = hashes
+    accepted["group"] = accepted["photo"].groupby(number).transform("min")
+    manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
+    refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
+    return manifest, refused[["path", "species", "reason", "detail"]]
+
+
+def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
+    """Counts files per species: found, accepted, and quarantined for each reason."""
+    accepted = manifest.groupby("species").size().rename("accepted")
+    named = quarantine.assign(species=quarantine["species"].fillna("(none)"))
+    reasons = pd.crosstab(named["species"], named["reason"])
+    counts = pd.concat([accepted, reasons], axis=1).fillna(0).astype(int).sort_index()
+    counts.insert(0, "found", counts.sum(axis=1))
+    return counts.rename_axis("species").reset_index()
+
+
+def require(counts: pd.DataFrame, min_per_species: int) -> None:
+    """Stops a run on a collection that cannot be learned from.
+
+    Raises:
+        UserError: There are fewer than two species, or too few photos of some; names them.
+    """
+    named = counts[counts["species"] != "(none)"]
+    few = named[named["accepted"] < min_per_species]
+    if len(few):
+        names = ", ".join(f"{row.species} ({row.accepted})" for row in few.itertuples())
+        raise UserError(
+            f"too few good photos of {names}; ingest.min_per_species is {min_per_species}. "
+            "Add photos, remove these folders or lower it; reports/ingest/quarantine.csv says "
+            "which files were refused and why"
+        )
+    if len(named) < 2:
+        raise UserError(f"there is one species only ({named['species'].item()}); give two or more")
+
+
+def contact_rows(
+    root: Path, manifest: pd.DataFrame, columns: int = 12, size: int = 112
+) -> list[list[tuple[np.ndarray, str]]]:
+    """A row of pictures for each species, for `sheets.sheet`."""
+    return [
+        [(photos.square((root / path).read_bytes(), size), name) for path in rows["path"][:columns]]
+        for name, rows in manifest.groupby("species")
+    ]
+
+
+def _inspect_all(root: Path, min_side: int, max_pixels: int, found: list[Found]) -> list[tuple]:
+    return [_inspect(root, min_side, max_pixels, file) for file in found]
+
+
+def _inspect(root: Path, min_side: int, max_pixels: int, file: Found) -> tuple:
+    def refused(reason: str, detail: str, photo: str | None = None) -> tuple:
+        return (file.path, file.species, photo, None, None, None, None, reason, detail)
+
+    if file.problem:
+        return refused(file.problem, "")
+    try:
+        data = (root / file.path).read_bytes()
+    except OSError as error:
+        return refused("unreadable", f"the file cannot be read: {error.strerror}")
+    photo = photos.identity(data)
+    try:
+        width, height, grey, taken_at = photos.inspect(data, max_pixels)
+    except photos.PhotoError as error:
+        return refused(error.reason, str(error), photo)
+    if min(width, height) < min_side:
+        return refused("too_small", f"{width} x {height} px, a side below {min_side}", photo)
+    phash = duplicates.phash(grey)
+    return (file.path, file.species, photo, width, height, phash, taken_at, None, None)

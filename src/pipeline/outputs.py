@@ -1,0 +1,55 @@
+"""Outputs that appear whole or not at all, and are the same bytes for the same content."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Gives a path beside `path` to write to, and renames it to `path` when the block ends well.
+
+    What is written may be a file or a folder; missing parent folders are made. If the block
+    fails, or the process is killed, `path` is as it was before.
+
+    Args:
+        path: Where the finished output shall stand. What stands there is replaced.
+
+    Yields:
+        The path to write to. Nothing exists there yet.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    try:
+        yield partial
+        if path.is_dir():  # a rename replaces a file but not a folder that holds something
+            shutil.rmtree(path)
+        partial.replace(path)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a frame as Parquet, the same bytes for the same rows and types."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(None), path)
+
+
+def clear(*paths: Path) -> None:
+    """Removes what an earlier run left at `paths`, files and folders alike."""
+    for path in paths:
+        _remove(path)

@@ -1,0 +1,275 @@
+"""What stands in `params.yaml`, as typed, frozen objects.
+
+A section of the file is a class here, and a line of it a field. An unknown key, a wrong type or an
+impossible value stops the stage with one sentence a mistake, naming line, section and key.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError
+
+from pipeline.errors import UserError
+
+PATH = Path("params.yaml")
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Ingest(Section):
+    source: Annotated[str, Field(min_length=1)]
+    min_side: Annotated[int, Field(ge=8)]
+    max_pixels: Annotated[int, Field(ge=4096, le=178_956_970)]  # Pillow refuses more by itself
+    min_per_species: Annotated[int, Field(ge=3)]  # one photo for each split
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
+
+
+class Parallel(Section):
+    jobs: Annotated[int, Field(ge=-1)]
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> "Parallel":
+        if self.jobs == 0:
+            raise ValueError("jobs is 0; use -1 for every core, or a number of processes")
+        return self
+
+
+class Resize(Section):
+    size: Annotated[int, Field(ge=32, le=1024)]
+    fit: Literal["crop", "pad", "stretch"]
+
+
+class Split(Section):
+    train: Annotated[float, Field(gt=0, lt=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "Split":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test is {total:g}; it must be 1")
+        return self
+
+
+class Augment(Section):
+    copies: Annotated[int, Field(ge=0, le=100)]
+    max_copies: Annotated[int, Field(ge=0, le=100)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    zoom: Fraction
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    shear: Annotated[float, Field(ge=0, le=45)]
+    flip_horizontal: Fraction
+    flip_vertical: Fraction
+    brightness: Fraction
+    contrast: Fraction
+    saturation: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _max_not_below(self) -> "Augment":
+        if self.max_copies < self.copies:
+            raise ValueError(f"max_copies is {self.max_copies}, below copies ({self.copies})")
+        return self
+
+
+class Model(Section):
+    backbone: str
+    weights: Literal["imagenet", "none"]
+    unfrozen_blocks: Annotated[int, Field(ge=0)]
+    hidden: Annotated[int, Field(ge=0, le=8192)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Train(Section):
+    epochs: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: bool
+    seed: Seed
+
+
+class Options(Section):
+    """What one line may be in a search: one of `choices`, or a number from `low` to `high`."""
+
+    choices: Annotated[list[Any], Field(min_length=1)] | None = None
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Options":
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("give either choices, or low and high")
+        elif self.low is None or self.high is None:
+            raise ValueError("give either choices, or both low and high")
+        elif self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}; with `log: true` it must be above 0")
+        return self
+
+    @property
+    def extremes(self) -> list[Any]:
+        """Values that are allowed if all are."""
+        return self.choices if self.choices is not None else [self.low, self.high]
+
+
+class Tune(Section):
+    trials: Annotated[int, Field(ge=1)]
+    minutes: Annotated[float, Field(gt=0)]
+    seed: Seed
+    space: dict[str, Options]
+
+
+class Register(Section):
+    min_accuracy: Fraction
+    max_drop: Fraction
+
+
+class Params(Section):
+    ingest: Ingest
+    parallel: Parallel
+    resize: Resize
+    split: Split
+    augment: Augment
+    model: Model
+    train: Train
+    tune: Tune
+    register_: Annotated[Register, Field(alias="register")]  # BaseModel has a `register` of its own
+
+    @model_validator(mode="after")
+    def _space_names_params(self) -> "Params":
+        for name, options in self.tune.space.items():
+            section, _, key = name.partition(".")
+            known = {"model": Model, "train": Train}.get(section)
+            if known is None or key not in known.model_fields:
+                raise ValueError(f"tune.space has {name!r}; name a line of `model` or `train`")
+            for value in options.extremes:
+                try:
+                    replaced(self, {name: value})
+                except ValueError as error:
+                    raise ValueError(f"tune.space: {error}") from None
+        return self
+
+
+def load(path: Path = PATH) -> Params:
+    """Reads and checks a params file.
+
+    Args:
+        path: The file. Defaults to `params.yaml` in the current folder.
+
+    Raises:
+        UserError: The file is missing, is no YAML, or says something impossible; one line a
+            mistake, each naming the line of the file to mend.
+    """
+    return parse(path, Params)
+
+
+def parse(path: Path, into: type[Section]) -> Any:
+    """Reads a YAML file into a typed section. Raises `UserError` as `load` does."""
+    try:
+        written = YAML().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; run this from the folder that holds it") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{where} is not YAML: {error.problem}") from None
+    if not isinstance(written, CommentedMap):
+        raise UserError(f"{path} holds no `key: value` lines")
+    try:
+        return into.model_validate(_plain(written))
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(path, written, e) for e in error.errors())) from None
+
+
+def replaced(params: Params, values: dict[str, Any]) -> Params:
+    """`params` with some lines replaced, checked again.
+
+    Args:
+        params: What to start from.
+        values: New values by dotted name, such as `{"train.learning_rate": 0.01}`.
+
+    Raises:
+        ValueError: A name is unknown or a value impossible.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, key = name.split(".")
+        sections.setdefault(section, {})[key] = value
+    changed = {}
+    for section, lines in sections.items():
+        before = getattr(params, section)
+        try:
+            changed[section] = type(before).model_validate(before.model_dump() | lines)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(
+                f"{section}.{first['loc'][0]} may not be {first['input']!r}: {first['msg']}"
+            ) from None
+    return params.model_copy(update=changed)
+
+
+def set_source(source: str, path: Path = PATH) -> None:
+    """Writes `ingest.source` into a params file and leaves its comments as they are."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    written = yaml.load(path.read_text(encoding="utf-8"))
+    written["ingest"]["source"] = source
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(written, file)
+
+
+def _plain(node: Any) -> Any:
+    """ruamel's commented containers and scalars as plain Python ones."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    for plain in (bool, int, float, str):
+        if isinstance(node, plain):
+            return plain(node)
+    return node
+
+
+def _explain(path: Path, written: CommentedMap, error: Any) -> str:
+    """One sentence for one of pydantic's errors, with the line of the file it is about."""
+    node, line = written, 1
+    for step in error["loc"]:
+        if isinstance(node, CommentedMap) and step in node:
+            line = node.lc.key(step)[0] + 1
+            node = node[step]
+    name = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "missing":
+        return f"{path} line {line}: {name} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{path} line {line}: {name} is no param; {_known(error['loc'])}"
+    if error["type"] == "value_error":  # raised by a validator above, which says it all
+        where = f" line {line}: {name}" if name else ""
+        return f"{path}{where}: {error['ctx']['error']}"
+    allowed = error["msg"].replace("Input should", "it should")
+    return f"{path} line {line}: {name} is {error['input']!r}; {allowed}"
+
+
+def _known(loc: tuple) -> str:
+    """What the section at `loc` does know."""
+    fields = Params.model_fields
+    if len(loc) > 1:
+        section = next(f for name, f in fields.items() if loc[0] in (name, f.alias)).annotation
+        fields = Options.model_fields if len(loc) == 4 else section.model_fields
+    return "known are " + ", ".join(field.alias or name for name, field in fields.items())

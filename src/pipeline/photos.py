@@ -1,0 +1,216 @@
+"""Reading one photo safely: from the bytes of a file to upright sRGB pixels.
+
+Training, evaluation and serving all decode and resize here, so that what a network learns from is
+what it is asked about. Nothing of the project is imported: a served model carries this file along.
+"""
+
+import hashlib
+import io
+import warnings
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageCms
+
+Fit = Literal["crop", "pad", "stretch"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 100_000_000
+NEUTRAL = (128, 128, 128)  # the ground behind transparency and beside padded pictures
+_ORIENTATION, _EXIF_IFD, _TIME_ORIGINAL = 0x0112, 0x8769, 0x9003
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# `_open` has a limit of its own; Pillow's is a warning about the same thing.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+class PhotoError(ValueError):
+    """These bytes give no picture.
+
+    Attributes:
+        reason: One of `empty`, `not_an_image`, `too_many_pixels`, `truncated`, `unreadable`.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+
+
+def identity(data: bytes) -> str:
+    """A photo is its content: the sha256 of the file's bytes, as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def inspect(
+    data: bytes, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int, Image.Image, str | None]:
+    """Decodes a photo to the end, as small as the format allows.
+
+    Args:
+        data: The bytes of the file.
+        max_pixels: More than so many, as the header claims, are refused before decoding.
+
+    Returns:
+        Width and height as the photo is looked at (px), a small upright greyscale version of it,
+        its sides at least 64 px where the photo's are, and the camera's time (ISO 8601, no zone)
+        or None.
+
+    Raises:
+        PhotoError: The bytes give no picture.
+    """
+    image = _open(data, max_pixels)
+    width, height = image.size
+    exif = _exif(image)
+    orientation = exif.get(_ORIENTATION)
+    grey = _upright(_eight_bits(_load(image, 64)), orientation)
+    if orientation in (5, 6, 7, 8):
+        width, height = height, width
+    return width, height, _opaque(grey).convert("L"), _taken_at(exif)
+
+
+def square(
+    data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Decodes a photo into square, upright sRGB pixels.
+
+    JPEGs are decoded at the scale next above twice the target (libjpeg's DCT scaling), then
+    resampled once with an antialiasing bicubic filter. Colour profiles, CMYK, palettes,
+    greyscale, 16 bits and transparency all end as plain sRGB.
+
+    Args:
+        data: The bytes of the file.
+        size: Sides of the result (px).
+        fit: What to do with a photo that is not square: `crop` its centre, `pad` it with grey or
+            `stretch` it.
+        max_pixels: More than so many, as the header claims, are refused before decoding.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        PhotoError: The bytes give no picture.
+    """
+    image = _open(data, max_pixels)
+    orientation = _exif(image).get(_ORIENTATION)
+    profile = image.info.get("icc_profile")
+    image = _eight_bits(_load(image, 2 * size))
+    image = _upright(_fitted(image, size, fit), orientation)
+    image = _srgb(_opaque(image), profile)
+    if image.size != (size, size):
+        ground = Image.new("RGB", (size, size), NEUTRAL)
+        ground.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+        image = ground
+    return np.asarray(image)
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    if not data:
+        raise PhotoError("empty", "the file holds no bytes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        raise PhotoError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise PhotoError("too_many_pixels", f"it claims over {max_pixels:,} pixels") from None
+    except Exception as error:  # Pillow's parsers raise many kinds at malformed headers
+        raise PhotoError("unreadable", f"its header cannot be read: {error}") from None
+    if image.width * image.height > max_pixels:
+        claim = f"it claims {image.width} x {image.height}, over {max_pixels:,} pixels"
+        raise PhotoError("too_many_pixels", claim)
+    return image
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    try:
+        return image.getexif()
+    except Exception:  # broken EXIF spoils no picture
+        return Image.Exif()
+
+
+def _taken_at(exif: Image.Exif) -> str | None:
+    try:
+        written = str(exif.get_ifd(_EXIF_IFD)[_TIME_ORIGINAL])
+        return datetime.strptime(written, "%Y:%m:%d %H:%M:%S").isoformat()
+    except Exception:  # absent, or not as the EXIF standard writes it
+        return None
+
+
+def _load(image: Image.Image, side: int) -> Image.Image:
+    """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`."""
+    try:
+        image.draft(None, (side, side))
+        image.load()
+    except Exception as error:  # Pillow's decoders raise many kinds at malformed data
+        said = str(error).lower()
+        cut = any(word in said for word in ("truncated", "unexpected end", "not enough"))
+        raise PhotoError("truncated" if cut else "unreadable", f"decoding failed: {error}") from None
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Any mode as one that resampling handles: L, LA, RGB, RGBA or CMYK."""
+    if image.mode == "P" or "transparency" in image.info:
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):  # no agreed white: the picture's own extremes serve
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+        low, high = values.min(), values.max()
+        scaled = (values - low) * (255 / (high - low) if high > low else 0)
+        return Image.fromarray(scaled.astype(np.uint8))
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
+    width, height = image.size
+    box, target = (0.0, 0.0, float(width), float(height)), (size, size)
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+    elif fit == "pad":
+        scale = size / max(width, height)
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return image.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+
+
+def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, (*NEUTRAL, 255))
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    transform = _to_srgb(profile, image.mode) if profile else None
+    if transform is not None:
+        return ImageCms.applyTransform(image, transform)
+    return image.convert("RGB")
+
+
+@lru_cache(maxsize=64)  # cameras write the same few profiles into all their photos
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None  # a profile that is broken or for another kind of pixels is ignored

@@ -1,0 +1,91 @@
+"""A zip or tar of a folder of class folders, unpacked without trusting it."""
+
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pipeline.errors import UserError
+from pipeline.progress import track
+from pipeline.sources.folders import ignored
+
+MAX_ENTRIES = 2_000_000
+MAX_BYTES = 1 << 40  # of all files together, unpacked
+_CHUNK = 1 << 20
+
+# Name, whether it is a plain file, its size as the archive claims, and how to open it.
+Entry = tuple[str, bool, int, Callable[[], BinaryIO]]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or a tar, whatever its name says."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def unpack(path: Path, into: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Unpacks a zip or a tar (plain, gz, bz2, xz) into an empty folder.
+
+    Nothing is written outside `into`: an archive with an absolute path, a path through `..`, a
+    link or a device in it is refused whole, as is one that holds more than it may.
+
+    Args:
+        path: The archive.
+        into: Where its files go.
+        max_bytes: Largest sum of sizes, counted while unpacking and not believed.
+
+    Raises:
+        UserError: The archive is broken, hostile or too large; names the entry.
+    """
+    written = 0
+    try:
+        with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as opened:
+            listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)
+            entries = [e for e in listed if not any(map(ignored, PurePosixPath(e[0]).parts))]
+            if sum(entry[2] for entry in entries) > max_bytes:
+                raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
+            for name, is_file, _, open_entry in track(entries, len(entries), "unpack", "files"):
+                target = into / _safe(path, name, is_file)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with open_entry() as source, target.open("xb") as file:
+                    while chunk := source.read(_CHUNK):
+                        written += len(chunk)
+                        if written > max_bytes:
+                            raise UserError(f"{path} holds over {max_bytes:,} bytes; refused")
+                        file.write(chunk)
+    except UserError:
+        raise
+    except FileExistsError as error:
+        raise UserError(f"{path} holds {error.filename} twice; refused") from None
+    except Exception as error:  # zipfile, tarfile, zlib, lzma each raise their own
+        raise UserError(f"{path} cannot be unpacked: {error}") from None
+
+
+def _zipped(opened: zipfile.ZipFile) -> Iterator[Entry]:
+    for info in opened.infolist():
+        kind = info.external_attr >> 28  # Unix file type: 8 a file, 0 not said
+        if not info.is_dir():
+            yield info.filename, kind in (0, 8), info.file_size, lambda i=info: opened.open(i)
+        _bounded(opened.filename, len(opened.filelist))
+
+
+def _tarred(opened: tarfile.TarFile) -> Iterator[Entry]:
+    for count, info in enumerate(opened):
+        if not info.isdir():
+            yield info.name, info.isreg(), info.size, lambda i=info: opened.extractfile(i)
+        _bounded(opened.name, count)
+
+
+def _bounded(archive: str, entries: int) -> None:
+    if entries > MAX_ENTRIES:
+        raise UserError(f"{archive} holds over {MAX_ENTRIES:,} entries; refused")
+
+
+def _safe(archive: Path, name: str, is_file: bool) -> PurePosixPath:
+    inner = PurePosixPath(name.replace("\\", "/"))
+    if not is_file:
+        raise UserError(f"{archive} holds {name!r}, which is a link or a device; refused")
+    drive = inner.parts and inner.parts[0].endswith(":")
+    if inner.is_absolute() or drive or ".." in inner.parts or "\0" in name or not inner.parts:
+        raise UserError(f"{archive} holds {name!r}, which points out of its folder; refused")
+    return inner

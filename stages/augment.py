@@ -1,0 +1,28 @@
+"""Draws altered copies of the training pictures."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import augment, errors, outputs, params, sheets, shards
+
+RESIZED, AUGMENTED = Path("data/resized"), Path("data/augmented")
+
+
+def main() -> None:
+    p = params.load()
+    resized = shards.Shards(RESIZED)
+    split = pd.read_parquet("data/split.parquet").set_index("photo")["split"]
+    training = resized.index[resized.index["photo"].map(split) == "train"]
+    rows = augment.expand(training, p.augment.copies, p.augment.max_copies)
+    ranges = augment.Ranges(**p.augment.model_dump(exclude={"copies", "max_copies", "seed"}))
+    pictures = augment.pictures(RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
+    index = rows[["photo", "species", "copy"]]
+    shards.write(AUGMENTED, index, pictures, resized.size)
+    with outputs.whole(Path("reports/augment")) as folder:
+        folder.mkdir()
+        sheets.sheet(augment.preview(shards.Shards(AUGMENTED))).save(folder / "preview.png")
+
+
+if __name__ == "__main__":
+    errors.run(main)

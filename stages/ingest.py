@@ -1,0 +1,34 @@
+"""Reads a collection of photos: what is good goes into the manifest, the rest into quarantine."""
+
+from pathlib import Path
+
+from pipeline import checks, errors, outputs, params, sheets, sources
+
+PHOTOS, REPORT = Path("data/photos"), Path("reports/ingest")
+
+
+def main() -> None:
+    p = params.load()
+    files = PHOTOS / "files"
+    outputs.clear(PHOTOS, REPORT)
+    found = sources.gather(p.ingest.source, files, p.parallel.jobs)
+    root = sources.root(p.ingest.source, files)
+    inspected = checks.inspect(
+        root, found, p.ingest.min_side, p.ingest.max_pixels, p.parallel.jobs
+    )
+    manifest, quarantine = checks.judge(inspected, p.ingest.near_duplicate_bits)
+    counts = checks.count(manifest, quarantine)
+    with outputs.whole(REPORT) as folder:
+        folder.mkdir()
+        counts.to_csv(folder / "counts.csv", index=False)
+        quarantine.to_csv(folder / "quarantine.csv", index=False)
+        rows = checks.contact_rows(root, manifest)
+        sheets.sheet(rows).save(folder / "contact_sheet.png")
+    print(counts.to_string(index=False))
+    checks.require(counts, p.ingest.min_per_species)
+    with outputs.whole(PHOTOS / "manifest.parquet") as path:
+        outputs.write_table(manifest, path)
+
+
+if __name__ == "__main__":
+    errors.run(main)

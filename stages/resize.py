@@ -1,0 +1,21 @@
+"""Decodes every photo of the manifest into a square of pixels."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import errors, params, resizing, shards, sources
+
+
+def main() -> None:
+    p = params.load()
+    manifest = pd.read_parquet("data/photos/manifest.parquet")
+    root = sources.root(p.ingest.source, Path("data/photos/files"))
+    pictures = resizing.squares(
+        root, manifest, p.resize.size, p.resize.fit, p.ingest.max_pixels, p.parallel.jobs
+    )
+    shards.write(Path("data/resized"), manifest[["photo", "species"]], pictures, p.resize.size)
+
+
+if __name__ == "__main__":
+    errors.run(main)

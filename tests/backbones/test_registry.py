@@ -1,0 +1,106 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline import backbones
+from pipeline.errors import UserError
+
+SIZE = 64
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def test_importing_the_registry_loads_no_framework():
+    code = (
+        "import sys; from pipeline import backbones; backbones.get('efficientnet_lite0');"
+        "print(*{'keras', 'tensorflow', 'torch'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_every_name_leads_to_its_backbone():
+    assert set(backbones.names()) >= {"efficientnet_lite0", "scratch_cnn"}
+    assert all(backbones.get(name).name == name for name in backbones.names())
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(UserError, match=r"'resnet'.*efficientnet_lite0, scratch_cnn"):
+        backbones.get("resnet")
+
+
+@pytest.mark.parametrize("name", backbones.names())
+def test_every_block_is_a_layer_and_the_last_layer_pools(name):
+    import keras
+
+    backbone = backbones.get(name)
+    whole = backbone.network(SIZE)
+    assert set(backbone.blocks) <= {layer.name for layer in whole.layers}
+    assert isinstance(whole.layers[-1], keras.layers.GlobalAveragePooling2D)
+
+
+@pytest.mark.parametrize("unfrozen_blocks", [1, 3, 16])
+def test_the_parts_composed_are_the_whole(unfrozen_blocks):
+    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
+    activations = parts.frozen.predict_on_batch(PIXELS)
+    np.testing.assert_allclose(
+        parts.trainable.predict_on_batch(activations),
+        parts.whole.predict_on_batch(PIXELS),
+        atol=1e-5,
+    )
+    assert parts.frozen.trainable_weights == []
+    # the head's convolution, and two or three in each block (the first does not expand)
+    convolutions = 1 + 3 * unfrozen_blocks - (unfrozen_blocks == 16)
+    assert len(parts.trainable.trainable_weights) == convolutions
+    assert len(parts.whole.trainable_weights) == convolutions
+
+
+def test_with_no_unfrozen_block_all_is_frozen():
+    whole, frozen, trainable = backbones.get("efficientnet_lite0").build(SIZE)
+    assert frozen is whole and trainable is None
+    assert whole.trainable_weights == []
+
+
+@pytest.mark.parametrize("name", backbones.names())
+def test_random_weights_are_all_trained(name):
+    parts = backbones.get(name).build(SIZE, pretrained=False, unfrozen_blocks=2)
+    assert parts.frozen is None and parts.trainable is parts.whole
+    statistics = 2 * sum("BatchNorm" in type(layer).__name__ for layer in parts.whole.layers)
+    assert len(parts.whole.non_trainable_weights) == statistics
+
+
+def test_a_network_without_pretrained_weights_starts_from_random_ones():
+    parts = backbones.get("scratch_cnn").build(SIZE, pretrained=True)
+    assert parts.frozen is None and parts.trainable is parts.whole
+
+
+@pytest.mark.parametrize("unfrozen_blocks", [-1, 17])
+def test_more_blocks_than_there_are_is_an_error(unfrozen_blocks):
+    with pytest.raises(UserError, match="0 to 16"):
+        backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
+
+
+def test_training_on_cached_activations_trains_the_whole_network(tmp_path):
+    import keras
+
+    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=1)
+    before = parts.whole.predict_on_batch(PIXELS)
+    stem = parts.whole.get_layer("conv_stem").get_weights()
+    activations = parts.frozen.predict_on_batch(PIXELS)
+
+    head = keras.Sequential([keras.layers.Dense(2)])
+    tuned = keras.Sequential([parts.trainable, head])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    tuned.compile("adam", loss, jit_compile=False)
+    tuned.fit(activations, np.array([0, 1]), epochs=2, verbose=0)
+
+    classifier = keras.Model(parts.whole.input, head(parts.whole.output))
+    logits = classifier.predict_on_batch(PIXELS)
+    np.testing.assert_allclose(logits, tuned.predict_on_batch(activations), atol=1e-5)
+    assert not np.allclose(parts.whole.predict_on_batch(PIXELS), before, atol=1e-3)
+    np.testing.assert_array_equal(parts.whole.get_layer("conv_stem").get_weights(), stem)
+
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(loaded.predict_on_batch(PIXELS), logits, atol=1e-5)
