@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import augment, errors, outputs, params, sheets, shards
+from pipeline import augment, errors, outputs, params, shards, sheets
 
 RESIZED, AUGMENTED = Path("data/resized"), Path("data/augmented")
 

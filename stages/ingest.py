@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pipeline import checks, errors, outputs, params, sheets, sources
+from pipeline import checks, errors, outputs, params, sheets
+from pipeline.sources import folders
+from pipeline.sources.gather import gather
 
 PHOTOS, REPORT = Path("data/photos"), Path("reports/ingest")
 
@@ -11,11 +13,9 @@ def main() -> None:
     p = params.load()
     files = PHOTOS / "files"
     outputs.clear(PHOTOS, REPORT)
-    found = sources.gather(p.ingest.source, files, p.parallel.jobs)
-    root = sources.root(p.ingest.source, files)
-    inspected = checks.inspect(
-        root, found, p.ingest.min_side, p.ingest.max_pixels, p.parallel.jobs
-    )
+    found = gather(p.ingest.source, files, p.parallel.jobs)
+    root = folders.root(p.ingest.source, files)
+    inspected = checks.inspect(root, found, p.ingest.min_side, p.ingest.max_pixels, p.parallel.jobs)
     manifest, quarantine = checks.judge(inspected, p.ingest.near_duplicate_bits)
     counts = checks.count(manifest, quarantine)
     with outputs.whole(REPORT) as folder:

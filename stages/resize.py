@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, params, resizing, shards, sources
+from pipeline import errors, params, resizing, shards
+from pipeline.sources import folders
 
 
 def main() -> None:
     p = params.load()
     manifest = pd.read_parquet("data/photos/manifest.parquet")
-    root = sources.root(p.ingest.source, Path("data/photos/files"))
+    root = folders.root(p.ingest.source, Path("data/photos/files"))
     pictures = resizing.squares(
         root, manifest, p.resize.size, p.resize.fit, p.ingest.max_pixels, p.parallel.jobs
     )

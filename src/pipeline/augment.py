@@ -126,7 +126,7 @@ def pictures(
     wanted = list(rows[["shard", "row", "photo", "copy"]].itertuples(index=False, name=None))
     batches = parallel.chunks(wanted, _PICTURES_A_JOB)
     done = parallel.each(partial(_batch, folder, ranges, seed), batches, jobs)
-    yield from track(done, len(batches), "augment", f"x {_PICTURES_A_JOB} pictures")
+    yield from track(done, len(wanted), "augment", "pictures", count=len)
 
 
 def _batch(folder: Path, ranges: Ranges, seed: int, wanted: list[tuple]) -> np.ndarray:

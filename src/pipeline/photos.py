@@ -51,9 +51,7 @@ def identity(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def inspect(
-    data: bytes, max_pixels: int = MAX_PIXELS
-) -> tuple[int, int, Image.Image, str | None]:
+def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int, Image.Image, str | None]:
     """Decodes a photo to the end, as small as the format allows.
 
     Args:
@@ -78,9 +76,7 @@ def inspect(
     return width, height, _opaque(grey).convert("L"), _taken_at(exif)
 
 
-def square(
-    data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
-) -> np.ndarray:
+def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decodes a photo into square, upright sRGB pixels.
 
     JPEGs are decoded at the scale next above twice the target (libjpeg's DCT scaling), then
@@ -153,7 +149,9 @@ def _load(image: Image.Image, side: int) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise many kinds at malformed data
         said = str(error).lower()
         cut = any(word in said for word in ("truncated", "unexpected end", "not enough"))
-        raise PhotoError("truncated" if cut else "unreadable", f"decoding failed: {error}") from None
+        raise PhotoError(
+            "truncated" if cut else "unreadable", f"decoding failed: {error}"
+        ) from None
     return image
 
 

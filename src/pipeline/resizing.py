@@ -37,7 +37,7 @@ def squares(
     work = partial(_batch, root, size, fit, max_pixels)
     batches = parallel.chunks(pairs, _PHOTOS_A_JOB)
     done = parallel.each(work, batches, jobs)
-    yield from track(done, len(batches), "resize", f"x {_PHOTOS_A_JOB} photos")
+    yield from track(done, len(pairs), "resize", count=len)
 
 
 def _batch(
@@ -50,7 +50,9 @@ def _square(path: Path, photo: str, size: int, fit: photos.Fit, max_pixels: int)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); run `dvc repro` again") from None
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); run `dvc repro` again"
+        ) from None
     if photos.identity(data) != photo:
         raise UserError(f"{path} has changed since ingest read it; run `dvc repro` again")
     return photos.square(data, size, fit, max_pixels)

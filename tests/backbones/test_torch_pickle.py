@@ -138,6 +138,8 @@ def test_a_tensor_outside_its_storage_is_refused(tensor):
         write({"weight": Tensor(length=-1)}, {"0": np.array([], "<f4")}),
         write({"weight": Tensor("1")}),
         write({"weight": Tensor()}, {}),
+        write({"weight": Tensor(dtype="HalfStorage")}),
+        write({"weight": ("storage", "O", "0", "cpu", 6, None)}),
         write({"weight": 3}),
         write([Tensor()]),
         write({"weight": Tensor()}, header=(1, 1001, {"little_endian": True})),

@@ -120,7 +120,7 @@ def network(variant: Variant, size: int) -> keras.Model:
     for index, block in enumerate(_blocks(variant)):
         x = mbconv(x, block, f"blocks.{index}")
     x = activate(normalise(convolve(x, 1280, "conv_head"), "bn1"), "relu1")
-    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x))
+    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="efficientnet_lite")
 
 
 def read_weights(variant: Variant) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ def network(size: int) -> keras.Model:
         )(x)
         x = layers.BatchNormalization(name=f"blocks.{index}.bn")(x)
         x = layers.ReLU(name=f"blocks.{index}.relu")(x)
-    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x))
+    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="scratch_cnn")
 
 
 SCRATCH_CNN = Backbone(name="scratch_cnn", input_size=224, network=network)

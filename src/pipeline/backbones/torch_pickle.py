@@ -76,7 +76,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _device, length, view = pid
-        if kind != "storage" or view is not None:
+        if kind != "storage" or dtype not in ("<f4", "<i8") or view is not None:
             raise UnusableWeights(f"expected a storage, found {pid!r}")
         return _Storage(key, dtype, length)
 

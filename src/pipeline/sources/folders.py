@@ -30,6 +30,17 @@ def ignored(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
+def root(source: str, files: Path) -> Path:
+    """The folder that the paths of a manifest start from.
+
+    Args:
+        source: `ingest.source` of the params.
+        files: Where ingest puts what it has to unpack or draw.
+    """
+    path = Path(source)
+    return top(path if path.is_dir() else files)
+
+
 def top(folder: Path) -> Path:
     """The folder that holds the class folders: `folder`, or a lone folder of folders in it."""
     while True:

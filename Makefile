@@ -1,0 +1,47 @@
+# Everything here sets up .venv by itself. A target is described by the comment behind it.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast lint ui serve lock clean
+
+help: ## list all targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## make .venv with the exact versions of requirements.lock
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; say which with PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	python -m pip install --quiet --disable-pip-version-check uv
+	uv pip sync --quiet --require-hashes requirements.lock
+	uv pip install --quiet --no-deps --editable .
+	touch $@
+
+run: setup ## run the pipeline on the demo collection, or on SOURCE=/path/to/photos
+	$(if $(SOURCE),animal use "$(SOURCE)")
+	dvc repro
+	@animal summary
+
+test: setup ## run all tests
+	python -m pytest
+
+test-fast: setup ## run the tests that take seconds
+	python -m pytest -m "not slow"
+
+lint: setup ## check style and formatting
+	ruff check .
+	ruff format --check .
+
+ui: setup ## look at all runs, trials and versions in the browser
+	mlflow ui
+
+serve: setup ## serve the champion on port 5001
+	mlflow models serve -m models:/animal/Production --env-manager local --port 5001
+
+lock: ## write requirements.lock anew, from pyproject.toml
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove what the pipeline made, but for MLflow's runs and DVC's cache
+	rm -rf .cache data/photos data/resized data/augmented data/split.parquet models reports

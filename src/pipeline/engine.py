@@ -1,0 +1,42 @@
+"""Waking Keras: quietly, once, and only where a network is built, trained or exported."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+
+def keras(seed: int | None = None) -> ModuleType:
+    """Imports Keras on TensorFlow.
+
+    Args:
+        seed: Seeds Python, numpy and TensorFlow, and makes operations deterministic, so that the
+            same inputs give the same weights on the same machine. Defaults to None: neither.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet():
+        import keras
+        import tensorflow as tf
+    tf.get_logger().setLevel("ERROR")
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+        tf.config.experimental.enable_op_determinism()
+    return keras
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ code says away from stderr; it heeds no setting while it loads.
+
+    Python's exceptions pass.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

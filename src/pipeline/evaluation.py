@@ -1,0 +1,177 @@
+"""How good a recogniser is, on photos that nothing before it has seen."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import metrics
+
+from pipeline import outputs, plots, sheets
+from pipeline.export import Agreement
+from pipeline.scores import Score
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that a stage trained, and how it did on validation."""
+
+    folder: Path
+    run_id: str
+    labels: tuple[str, ...]
+    validation: Score
+
+    @classmethod
+    def load(cls, folder: Path) -> "Candidate":
+        """Reads the `run.json` that `training.Trained.save` wrote."""
+        run = json.loads((folder / "run.json").read_text())
+        return cls(folder, run["run_id"], tuple(run["labels"]), Score(**run["validation"]))
+
+
+def better(first: Candidate, second: Candidate) -> Candidate:
+    """The candidate that is better on validation; of equals the first."""
+    return max(first, second, key=lambda candidate: candidate.validation.rank)
+
+
+def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """The numbers a recogniser is judged by.
+
+    Args:
+        probabilities: (n, species), rows summing to 1.
+        targets: The right positions, int (n,).
+
+    Returns:
+        photos, accuracy, standard_error (binomial), macro_f1 (mean over the species that occur),
+        top3, log_loss (nats).
+    """
+    score = Score.of(probabilities, targets)
+    first_three = np.argsort(-probabilities, axis=1)[:, :3]
+    return {
+        "photos": score.photos,
+        "accuracy": score.accuracy,
+        "standard_error": score.standard_error,
+        "macro_f1": float(
+            metrics.f1_score(
+                targets,
+                probabilities.argmax(axis=1),
+                labels=np.unique(targets),
+                average="macro",
+                zero_division=0,
+            )
+        ),
+        "top3": float((first_three == targets[:, None]).any(axis=1).mean()),
+        "log_loss": score.log_loss,
+    }
+
+
+def per_species(
+    probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]
+) -> pd.DataFrame:
+    """Precision, recall, F1 and support (photos) of each species, in the order of `labels`."""
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        targets, probabilities.argmax(axis=1), labels=range(len(labels)), zero_division=0
+    )
+    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    return pd.DataFrame({"species": labels, **columns})
+
+
+def test_photos(index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """The photos of the test split: photo, path and species; its index is the shards' positions.
+
+    Args:
+        index: The resized shards' index.
+        manifest: What ingest wrote.
+        split: What split wrote.
+    """
+    paths, splits = manifest.set_index("photo")["path"], split.set_index("photo")["split"]
+    table = index[["photo", "species"]].assign(path=index["photo"].map(paths))
+    return table[index["photo"].map(splits) == "test"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a test found.
+
+    Attributes:
+        summary: The numbers, by section.
+        species: What `per_species` gives.
+        predictions: A row a photo: photo, path, actual, predicted, probability (of the predicted
+            species).
+        labels: The species, in the order of the network's answers.
+    """
+
+    summary: dict[str, Any]
+    species: pd.DataFrame
+    predictions: pd.DataFrame
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, test: pd.DataFrame, probabilities: np.ndarray, chosen: Candidate, agreement: Agreement
+    ) -> "Report":
+        """Judges a network's answers.
+
+        Args:
+            test: What `test_photos` gave.
+            probabilities: The network's answers, (n, species).
+            chosen: Which network it is.
+            agreement: How the Keras network and the served one differ on these photos.
+        """
+        labels = chosen.labels
+        targets = test["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
+        answers = {
+            "predicted": np.array(labels)[probabilities.argmax(axis=1)],
+            "probability": probabilities.max(axis=1),
+        }
+        predictions = test[["photo", "path", "species"]].rename(columns={"species": "actual"})
+        summary = {
+            "test": summarise(probabilities, targets),
+            "validation": asdict(chosen.validation),
+            "keras_and_litert": asdict(agreement),
+            "chosen": chosen.folder.name,
+            "run_id": chosen.run_id,
+        }
+        species = per_species(probabilities, targets, labels)
+        return cls(summary, species, predictions.assign(**answers), labels)
+
+    def save(self, folder: Path, pictures: np.ndarray) -> None:
+        """Writes `metrics.json`, `predictions.csv`, and in `plots/` what a person looks at.
+
+        Args:
+            folder: Where.
+            pictures: The photos, uint8 (n, size, size, 3), in the order of `predictions`.
+        """
+        with outputs.whole(folder / "plots") as partial:
+            partial.mkdir()
+            self.species.to_csv(partial / "per_species.csv", index=False)
+            plots.confusion(self.predictions, self.labels, partial / "confusion.png")
+            sheets.sheet(self._mistakes(pictures)).save(partial / "mistakes.png")
+        with outputs.whole(folder / "predictions.csv") as partial:
+            self.predictions.to_csv(partial, index=False)
+        with outputs.whole(folder / "metrics.json") as partial:
+            partial.write_text(json.dumps(self.summary, indent=2) + "\n")
+
+    def __str__(self) -> str:
+        test = self.summary["test"]
+        return (
+            f"{self.species.round(3).to_string(index=False)}\n"
+            f"{self.summary['chosen']} network on {test['photos']} test photos: "
+            f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
+            f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
+            f"log-loss {test['log_loss']:.4f}"
+        )
+
+    def _mistakes(
+        self, pictures: np.ndarray, most: int = 40, columns: int = 8
+    ) -> list[list[tuple[np.ndarray, str]]]:
+        """The mistakes the network was surest of, the surest first, for `sheets.sheet`."""
+        numbered = self.predictions.reset_index(drop=True)
+        wrong = numbered[numbered["actual"] != numbered["predicted"]]
+        wrong = wrong.sort_values("probability", ascending=False, kind="stable").head(most)
+        tiles = [
+            (pictures[row.Index], f"{row.actual}: {row.predicted}? {row.probability:.2f}")
+            for row in wrong.itertuples()
+        ]
+        return [tiles[i : i + columns] for i in range(0, len(tiles), columns)]

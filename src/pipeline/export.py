@@ -1,0 +1,99 @@
+"""A Keras network as a LiteRT file, with proof that both agree."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline import engine, outputs
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def to_litert(model: "keras.Model") -> bytes:
+    """Exports a network with float32 weights, made for one picture at a time."""
+    with tempfile.TemporaryDirectory() as folder, engine.quiet():
+        path = Path(folder) / "model.tflite"
+        model.export(path, format="litert", verbose=False)
+        return path.read_bytes()
+
+
+def cached(model: "keras.Model", cache: Path) -> bytes:
+    """`to_litert`, done once for a network: seconds the first time, nothing afterwards.
+
+    Args:
+        model: The network.
+        cache: Folder for the files; safe to delete at any time.
+    """
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    path = cache / f"{digest.hexdigest()}.tflite"
+    if not path.exists():
+        exported = to_litert(model)
+        with outputs.whole(path) as partial:
+            partial.write_bytes(exported)
+    return path.read_bytes()
+
+
+def write(folder: Path, keras_file: Path, litert: bytes, labels: Sequence[str], fit: str) -> None:
+    """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`.
+
+    Args:
+        folder: Where; it appears whole.
+        keras_file: The network as Keras saved it.
+        litert: The same as LiteRT.
+        labels: Species in the order of its answers.
+        fit: How photos are made square for it, as in `photos.square`.
+    """
+    with outputs.whole(folder) as partial:
+        partial.mkdir()
+        shutil.copyfile(keras_file, partial / "model.keras")
+        (partial / "model.tflite").write_bytes(litert)
+        about = {"labels": list(labels), "fit": fit}
+        (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two networks' probabilities differ on the same pictures.
+
+    Attributes:
+        pictures: How many were compared.
+        same_label: How many got the same label from both.
+        largest_difference: Of any probability.
+    """
+
+    pictures: int
+    same_label: int
+    largest_difference: float
+
+
+def compare(left: np.ndarray, right: np.ndarray, tolerance: float = 1e-3) -> Agreement:
+    """Proves that two networks agree.
+
+    Args:
+        left: Probabilities, (n, species).
+        right: Likewise, for the same pictures.
+        tolerance: Largest difference of a probability that still is agreement.
+
+    Raises:
+        UserError: A label differs, or a probability by more than `tolerance`.
+    """
+    same = int((left.argmax(axis=1) == right.argmax(axis=1)).sum())
+    agreement = Agreement(len(left), same, float(np.abs(left - right).max()))
+    if same != len(left) or agreement.largest_difference > tolerance:
+        raise UserError(
+            f"the Keras and the LiteRT network disagree: the same label on {same} of {len(left)} "
+            f"pictures, probabilities up to {agreement.largest_difference:.2g} apart "
+            f"(at most {tolerance:g} is allowed)"
+        )
+    return agreement

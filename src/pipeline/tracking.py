@@ -1,0 +1,142 @@
+"""Where MLflow lives, and what every run of this project is tagged with.
+
+With no set-up that is MLflow's own default: `mlflow.db` and `mlruns/` in the folder of
+`params.yaml`, where `mlflow ui` and `mlflow models serve` look too. `MLFLOW_TRACKING_URI` moves all
+of them elsewhere.
+"""
+
+import hashlib
+import logging
+import os
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import mlflow as mlflow_type
+    import pandas as pd
+
+EXPERIMENT = "animal"
+
+
+def mlflow() -> "mlflow_type":
+    """Imports MLflow: quietly, and without reports to its makers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    for name in ("mlflow.store.db.utils", "alembic"):  # says that it makes its tables, at length
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def tags(stage: str) -> dict[str, str]:
+    """What is known of where a run comes from: stage, git commit and the photos' manifest."""
+    manifest = Path("data/photos/manifest.parquet")
+    found = {"stage": stage}
+    if manifest.exists():
+        found["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    commit = _git("rev-parse", "HEAD")
+    if commit is not None:
+        found["git_commit"] = commit
+        found["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
+    return found
+
+
+@contextmanager
+def run(
+    stage: str, name: str | None = None, run_id: str | None = None, nested: bool = False
+) -> Iterator["mlflow_type.ActiveRun"]:
+    """A run of the experiment `animal`, open while the block lasts.
+
+    Args:
+        stage: The DVC stage it belongs to.
+        name: What the run is called. Defaults to the stage.
+        run_id: An earlier run to go on with, if MLflow still has it. Defaults to None.
+        nested: Whether it belongs to the run that is open now.
+    """
+    ml = mlflow()
+    ml.set_experiment(EXPERIMENT)
+    if run_id is not None and not exists(run_id):
+        run_id = None
+    opened = {"run_id": run_id} if run_id else {"run_name": name or stage, "tags": tags(stage)}
+    with ml.start_run(**opened, nested=nested) as active:
+        yield active
+
+
+def exists(run_id: str) -> bool:
+    """Whether MLflow has this run, and has not deleted it."""
+    try:
+        return mlflow().get_run(run_id).info.lifecycle_stage == "active"
+    except mlflow().exceptions.MlflowException:
+        return False
+
+
+def log_params(**sections: Any) -> None:
+    """Logs sections of the params as `section.key`."""
+    flat = {
+        f"{section}.{key}": value
+        for section, lines in sections.items()
+        for key, value in lines.model_dump().items()
+        if not isinstance(value, dict)
+    }
+    mlflow().log_params(flat)
+
+
+def log_dataset(split: "pd.DataFrame", context: str) -> None:
+    """Logs which photos a run was given, as an MLflow dataset with its digest."""
+    ml = mlflow()
+    frame = split[["photo", "species", "split"]]
+    with warnings.catch_warnings():  # two of MLflow's own readers could read the path
+        warnings.simplefilter("ignore", UserWarning)
+        dataset = ml.data.from_pandas(frame, source="data/split.parquet", name="photos")
+    ml.log_input(dataset, context=context)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
+    """Logs an epoch to the open run, in one call, and shows it."""
+    mlflow().log_metrics(metrics, step=epoch)
+    shown = ("loss", "accuracy", "val_loss", "val_accuracy")
+    line = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
+    print(f"epoch {epoch + 1:3d}  {line}  {metrics['seconds']:.0f} s", flush=True)
+
+
+def log_history(history: list[dict[str, float]]) -> None:
+    """Logs all epochs of a run at once: a call costs some 20 ms, a trial's epoch little more."""
+    from mlflow.entities import Metric
+
+    now, active = int(time.time() * 1000), mlflow().active_run()
+    logged = [Metric(k, v, now, step) for step, row in enumerate(history) for k, v in row.items()]
+    for i in range(0, len(logged), 1000):  # MLflow's limit for one call
+        mlflow().MlflowClient().log_batch(active.info.run_id, metrics=logged[i : i + 1000])
+
+
+def log_score(score: Any) -> None:
+    """Logs a `training.Score` on the validation split."""
+    mlflow().log_metrics({f"validation_{name}": value for name, value in asdict(score).items()})
+
+
+def log_test(metrics: dict[str, float], split: "pd.DataFrame") -> None:
+    """Logs the numbers of a test, and which photos it was."""
+    log_dataset(split[split["split"] == "test"], "testing")
+    mlflow().log_metrics({f"test_{name}": value for name, value in metrics.items()})
+
+
+def log_folder(folder: Path) -> None:
+    """Logs what a stage wrote, less the networks themselves."""
+    ml = mlflow()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in (".keras", ".tflite"):
+            ml.log_artifact(str(path), path.parent.as_posix())

@@ -1,0 +1,345 @@
+"""Training a recogniser: a head on features of a frozen network, deeper blocks, or all of it."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import backbones, engine, export, features, outputs, params
+from pipeline.errors import UserError
+from pipeline.scores import Score
+from pipeline.shards import Shards
+
+if TYPE_CHECKING:
+    import keras
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+_BATCH_TO_PREDICT = 64
+
+
+class Diverged(UserError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some pictures of a folder of shards.
+
+    Attributes:
+        shards: The folder.
+        positions: Which of its pictures, int (n,).
+    """
+
+    shards: Shards
+    positions: np.ndarray
+
+    @property
+    def species(self) -> pd.Series:
+        return self.shards.index["species"].iloc[self.positions]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 (n, size, size, 3)."""
+        return self.shards.take(self.positions[rows])
+
+
+@dataclass(frozen=True)
+class Data:
+    """What training learns from and is stopped by. The test split is no part of it.
+
+    Attributes:
+        training: The training pictures and their altered copies.
+        validation: The validation pictures.
+        labels: Species in the order of the network's answers: sorted, those of the training split.
+        cache: Folder for features and exported networks; safe to delete at any time.
+    """
+
+    training: Pictures
+    validation: Pictures
+    labels: tuple[str, ...]
+    cache: Path
+    _memory: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, augmented: Path, resized: Path, split: Path, cache: Path) -> "Data":
+        """Opens what augment, resize and split wrote.
+
+        Raises:
+            UserError: A species has validation photos and no training photos.
+        """
+        training, shards = Shards(augmented), Shards(resized)
+        splits = pd.read_parquet(split).set_index("photo")["split"]
+        chosen = np.flatnonzero(shards.index["photo"].map(splits) == "validation")
+        validation = Pictures(shards, chosen)
+        labels = tuple(sorted(training.index["species"].unique()))
+        if unknown := set(validation.species) - set(labels):
+            raise UserError(f"no training photos of {', '.join(sorted(unknown))}; change the split")
+        if not len(chosen):
+            raise UserError("the validation split is empty; raise split.validation or add photos")
+        return cls(Pictures(training, np.arange(len(training))), validation, labels, cache)
+
+    def digest(self) -> str:
+        """The sha256 of all that training sees, as hexadecimal digits."""
+        digest = hashlib.sha256(repr(self.labels).encode())
+        for pictures in (self.training, self.validation):
+            digest.update(pictures.species.str.cat(sep="\n").encode())
+            digest.update(np.ascontiguousarray(pictures.positions))
+            for number in pictures.shards.numbers:
+                digest.update(pictures.shards.shard(number))
+        return digest.hexdigest()
+
+    def targets(self, pictures: Pictures) -> np.ndarray:
+        """Positions in `labels`, int (n,)."""
+        return pictures.species.map({name: i for i, name in enumerate(self.labels)}).to_numpy()
+
+    def inputs(self, frozen: "keras.Model | None") -> tuple[Any, Any]:
+        """What is trained on: pixels, or what a frozen network says of them.
+
+        Args:
+            frozen: From pixels to where training starts; None to train from pixels.
+
+        Returns:
+            Training and validation inputs, each with `take(rows)`.
+        """
+        if frozen is None:
+            return self.training, self.validation
+        model = export.cached(frozen, self.cache / "litert")
+        if model not in self._memory:
+            while len(self._memory) > 1:  # pooled features and one map of activations at most
+                self._memory.pop(next(iter(self._memory)))
+            self._memory[model] = tuple(
+                _Rows(features.extract(model, p.shards, p.positions, self.cache / "features", name))
+                for name, p in (("training", self.training), ("validation", self.validation))
+            )
+        return self._memory[model]
+
+
+class _Rows:
+    def __init__(self, values: np.ndarray):
+        self._values = values
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self._values[rows]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained recogniser.
+
+    Attributes:
+        model: From RGB pixels in 0 to 255, (n, size, size, 3), to probabilities, (n, species).
+        labels: The species, in the order of the probabilities.
+        history: A row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy,
+            learning_rate, seconds.
+        validation: Score on the validation split.
+        stopped: Why training ended, in words.
+        model_params: What it was built from.
+        train_params: What it was trained with.
+    """
+
+    model: "keras.Model"
+    labels: tuple[str, ...]
+    history: pd.DataFrame
+    validation: Score
+    stopped: str
+    model_params: params.Model
+    train_params: params.Train
+
+    def save(self, folder: Path, run_id: str, more: dict[str, str] | None = None) -> None:
+        """Writes `model.keras`, `history.csv` and `run.json`.
+
+        Args:
+            folder: Where; it appears whole.
+            run_id: The MLflow run that trained it.
+            more: Further text files for the folder, by name.
+        """
+        run = {
+            "run_id": run_id,
+            "labels": self.labels,
+            "validation": asdict(self.validation),
+            "model": self.model_params.model_dump(),
+            "train": self.train_params.model_dump(),
+            "stopped": self.stopped,
+        }
+        with outputs.whole(folder) as partial:
+            partial.mkdir()
+            self.model.save(partial / "model.keras")
+            self.history.to_csv(partial / "history.csv", index=False)
+            (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+            for name, text in (more or {}).items():
+                (partial / name).write_text(text)
+
+
+def fit(
+    model: params.Model, train: params.Train, data: Data, on_epoch: OnEpoch = lambda *_: None
+) -> Trained:
+    """Trains a recogniser and stops when validation no longer improves.
+
+    A pretrained backbone is frozen and its features are computed once, so that a head trains in
+    seconds; unfrozen blocks follow afterwards from cached activations, at a lower rate. A backbone
+    without weights trains whole, from pixels.
+
+    Args:
+        model: What to build.
+        train: How to train it.
+        data: What to learn from.
+        on_epoch: Called after each epoch with its number, from 0, and its metrics.
+
+    Raises:
+        Diverged: The loss is no number any more.
+        UserError: There is no such backbone, or its weights are not at hand.
+    """
+    keras = engine.keras(train.seed)
+    keras.backend.clear_session()  # or a search would keep every network it tried
+    backbone = backbones.get(model.backbone)
+    size, pretrained = data.training.shards.size, model.weights == "imagenet"
+    parts = backbone.build(size, pretrained=pretrained)
+    head = _head(keras, parts.whole.output.shape[-1], model, len(data.labels))
+    history: list[dict] = []
+    if parts.frozen is None:
+        trunk = keras.Model(parts.whole.input, head(parts.whole.output))
+        stopped = _run(keras, "whole", trunk, None, train, 1.0, data, history, on_epoch)
+    else:
+        trunk = head
+        stopped = _run(keras, "head", trunk, parts.frozen, train, 1.0, data, history, on_epoch)
+        if model.unfrozen_blocks:
+            parts = backbone.build(size, unfrozen_blocks=model.unfrozen_blocks)
+            trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
+            rate = train.fine_tune_rate
+            stopped = _run(
+                keras, "blocks", trunk, parts.frozen, train, rate, data, history, on_epoch
+            )
+    inputs = data.inputs(parts.frozen)[1]
+    probabilities = _softmax(_predict(trunk, inputs, len(data.validation.positions)))
+    answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
+    return Trained(
+        model=keras.Model(parts.whole.input, answers, name=model.backbone),
+        labels=data.labels,
+        history=pd.DataFrame(history),
+        validation=Score.of(probabilities, data.targets(data.validation)),
+        stopped=stopped,
+        model_params=model,
+        train_params=train,
+    )
+
+
+def _head(keras: Any, channels: int, model: params.Model, labels: int) -> "keras.Model":
+    layers = [keras.Input((channels,)), keras.layers.Dropout(model.dropout)]
+    if model.hidden:
+        layers += [
+            keras.layers.Dense(model.hidden, activation="relu"),
+            keras.layers.Dropout(model.dropout),
+        ]
+    return keras.Sequential([*layers, keras.layers.Dense(labels, name="logits")], name="head")
+
+
+def _run(
+    keras: Any,
+    phase: str,
+    trunk: "keras.Model",
+    frozen: "keras.Model | None",
+    train: params.Train,
+    rate: float,
+    data: Data,
+    history: list[dict],
+    on_epoch: OnEpoch,
+) -> str:
+    """Trains `trunk` on what `frozen` says, adds to `history`, and says why it ended."""
+    inputs, validation_inputs = data.inputs(frozen)
+    targets = data.targets(data.training)
+    weights = np.ones(len(targets), dtype=np.float32)
+    if train.class_weights:
+        counts = np.bincount(targets, minlength=len(data.labels))
+        weights = (len(targets) / len(data.labels) / counts)[targets].astype(np.float32)
+    labels = len(data.labels)
+    size, seed = train.batch_size, train.seed
+    batches = _batches(keras, inputs, targets, labels, size, weights=weights, seed=seed)
+    held_out = data.targets(data.validation)
+    checks = _batches(keras, validation_inputs, held_out, labels, _BATCH_TO_PREDICT)
+
+    steps, peak = len(batches), train.learning_rate * rate
+    schedule = keras.optimizers.schedules.CosineDecay(
+        peak / 10, max(1, train.epochs - 1) * steps, warmup_target=peak, warmup_steps=steps
+    )
+    trunk.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=train.weight_decay),
+        keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=train.label_smoothing
+        ),
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA, Keras' default here, is 11 to 15 times slower on CPUs
+    )
+    before, started = len(history), time.monotonic()
+
+    def record(epoch: int, logs: dict[str, float]) -> None:
+        if not np.isfinite(logs["loss"]):
+            raise Diverged(
+                f"the loss is {logs['loss']} in epoch {epoch + 1}; "
+                f"lower train.learning_rate ({train.learning_rate:g})"
+            )
+        metrics = {name: float(value) for name, value in logs.items()}
+        metrics["learning_rate"] = float(schedule(trunk.optimizer.iterations))
+        metrics["seconds"] = round(time.monotonic() - started, 3)
+        number = before + epoch
+        history.append({"phase": phase, "epoch": number, **metrics})
+        on_epoch(number, metrics)
+
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss", patience=train.patience, restore_best_weights=True
+    )
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=record), stopping]
+    trunk.fit(batches, validation_data=checks, epochs=train.epochs, verbose=0, callbacks=callbacks)
+    best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
+    if stopping.stopped_epoch:
+        epochs = f"epoch {before + stopping.stopped_epoch + 1}"
+        return f"{epochs}: no lower validation loss for {train.patience} epochs; {best}"
+    return f"all {train.epochs} epochs done; {best}"
+
+
+def _batches(
+    keras: Any,
+    inputs: Any,
+    targets: np.ndarray,
+    labels: int,
+    size: int,
+    weights: np.ndarray | None = None,
+    seed: int | None = None,
+) -> "keras.utils.PyDataset":
+    """Batches of inputs, one-hot targets and weights; shuffled anew each epoch if seeded."""
+    one_hot = np.eye(labels, dtype=np.float32)
+    weights = np.ones(len(targets), dtype=np.float32) if weights is None else weights
+
+    class Batches(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self._rng = None if seed is None else np.random.default_rng(seed)
+            self.on_epoch_end()
+
+        def __len__(self) -> int:
+            return -(-len(targets) // size)
+
+        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            rows = self._order[number * size : (number + 1) * size]
+            return inputs.take(rows), one_hot[targets[rows]], weights[rows]
+
+        def on_epoch_end(self) -> None:
+            rows = np.arange(len(targets))
+            self._order = rows if self._rng is None else self._rng.permutation(rows)
+
+    return Batches()
+
+
+def _predict(trunk: "keras.Model", inputs: Any, count: int) -> np.ndarray:
+    rows = np.arange(count)
+    parts = [rows[i : i + _BATCH_TO_PREDICT] for i in range(0, count, _BATCH_TO_PREDICT)]
+    return np.concatenate([np.asarray(trunk(inputs.take(p), training=False)) for p in parts])
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,0 +1,190 @@
+"""Searching for better params: an Optuna study that survives a kill."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from ruamel.yaml import YAML
+
+from pipeline import outputs, params, tracking, training
+from pipeline.errors import UserError
+
+_DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+
+
+def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study:
+    """Opens the study of these params and these photos, new or as a killed search left it.
+
+    Its journal goes by content, all that decides a trial's score: the data, the params that trials
+    start from, the space and the seed. More trials or minutes go on with the same study. A trial
+    that was under way at the kill is tried again.
+
+    Args:
+        p: The params.
+        data_digest: `training.Data.digest`.
+        folder: Folder for journals; safe to delete at any time.
+    """
+    lines = p.tune.model_dump(include={"space", "seed"})
+    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines]
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / f"{key}.log"))
+    study = optuna.create_study(
+        study_name="animal",
+        storage=optuna.storages.JournalStorage(backend),
+        direction="maximize",
+        load_if_exists=True,
+        # Few trials: a trial stops when it is below the median of the earlier ones.
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=4),
+    )
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
+    # Seeded anew for each trial already there, or a resumed search would draw the same ones again.
+    study.sampler = optuna.samplers.TPESampler(seed=p.tune.seed + len(study.trials))
+    if not study.trials:
+        study.enqueue_trial({name: current(p, name) for name in p.tune.space})
+    return study
+
+
+def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
+    """Runs trials, each an MLflow run below the open one, until there are `tune.trials`.
+
+    No trial starts after `tune.minutes`. A trial that diverges counts as failed, and the search
+    goes on.
+
+    Args:
+        study: What `open_study` gave.
+        p: The params that trials start from.
+        data: What they learn from.
+    """
+    left = p.tune.trials - len(study.get_trials(deepcopy=False, states=_DONE))
+    if left > 0:
+        study.optimize(
+            lambda trial: _try(trial, p, data),
+            n_trials=left,
+            timeout=p.tune.minutes * 60,
+            callbacks=[_show],
+            catch=(training.Diverged,),
+        )
+
+
+def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
+    values = {name: _suggest(trial, name, options) for name, options in p.tune.space.items()}
+    tried = params.replaced(p, values)
+    history: list[dict[str, float]] = []
+
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        history.append(metrics)
+        trial.report(metrics["val_accuracy"], epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    with tracking.run("tune", f"trial {trial.number}", nested=True):
+        tracking.log_params(model=tried.model, train=tried.train)
+        try:
+            score = training.fit(tried.model, tried.train, data, on_epoch).validation
+        except optuna.TrialPruned:
+            score = None  # raised again below: to MLflow a pruned run is no failed one
+        finally:
+            tracking.log_history(history)
+        tracking.mlflow().set_tag("pruned", score is None)
+        if score is not None:
+            tracking.log_score(score)
+    if score is None:
+        raise optuna.TrialPruned
+    trial.set_user_attr("log_loss", score.log_loss)
+    return score.accuracy
+
+
+def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    state = trial.state.name.lower()
+    outcome = f"accuracy {trial.value:.4f}" if state == "complete" else state
+    tried = ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial.params.items()
+    )
+    print(f"trial {trial.number:3d}  {outcome}  {tried}", flush=True)
+
+
+def best(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    """The trial with the highest validation accuracy, and among equals the lowest log-loss.
+
+    Raises:
+        UserError: No trial came to its end.
+    """
+    done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if not done:
+        raise UserError("no trial came to its end; raise tune.minutes or lower train.learning_rate")
+    return max(done, key=lambda trial: (trial.value, -trial.user_attrs["log_loss"]))
+
+
+def findings(study: optuna.Study, best: optuna.trial.FrozenTrial) -> dict[str, str]:
+    """What a study found, as text files: `trials.csv`, and `best.yaml` with lines for the params.
+
+    `trials.csv` has a row a trial: number, state, validation accuracy, log-loss, seconds, params.
+    """
+    lines = StringIO()
+    YAML().dump(best.params, lines)
+    return {"trials.csv": _table(study).to_csv(index=False), "best.yaml": lines.getvalue()}
+
+
+def _table(study: optuna.Study) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            "accuracy": trial.value,
+            "log_loss": trial.user_attrs.get("log_loss"),
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
+            **trial.params,
+        }
+        for trial in study.trials
+    )
+
+
+def plot(study: optuna.Study, folder: Path) -> None:
+    """Draws the study's history and the importance of each param into a folder.
+
+    The importance is fANOVA's (Hutter et al. 2014), which wants a few trials that differ; with
+    fewer only the history is drawn.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from optuna.visualization import matplotlib as drawn
+
+    draw: dict[str, Callable[[optuna.Study], Any]] = {"history": drawn.plot_optimization_history}
+    done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if len({trial.value for trial in done}) > 1:
+        draw["importance"] = drawn.plot_param_importances
+    with outputs.whole(folder) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+        partial.mkdir()
+        for name, function in draw.items():
+            function(study)
+            plt.savefig(partial / f"{name}.png", dpi=120, bbox_inches="tight")
+            plt.close("all")
+
+
+def current(p: params.Params, name: str) -> Any:
+    """The value of a line such as `train.learning_rate`."""
+    section, key = name.split(".")
+    return getattr(getattr(p, section), key)
+
+
+def _suggest(trial: optuna.Trial, name: str, options: params.Options) -> Any:
+    if options.choices is not None:
+        return trial.suggest_categorical(name, options.choices)
+    low, high, log = options.low, options.high, options.log
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, log=log)
+    return trial.suggest_float(name, low, high, log=log)

@@ -1,0 +1,40 @@
+"""Tests the better recogniser on the test split, as the network that will be served."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import engine, errors, evaluation, export, params, tracking
+from pipeline.litert import Network
+from pipeline.shards import Shards
+
+FINAL, REPORTS = Path("models/final"), Path("reports")
+
+
+def main() -> None:
+    p = params.load()
+    candidates = [evaluation.Candidate.load(Path("models") / name) for name in ("trained", "tuned")]
+    chosen = evaluation.better(*candidates)
+    network = chosen.folder / "model.keras"
+    model = engine.keras().saving.load_model(network)
+    exported = export.to_litert(model)
+    export.write(FINAL, network, exported, chosen.labels, p.resize.fit)
+
+    manifest = pd.read_parquet("data/photos/manifest.parquet")
+    split = pd.read_parquet("data/split.parquet")
+    resized = Shards("data/resized")
+    test = evaluation.test_photos(resized.index, manifest, split)
+    pictures = resized.take(test.index)
+    probabilities = Network(exported)(pictures)
+    agreement = export.compare(model.predict(pictures, verbose=0), probabilities)
+
+    report = evaluation.Report.of(test, probabilities, chosen, agreement)
+    report.save(REPORTS, pictures)
+    print(report)
+    with tracking.run("evaluate", run_id=chosen.run_id):
+        tracking.log_test(report.summary["test"], split)
+        tracking.log_folder(REPORTS)
+
+
+if __name__ == "__main__":
+    errors.run(main)

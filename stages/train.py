@@ -1,0 +1,26 @@
+"""Trains a recogniser with the params as they stand."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import errors, params, tracking, training
+
+SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
+
+
+def main() -> None:
+    p = params.load()
+    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"))
+    with tracking.run("train") as run:
+        tracking.log_params(model=p.model, train=p.train)
+        tracking.log_dataset(pd.read_parquet(SPLIT), "training")
+        trained = training.fit(p.model, p.train, data, tracking.log_epoch)
+        trained.save(OUTPUT, run.info.run_id)
+        tracking.log_score(trained.validation)
+        tracking.log_folder(OUTPUT)
+    print(f"{trained.stopped}\nvalidation: {trained.validation}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

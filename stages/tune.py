@@ -1,0 +1,34 @@
+"""Searches for better params, and trains the recogniser they make."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import errors, params, tracking, training, tuning
+
+SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
+CACHE = Path(".cache")
+
+
+def main() -> None:
+    p = params.load()
+    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE)
+    study = tuning.open_study(p, data.digest(), CACHE / "studies")
+    with tracking.run("tune", run_id=study.user_attrs.get("run_id")) as run:
+        study.set_user_attr("run_id", run.info.run_id)
+        tracking.log_params(model=p.model, train=p.train)
+        tracking.log_dataset(pd.read_parquet(SPLIT), "training")
+        tuning.search(study, p, data)
+        best = tuning.best(study)
+        tuned = params.replaced(p, best.params)
+        trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch)
+        trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best))
+        tuning.plot(study, REPORT)
+        tracking.log_score(trained.validation)
+        tracking.log_folder(OUTPUT)
+        tracking.log_folder(REPORT)
+    print(f"best is trial {best.number} of {len(study.trials)}\nvalidation: {trained.validation}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
