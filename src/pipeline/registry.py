@@ -74,7 +74,7 @@ def gate(
     if champion is None:
         return [
             *checks,
-            Check("max_drop", None, None, True, "there is no champion to compare with"),
+            Check("max_drop", None, None, True, "there is no champion yet"),
         ]
     named = f"champion, version {champion.number},"
     if champion_accuracy is None:
@@ -88,8 +88,8 @@ def gate(
     held = accuracy >= limit
     word = "not worse" if held else "worse"
     reason = (
-        f"test accuracy {accuracy:.4f} is {word} than {champion_accuracy:.4f} of the {named} on the "
-        f"same photos, less register.max_drop {max_drop:g}"
+        f"test accuracy {accuracy:.4f} is {word} than {champion_accuracy:.4f} of the {named} "
+        f"on the same photos, less register.max_drop {max_drop:g}"
     )
     return [*checks, Check("max_drop", accuracy, limit, held, reason)]
 

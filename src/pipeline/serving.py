@@ -5,7 +5,9 @@ This file is the served model's code ("models from code"): MLflow copies it, `ph
 is not needed.
 """
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import mlflow
@@ -18,6 +20,7 @@ from pipeline import photos
 from pipeline.litert import Network
 
 TOP = 3
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 class NotAnImage(MlflowException):
@@ -58,6 +61,8 @@ class Recogniser(mlflow.pyfunc.PythonModel):
         row, data = numbered
         if not isinstance(data, bytes):
             raise NotAnImage(row, f"it is {type(data).__name__}, not bytes")
+        if _BASE64.fullmatch(data):  # MLflow decodes it in data frames, but not in `inputs`
+            data = base64.b64decode(data)
         try:
             return self.network.one(photos.square(data, self.network.size, self.fit))
         except photos.PhotoError as error:

@@ -27,9 +27,11 @@ EXPERIMENT = "animal"
 def mlflow() -> "mlflow_type":
     """Imports MLflow: quietly, and without reports to its makers."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
-    for name in ("mlflow.store.db.utils", "alembic"):  # says that it makes its tables, at length
+    # These tell at length that tables are made and that an example is looked at.
+    for name in ("mlflow.store.db.utils", "alembic", "mlflow.pyfunc"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
 

@@ -15,7 +15,7 @@ def gather(source: str, files: Path, jobs: int) -> list[folders.Found]:
         jobs: Processes to use.
 
     Returns:
-        Every file of the collection, in the order of their paths below `folders.root(source, files)`.
+        Every file of the collection, in the order of their paths below `folders.root`.
 
     Raises:
         UserError: There is no such source, or it cannot be read as a collection.

@@ -1,0 +1,101 @@
+"""Accuracy and time of the whole pipeline on real photos, group-aware, over several split seeds.
+
+Runs `dvc repro -f` in a copy of the project, with nothing cached, for each collection and split
+seed, and prints test scores, seconds a stage and peak memory of the largest process.
+
+    python bench/accuracy.py ../shared/photos/main13 ../shared/photos/monkeys10 --seeds 0 1 2
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+PROJECT = Path(__file__).resolve().parent.parent
+COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
+STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
+
+
+def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
+    """One run of the pipeline in an empty copy of the project."""
+    for name in COPIED:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(PROJECT / name, folder / name)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["ingest"]["source"], params["split"]["seed"] = str(source), seed
+    for change in changes:
+        name, _, value = change.partition("=")
+        section, _, key = name.partition(".")
+        params[section][key] = YAML(typ="safe").load(value)
+    yaml.dump(params, folder / "params.yaml")
+
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    started, starts = time.monotonic(), {}
+    process = subprocess.Popen(
+        ["dvc", "repro", "-f"],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if found := re.match(r"Running stage '(\w+)'", line):
+            starts[found[1]] = time.monotonic()
+    if process.wait():
+        sys.exit("".join(printed))
+    ends = [*list(starts.values())[1:], time.monotonic()]
+    seconds = {name: end - starts[name] for name, end in zip(starts, ends, strict=True)}
+    metrics = json.loads((folder / "reports/metrics.json").read_text())
+    return {
+        "collection": source.name,
+        "seed": seed,
+        "accuracy": metrics["test"]["accuracy"],
+        "macro_f1": metrics["test"]["macro_f1"],
+        "log_loss": metrics["test"]["log_loss"],
+        "validation": metrics["validation"]["accuracy"],
+        "photos": metrics["test"]["photos"],
+        "chosen": metrics["chosen"],
+        "seconds": time.monotonic() - started,
+        **{name: seconds[name] for name in STAGES},
+        "peak_gb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("sources", nargs="+", type=Path, help="collections of photos")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="split seeds")
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: train.epochs=5")
+    arguments = parser.parse_args()
+    rows = []
+    for source in arguments.sources:
+        for seed in arguments.seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(run(source.resolve(), seed, Path(folder), arguments.set))
+            print(pd.DataFrame(rows[-1:]).round(4).to_string(index=False), flush=True)
+    table = pd.DataFrame(rows)
+    shown = table.groupby("collection")[["accuracy", "macro_f1", "log_loss", "seconds"]]
+    print(f"\n{os.cpu_count()} cores, {len(arguments.seeds)} seeds, mean and standard error:")
+    print(shown.agg(["mean", "sem"]).round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
