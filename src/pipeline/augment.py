@@ -68,7 +68,7 @@ def altered(picture: np.ndarray, ranges: Ranges, rng: np.random.Generator) -> np
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     shear = np.array([[1, np.tan(lean)], [0, 1]])
     linear = rotation @ shear @ np.diag(flips) / (1 + ranges.zoom) ** signed[2]
-    margin = size // 2
+    margin = _margin(ranges, size)
     offset = margin + size / 2 + signed[3:5] * ranges.shift * size - linear @ [size / 2, size / 2]
     # Rounded, so that the last bit of one machine's sine decides nothing.
     a, b, c, d, e, f = np.round(np.column_stack([linear, offset]), 6).ravel().tolist()
@@ -83,6 +83,13 @@ def altered(picture: np.ndarray, ranges: Ranges, rng: np.random.Generator) -> np
     colour = saturation * np.eye(3) + (1 - saturation) * _LUMINANCE
     matrix = np.column_stack([contrast * colour, np.full(3, (1 - contrast) * mean)]) * brightness
     return np.asarray(moved.convert("RGB", tuple(np.round(matrix, 6).ravel().tolist())))
+
+
+def _margin(ranges: Ranges, size: int) -> int:
+    """How far outside a picture its furthest copy can reach (px)."""
+    turn, lean = np.deg2rad([min(ranges.rotation, 45), ranges.shear])
+    reach = (np.cos(turn) + np.sin(turn)) * (1 + np.tan(lean)) * (1 + ranges.zoom) / 2
+    return int(np.ceil(size * (reach + ranges.shift - 0.5))) + 1
 
 
 def copies(species: pd.Series, least: int, most: int) -> pd.Series:

@@ -50,7 +50,8 @@ def inspect(
     batches = parallel.each(look, parallel.chunks(found, _FILES_A_JOB), jobs)
     rows = track((row for batch in batches for row in batch), len(found), "look at")
     columns = ["path", "species", "photo", "width", "height", "phash", "taken_at"]
-    return pd.DataFrame(list(rows), columns=[*columns, "reason", "detail"])
+    # As objects: beside nulls pandas would turn hashes into floats, which hold 53 of 64 bits.
+    return pd.DataFrame(list(rows), columns=[*columns, "reason", "detail"], dtype=object)
 
 
 def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -70,15 +71,16 @@ def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFra
     rows = inspected.copy()
     fine = rows["reason"].isna()
     same = rows[fine].sort_values("path").groupby("photo")
-    species = same["species"].agg(lambda names: ", ".join(sorted(set(names))))
-    kept = same["path"].first()
-    claimed = rows["photo"].map(species)
-    disputed = fine & claimed.str.contains(", ", regex=False, na=False)
+    claims = rows["photo"].map(same["species"].agg(lambda names: sorted(set(names))))
+    kept = rows["photo"].map(same["path"].first())
+    disputed = fine & (claims.map(len, na_action="ignore") > 1)
     rows.loc[disputed, "reason"] = "two_species"
-    rows.loc[disputed, "detail"] = "the same file stands under " + claimed
-    again = fine & ~disputed & (rows["path"] != rows["photo"].map(kept))
+    rows.loc[disputed, "detail"] = [
+        f"the same file stands under {', '.join(names)}" for names in claims[disputed]
+    ]
+    again = fine & ~disputed & (rows["path"] != kept)
     rows.loc[again, "reason"] = "exact_duplicate"
-    rows.loc[again, "detail"] = "the same file as " + rows["photo"].map(kept)
+    rows.loc[again, "detail"] = [f"the same file as {path}" for path in kept[again]]
 
     accepted = rows[rows["reason"].isna()].sort_values("photo").reset_index(drop=True)
     hashes = np.array(accepted["phash"].tolist(), dtype=np.uint64)
@@ -92,12 +94,14 @@ def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFra
 
 def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     """Counts files per species: found, accepted, and quarantined for each reason."""
-    accepted = manifest.groupby("species").size().rename("accepted")
-    named = quarantine.assign(species=quarantine["species"].fillna("(none)"))
-    reasons = pd.crosstab(named["species"], named["reason"])
-    counts = pd.concat([accepted, reasons], axis=1).fillna(0).astype(int).sort_index()
+    files = pd.concat([manifest.assign(reason="accepted"), quarantine])
+    files["species"] = files["species"].fillna("(none)")
+    counts = files.groupby(["species", "reason"]).size().unstack("reason", fill_value=0)
+    if "accepted" not in counts:
+        counts["accepted"] = 0
+    counts.insert(0, "accepted", counts.pop("accepted"))
     counts.insert(0, "found", counts.sum(axis=1))
-    return counts.rename_axis("species").reset_index()
+    return counts.rename_axis(columns=None).reset_index()
 
 
 def require(counts: pd.DataFrame, min_per_species: int) -> None:

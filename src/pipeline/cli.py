@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from pipeline import errors, params
+from pipeline.sources.recipe import is_drawn
 
 
 def main() -> None:
@@ -39,8 +40,10 @@ def _summary(_: argparse.Namespace) -> None:
         raise errors.UserError("there are no results yet; run `dvc repro`")
     test = json.loads(metrics.read_text())["test"]
     decided = json.loads(decision.read_text())
+    source = params.load().ingest.source
+    drawn = "; drawn by code, so this says nothing about real photos" if is_drawn(source) else ""
     print(
-        f"\n{params.load().ingest.source}, {test['photos']} test photos:\n"
+        f"\n{source}, {test['photos']} test photos{drawn}:\n"
         f"  accuracy  {test['accuracy']:.3f} ± {test['standard_error']:.3f}\n"
         f"  macro-F1  {test['macro_f1']:.3f}\n"
         f"  top-3     {test['top3']:.3f}\n"

@@ -46,6 +46,8 @@ def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
     Returns:
         int (n,): a group number for each hash; which numbers they are means nothing.
     """
+    if not len(hashes):
+        return np.empty(0, dtype=np.int32)
     unique, member = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
     pairs = close_pairs(unique, bits)
     links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(unique),) * 2)

@@ -15,7 +15,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to, and renames it to `path` when the block ends well.
 
     What is written may be a file or a folder; missing parent folders are made. If the block
-    fails, or the process is killed, `path` is as it was before.
+    fails, or the process is killed, `path` is as it was before; only while an old folder makes
+    room for a new one is there a moment without either.
 
     Args:
         path: Where the finished output shall stand. What stands there is replaced.
@@ -29,15 +30,17 @@ def whole(path: str | Path) -> Iterator[Path]:
     _remove(partial)
     try:
         yield partial
+        if not partial.exists():
+            raise FileNotFoundError(f"nothing was written for {path}")
         if path.is_dir():  # a rename replaces a file but not a folder that holds something
-            shutil.rmtree(path)
+            _remove(path)
         partial.replace(path)
     finally:
         _remove(partial)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

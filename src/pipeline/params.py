@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from pipeline import outputs
 from pipeline.errors import UserError
 
 PATH = Path("params.yaml")
@@ -21,7 +22,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Ingest(Section):
@@ -190,12 +191,15 @@ def parse(path: Path, into: type[Section]) -> Any:
         mark = error.problem_mark
         where = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{where} is not YAML: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no text in UTF-8: {error}") from None
     if not isinstance(written, CommentedMap):
         raise UserError(f"{path} holds no `key: value` lines")
     try:
         return into.model_validate(_plain(written))
     except ValidationError as error:
-        raise UserError("\n".join(_explain(path, written, e) for e in error.errors())) from None
+        mistakes = [_explain(path, written, into, e) for e in error.errors()]
+        raise UserError("\n".join(mistakes)) from None
 
 
 def replaced(params: Params, values: dict[str, Any]) -> Params:
@@ -210,29 +214,35 @@ def replaced(params: Params, values: dict[str, Any]) -> Params:
     """
     sections: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
-        section, key = name.split(".")
+        section, _, key = name.partition(".")
         sections.setdefault(section, {})[key] = value
     changed = {}
     for section, lines in sections.items():
-        before = getattr(params, section)
+        before = getattr(params, section, None)
+        if not isinstance(before, Section):
+            raise ValueError(f"there is no section {section!r}")
         try:
             changed[section] = type(before).model_validate(before.model_dump() | lines)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(
-                f"{section}.{first['loc'][0]} may not be {first['input']!r}: {first['msg']}"
-            ) from None
+            name = ".".join([section, *map(str, first["loc"])])
+            raise ValueError(f"{name} may not be {first['input']!r}: {first['msg']}") from None
     return params.model_copy(update=changed)
 
 
 def set_source(source: str, path: Path = PATH) -> None:
-    """Writes `ingest.source` into a params file and leaves its comments as they are."""
+    """Writes `ingest.source` into a params file and leaves its comments as they are.
+
+    Raises:
+        UserError: As `load` does; the file is left as it is.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    load(path)  # a file with a mistake is left as it is
     written = yaml.load(path.read_text(encoding="utf-8"))
     written["ingest"]["source"] = source
-    with path.open("w", encoding="utf-8") as file:
+    with outputs.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         yaml.dump(written, file)
 
 
@@ -248,7 +258,7 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _explain(path: Path, written: CommentedMap, error: Any) -> str:
+def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any) -> str:
     """One sentence for one of pydantic's errors, with the line of the file it is about."""
     node, line = written, 1
     for step in error["loc"]:
@@ -259,7 +269,7 @@ def _explain(path: Path, written: CommentedMap, error: Any) -> str:
     if error["type"] == "missing":
         return f"{path} line {line}: {name} is missing"
     if error["type"] == "extra_forbidden":
-        return f"{path} line {line}: {name} is no param; {_known(error['loc'])}"
+        return f"{path} line {line}: {name} is no param; {_known(into, error['loc'])}"
     if error["type"] == "value_error":  # raised by a validator above, which says it all
         where = f" line {line}: {name}" if name else ""
         return f"{path}{where}: {error['ctx']['error']}"
@@ -267,9 +277,9 @@ def _explain(path: Path, written: CommentedMap, error: Any) -> str:
     return f"{path} line {line}: {name} is {error['input']!r}; {allowed}"
 
 
-def _known(loc: tuple) -> str:
+def _known(into: type[Section], loc: tuple) -> str:
     """What the section at `loc` does know."""
-    fields = Params.model_fields
+    fields = into.model_fields
     if len(loc) > 1:
         section = next(f for name, f in fields.items() if loc[0] in (name, f.alias)).annotation
         fields = Options.model_fields if len(loc) == 4 else section.model_fields

@@ -30,8 +30,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# `_open` has a limit of its own; Pillow's is a warning about the same thing.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# Pillow warns of large pictures, for which `_open` has a limit of its own, and of broken EXIF.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 class PhotoError(ValueError):
@@ -42,8 +43,11 @@ class PhotoError(ValueError):
     """
 
     def __init__(self, reason: str, detail: str):
-        super().__init__(detail)
+        super().__init__(reason, detail)  # both, or the error could not pass between processes
         self.reason = reason
+
+    def __str__(self) -> str:
+        return self.args[1]
 
 
 def identity(data: bytes) -> str:
@@ -157,12 +161,12 @@ def _load(image: Image.Image, side: int) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Any mode as one that resampling handles: L, LA, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" or "transparency" in image.info:
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode == "1":
         return image.convert("L")
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):  # no agreed white: the picture's own extremes serve
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
         low, high = values.min(), values.max()
@@ -199,7 +203,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    transform = _to_srgb(profile, image.mode) if profile else None
+    transform = _to_srgb(profile, image.mode) if isinstance(profile, bytes) else None
     if transform is not None:
         return ImageCms.applyTransform(image, transform)
     return image.convert("RGB")

@@ -16,10 +16,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import params, tracking
+from pipeline import litert, params, photos, tracking
 
 NAME, STAGE, ALIAS = "animal", "Production", "champion"
-_SERVED = ("photos", "litert")  # modules that serving.py needs and a served model carries along
 _REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
 
 
@@ -237,6 +236,8 @@ class _Flavors:
     @staticmethod
     def save_model(path: str, mlflow_model: Any, folder: Path) -> None:
         ml = tracking.mlflow()
+        from pipeline import serving  # after MLflow was told to be quiet
+
         about = importlib.metadata.version
         mlflow_model.add_flavor(
             "keras",
@@ -245,19 +246,18 @@ class _Flavors:
             keras_backend="tensorflow",
             save_exported_model=False,
         )
-        here = Path(__file__).parent
         with tempfile.TemporaryDirectory() as temporary:
             code, recogniser = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
             code.mkdir()
             (code / "__init__.py").touch()
-            for name in _SERVED:
-                shutil.copyfile(here / f"{name}.py", code / f"{name}.py")
+            for needed in (photos, litert):
+                shutil.copy(needed.__file__, code)
             recogniser.mkdir()
             for name in ("model.tflite", "labels.json"):
                 shutil.copyfile(folder / name, recogniser / name)
             ml.pyfunc.save_model(
                 path,
-                python_model=str(here / "serving.py"),
+                python_model=serving.__file__,
                 code_paths=[str(code)],
                 artifacts={"recogniser": str(recogniser)},
                 mlflow_model=mlflow_model,

@@ -55,4 +55,7 @@ def _square(path: Path, photo: str, size: int, fit: photos.Fit, max_pixels: int)
         ) from None
     if photos.identity(data) != photo:
         raise UserError(f"{path} has changed since ingest read it; run `dvc repro` again")
-    return photos.square(data, size, fit, max_pixels)
+    try:
+        return photos.square(data, size, fit, max_pixels)
+    except photos.PhotoError as error:
+        raise UserError(f"{path} passed ingest and cannot be resized: {error}") from None

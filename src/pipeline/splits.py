@@ -27,9 +27,12 @@ def assign(manifest: pd.DataFrame, train: float, validation: float, seed: int) -
         seed: Another seed gives another split.
 
     Returns:
-        For each row `train`, `validation` or `test`. A species of at least three groups is in all.
+        For each row `train`, `validation` or `test`. Every species is in
+        `train`, and one of at least three groups is in all.
     """
-    groups = manifest.groupby("group")["species"].agg(species=_most_common, photos="size")
+    counts = manifest.groupby(["group", "species"]).size().reset_index(name="photos")
+    counts = counts.sort_values(["photos", "species"], ascending=[False, True])
+    groups = counts.groupby("group").agg(species=("species", "first"), photos=("photos", "sum"))
     groups["place"] = [_place(seed, group) for group in groups.index]
     groups = groups.sort_values("place")
     split = pd.Series(index=groups.index, dtype="str")
@@ -37,12 +40,12 @@ def assign(manifest: pd.DataFrame, train: float, validation: float, seed: int) -
         rank = (rows["photos"].cumsum() - rows["photos"] / 2) / rows["photos"].sum()
         place = rows["place"].clip(rank - _SLACK, rank + _SLACK)
         number = np.searchsorted([train, train + validation], place, side="right")
-        if len(rows) >= 3:
+        # Whatever the shares: a species is trained, tested if it can be, then validated.
+        number[0] = 0
+        if len(rows) > 1:
             number[-1] = 2
-            if 1 not in number:
-                number[-2] = 1
-            if 0 not in number:
-                number[0] = 0
+        if len(rows) > 2 and 1 not in number:
+            number[-2] = 1
         split[rows.index] = np.array(SPLITS)[number]
     return manifest["group"].map(split).rename("split")
 
@@ -75,7 +78,3 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
 def _place(seed: int, group: str) -> float:
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
-
-
-def _most_common(species: pd.Series) -> str:
-    return species.mode().iloc[0]

@@ -215,7 +215,7 @@ def fit(
                 keras, "blocks", trunk, parts.frozen, train, rate, data, history, on_epoch
             )
     inputs = data.inputs(parts.frozen)[1]
-    probabilities = _softmax(_predict(trunk, inputs, len(data.validation.positions)))
+    probabilities = _softmax(_predict(keras, trunk, inputs, len(data.validation.positions)))
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     return Trained(
         model=keras.Model(parts.whole.input, answers, name=model.backbone),
@@ -334,10 +334,10 @@ def _batches(
     return Batches()
 
 
-def _predict(trunk: "keras.Model", inputs: Any, count: int) -> np.ndarray:
+def _predict(keras: Any, trunk: "keras.Model", inputs: Any, count: int) -> np.ndarray:
     rows = np.arange(count)
     parts = [rows[i : i + _BATCH_TO_PREDICT] for i in range(0, count, _BATCH_TO_PREDICT)]
-    return np.concatenate([np.asarray(trunk(inputs.take(p), training=False)) for p in parts])
+    return np.concatenate([keras.ops.convert_to_numpy(trunk(inputs.take(p))) for p in parts])
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

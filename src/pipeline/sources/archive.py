@@ -3,7 +3,7 @@
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from pipeline.errors import UserError
@@ -41,7 +41,7 @@ def unpack(path: Path, into: Path, max_bytes: int = MAX_BYTES) -> None:
     try:
         with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as opened:
             listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)
-            entries = [e for e in listed if not any(map(ignored, PurePosixPath(e[0]).parts))]
+            entries = [entry for entry in listed if not any(map(ignored, _path(entry[0]).parts))]
             if sum(entry[2] for entry in entries) > max_bytes:
                 raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
             for name, is_file, _, open_entry in track(entries, len(entries), "unpack", "files"):
@@ -64,7 +64,7 @@ def unpack(path: Path, into: Path, max_bytes: int = MAX_BYTES) -> None:
 def _zipped(opened: zipfile.ZipFile) -> Iterator[Entry]:
     for info in opened.infolist():
         kind = info.external_attr >> 28  # Unix file type: 8 a file, 0 not said
-        if not info.is_dir():
+        if not info.filename.replace("\\", "/").endswith("/"):  # a folder, Windows' way too
             yield info.filename, kind in (0, 8), info.file_size, lambda i=info: opened.open(i)
         _bounded(opened.filename, len(opened.filelist))
 
@@ -81,11 +81,15 @@ def _bounded(archive: str, entries: int) -> None:
         raise UserError(f"{archive} holds over {MAX_ENTRIES:,} entries; refused")
 
 
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
+
+
 def _safe(archive: Path, name: str, is_file: bool) -> PurePosixPath:
-    inner = PurePosixPath(name.replace("\\", "/"))
+    inner = _path(name)
     if not is_file:
         raise UserError(f"{archive} holds {name!r}, which is a link or a device; refused")
-    drive = inner.parts and inner.parts[0].endswith(":")
+    drive = PureWindowsPath(name).drive
     if inner.is_absolute() or drive or ".." in inner.parts or "\0" in name or not inner.parts:
         raise UserError(f"{archive} holds {name!r}, which points out of its folder; refused")
     return inner

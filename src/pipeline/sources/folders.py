@@ -27,7 +27,8 @@ class Found:
 
 def ignored(name: str) -> bool:
     """Whether a file or folder of this name is hidden or an operating system's own."""
-    return name.startswith(".") or name.lower() in _SYSTEM
+    hidden = name.startswith(".") and name not in (".", "..")
+    return hidden or name.lower() in _SYSTEM
 
 
 def root(source: str, files: Path) -> Path:
@@ -55,22 +56,43 @@ def top(folder: Path) -> Path:
 def walk(top: Path) -> list[Found]:
     """Lists every file below `top` but hidden and system ones, in the order of their paths.
 
+    What cannot be a photo is listed too, with its problem: `outside_class_folders`,
+    `linked_folder` (not followed: a link may lead round in a circle), `unreadable_folder`,
+    `empty_folder` (a class folder that holds nothing), `not_a_file` (a pipe, a dangling link) and
+    `name_not_utf8`.
+
     Raises:
         UserError: There are no class folders.
     """
-    found = []
-    for folder, names, files in os.walk(top):
-        names[:] = sorted(name for name in names if not ignored(name))
-        inner = Path(folder).relative_to(top)
-        species = inner.parts[0] if inner.parts else None
-        for name in names:
-            # Not followed: a link may lead round in a circle. It is counted all the same.
-            if (Path(folder) / name).is_symlink():
-                found.append(Found((inner / name).as_posix(), species, "linked_folder"))
-        for name in files:
-            if not ignored(name):
-                problem = None if species else "outside_class_folders"
-                found.append(Found((inner / name).as_posix(), species, problem))
+    found: list[Found] = []
+
+    def add(path: Path, problem: str | None = None) -> None:
+        inner = path.relative_to(top)
+        species = inner.parts[0] if len(inner.parts) > 1 or path.is_dir() else None
+        try:
+            inner.as_posix().encode()
+        except UnicodeEncodeError:
+            problem = "name_not_utf8"
+        shown, named = (
+            text and text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            for text in (inner.as_posix(), species)
+        )
+        found.append(Found(shown, named, problem or (None if species else "outside_class_folders")))
+
+    def unreadable(error: OSError) -> None:
+        add(Path(error.filename), "unreadable_folder")
+
+    for name, folders, files in os.walk(top, onerror=unreadable):
+        folder = Path(name)
+        folders[:] = sorted(inner for inner in folders if not ignored(inner))
+        files = [folder / file for file in files if not ignored(file)]
+        if folder.parent == top and not folders and not files:
+            add(folder, "empty_folder")
+        for inner in folders:
+            if (folder / inner).is_symlink():
+                add(folder / inner, "linked_folder")
+        for file in files:
+            add(file, None if file.is_file() else "not_a_file")
     if not any(file.species for file in found):
         raise UserError(
             f"{top} holds no class folders; put the photos into one folder a species, "

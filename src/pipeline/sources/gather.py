@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline import outputs
 from pipeline.errors import UserError
 from pipeline.sources import archive, folders, recipe
 
@@ -21,14 +22,16 @@ def gather(source: str, files: Path, jobs: int) -> list[folders.Found]:
         UserError: There is no such source, or it cannot be read as a collection.
     """
     path = Path(source)
-    files.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         raise UserError(f"ingest.source is {source}, and there is no such file or folder")
-    if path.is_file():
-        if archive.is_archive(path):
-            archive.unpack(path, files)
-        elif path.suffix.lower() in (".yaml", ".yml"):
-            recipe.follow(path, files, jobs)
+    with outputs.whole(files) as partial:
+        partial.mkdir()
+        if path.is_dir():
+            pass  # photos stay where they are
+        elif archive.is_archive(path):
+            archive.unpack(path, partial)
+        elif path.suffix.lower() in recipe.SUFFIXES:
+            recipe.follow(path, partial, jobs)
         else:
             raise UserError(
                 f"ingest.source is {source}, which is neither a folder, nor a zip or tar, "

@@ -9,6 +9,7 @@ from pipeline.errors import UserError
 from pipeline.params import Section, parse
 from pipeline.sources import drawn
 
+SUFFIXES = (".yaml", ".yml")
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -23,6 +24,13 @@ class Recipe(Section):
     exact_duplicates: Count
     near_duplicates: Count
     broken: Count
+
+
+def is_drawn(source: str) -> bool:
+    """Whether a collection is drawn by code, so that results on it say nothing about photos."""
+    path = Path(source)
+    recipe = path.is_file() and path.suffix.lower() in SUFFIXES
+    return recipe and parse(path, Recipe).kind == "drawn"
 
 
 def follow(path: Path, into: Path, jobs: int) -> None:

@@ -1,0 +1,42 @@
+"""Whether the server answers every test photo, sent as its original file, as evaluate wrote down.
+
+Run it after `dvc repro`, in its folder; what follows `--` goes to `mlflow models serve`:
+
+    python bench/answers.py                           # exactly `mlflow models serve -m ...`
+    python bench/answers.py -- --env-manager local
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from servers import about, ask, served
+
+from pipeline import params
+from pipeline.sources import folders
+
+
+def loads_tensorflow(pid: int) -> bool:
+    """Whether a process, or one it started, has TensorFlow's libraries in its memory."""
+    pids = [pid]
+    for known in pids:
+        pids += map(int, Path(f"/proc/{known}/task/{known}/children").read_text().split())
+    return any("tensorflow" in Path(f"/proc/{known}/maps").read_text() for known in pids)
+
+
+def main() -> None:
+    root = folders.root(params.load().ingest.source, Path("data/photos/files"))
+    table = pd.read_csv("reports/predictions.csv")
+    with served("models:/animal/Production", *sys.argv[2:]) as (address, pid, ready):
+        rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]
+        tensorflow = loads_tensorflow(pid)
+    answered = pd.DataFrame(rows)
+    same = int((answered["label"] == table["predicted"]).sum())
+    apart = float((answered["probability"] - table["probability"]).abs().max())
+    print(f"ready after {ready:.1f} s; TensorFlow loaded: {tensorflow}")
+    print(f"{same} of {len(table)} labels as evaluated, probabilities at most {apart:.1e} apart")
+    sys.exit(same != len(table) or tensorflow)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""`mlflow models serve` as a context manager, for the scripts beside this one."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def served(model: str, *arguments: str, wait: float = 600) -> Iterator[tuple[str, int, float]]:
+    """Serves a model on a free port: address to ask, process id, seconds until it was ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["mlflow", "models", "serve", "-m", model, *arguments, "--port", str(port)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    started = time.monotonic()
+    server = subprocess.Popen(command, **quiet, start_new_session=True)
+    try:
+        while not _answers(port):
+            if server.poll() is not None or time.monotonic() - started > wait:
+                raise RuntimeError(f"{' '.join(command)} does not answer")
+            time.sleep(0.1)
+        ready = time.monotonic() - started
+        yield f"http://127.0.0.1:{port}/invocations", server.pid, ready
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+
+
+def about(*files: bytes) -> dict:
+    """The body that asks about photo files."""
+    rows = [[base64.b64encode(file).decode()] for file in files]
+    return {"dataframe_split": {"columns": ["image"], "data": rows}}
+
+
+def ask(address: str, body: dict) -> tuple[list[dict], float, int]:
+    """Posts a body: predictions, milliseconds, bytes of the body."""
+    encoded = json.dumps(body).encode()
+    request = urllib.request.Request(address, encoded, {"Content-Type": "application/json"})
+    started = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=120) as response:
+        answer = response.read()
+    took = (time.perf_counter() - started) * 1e3
+    return json.loads(answer)["predictions"], took, len(encoded)
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
+    except OSError:
+        return False
+    return True

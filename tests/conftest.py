@@ -1,0 +1,44 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.sources.drawn import Drawn, draw
+
+PHOTOS = Path(__file__).parents[1].parent / "shared" / "photos"
+DRAWN = Drawn(
+    species=("cat", "fish", "owl", "zebra"),
+    per_species=6,
+    size=96,
+    seed=5,
+    exact_duplicates=0,
+    near_duplicates=0,
+    broken=0,
+)
+
+
+@pytest.fixture(scope="session")
+def photos_folder():
+    """Gives a folder (or file) of the real photos by name, and skips where they are absent."""
+
+    def folder(name):
+        path = PHOTOS / name
+        if not path.exists():
+            pytest.skip(f"no {path}: real photos are no part of the repository")
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_photos(tmp_path_factory):
+    """Four class folders of six different pictures each, 96 px. Shared by all tests: read only."""
+    folder = tmp_path_factory.mktemp("drawn-photos")
+    draw(DRAWN, folder)
+    return folder
+
+
+@pytest.fixture
+def collection(drawn_photos, tmp_path):
+    """A copy of `drawn_photos` for one test, to be changed at will."""
+    return Path(shutil.copytree(drawn_photos, tmp_path / "collection"))

@@ -1,0 +1,129 @@
+"""A real project, run once for all tests here: a small drawn collection through all stages."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+REPOSITORY = Path(__file__).parents[2]
+COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
+SMALL = {
+    "ingest.source": "small.yaml",
+    "resize.size": 96,
+    "augment.copies": 1,
+    "augment.max_copies": 1,
+    "train.epochs": 8,
+    "tune.trials": 3,
+    "register.min_accuracy": 0.0,
+}
+RECIPE = """
+kind: drawn
+species: [cat, fish, owl, zebra]
+per_species: 24
+size: 128
+seed: 1
+exact_duplicates: 2
+near_duplicates: 2
+broken: 1
+"""
+
+
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+        }
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    @classmethod
+    def make(cls, folder: Path) -> "Project":
+        for name in COPIED:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (REPOSITORY / name).is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
+            else:
+                shutil.copyfile(REPOSITORY / name, folder / name)
+        (folder / "small.yaml").write_text(RECIPE)
+        project = cls(folder)
+        project.run("git", "init", "-q")
+        project.set(**SMALL)
+        return project
+
+    def set(self, **lines) -> None:
+        """Edits params.yaml: `set(**{"tune.trials": 4})`."""
+        yaml = YAML()
+        written = yaml.load(self.folder / "params.yaml")
+        for name, value in lines.items():
+            section, key = name.split(".")
+            written[section][key] = value
+        yaml.dump(written, self.folder / "params.yaml")
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Runs `dvc repro` and gives the stages that ran."""
+        return re.findall(r"Running stage '(\w+)'", self.run("dvc", "repro", *arguments))
+
+    def python(self, code: str) -> str:
+        return self.run(sys.executable, "-c", code)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    """The project after one `dvc repro`. Tests that change it leave it in a good state."""
+    made = Project.make(tmp_path_factory.mktemp("project"))
+    made.first_run = made.repro()
+    return made
+
+
+@contextmanager
+def served(project: Project, *arguments: str, seconds: float = 60):
+    """The served champion's address, while the block lasts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["mlflow", "models", "serve", "-m", "models:/animal/Production"]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(int(seconds * 5)):
+            time.sleep(0.2)
+            assert server.poll() is None, server.stdout.read()
+            try:
+                urllib.request.urlopen(f"{address}/ping", timeout=5)
+                break
+            except OSError:
+                continue
+        else:
+            raise AssertionError(f"the server was not ready within {seconds} s")
+        yield address, server.pid
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=20)

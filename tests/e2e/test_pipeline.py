@@ -1,0 +1,197 @@
+"""All eight stages, through the commands that a user types."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STAGES = ["ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register"]
+DATA = ("data/photos/manifest.parquet", "data/resized", "data/split.parquet", "data/augmented")
+
+
+def digests(project, *paths: str) -> dict[str, str]:
+    files = []
+    for path in paths:
+        top = project.folder / path
+        files += [top] if top.is_file() else sorted(top.rglob("*"))
+    return {
+        str(file.relative_to(project.folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file()
+    }
+
+
+def versions(project) -> list[dict]:
+    code = (
+        "import json, mlflow;"
+        "found = mlflow.MlflowClient().search_model_versions(\"name='animal'\");"
+        "print(json.dumps([dict(number=int(v.version), stage=v.current_stage,"
+        " aliases=list(v.aliases)) for v in found]))"
+    )
+    return json.loads(project.python(code).splitlines()[-1])
+
+
+def weights(project) -> list[np.ndarray]:
+    import keras
+
+    return keras.saving.load_model(project.folder / "models/trained/model.keras").get_weights()
+
+
+def test_all_stages_run_in_order_and_write_what_they_promise(project):
+    assert project.first_run == STAGES
+    for name in ("model.keras", "model.tflite", "labels.json"):
+        assert (project.folder / "models/final" / name).stat().st_size > 0
+    metrics = json.loads((project.folder / "reports/metrics.json").read_text())
+    assert metrics["test"]["accuracy"] > 0.5  # four species: chance is 0.25
+    assert metrics["keras_and_litert"]["same_label"] == metrics["test"]["photos"]
+    counts = pd.read_csv(project.folder / "reports/ingest/counts.csv")
+    assert counts["found"].sum() == 4 * 24 + 2 + 2 + 1
+    assert counts["exact_duplicate"].sum() == 2
+    assert counts["truncated"].sum() == 1
+    trials = pd.read_csv(project.folder / "models/tuned/trials.csv")
+    assert len(trials) == 3
+    assert versions(project) == [{"number": 1, "stage": "Production", "aliases": ["champion"]}]
+
+
+def test_with_nothing_changed_only_register_runs_and_registers_nothing(project):
+    assert project.repro() == ["register"]
+    assert len(versions(project)) == 1
+    decision = json.loads((project.folder / "reports/registration.json").read_text())
+    assert decision["outcome"] == "serves already; nothing to do"
+    assert [check["name"] for check in decision["checks"]] == ["min_accuracy", "max_drop"]
+
+
+def test_runs_trials_data_and_reports_are_in_mlflow(project):
+    code = """
+import json, mlflow
+runs = mlflow.search_runs(experiment_names=["animal"], output_format="list")
+client = mlflow.MlflowClient()
+print(json.dumps([{
+    "name": r.info.run_name, "status": r.info.status, "tags": dict(r.data.tags),
+    "metrics": dict(r.data.metrics), "params": dict(r.data.params),
+    "inputs": [i.dataset.name for i in r.inputs.dataset_inputs],
+    "artifacts": [a.path for a in client.list_artifacts(r.info.run_id)],
+} for r in runs]))
+"""
+    runs = json.loads(project.python(code).splitlines()[-1])
+    named = {run["name"]: run for run in runs}
+    assert set(named) == {"train", "tune", "trial 0", "trial 1", "trial 2"}
+    assert {run["status"] for run in runs} == {"FINISHED"}
+    assert named["trial 1"]["tags"]["mlflow.parentRunId"]
+    for run in (named["train"], named["tune"]):
+        assert run["inputs"][0] == "photos"
+        assert len(run["tags"]["manifest_sha256"]) == 64
+        assert "val_accuracy" in run["metrics"]
+        assert run["params"]["model.backbone"] == "efficientnet_lite0"
+    tested = [run for run in runs if "test_accuracy" in run["metrics"]]
+    assert len(tested) == 1
+    assert tested[0]["artifacts"] == ["models", "reports"]
+
+
+def test_dvc_shows_metrics_and_plots(project):
+    assert "test.accuracy" in project.run("dvc", "metrics", "show")
+    project.run("dvc", "plots", "show")
+    assert (project.folder / "dvc_plots/index.html").exists()
+
+
+def test_the_keras_model_loads_from_the_registry_and_agrees_with_what_is_served(project):
+    code = """
+import json, mlflow, numpy as np
+from pipeline.litert import Network
+from pipeline.shards import Shards
+pictures = Shards("data/resized").take(range(20))
+model = mlflow.keras.load_model("models:/animal/Production")
+served = Network(open("models/final/model.tflite", "rb").read())(pictures)
+print(float(np.abs(model.predict(pictures, verbose=0) - served).max()))
+"""
+    assert float(project.python(code).splitlines()[-1]) < 1e-3
+
+
+def test_the_same_inputs_give_the_same_bytes_and_weights_with_one_worker_and_with_two(project):
+    before, trained = digests(project, *DATA), weights(project)
+    project.set(**{"parallel.jobs": 1})
+    assert project.repro("--single-item", "--force", "ingest") == ["ingest"]
+    for stage in ("resize", "split", "augment", "train"):
+        project.repro("--single-item", "--force", stage)
+    assert digests(project, *DATA) == before
+    for left, right in zip(trained, weights(project), strict=True):
+        np.testing.assert_array_equal(left, right)
+    project.set(**{"parallel.jobs": 2})
+    for stage in STAGES[:4]:
+        project.repro("--single-item", "--force", stage)
+    assert digests(project, *DATA) == before
+    project.run("dvc", "commit", "--force")
+    assert project.repro() == ["register"]
+
+
+def test_a_killed_search_goes_on_with_the_trials_it_has(project):
+    project.set(**{"tune.trials": 6})
+    env = project.environment
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=project.folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if line.startswith("trial   3"):
+            break
+    time.sleep(0.5)  # into the next trial
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (project.folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    assert project.repro() == ["tune", "evaluate", "register"]
+    trials = pd.read_csv(project.folder / "models/tuned/trials.csv")
+    finished = trials[trials["state"].isin(["complete", "pruned"])]
+    assert len(finished) == 6
+    assert finished["train.learning_rate"].is_unique
+
+
+def test_another_split_leaves_ingest_and_resize_alone(project):
+    project.set(**{"split.seed": 1})
+    ran = project.repro()
+    assert ran == ["split", "augment", "train", "tune", "evaluate", "register"]
+    assert len([v for v in versions(project) if v["stage"] == "Production"]) == 1
+
+
+def test_a_mistake_in_the_params_is_one_sentence(project):
+    project.set(**{"resize.fit": "squash"})
+    done = subprocess.run(
+        ["dvc", "repro"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+    project.set(**{"resize.fit": "crop"})
+    assert done.returncode != 0
+    assert "resize.fit is 'squash'; it should be 'crop', 'pad' or 'stretch'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_an_archive_and_a_recipe_of_the_same_photos_give_the_same_manifest(
+    project, tmp_path
+):
+    import shutil
+
+    photos = tmp_path / "photos"
+    shutil.copytree(project.folder / "data/photos/files", photos)
+    archive = shutil.make_archive(str(tmp_path / "photos"), "gztar", tmp_path, "photos")
+    original = (project.folder / "data/photos/manifest.parquet").read_bytes()
+    for source in (photos, Path(archive)):
+        project.run("animal", "use", str(source))
+        project.repro("--single-item", "ingest")
+        assert (project.folder / "data/photos/manifest.parquet").read_bytes() == original
+    project.set(**{"ingest.source": "small.yaml"})

@@ -1,0 +1,259 @@
+import io
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import checks, duplicates, photos, splits
+from pipeline.errors import UserError
+from pipeline.sources import folders
+from pipeline.sources.folders import Found
+
+
+def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1):
+    found = folders.walk(folder) if found is None else found
+    return checks.judge(checks.inspect(folder, found, min_side, max_pixels, jobs), bits)
+
+
+def reasons(quarantine):
+    return dict(zip(quarantine["path"], quarantine["reason"], strict=True))
+
+
+def save(path, size, colour=(30, 90, 150)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+def test_good_photos_are_all_accepted(collection):
+    manifest, quarantine = look(collection)
+    assert list(manifest.columns) == list(checks.MANIFEST)
+    assert len(manifest) == 24
+    assert quarantine.empty
+    assert list(manifest["photo"]) == sorted(manifest["photo"])
+    for row in manifest.itertuples():
+        data = (collection / row.path).read_bytes()
+        assert row.photo == photos.identity(data)
+        assert row.species == row.path.split("/")[0]
+        assert (row.width, row.height) == Image.open(io.BytesIO(data)).size
+
+
+def test_each_reason(collection):
+    cat = collection / "cat"
+    good = next(cat.glob("*.jpg")).read_bytes()
+    (cat / "empty.jpg").write_bytes(b"")
+    (cat / "text.jpg").write_bytes(b"no picture")
+    (cat / "half.jpg").write_bytes(good[: len(good) // 2])
+    (cat / "gone.jpg").symlink_to(collection / "nowhere.jpg")
+    (cat / "folder").symlink_to(collection / "owl")
+    (collection / "stray.jpg").write_bytes(good[:-2] + b"\xff\xd9stray")
+    save(cat / "small.png", (31, 400))
+    save(cat / "large.png", (400, 300))
+    save(cat / "just.png", (32, 400), "red")
+    manifest, quarantine = look(collection, max_pixels=100_000)
+    assert reasons(quarantine) == {
+        "cat/empty.jpg": "empty",
+        "cat/text.jpg": "not_an_image",
+        "cat/half.jpg": "truncated",
+        "cat/gone.jpg": "not_a_file",
+        "cat/folder": "linked_folder",
+        "stray.jpg": "outside_class_folders",
+        "cat/small.png": "too_small",
+        "cat/large.png": "too_many_pixels",
+    }
+    assert len(manifest) + len(quarantine) == len(folders.walk(collection))
+    assert "cat/just.png" in set(manifest["path"])
+    said = quarantine.set_index("path")["detail"]
+    assert said["cat/small.png"] == "31 x 400 px, a side below 32"
+    assert said.drop(["cat/folder", "stray.jpg"]).str.len().min() > 5
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_photo_that_may_not_be_read(collection):
+    path = next((collection / "cat").iterdir())
+    path.chmod(0)
+    _, quarantine = look(collection)
+    assert reasons(quarantine) == {f"cat/{path.name}": "unreadable"}
+
+
+def test_of_exact_duplicates_the_first_path_is_kept(collection):
+    original = sorted((collection / "cat").iterdir())[2]
+    for name in ("zz.jpg", "aa.jpg", "deep/er.png"):
+        copy = collection / "cat" / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(original, copy)
+    manifest, quarantine = look(collection)
+    assert reasons(quarantine) == {
+        path: "exact_duplicate"
+        for path in ("cat/zz.jpg", "cat/deep/er.png", f"cat/{original.name}")
+    }
+    assert "cat/aa.jpg" in set(manifest["path"])
+    assert quarantine["detail"].eq("the same file as cat/aa.jpg").all()
+
+
+def test_same_file_under_two_species_keeps_neither(collection):
+    original = sorted((collection / "cat").iterdir())[0]
+    shutil.copy(original, collection / "owl" / "x.jpg")
+    shutil.copy(original, collection / "cat" / "again.jpg")
+    manifest, quarantine = look(collection)
+    assert reasons(quarantine) == dict.fromkeys(
+        ["cat/again.jpg", f"cat/{original.name}", "owl/x.jpg"], "two_species"
+    )
+    assert quarantine["detail"].str.contains("cat, owl").all()
+    assert photos.identity(original.read_bytes()) not in set(manifest["photo"])
+
+
+def test_comma_in_the_name_of_a_species(collection):
+    (collection / "cat").rename(collection / "cat, domestic")
+    manifest, quarantine = look(collection)
+    assert quarantine.empty
+    assert (manifest["species"] == "cat, domestic").sum() == 6
+
+
+def test_near_duplicates_share_a_group_named_after_the_smallest_photo(collection):
+    pictures = sorted((collection / "owl").iterdir())[:2]
+    for path in pictures:
+        image = Image.open(path)
+        smaller = image.resize((image.width * 9 // 10, image.height * 9 // 10))
+        smaller.save(path.with_name(f"near-{path.name}"), quality=70)
+    manifest, _ = look(collection, bits=6)
+    for path in pictures:
+        pair = manifest[manifest["path"].isin([f"owl/{path.name}", f"owl/near-{path.name}"])]
+        assert len(pair) == 2
+        assert pair["group"].nunique() == 1
+    smallest = manifest.groupby("group")["photo"].min()
+    assert (smallest == smallest.index).all()
+    assert len(smallest) <= 24
+
+
+def test_hashes_stay_exact_beside_refused_files(collection):
+    (collection / "cat" / "empty.jpg").write_bytes(b"")
+    save(collection / "cat" / "black.png", (64, 64), "black")
+    manifest, _ = look(collection)
+    for row in manifest.itertuples():
+        grey = photos.inspect((collection / row.path).read_bytes())[2]
+        assert row.phash == duplicates.phash(grey)
+    only_black = [Found("cat/black.png", "cat"), Found("cat/empty.jpg", "cat")]
+    assert look(collection, only_black)[0]["phash"].tolist() == [0]
+
+
+def test_nothing_good_at_all(tmp_path):
+    for name in ("cat/1.jpg", "owl/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    manifest, quarantine = look(tmp_path, bits=6)
+    assert manifest.empty
+    assert list(manifest.columns) == list(checks.MANIFEST)
+    counts = checks.count(manifest, quarantine)
+    assert counts["found"].tolist() == [1, 1]
+    with pytest.raises(UserError, match=r"too few good photos of cat \(0\), owl \(0\)"):
+        checks.require(counts, 3)
+
+
+def test_counts_add_up(collection):
+    (collection / "cat" / "empty.jpg").write_bytes(b"")
+    (collection / "cat" / "none.jpg").write_bytes(b"")
+    (collection / "owl" / "text.jpg").write_bytes(b"text")
+    (collection / "stray.jpg").write_bytes(b"")
+    counts = checks.count(*look(collection)).set_index("species")
+    assert counts["found"].to_dict() == {"(none)": 1, "cat": 8, "fish": 6, "owl": 7, "zebra": 6}
+    assert counts.loc["cat", ["accepted", "empty", "not_an_image"]].tolist() == [6, 2, 0]
+    assert counts.loc["(none)", "outside_class_folders"] == 1
+    assert counts["found"].equals(counts.drop(columns="found").sum(axis=1))
+
+
+def test_counts_without_a_quarantine(collection):
+    counts = checks.count(*look(collection))
+    assert counts.to_numpy().tolist() == [[name, 6, 6] for name in ("cat", "fish", "owl", "zebra")]
+
+
+def test_species_with_too_few_photos_are_named(collection):
+    for path in sorted((collection / "owl").iterdir())[2:]:
+        path.unlink()
+    counts = checks.count(*look(collection))
+    checks.require(counts, 2)
+    with pytest.raises(UserError, match=r"of owl \(2\); ingest\.min_per_species is 3") as caught:
+        checks.require(counts, 3)
+    assert "quarantine.csv" in str(caught.value)
+    assert "cat" not in str(caught.value)
+
+
+def test_one_species_only_is_refused(collection):
+    for name in ("fish", "owl", "zebra"):
+        shutil.rmtree(collection / name)
+    with pytest.raises(UserError, match=r"one species only \(cat\)"):
+        checks.require(checks.count(*look(collection)), 3)
+
+
+def test_order_and_processes_change_nothing(collection):
+    shutil.copy(next((collection / "cat").iterdir()), collection / "cat" / "zz.jpg")
+    (collection / "owl" / "half.jpg").write_bytes(b"GIF89a")
+    found = folders.walk(collection)
+    expected = look(collection, found, bits=6)
+    order = np.random.default_rng(0).permutation(len(found))
+    for changed in (look(collection, [found[i] for i in order], bits=6), look(collection, jobs=2)):
+        pd.testing.assert_frame_equal(changed[1], expected[1])
+    shuffled = look(collection, [found[i] for i in order], bits=6)
+    parallel = look(collection, found, bits=6, jobs=2)
+    pd.testing.assert_frame_equal(shuffled[0], expected[0])
+    pd.testing.assert_frame_equal(parallel[0], expected[0])
+
+
+def test_names_change_nothing_but_paths(collection, tmp_path):
+    before, _ = look(collection, bits=6)
+    renamed = tmp_path / "renamed"
+    for i, path in enumerate(sorted(collection.rglob("*.jpg"), reverse=True)):
+        target = renamed / path.parent.name / "sub" / f"{i:03d}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    after, _ = look(renamed, bits=6)
+    pd.testing.assert_frame_equal(after.drop(columns="path"), before.drop(columns="path"))
+    assert splits.assign(after, 0.7, 0.15, 0).equals(splits.assign(before, 0.7, 0.15, 0))
+
+
+def test_file_name_that_is_no_utf8_stops_nothing(collection, tmp_path):
+    source = next((collection / "cat").iterdir())
+    name = os.fsencode(collection / "cat") + b"/caf\xe9.jpg"
+    try:
+        with open(name, "wb") as file:  # noqa: PTH123
+            file.write(source.read_bytes() + b" ")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    manifest, quarantine = look(collection)
+    assert len(manifest) + len(quarantine) == 25
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    quarantine.to_csv(tmp_path / "quarantine.csv")
+
+
+def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_folder):
+    dirty = photos_folder("dirty")
+    shutil.copytree(dirty, collection, dirs_exist_ok=True)
+    found = folders.walk(collection)
+    manifest, quarantine = look(collection, found, max_pixels=10**8, bits=6)
+    assert len(manifest) + len(quarantine) == len(found)
+    assert set(manifest["path"]) | set(quarantine["path"]) == {file.path for file in found}
+    why = reasons(quarantine)
+    truncated = {file.path for file in found if file.species == "truncated"}
+    assert truncated
+    assert {path for path, reason in why.items() if reason == "truncated"} == truncated
+    assert set(why.values()) <= {"truncated", "exact_duplicate"}
+    first = {}
+    for file in found:
+        content = (collection / file.path).read_bytes()
+        if first.setdefault(content, file.path) != file.path:
+            assert why[file.path] == "exact_duplicate"
+    counts = checks.count(manifest, quarantine)
+    assert counts["found"].sum() == len(found)
+    with pytest.raises(UserError, match="truncated"):
+        checks.require(counts, 3)
+
+
+def test_contact_rows_show_the_first_photos_of_each_species(collection):
+    manifest, _ = look(collection)
+    rows = checks.contact_rows(collection, manifest, columns=2, size=40)
+    assert [[caption for _, caption in row] for row in rows] == [
+        [name, name] for name in ("cat", "fish", "owl", "zebra")
+    ]
+    assert all(picture.shape == (40, 40, 3) for row in rows for picture, _ in row)

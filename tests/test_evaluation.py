@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import evaluation
+from pipeline.export import Agreement
+from pipeline.scores import Score
+
+LABELS = ("ant", "bee", "cat", "dog")
+PROBABILITIES = np.array(
+    [
+        [0.7, 0.1, 0.1, 0.1],
+        [0.4, 0.3, 0.2, 0.1],
+        [0.1, 0.2, 0.3, 0.4],
+        [0.1, 0.2, 0.6, 0.1],
+    ]
+)
+TARGETS = np.array([0, 1, 0, 2])
+
+
+def candidate(name: str, accuracy: float, log_loss: float) -> evaluation.Candidate:
+    return evaluation.Candidate(Path(name), "run", LABELS, Score(4, accuracy, 0.1, log_loss))
+
+
+@pytest.mark.parametrize(
+    ("trained", "tuned", "chosen"),
+    [
+        ((0.9, 0.5), (0.8, 0.1), "trained"),
+        ((0.8, 0.1), (0.9, 0.5), "tuned"),
+        ((0.9, 0.5), (0.9, 0.4), "tuned"),
+        ((0.9, 0.5), (0.9, 0.5), "trained"),
+    ],
+)
+def test_the_better_one_on_validation_is_chosen(trained, tuned, chosen):
+    first, second = candidate("trained", *trained), candidate("tuned", *tuned)
+    assert evaluation.better(first, second).folder.name == chosen
+
+
+def test_the_numbers_by_hand():
+    summary = evaluation.summarise(PROBABILITIES, TARGETS)
+    assert summary["accuracy"] == 0.5
+    assert summary["top3"] == 0.75
+    # ant: precision 1/2, recall 1/2; bee: never right; cat: all right; dog does not occur
+    assert summary["macro_f1"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert summary["log_loss"] == pytest.approx(-np.log([0.7, 0.3, 0.1, 0.6]).mean())
+
+
+def test_each_species_has_its_row():
+    table = evaluation.per_species(PROBABILITIES, TARGETS, LABELS).set_index("species")
+    assert table["support"].tolist() == [2, 1, 1, 0]
+    assert table.loc["ant", ["precision", "recall", "f1"]].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_only_photos_of_the_test_split_are_opened():
+    index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
+    manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
+    split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
+    test = evaluation.test_photos(index, manifest, split)
+    assert test.index.tolist() == [0, 2]
+    assert test["path"].tolist() == ["1.jpg", "3.jpg"]
+
+
+def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
+    test = pd.DataFrame(
+        {
+            "photo": list("wxyz"),
+            "path": [f"{name}.jpg" for name in "wxyz"],
+            "species": [LABELS[i] for i in TARGETS],
+        },
+        index=[3, 5, 8, 9],
+    )
+    agreement = Agreement(4, 4, 0.0)
+    report = evaluation.Report.of(test, PROBABILITIES, candidate("tuned", 0.9, 0.4), agreement)
+    assert report.predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat"]
+    pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    mistakes = report._mistakes(pictures)
+    assert [caption for _, caption in mistakes[0]] == ["bee: ant? 0.40", "ant: dog? 0.40"]
+    assert mistakes[0][1][0].max() == 2  # the picture of the third photo
+    report.save(tmp_path, pictures)
+    assert json.loads((tmp_path / "metrics.json").read_text())["chosen"] == "tuned"
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 4
+    for name in ("confusion", "mistakes"):
+        assert Image.open(tmp_path / "plots" / f"{name}.png").width > 50
+    assert "accuracy 0.5000" in str(report)

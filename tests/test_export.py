@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from pipeline import engine, export
+from pipeline.errors import UserError
+from pipeline.litert import Network
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras = engine.keras(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def test_keras_and_litert_agree(model, pictures):
+    answers = Network(export.to_litert(model))(pictures)
+    agreement = export.compare(model.predict(pictures, verbose=0), answers)
+    assert agreement.same_label == 20
+    assert agreement.largest_difference < 1e-5
+
+
+def test_a_network_is_exported_once_and_other_weights_again(model, tmp_path, monkeypatch):
+    first = export.cached(model, tmp_path)
+    exported = []
+    monkeypatch.setattr(export, "to_litert", lambda m: exported.append(m) or b"anew")
+    assert export.cached(model, tmp_path) == first
+    kept = model.get_weights()
+    model.set_weights([weight + 1 for weight in kept])
+    assert export.cached(model, tmp_path) == b"anew"
+    model.set_weights(kept)
+    assert len(exported) == 1
+
+
+def test_networks_that_disagree_are_refused():
+    left = np.array([[0.6, 0.4], [0.3, 0.7]])
+    with pytest.raises(UserError, match="same label on 1 of 2"):
+        export.compare(left, np.array([[0.6, 0.4], [0.6, 0.4]]))
+    with pytest.raises(UserError, match="disagree"):
+        export.compare(left, np.array([[0.61, 0.39], [0.3, 0.7]]))
+    assert export.compare(left, left).largest_difference == 0
+
+
+def test_many_threads_get_the_answers_that_one_gets(model, pictures):
+    from concurrent.futures import ThreadPoolExecutor
+
+    network = Network(export.to_litert(model), workers=2)
+    alone = np.stack([network.one(picture) for picture in pictures])
+    with ThreadPoolExecutor(8) as threads:
+        together = np.stack(list(threads.map(network.one, np.repeat(pictures, 10, axis=0))))
+    np.testing.assert_array_equal(together, np.repeat(alone, 10, axis=0))

@@ -1,0 +1,144 @@
+"""The gate as a function, and a registry with real versions in it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import engine, export, params, registry, tracking
+
+SIZE = 32
+LABELS = ["blue", "red"]
+LIMITS = params.Register(min_accuracy=0.6, max_drop=0.05)
+
+
+def version(number: int, accuracy: float, labels=LABELS) -> registry.Version:
+    return registry.Version(number, "content", list(labels), "photos", accuracy, [])
+
+
+def passed(accuracy, champion=None, theirs=None, labels=LABELS) -> list[bool]:
+    return [c.passed for c in registry.gate(accuracy, labels, champion, theirs, 0.6, 0.05)]
+
+
+def test_the_floor_decides_where_there_is_no_champion():
+    assert passed(0.6) == [True, True]
+    assert passed(0.59) == [False, True]
+
+
+def test_a_challenger_may_be_a_little_worse_than_the_champion_and_no_more():
+    assert passed(0.85, version(1, 0.9), 0.9) == [True, True]
+    assert passed(0.84, version(1, 0.9), 0.9) == [True, False]
+
+
+def test_a_champion_that_knows_other_species_cannot_be_compared_and_the_reason_says_so():
+    checks = registry.gate(0.7, ["blue", "green"], version(4, 0.99), None, 0.6, 0.05)
+    assert all(check.passed for check in checks)
+    assert "version 4" in checks[1].reason
+    assert "green, red" in checks[1].reason
+
+
+def test_the_digest_of_tested_photos_does_not_depend_on_their_order():
+    table = pd.DataFrame({"photo": ["a", "b"], "actual": ["blue", "red"]})
+    assert registry.photos_digest(table) == registry.photos_digest(table[::-1])
+    assert registry.photos_digest(table) != registry.photos_digest(table.assign(actual="red"))
+
+
+@pytest.fixture(scope="module")
+def final(tmp_path_factory):
+    """A recogniser that tells red pictures from blue ones, as `models/final`."""
+    keras = engine.keras(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    red_minus_blue = np.array([[-0.1, 0.1], [0, 0], [0.1, -0.1]], dtype=np.float32)
+    model.layers[-1].set_weights([red_minus_blue, np.zeros(2)])
+    folder = tmp_path_factory.mktemp("models")
+    model.save(folder / "model.keras")
+    litert = export.to_litert(model)
+    export.write(folder / "final", folder / "model.keras", litert, LABELS, "crop")
+    return folder / "final"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Ten files, and what was answered to them."""
+    root = tmp_path_factory.mktemp("photos")
+    rows = []
+    for i in range(10):
+        name = LABELS[i % 2]
+        Image.new("RGB", (40, 50), name).save(root / f"{i}.png")
+        rows.append({"photo": f"{i:064x}", "path": f"{i}.png", "actual": name, "predicted": name})
+    return root, pd.DataFrame(rows)
+
+
+def other_content(final, folder, labels):
+    """The same network under other labels: another version, as right as they are."""
+    export.write(
+        folder, final / "model.keras", (final / "model.tflite").read_bytes(), labels, "crop"
+    )
+    return folder
+
+
+def test_registration_promotion_and_the_gate_in_a_real_registry(
+    final, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    root, table = photos
+    with tracking.run("train") as run:
+        metrics = {"test": {"accuracy": 1.0}, "run_id": run.info.run_id}
+
+    def decide(folder, accuracy, predictions=table):
+        tested = {**metrics, "test": {"accuracy": accuracy}}
+        return registry.decide(folder, tested, predictions, root, LIMITS)
+
+    def serving():
+        client = tracking.mlflow().MlflowClient()
+        found = client.search_model_versions("name='animal'")
+        staged = [int(v.version) for v in found if v.current_stage == "Production"]
+        assert staged == [registry.champion().number]  # stage and alias agree
+        return staged[0], len(found)
+
+    first = decide(final, 1.0)
+    assert first["promoted"]
+    assert serving() == (1, 1)
+
+    again = decide(final, 1.0)
+    assert again["outcome"] == "serves already; nothing to do"
+    assert again["checks"] == first["checks"]
+    assert serving() == (1, 1)
+
+    swapped = other_content(final, tmp_path / "swapped", LABELS[::-1])
+    worse = decide(swapped, 0.8)
+    assert not worse["promoted"]
+    assert "worse than 1.0000 of the champion, version 1" in worse["checks"][1]["reason"]
+    assert serving() == (1, 2)
+
+    # Other photos: the champion is tested anew, from the files. It errs on half of these.
+    renamed = table.assign(actual=table["actual"].where(table.index >= 5, "blue"))
+    right = float((renamed["actual"] == table["actual"]).mean())
+    compared = decide(swapped, 0.8, renamed)
+    assert compared["checks"][1]["limit"] == pytest.approx(right - LIMITS.max_drop)
+    assert compared["outcome"].startswith("was registered before")
+
+    others = other_content(final, tmp_path / "others", ["bird", "fish"])
+    incomparable = decide(others, 0.7)
+    assert incomparable["promoted"]
+    assert "knows other species" in incomparable["checks"][1]["reason"]
+    assert serving() == (3, 3)
+
+    loaded = tracking.mlflow().pyfunc.load_model("models:/animal/Production")
+    answer = loaded.predict(pd.DataFrame({"image": [(root / "0.png").read_bytes()]}))
+    assert answer["label"].tolist() == ["bird"]
+    kept = tracking.mlflow().artifacts.download_artifacts("models:/animal/Production")
+    assert json.loads((tmp_path / "others/labels.json").read_text())["labels"] == ["bird", "fish"]
+    assert "data/model.keras" in {
+        str(p.relative_to(kept)) for p in __import__("pathlib").Path(kept).rglob("*.keras")
+    }

@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+
+from pipeline.scores import Score
+
+
+def test_accuracy_its_error_and_log_loss():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    score = Score.of(probabilities, np.array([0, 1, 1, 0]))
+    assert score.photos == 4
+    assert score.accuracy == 0.75
+    assert score.standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
+    assert score.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.5]).mean())
+
+
+def test_a_certain_mistake_costs_much_but_not_everything():
+    assert np.isfinite(Score.of(np.array([[1.0, 0.0]]), np.array([1])).log_loss)
+
+
+def test_accuracy_ranks_first_and_log_loss_breaks_ties():
+    good, better = Score(10, 0.9, 0, 0.5), Score(10, 0.9, 0, 0.4)
+    assert max([good, better, Score(10, 0.8, 0, 0.1)], key=lambda score: score.rank) is better

@@ -1,0 +1,208 @@
+import csv
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import duplicates, photos, splits
+
+SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+
+def made(species=13, each=200, seed=0, grouped=True):
+    """A manifest of content that never was; every tenth photo is in the group of the one before."""
+    rng = np.random.default_rng(seed)
+    count = species * each
+    names = [photos.identity(rng.bytes(8)) for _ in range(count)]
+    table = pd.DataFrame(
+        {"photo": names, "species": np.repeat([f"s{i}" for i in range(species)], each)}
+    )
+    table["group"] = table["photo"]
+    if grouped:
+        followers = table.index[table.index % 10 == 9]
+        table.loc[followers, "group"] = table["photo"][followers - 1].to_numpy()
+    return table
+
+
+def assign(manifest, seed=0, train=0.7, validation=0.15):
+    return splits.assign(manifest, train, validation, seed)
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def real(photos_folder):
+    """main13 by the content of its files, with its known near-duplicate groups."""
+    folder, table = photos_folder("main13"), photos_folder("main13.csv")
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    frame = pd.DataFrame(
+        {
+            "photo": [photos.identity((folder / row["path"]).read_bytes()) for row in rows],
+            "species": [row["label"] for row in rows],
+            "number": [row["near_dup_group"] for row in rows],
+        }
+    )
+    frame["group"] = frame.groupby("number")["photo"].transform("min")
+    return frame.drop_duplicates("photo").reset_index(drop=True)
+
+
+def fine(manifest, split):
+    """Checks what must hold of every split."""
+    assert split.index.equals(manifest.index)
+    assert set(split) <= set(splits.SPLITS)
+    assert split.groupby(manifest["group"]).nunique().max() == 1
+    sizes = manifest.groupby("group").size()
+    for name, rows in manifest.groupby("species"):
+        shares = split[rows.index].value_counts(normalize=True)
+        largest = sizes[rows["group"]].max() / len(rows)
+        for one, wanted in SHARES.items():
+            # A border is off by the slack, and by half of the group that lies across it.
+            assert abs(shares.get(one, 0) - wanted) <= 2 * (0.02 + largest), (name, one)
+
+
+def test_groups_stay_together_and_species_keep_their_shares(manifest):
+    fine(manifest, assign(manifest))
+
+
+def test_shares_of_the_whole_are_close(manifest):
+    shares = assign(manifest).value_counts(normalize=True)
+    for name, wanted in SHARES.items():
+        assert abs(shares[name] - wanted) < 0.02
+
+
+def test_real_photos_are_split_the_same_way(real):
+    fine(real, assign(real))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "ratios", [(0.7, 0.15), (0.98, 0.01), (0.34, 0.33), (0.1, 0.1), (0.2, 0.4), (0.05, 0.9)]
+)
+def test_species_of_three_groups_or_more_is_in_all_splits(ratios, seed):
+    rng = np.random.default_rng(seed)
+    groups = [
+        [1] * 3,
+        [1] * 4,
+        [10, 1, 1],
+        [1, 10, 1],
+        [1, 1, 10],
+        [2] * 7,
+        [30, 1, 1, 1],
+        [1] * 20,
+    ]
+    rows = [
+        (photos.identity(rng.bytes(8)), f"s{number}", f"{seed}-{number}-{i}")
+        for number, sizes in enumerate(groups)
+        for i, size in enumerate(sizes)
+        for _ in range(size)
+    ]
+    manifest = pd.DataFrame(rows, columns=["photo", "species", "group"])
+    split = assign(manifest, seed, *ratios)
+    for number, sizes in enumerate(groups):
+        assert set(split[manifest["species"] == f"s{number}"]) == set(splits.SPLITS), sizes
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_species_of_fewer_groups_is_split_without_complaint(groups):
+    rows = [(f"p{i}", "cat", f"g{i % groups}") for i in range(12)]
+    split = assign(pd.DataFrame(rows, columns=["photo", "species", "group"]))
+    assert split.isin(splits.SPLITS).all()
+
+
+def moved(manifest, without):
+    """Share of the photos that stand elsewhere once those of `without` are there too."""
+    before = manifest.drop(index=without)
+    after = assign(manifest)[before.index]
+    return (assign(before) != after).mean()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_new_photos_hardly_move_old_ones(seed):
+    manifest = made(seed=seed, grouped=False)
+    new = np.random.default_rng(seed).choice(len(manifest), len(manifest) // 11, replace=False)
+    assert moved(manifest, new) < 0.02
+
+
+def test_slack_keeps_photos_where_they_are(monkeypatch):
+    def share():
+        made_anew = [made(seed=seed, grouped=False) for seed in range(3)]
+        return np.mean([moved(manifest, manifest.index[::11]) for manifest in made_anew])
+
+    with_slack = share()
+    monkeypatch.setattr(splits, "_SLACK", 0.0)
+    assert with_slack < 0.75 * share()
+
+
+def test_new_real_photos_hardly_move_old_ones(real):
+    groups = real["group"].drop_duplicates().sample(frac=1 / 11, random_state=0)
+    assert moved(real, real.index[real["group"].isin(groups)]) < 0.02
+
+
+def test_other_seed_gives_another_split(manifest):
+    one, other = assign(manifest), assign(manifest, seed=1)
+    assert 0.3 < (one != other).mean() < 0.7  # 0.46 by chance
+
+
+def test_order_of_the_rows_does_not_matter(manifest):
+    shuffled = manifest.sample(frac=1, random_state=0)
+    pd.testing.assert_series_equal(assign(shuffled).sort_index(), assign(manifest))
+
+
+def test_photos_of_one_species_do_not_move_those_of_another(manifest):
+    alone = manifest[manifest["species"] == "s3"]
+    assert assign(alone).equals(assign(manifest)[alone.index])
+
+
+def brute_leaks(hashes, split, bits):
+    pairs = itertools.combinations(range(len(hashes)), 2)
+    return sum(
+        split[i] != split[j] and (int(hashes[i]) ^ int(hashes[j])).bit_count() <= bits
+        for i, j in pairs
+    )
+
+
+def test_leaks_are_counted_in_pairs():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**64, 60, dtype=np.uint64)
+    hashes[10:20] = hashes[0]  # equal
+    hashes[20:30] = hashes[1] ^ np.uint64(0b10011)  # near
+    hashes[30:34] = hashes[1] ^ np.uint64(1 << 63)
+    split = pd.Series(rng.choice(list(splits.SPLITS), 60))
+    for bits in (0, 1, 3, 6):
+        assert splits.leaks(hashes, split, bits) == brute_leaks(hashes, split, bits) > 0
+
+
+def test_one_planted_leak_is_found():
+    hashes = np.array([1 << 40, 0xFFFF << 48, (1 << 40) ^ 7], dtype=np.uint64)
+    leaky, clean = pd.Series(["train", "train", "test"]), pd.Series(["train", "test", "train"])
+    assert splits.leaks(hashes, leaky, 3) == 1
+    assert splits.leaks(hashes, leaky, 2) == 0
+    assert splits.leaks(hashes, clean, 3) == 0
+
+
+def test_grouped_photos_never_leak():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**64, 400, dtype=np.uint64)
+    hashes[200:] = hashes[:200] ^ np.uint64(0b1011)
+    numbers = duplicates.groups(hashes, 6)
+    table = pd.DataFrame(
+        {"photo": [photos.identity(bytes([i % 256, i // 256])) for i in range(400)]}
+    )
+    table["species"] = np.where(np.arange(400) % 200 < 90, "cat", "owl")
+    table["group"] = table["photo"].groupby(numbers).transform("min")
+    split = assign(table)
+    assert splits.leaks(hashes, split, 6) == 0
+    apart = assign(table.assign(group=table["photo"]))
+    assert splits.leaks(hashes, apart, 6) > 20
+
+
+def test_count_has_a_row_a_species_and_one_for_all(manifest):
+    counts = splits.count(manifest.assign(split=assign(manifest))).set_index("species")
+    assert counts.loc["(all)", list(splits.SPLITS)].sum() == len(manifest)
+    assert counts.drop(index="(all)")[list(splits.SPLITS)].sum(axis=1).eq(200).all()
+    assert counts.filter(like="_share").sum(axis=1).sub(1).abs().max() < 0.002

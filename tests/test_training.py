@@ -1,0 +1,176 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import features, outputs, params, shards, training
+from pipeline.errors import UserError
+
+SIZE = 32
+SPECIES = ("blue", "green", "red")
+
+
+def written(folder: Path, species: list[str], seed: int) -> pd.DataFrame:
+    """Shards of noisy pictures whose colour tells the species."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 60, (len(species), SIZE, SIZE, 3), dtype=np.uint8)
+    for picture, name in zip(pictures, species, strict=True):
+        picture[..., {"red": 0, "green": 1, "blue": 2}[name]] += 190
+    names = [f"{folder.name}-{i:04d}" for i in range(len(species))]
+    index = pd.DataFrame({"photo": names, "species": species, "copy": 0})
+    shards.write(folder, index, [pictures], SIZE)
+    return index.assign(group=index["photo"])
+
+
+def load(folder: Path, training_species: list[str], validation_species: list[str]) -> training.Data:
+    trained = written(folder / "augmented", training_species, 0).assign(split="train")
+    held = written(folder / "resized", validation_species, 1).assign(split="validation")
+    outputs.write_table(pd.concat([trained, held]), folder / "split.parquet")
+    return training.Data.load(
+        folder / "augmented", folder / "resized", folder / "split.parquet", folder / "cache"
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    return load(tmp_path, [*SPECIES] * 20, [*SPECIES] * 6)
+
+
+def model(**changes) -> params.Model:
+    lines = {
+        "backbone": "efficientnet_lite0",
+        "weights": "imagenet",
+        "unfrozen_blocks": 0,
+        "hidden": 0,
+        "dropout": 0.1,
+    }
+    return params.Model(**lines | changes)
+
+
+def train(**changes) -> params.Train:
+    lines = {
+        "epochs": 6,
+        "patience": 3,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "fine_tune_rate": 0.1,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "class_weights": True,
+        "seed": 0,
+    }
+    return params.Train(**lines | changes)
+
+
+def weights(trained: training.Trained) -> list[np.ndarray]:
+    return trained.model.get_weights()
+
+
+def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(data):
+    trained = training.fit(model(), train(epochs=20), data)
+    assert trained.labels == SPECIES
+    assert trained.validation.accuracy == 1
+    pictures = data.validation.take(np.arange(18))
+    answers = trained.model.predict(pictures, verbose=0)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    score = training.Score.of(answers, data.targets(data.validation))
+    assert score.log_loss == pytest.approx(trained.validation.log_loss, abs=1e-3)
+
+
+def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
+    first, again = (training.fit(model(), train(), data) for _ in range(2))
+    for left, right in zip(weights(first), weights(again), strict=True):
+        np.testing.assert_array_equal(left, right)
+    other = training.fit(model(), train(seed=1), data)
+    assert not np.array_equal(weights(first)[-1], weights(other)[-1])
+
+
+def test_features_are_computed_once(data, tmp_path, monkeypatch):
+    training.fit(model(), train(epochs=1), data)
+    monkeypatch.setattr(features, "Network", None)  # computing again would call it
+    again = training.Data.load(
+        tmp_path / "augmented", tmp_path / "resized", tmp_path / "split.parquet", tmp_path / "cache"
+    )
+    training.fit(model(), train(epochs=1), again)
+
+
+def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):
+    head_only = training.fit(model(), train(epochs=2), data)
+    tuned = training.fit(model(unfrozen_blocks=1), train(epochs=2), data)
+    assert list(tuned.history["phase"].unique()) == ["head", "blocks"]
+    assert tuned.history["epoch"].is_monotonic_increasing
+    before = {layer.name: layer.get_weights() for layer in head_only.model.layers}
+    moved = {
+        layer.name
+        for layer in tuned.model.layers
+        if any(
+            not np.array_equal(left, right)
+            for left, right in zip(before.get(layer.name, []), layer.get_weights(), strict=False)
+        )
+    }
+    moved -= {"head"}
+    assert moved
+    assert all(name.startswith(("blocks.15.", "conv_head")) for name in moved)
+
+
+def test_a_network_without_weights_trains_from_pixels(data):
+    trained = training.fit(model(backbone="scratch_cnn"), train(epochs=4), data)
+    assert set(trained.history["phase"]) == {"whole"}
+    assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
+
+
+def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path):
+    # Validation contradicts training, so it is best at the start.
+    data = load(tmp_path, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
+    trick = data.validation.shards.index
+    trick["species"] = np.roll(trick["species"], 1)
+    trained = training.fit(model(), train(epochs=30, patience=2), data)
+    best = int(trained.history["val_loss"].idxmin())
+    assert len(trained.history) == best + 3
+    assert f"weights of epoch {best + 1} kept" in trained.stopped
+    assert "no lower validation loss for 2 epochs" in trained.stopped
+
+
+def test_each_epoch_is_reported_as_it_ends(data):
+    seen = []
+    training.fit(model(), train(epochs=2), data, lambda *epoch: seen.append(epoch))
+    assert [number for number, _ in seen] == [0, 1]
+    assert {"loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"} <= set(seen[0][1])
+
+
+def test_a_loss_that_is_no_number_is_a_clear_error(data):
+    with pytest.raises(training.Diverged, match=r"lower train\.learning_rate"):
+        training.fit(model(), train(learning_rate=1e38), data)
+
+
+def test_class_weights_let_a_rare_species_count(tmp_path):
+    data = load(tmp_path, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
+    plain, weighted = (
+        training.fit(model(), train(class_weights=on, epochs=1, learning_rate=1e-3), data)
+        for on in (False, True)
+    )
+    pictures = data.validation.take(np.arange(12))
+    red = [trained.model.predict(pictures, verbose=0)[:, 1].mean() for trained in (plain, weighted)]
+    assert red[1] > red[0]
+
+
+def test_a_species_without_training_photos_is_named(tmp_path):
+    with pytest.raises(UserError, match="no training photos of red"):
+        load(tmp_path, ["blue", "green"], ["blue", "red"])
+
+
+def test_what_is_saved_is_whole_and_loads(data, tmp_path):
+    import json
+
+    import keras
+
+    trained = training.fit(model(), train(epochs=1), data)
+    trained.save(tmp_path / "out", "run-1", {"more.txt": "more"})
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert run["run_id"] == "run-1"
+    assert run["labels"] == list(SPECIES)
+    assert (tmp_path / "out/more.txt").read_text() == "more"
+    loaded = keras.saving.load_model(tmp_path / "out/model.keras")
+    for left, right in zip(loaded.get_weights(), weights(trained), strict=True):
+        np.testing.assert_array_equal(left, right)

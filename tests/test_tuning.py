@@ -1,0 +1,129 @@
+import optuna
+import pytest
+
+from pipeline import params, training, tuning
+from pipeline.errors import UserError
+from pipeline.scores import Score
+
+
+@pytest.fixture
+def p(request):
+    written = params.load(request.config.rootpath / "params.yaml")
+    tune = written.tune.model_copy(update={"trials": 6, "minutes": 5.0})
+    return written.model_copy(update={"tune": tune})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A database for all tests here: MLflow takes seconds to make one."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture
+def tried(store, tmp_path, monkeypatch):
+    """Replaces training by a formula, and gives the params of every trial that ran."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.chdir(tmp_path)
+    ran = []
+
+    class Trained:
+        def __init__(self, rate):
+            self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
+
+    def fit(model, train, data, on_epoch):
+        ran.append(train.learning_rate)
+        on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
+        return Trained(train.learning_rate)
+
+    monkeypatch.setattr(training, "fit", fit)
+    return ran
+
+
+def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert len(tried) == 6
+    assert tried[0] == p.train.learning_rate
+    assert len(set(tried)) == 6
+    assert tuning.best(study).value == max(trial.value for trial in study.trials)
+
+
+def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried, tmp_path):
+    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    more = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": 9})})
+    study = tuning.open_study(more, "digest", tmp_path)
+    tuning.search(study, more, None)
+    assert len(tried) == len(set(tried)) == len(study.trials) == 9
+
+
+def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
+    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    fewer = params.replaced(p, {"train.epochs": 3})
+    narrower = {"space": {"train.epochs": params.Options(choices=[1, 2])}}
+    space = p.model_copy(update={"tune": p.tune.model_copy(update=narrower)})
+    for changed, digest in ((p, "other photos"), (fewer, "digest"), (space, "digest")):
+        (waiting,) = tuning.open_study(changed, digest, tmp_path).trials
+        assert waiting.state == optuna.trial.TrialState.WAITING
+
+
+def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):
+    study = tuning.open_study(p, "digest", tmp_path)
+    killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever
+    rate = killed.suggest_float("train.learning_rate", 0.0002, 0.01, log=True)
+    again = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(again, p, None)
+    assert tried[0] == rate
+    states = [trial.state for trial in again.trials]
+    assert states.count(optuna.trial.TrialState.COMPLETE) == 6
+    assert states.count(optuna.trial.TrialState.RUNNING) == 0
+
+
+def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):
+    fit = training.fit
+
+    def sometimes(model, train, data, on_epoch):
+        if len(tried) == 2:
+            tried.append(None)
+            raise training.Diverged("the loss is nan")
+        return fit(model, train, data, on_epoch)
+
+    monkeypatch.setattr(training, "fit", sometimes)
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    states = [trial.state.name for trial in study.trials]
+    assert states.count("FAIL") == 1
+    assert states.count("COMPLETE") == 5
+
+
+def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
+    import mlflow
+
+    from pipeline import tracking
+
+    study = tuning.open_study(p, "digest", tmp_path)
+    with tracking.run("tune") as parent:
+        tuning.search(study, p, None)
+    runs = mlflow.search_runs(
+        experiment_names=["animal"],
+        filter_string=f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+    )
+    assert len(runs) == 6
+    assert set(runs["status"]) == {"FINISHED"}
+    assert {"metrics.val_accuracy", "metrics.validation_accuracy"} <= set(runs.columns)
+
+
+def test_findings_and_plots(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    best = tuning.best(study)
+    found = tuning.findings(study, best)
+    assert len(found["trials.csv"].splitlines()) == 7
+    assert f"train.learning_rate: {best.params['train.learning_rate']}" in found["best.yaml"]
+    tuning.plot(study, tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {"history.png", "importance.png"}
+
+
+def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):
+    with pytest.raises(UserError, match="no trial came to its end"):
+        tuning.best(tuning.open_study(p, "digest", tmp_path))
