@@ -41,7 +41,8 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
         params[section][key] = YAML(typ="safe").load(value)
     yaml.dump(params, folder / "params.yaml")
 
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     started, starts = time.monotonic(), {}
     process = subprocess.Popen(

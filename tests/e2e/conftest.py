@@ -73,18 +73,53 @@ class Project:
         yaml.dump(written, self.folder / "params.yaml")
 
     def run(self, *command: str) -> str:
+        """Runs a command and gives what it printed to stdout."""
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return done.stdout
 
     def repro(self, *arguments: str) -> list[str]:
         """Runs `dvc repro` and gives the stages that ran."""
         return re.findall(r"Running stage '(\w+)'", self.run("dvc", "repro", *arguments))
 
     def python(self, code: str) -> str:
-        return self.run(sys.executable, "-c", code)
+        """Runs code in the project's folder and gives the last line it printed."""
+        return self.run(sys.executable, "-c", code).splitlines()[-1]
+
+    @contextmanager
+    def served(self, *arguments: str, seconds: float = 60):
+        """The served champion's address, while the block lasts."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = ["mlflow", "models", "serve", "-m", "models:/animal/Production"]
+        server = subprocess.Popen(
+            [*command, "--port", str(port), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(int(seconds * 5)):
+                time.sleep(0.2)
+                assert server.poll() is None, server.stdout.read()
+                try:
+                    urllib.request.urlopen(f"{address}/ping", timeout=5)
+                    break
+                except OSError:
+                    continue
+            else:
+                raise AssertionError(f"the server was not ready within {seconds} s")
+            yield address, server.pid
+        finally:
+            os.killpg(server.pid, 15)
+            server.wait(timeout=20)
 
 
 @pytest.fixture(scope="session")
@@ -93,37 +128,3 @@ def project(tmp_path_factory) -> Project:
     made = Project.make(tmp_path_factory.mktemp("project"))
     made.first_run = made.repro()
     return made
-
-
-@contextmanager
-def served(project: Project, *arguments: str, seconds: float = 60):
-    """The served champion's address, while the block lasts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", "models:/animal/Production"]
-    server = subprocess.Popen(
-        [*command, "--port", str(port), *arguments],
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(int(seconds * 5)):
-            time.sleep(0.2)
-            assert server.poll() is None, server.stdout.read()
-            try:
-                urllib.request.urlopen(f"{address}/ping", timeout=5)
-                break
-            except OSError:
-                continue
-        else:
-            raise AssertionError(f"the server was not ready within {seconds} s")
-        yield address, server.pid
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(timeout=20)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import served
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def frame(*images: bytes) -> dict:
 
 @pytest.fixture(scope="module")
 def server(project):
-    with served(project, "--env-manager", "local") as (address, pid):
+    with project.served("--env-manager", "local") as (address, pid):
         yield address, pid
 
 
@@ -102,8 +101,8 @@ def test_a_served_model_carries_the_code_it_needs_and_no_more(project):
     code = """
 import mlflow, pathlib
 path = pathlib.Path(mlflow.artifacts.download_artifacts("models:/animal/Production"))
-print(sorted(str(p.relative_to(path)) for p in (path / "code").rglob("*.py")))
-print((path / "requirements.txt").read_text())
+code = sorted(str(p.relative_to(path)) for p in (path / "code").rglob("*.py"))
+print(code, (path / "requirements.txt").read_text().split())
 """
     said = project.python(code)
     assert (
