@@ -16,10 +16,10 @@ setup: .venv/ready ## make .venv with the exact versions of requirements.lock
 	$(PYTHON) -m venv --clear .venv
 	python -m pip install --quiet --disable-pip-version-check uv
 	uv pip sync --quiet --require-hashes requirements.lock
-	uv pip install --quiet --no-deps --editable .
+	uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-run: setup ## run the pipeline on the demo collection, or on SOURCE=/path/to/photos
+run: setup ## run the pipeline on the demo collection, or from now on on SOURCE=/path/to/photos
 	$(if $(SOURCE),animal use "$(SOURCE)")
 	dvc repro
 	@animal summary
@@ -40,7 +40,7 @@ ui: setup ## look at all runs, trials and versions in the browser
 serve: setup ## serve the champion on port 5001
 	mlflow models serve -m models:/animal/Production --env-manager local --port 5001
 
-lock: ## write requirements.lock anew, from pyproject.toml
+lock: setup ## write requirements.lock anew, from pyproject.toml
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the pipeline made, but for MLflow's runs and DVC's cache

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -45,6 +44,7 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     started, starts = time.monotonic(), {}
+    environment.pop("MLFLOW_TRACKING_URI", None)
     process = subprocess.Popen(
         ["dvc", "repro", "-f"],
         cwd=folder,
@@ -58,7 +58,8 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
         printed.append(line)
         if found := re.match(r"Running stage '(\w+)'", line):
             starts[found[1]] = time.monotonic()
-    if process.wait():
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
         sys.exit("".join(printed))
     ends = [*list(starts.values())[1:], time.monotonic()]
     seconds = {name: end - starts[name] for name, end in zip(starts, ends, strict=True)}
@@ -74,7 +75,7 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
         "chosen": metrics["chosen"],
         "seconds": time.monotonic() - started,
         **{name: seconds[name] for name in STAGES},
-        "peak_gb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+        "peak_gb": usage.ru_maxrss / 2**20,
     }
 
 

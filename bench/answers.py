@@ -1,9 +1,9 @@
 """Whether the server answers every test photo, sent as its original file, as evaluate wrote down.
 
-Run it after `dvc repro`, in its folder; what follows `--` goes to `mlflow models serve`:
+Run it after `dvc repro`, in its folder; its arguments go to `mlflow models serve`:
 
     python bench/answers.py                           # exactly `mlflow models serve -m ...`
-    python bench/answers.py -- --env-manager local
+    python bench/answers.py --env-manager local
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from servers import about, ask, served
 
-from pipeline import params
+from pipeline import params, registry
 from pipeline.sources import folders
 
 
@@ -26,8 +26,8 @@ def loads_tensorflow(pid: int) -> bool:
 
 def main() -> None:
     root = folders.root(params.load().ingest.source, Path("data/photos/files"))
-    table = pd.read_csv("reports/predictions.csv")
-    with served("models:/animal/Production", *sys.argv[2:]) as (address, pid, ready):
+    table = registry.read_predictions(Path("reports/predictions.csv"))
+    with served("models:/animal/Production", *sys.argv[1:]) as (address, pid, ready):
         rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]
         tensorflow = loads_tensorflow(pid)
     answered = pd.DataFrame(rows)

@@ -18,7 +18,6 @@ def main() -> None:
     network = chosen.folder / "model.keras"
     model = engine.keras().saving.load_model(network)
     exported = export.to_litert(model)
-    export.write(FINAL, network, exported, chosen.labels, p.resize.fit)
 
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     split = pd.read_parquet("data/split.parquet")
@@ -27,13 +26,17 @@ def main() -> None:
     pictures = resized.take(test.index)
     probabilities = Network(exported)(pictures)
     agreement = export.compare(model.predict(pictures, verbose=0), probabilities)
+    limits = p.resize.fit, p.ingest.max_pixels
+    export.write(FINAL, network, exported, chosen.labels, *limits)
 
-    report = evaluation.Report.of(test, probabilities, chosen, agreement)
+    drawn = bool((manifest["origin"] == "drawn").all())
+    report = evaluation.Report.of(test, probabilities, chosen, agreement, drawn)
     report.save(REPORTS, pictures)
     print(report)
     with tracking.run("evaluate", run_id=chosen.run_id):
         tracking.log_test(report.summary["test"], split)
-        tracking.log_folder(REPORTS)
+        for written in report.files(REPORTS):
+            tracking.log_folder(written)
 
 
 if __name__ == "__main__":

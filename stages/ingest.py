@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline import checks, errors, outputs, params, sheets
-from pipeline.sources import folders
+from pipeline.sources import folders, recipe
 from pipeline.sources.gather import gather
 
 PHOTOS, REPORT = Path("data/photos"), Path("reports/ingest")
@@ -17,12 +17,13 @@ def main() -> None:
     root = folders.root(p.ingest.source, files)
     inspected = checks.inspect(root, found, p.ingest.min_side, p.ingest.max_pixels, p.parallel.jobs)
     manifest, quarantine = checks.judge(inspected, p.ingest.near_duplicate_bits)
+    manifest["origin"] = "drawn" if recipe.is_drawn(p.ingest.source) else None
     counts = checks.count(manifest, quarantine)
     with outputs.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)
         quarantine.to_csv(folder / "quarantine.csv", index=False)
-        rows = checks.contact_rows(root, manifest)
+        rows = checks.contact_rows(root, manifest, p.ingest.max_pixels)
         sheets.sheet(rows).save(folder / "contact_sheet.png")
     print(counts.to_string(index=False))
     checks.require(counts, p.ingest.min_per_species)

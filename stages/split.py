@@ -24,6 +24,7 @@ def main() -> None:
         counts.to_csv(folder / "counts.csv", index=False)
         report = pd.DataFrame({"near_duplicate_bits": [bits], "pairs_across_splits": [leaks]})
         report.to_csv(folder / "leaks.csv", index=False)
+    splits.require(table)
     with outputs.whole(Path("data/split.parquet")) as path:
         outputs.write_table(table, path)
 

@@ -14,7 +14,7 @@ def main() -> None:
     data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"))
     with tracking.run("train") as run:
         tracking.log_params(model=p.model, train=p.train)
-        tracking.log_dataset(pd.read_parquet(SPLIT), "training")
+        tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
         trained = training.fit(p.model, p.train, data, tracking.log_epoch)
         trained.save(OUTPUT, run.info.run_id)
         tracking.log_score(trained.validation)

@@ -17,9 +17,9 @@ def main() -> None:
     with tracking.run("tune", run_id=study.user_attrs.get("run_id")) as run:
         study.set_user_attr("run_id", run.info.run_id)
         tracking.log_params(model=p.model, train=p.train)
-        tracking.log_dataset(pd.read_parquet(SPLIT), "training")
+        tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
         tuning.search(study, p, data)
-        best = tuning.best(study)
+        best = tuning.best(study, p.tune.trials)
         tuned = params.replaced(p, best.params)
         trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch)
         trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best))

@@ -74,7 +74,9 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
         index=[3, 5, 8, 9],
     )
     agreement = Agreement(4, 4, 0.0)
-    report = evaluation.Report.of(test, PROBABILITIES, candidate("tuned", 0.9, 0.4), agreement)
+    report = evaluation.Report.of(
+        test, PROBABILITIES, candidate("tuned", 0.9, 0.4), agreement, False
+    )
     assert report.predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat"]
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
     mistakes = report._mistakes(pictures)
@@ -82,6 +84,7 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
     assert mistakes[0][1][0].max() == 2  # the picture of the third photo
     report.save(tmp_path, pictures)
     assert json.loads((tmp_path / "metrics.json").read_text())["chosen"] == "tuned"
+    assert all(path.exists() for path in report.files(tmp_path))
     assert len(pd.read_csv(tmp_path / "predictions.csv")) == 4
     for name in ("confusion", "mistakes"):
         assert Image.open(tmp_path / "plots" / f"{name}.png").width > 50

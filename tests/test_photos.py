@@ -472,3 +472,21 @@ def test_cmyk_and_turned_photos_show_the_same_scene(photos_folder):
         assert distance(a, b) < 15
         assert distance(a, b) < distance(a, b[::-1]) / 2
         assert distance(a, b) < distance(a, b[:, ::-1]) / 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_turned_once(orientation, compression):
+    upright = np.zeros((60, 90, 3), dtype=np.uint8)
+    upright[:30, :, 0], upright[:, :45, 1] = 200, 120
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(as_stored(upright, orientation))
+    stored.save(file, "TIFF", exif=exif, compression=compression)
+    width, height, *_ = photos.inspect(file.getvalue())
+    assert (width, height) == (90, 60)
+    square = photos.square(file.getvalue(), 32, "stretch").astype(int)
+    assert np.abs(square[4, 4] - [200, 120, 0]).max() < 8
+    assert np.abs(square[4, 28] - [200, 0, 0]).max() < 8
+    assert np.abs(square[28, 4] - [0, 120, 0]).max() < 8

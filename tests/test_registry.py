@@ -18,8 +18,8 @@ def version(number: int, accuracy: float, labels=LABELS) -> registry.Version:
     return registry.Version(number, "content", list(labels), "photos", accuracy, [])
 
 
-def passed(accuracy, champion=None, theirs=None, labels=LABELS) -> list[bool]:
-    return [c.passed for c in registry.gate(accuracy, labels, champion, theirs, 0.6, 0.05)]
+def passed(accuracy, champion=None, rivals=None, labels=LABELS) -> list[bool]:
+    return [c.passed for c in registry.gate(accuracy, labels, champion, rivals, 0.6, 0.05)]
 
 
 def test_the_floor_decides_where_there_is_no_champion():
@@ -28,8 +28,14 @@ def test_the_floor_decides_where_there_is_no_champion():
 
 
 def test_a_challenger_may_be_a_little_worse_than_the_champion_and_no_more():
-    assert passed(0.85, version(1, 0.9), 0.9) == [True, True]
-    assert passed(0.84, version(1, 0.9), 0.9) == [True, False]
+    assert passed(0.9, version(1, 0.9), (0.85, 0.9, 100)) == [True, True]
+    assert passed(0.9, version(1, 0.9), (0.84, 0.9, 100)) == [True, False]
+
+
+def test_a_champion_that_has_learned_from_the_test_photos_is_not_compared():
+    checks = registry.gate(0.7, LABELS, version(4, 0.99), None, 0.6, 0.05)
+    assert all(check.passed for check in checks)
+    assert "has learned from all but a few (under 30)" in checks[1].reason
 
 
 def test_a_champion_that_knows_other_species_cannot_be_compared_and_the_reason_says_so():
@@ -62,16 +68,16 @@ def final(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "model.keras")
     litert = export.to_litert(model)
-    export.write(folder / "final", folder / "model.keras", litert, LABELS, "crop")
+    export.write(folder / "final", folder / "model.keras", litert, LABELS, "crop", 10**8)
     return folder / "final"
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Ten files, and what was answered to them."""
+    """Forty files, and what was answered to them."""
     root = tmp_path_factory.mktemp("photos")
     rows = []
-    for i in range(10):
+    for i in range(40):
         name = LABELS[i % 2]
         Image.new("RGB", (40, 50), name).save(root / f"{i}.png")
         rows.append({"photo": f"{i:064x}", "path": f"{i}.png", "actual": name, "predicted": name})
@@ -81,7 +87,12 @@ def photos(tmp_path_factory):
 def other_content(final, folder, labels):
     """The same network under other labels: another version, as right as they are."""
     export.write(
-        folder, final / "model.keras", (final / "model.tflite").read_bytes(), labels, "crop"
+        folder,
+        final / "model.keras",
+        (final / "model.tflite").read_bytes(),
+        labels,
+        "crop",
+        10**8,
     )
     return folder
 
@@ -95,9 +106,11 @@ def test_registration_promotion_and_the_gate_in_a_real_registry(
     with tracking.run("train") as run:
         metrics = {"test": {"accuracy": 1.0}, "run_id": run.info.run_id}
 
-    def decide(folder, accuracy, predictions=table):
+    learned = pd.DataFrame({"photo": ["c" * 64, "d" * 64], "split": ["train", "validation"]})
+
+    def decide(folder, accuracy, predictions=table, split=learned):
         tested = {**metrics, "test": {"accuracy": accuracy}}
-        return registry.decide(folder, tested, predictions, root, LIMITS)
+        return registry.decide(folder, tested, predictions, split, root, LIMITS)
 
     def serving():
         client = tracking.mlflow().MlflowClient()
@@ -116,13 +129,15 @@ def test_registration_promotion_and_the_gate_in_a_real_registry(
     assert serving() == (1, 1)
 
     swapped = other_content(final, tmp_path / "swapped", LABELS[::-1])
-    worse = decide(swapped, 0.8)
+    wrong = table.assign(predicted=table["actual"].map({"blue": "red", "red": "blue"}))
+    worse = decide(swapped, 0.8, wrong, table[:8].assign(split="train"))
     assert not worse["promoted"]
-    assert "worse than 1.0000 of the champion, version 1" in worse["checks"][1]["reason"]
+    assert "0.0000 is worse than 1.0000 of the champion, version 1" in worse["checks"][1]["reason"]
+    assert "on the same 40 photos" in worse["checks"][1]["reason"]
     assert serving() == (1, 2)
 
-    # Other photos: the champion is tested anew, from the files. It errs on half of these.
-    renamed = table.assign(actual=table["actual"].where(table.index >= 5, "blue"))
+    # The champion is tested from the files: it errs where the labels are others now.
+    renamed = wrong.assign(actual=table["actual"].where(table.index >= 10, "blue"))
     right = float((renamed["actual"] == table["actual"]).mean())
     compared = decide(swapped, 0.8, renamed)
     assert compared["checks"][1]["limit"] == pytest.approx(right - LIMITS.max_drop)

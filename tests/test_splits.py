@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline import duplicates, photos, splits
+from pipeline.errors import UserError
 
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
@@ -206,3 +207,12 @@ def test_count_has_a_row_a_species_and_one_for_all(manifest):
     assert counts.loc["(all)", list(splits.SPLITS)].sum() == len(manifest)
     assert counts.drop(index="(all)")[list(splits.SPLITS)].sum(axis=1).eq(200).all()
     assert counts.filter(like="_share").sum(axis=1).sub(1).abs().max() < 0.002
+
+
+def test_a_split_that_cannot_be_learned_from_names_what_is_missing():
+    table = pd.DataFrame({"species": ["ant", "bee", "ant"], "split": ["train", "test", "test"]})
+    with pytest.raises(UserError, match="no photos are left for validation"):
+        splits.require(table)
+    table["split"] = ["train", "test", "validation"]
+    with pytest.raises(UserError, match="no training photos of bee"):
+        splits.require(table)

@@ -45,7 +45,7 @@ def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
     assert len(tried) == 6
     assert tried[0] == p.train.learning_rate
     assert len(set(tried)) == 6
-    assert tuning.best(study).value == max(trial.value for trial in study.trials)
+    assert tuning.best(study, 6).value == max(trial.value for trial in study.trials)
 
 
 def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried, tmp_path):
@@ -54,6 +54,34 @@ def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried,
     study = tuning.open_study(more, "digest", tmp_path)
     tuning.search(study, more, None)
     assert len(tried) == len(set(tried)) == len(study.trials) == 9
+
+
+def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert tuning.best(study, 1).number == 0
+    assert tuning.best(study, 3).number in (0, 1, 2)
+
+
+def test_the_present_value_is_tried_even_where_the_space_leaves_it_out(p, tried, tmp_path):
+    odd = params.replaced(p, {"train.batch_size": 48, "train.learning_rate": 0.02})
+    study = tuning.open_study(odd, "digest", tmp_path)
+    tuning.search(study, odd, None)
+    assert study.trials[0].params["train.batch_size"] == 48
+    assert tried[0] == 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"), [("model.backbone", ["resnet"]), ("model.unfrozen_blocks", [0, 99])]
+)
+def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
+    p, tried, tmp_path, name, choices
+):
+    space = {**p.tune.space, name: params.Options(choices=choices)}
+    wrong = p.model_copy(update={"tune": p.tune.model_copy(update={"space": space})})
+    with pytest.raises(UserError, match=name):
+        tuning.search(tuning.open_study(wrong, "digest", tmp_path), wrong, None)
+    assert not tried
 
 
 def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
@@ -115,7 +143,7 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
 def test_findings_and_plots(p, tried, tmp_path):
     study = tuning.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
-    best = tuning.best(study)
+    best = tuning.best(study, 6)
     found = tuning.findings(study, best)
     assert len(found["trials.csv"].splitlines()) == 7
     assert f"train.learning_rate: {best.params['train.learning_rate']}" in found["best.yaml"]
@@ -126,4 +154,4 @@ def test_findings_and_plots(p, tried, tmp_path):
 
 def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):
     with pytest.raises(UserError, match="no trial came to its end"):
-        tuning.best(tuning.open_study(p, "digest", tmp_path))
+        tuning.best(tuning.open_study(p, "digest", tmp_path), 6)

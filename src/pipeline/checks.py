@@ -124,11 +124,14 @@ def require(counts: pd.DataFrame, min_per_species: int) -> None:
 
 
 def contact_rows(
-    root: Path, manifest: pd.DataFrame, columns: int = 12, size: int = 112
+    root: Path, manifest: pd.DataFrame, max_pixels: int, columns: int = 12, size: int = 112
 ) -> list[list[tuple[np.ndarray, str]]]:
     """A row of pictures for each species, for `sheets.sheet`."""
     return [
-        [(photos.square((root / path).read_bytes(), size), name) for path in rows["path"][:columns]]
+        [
+            (photos.square((root / path).read_bytes(), size, max_pixels=max_pixels), name)
+            for path in rows["path"][:columns]
+        ]
         for name, rows in manifest.groupby("species")
     ]
 

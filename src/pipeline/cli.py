@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from pipeline import errors, params
-from pipeline.sources.recipe import is_drawn
 
 
 def main() -> None:
@@ -38,10 +37,11 @@ def _summary(_: argparse.Namespace) -> None:
     metrics, decision = Path("reports/metrics.json"), Path("reports/registration.json")
     if not (metrics.exists() and decision.exists()):
         raise errors.UserError("there are no results yet; run `dvc repro`")
-    test = json.loads(metrics.read_text())["test"]
+    found = json.loads(metrics.read_text())
+    test = found["test"]
     decided = json.loads(decision.read_text())
     source = params.load().ingest.source
-    drawn = "; drawn by code, so this says nothing about real photos" if is_drawn(source) else ""
+    drawn = "; drawn by code, so this says nothing about real photos" if found["drawn"] else ""
     print(
         f"\n{source}, {test['photos']} test photos{drawn}:\n"
         f"  accuracy  {test['accuracy']:.3f} ± {test['standard_error']:.3f}\n"

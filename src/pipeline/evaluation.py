@@ -109,7 +109,12 @@ class Report:
 
     @classmethod
     def of(
-        cls, test: pd.DataFrame, probabilities: np.ndarray, chosen: Candidate, agreement: Agreement
+        cls,
+        test: pd.DataFrame,
+        probabilities: np.ndarray,
+        chosen: Candidate,
+        agreement: Agreement,
+        drawn: bool,
     ) -> "Report":
         """Judges a network's answers.
 
@@ -118,6 +123,7 @@ class Report:
             probabilities: The network's answers, (n, species).
             chosen: Which network it is.
             agreement: How the Keras network and the served one differ on these photos.
+            drawn: Whether the pictures are drawn by code and no photos.
         """
         labels = chosen.labels
         targets = test["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
@@ -131,6 +137,7 @@ class Report:
             "validation": asdict(chosen.validation),
             "keras_and_litert": asdict(agreement),
             "chosen": chosen.folder.name,
+            "drawn": drawn,
             "run_id": chosen.run_id,
         }
         species = per_species(probabilities, targets, labels)
@@ -153,11 +160,17 @@ class Report:
         with outputs.whole(folder / "metrics.json") as partial:
             partial.write_text(json.dumps(self.summary, indent=2) + "\n")
 
+    @staticmethod
+    def files(folder: Path) -> list[Path]:
+        """What `save` writes."""
+        return [folder / name for name in ("metrics.json", "predictions.csv", "plots")]
+
     def __str__(self) -> str:
         test = self.summary["test"]
+        pictures = "drawn pictures" if self.summary["drawn"] else "test photos"
         return (
             f"{self.species.round(3).to_string(index=False)}\n"
-            f"{self.summary['chosen']} network on {test['photos']} test photos: "
+            f"{self.summary['chosen']} network on {test['photos']} {pictures}: "
             f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
             f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
             f"log-loss {test['log_loss']:.4f}"

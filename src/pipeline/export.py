@@ -44,7 +44,14 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
     return path.read_bytes()
 
 
-def write(folder: Path, keras_file: Path, litert: bytes, labels: Sequence[str], fit: str) -> None:
+def write(
+    folder: Path,
+    keras_file: Path,
+    litert: bytes,
+    labels: Sequence[str],
+    fit: str,
+    max_pixels: int,
+) -> None:
     """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`.
 
     Args:
@@ -53,12 +60,13 @@ def write(folder: Path, keras_file: Path, litert: bytes, labels: Sequence[str], 
         litert: The same as LiteRT.
         labels: Species in the order of its answers.
         fit: How photos are made square for it, as in `photos.square`.
+        max_pixels: Photos that claim more are refused, as in `photos.square`.
     """
     with outputs.whole(folder) as partial:
         partial.mkdir()
         shutil.copyfile(keras_file, partial / "model.keras")
         (partial / "model.tflite").write_bytes(litert)
-        about = {"labels": list(labels), "fit": fit}
+        about = {"labels": list(labels), "fit": fit, "max_pixels": max_pixels}
         (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
 
 

@@ -72,12 +72,13 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int, Image.
     """
     image = _open(data, max_pixels)
     width, height = image.size
-    exif = _exif(image)
-    orientation = exif.get(_ORIENTATION)
-    grey = _upright(_eight_bits(_load(image, 64)), orientation)
+    taken_at = _taken_at(_exif(image))
+    image = _load(image, 64)
+    orientation = _orientation(image)
+    grey = _upright(_eight_bits(image), orientation)
     if orientation in (5, 6, 7, 8):
         width, height = height, width
-    return width, height, _opaque(grey).convert("L"), _taken_at(exif)
+    return width, height, _opaque(grey).convert("L"), taken_at
 
 
 def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -101,9 +102,10 @@ def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXE
         PhotoError: The bytes give no picture.
     """
     image = _open(data, max_pixels)
-    orientation = _exif(image).get(_ORIENTATION)
     profile = image.info.get("icc_profile")
-    image = _eight_bits(_load(image, 2 * size))
+    image = _load(image, 2 * size)
+    orientation = _orientation(image)
+    image = _eight_bits(image)
     image = _upright(_fitted(image, size, fit), orientation)
     image = _srgb(_opaque(image), profile)
     if image.size != (size, size):
@@ -137,6 +139,11 @@ def _exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
+def _orientation(image: Image.Image) -> int | None:
+    """How a decoded picture has still to be turned: a TIFF is turned while it is decoded."""
+    return _exif(image).get(_ORIENTATION)
+
+
 def _taken_at(exif: Image.Exif) -> str | None:
     try:
         written = str(exif.get_ifd(_EXIF_IFD)[_TIME_ORIGINAL])
@@ -168,7 +175,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     if image.mode in ("I", "F"):  # no agreed white: the picture's own extremes serve
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
         low, high = values.min(), values.max()
         scaled = (values - low) * (255 / (high - low) if high > low else 0)
         return Image.fromarray(scaled.astype(np.uint8))

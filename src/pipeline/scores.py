@@ -1,4 +1,4 @@
-"""The one score that training is stopped by, tuning chooses by and evaluation reports."""
+"""The score that tuning and evaluation choose by."""
 
 from dataclasses import dataclass
 

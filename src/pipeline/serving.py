@@ -6,8 +6,9 @@ is not needed.
 """
 
 import base64
+import binascii
 import json
-import re
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -20,7 +21,6 @@ from pipeline import photos
 from pipeline.litert import Network
 
 TOP = 3
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 class NotAnImage(MlflowException):
@@ -49,7 +49,9 @@ class Recogniser(mlflow.pyfunc.PythonModel):
     def load_context(self, context) -> None:
         folder = Path(context.artifacts["recogniser"])
         about = json.loads((folder / "labels.json").read_text())
-        self.labels, self.fit = about["labels"], about["fit"]
+        self.labels, self.fit, self.max_pixels = (
+            about[name] for name in ("labels", "fit", "max_pixels")
+        )
         self.network = Network((folder / "model.tflite").read_bytes())
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
@@ -61,10 +63,11 @@ class Recogniser(mlflow.pyfunc.PythonModel):
         row, data = numbered
         if not isinstance(data, bytes):
             raise NotAnImage(row, f"it is {type(data).__name__}, not bytes")
-        if _BASE64.fullmatch(data):  # MLflow decodes it in data frames, but not in `inputs`
-            data = base64.b64decode(data)
+        with suppress(binascii.Error):  # MLflow decodes base64 in data frames, not in `inputs`
+            data = base64.b64decode(data, validate=True)
         try:
-            return self.network.one(photos.square(data, self.network.size, self.fit))
+            picture = photos.square(data, self.network.size, self.fit, self.max_pixels)
+            return self.network.one(picture)
         except photos.PhotoError as error:
             raise NotAnImage(row, str(error)) from None
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import duplicates
+from pipeline.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 _SLACK = 0.02
@@ -27,8 +28,8 @@ def assign(manifest: pd.DataFrame, train: float, validation: float, seed: int) -
         seed: Another seed gives another split.
 
     Returns:
-        For each row `train`, `validation` or `test`. Every species is in
-        `train`, and one of at least three groups is in all.
+        For each row `train`, `validation` or `test`. A species of at least
+        three groups of its own is in all; groups of several species go with the most common.
     """
     counts = manifest.groupby(["group", "species"]).size().reset_index(name="photos")
     counts = counts.sort_values(["photos", "species"], ascending=[False, True])
@@ -48,6 +49,23 @@ def assign(manifest: pd.DataFrame, train: float, validation: float, seed: int) -
             number[-2] = 1
         split[rows.index] = np.array(SPLITS)[number]
     return manifest["group"].map(split).rename("split")
+
+
+def require(table: pd.DataFrame) -> None:
+    """Stops a run on a split that cannot be learned from.
+
+    Raises:
+        UserError: A species has no training photos, or a split has none at all; names them.
+    """
+    counts = pd.crosstab(table["species"], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    if empty := [name for name in SPLITS if not counts[name].sum()]:
+        names = " and ".join(empty)
+        raise UserError(f"no photos are left for {names}; raise its share, or add photos")
+    if untrained := list(counts.index[counts["train"] == 0]):
+        raise UserError(
+            f"no training photos of {', '.join(untrained)}: all are near-duplicates of another "
+            "species' photos; remove those or lower ingest.near_duplicate_bits"
+        )
 
 
 def leaks(hashes: np.ndarray, split: pd.Series, bits: int) -> int:

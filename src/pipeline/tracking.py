@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 if TYPE_CHECKING:
     import mlflow as mlflow_type
     import pandas as pd
@@ -37,11 +39,14 @@ def mlflow() -> "mlflow_type":
 
 
 def tags(stage: str) -> dict[str, str]:
-    """What is known of where a run comes from: stage, git commit and the photos' manifest."""
+    """What is known of where a run comes from: stage, git commit, the photos' manifest and
+    whether they are drawn."""
     manifest = Path("data/photos/manifest.parquet")
     found = {"stage": stage}
     if manifest.exists():
         found["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        origin = pq.read_table(manifest, columns=["origin"])["origin"]
+        found["drawn"] = str(origin.unique().to_pylist() == ["drawn"])
     commit = _git("rev-parse", "HEAD")
     if commit is not None:
         found["git_commit"] = commit
@@ -89,10 +94,16 @@ def log_params(**sections: Any) -> None:
     mlflow().log_params(flat)
 
 
-def log_dataset(split: "pd.DataFrame", context: str) -> None:
-    """Logs which photos a run was given, as an MLflow dataset with its digest."""
+def log_dataset(split: "pd.DataFrame", names: list[str], context: str) -> None:
+    """Logs which photos a run was given, as an MLflow dataset with its digest.
+
+    Args:
+        split: What split wrote.
+        names: The splits that were given.
+        context: What for: `training` or `testing`.
+    """
     ml = mlflow()
-    frame = split[["photo", "species", "split"]]
+    frame = split.loc[split["split"].isin(names), ["photo", "species", "split"]]
     with warnings.catch_warnings():  # two of MLflow's own readers could read the path
         warnings.simplefilter("ignore", UserWarning)
         dataset = ml.data.from_pandas(frame, source="data/split.parquet", name="photos")
@@ -126,19 +137,19 @@ def log_history(history: list[dict[str, float]]) -> None:
 
 
 def log_score(score: Any) -> None:
-    """Logs a `training.Score` on the validation split."""
+    """Logs a `scores.Score` on the validation split."""
     mlflow().log_metrics({f"validation_{name}": value for name, value in asdict(score).items()})
 
 
 def log_test(metrics: dict[str, float], split: "pd.DataFrame") -> None:
     """Logs the numbers of a test, and which photos it was."""
-    log_dataset(split[split["split"] == "test"], "testing")
+    log_dataset(split, ["test"], "testing")
     mlflow().log_metrics({f"test_{name}": value for name, value in metrics.items()})
 
 
 def log_folder(folder: Path) -> None:
-    """Logs what a stage wrote, less the networks themselves."""
+    """Logs a file, or a folder less the networks in it."""
     ml = mlflow()
-    for path in sorted(folder.rglob("*")):
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
         if path.is_file() and path.suffix not in (".keras", ".tflite"):
             ml.log_artifact(str(path), path.parent.as_posix())

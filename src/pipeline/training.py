@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline import backbones, engine, export, features, outputs, params
 from pipeline.errors import UserError
 from pipeline.scores import Score
-from pipeline.shards import Shards
+from pipeline.shards import LENGTH, Shards
 
 if TYPE_CHECKING:
     import keras
@@ -88,9 +88,9 @@ class Data:
         digest = hashlib.sha256(repr(self.labels).encode())
         for pictures in (self.training, self.validation):
             digest.update(pictures.species.str.cat(sep="\n").encode())
-            digest.update(np.ascontiguousarray(pictures.positions))
-            for number in pictures.shards.numbers:
-                digest.update(pictures.shards.shard(number))
+            rows = np.arange(len(pictures.positions))
+            for start in range(0, len(rows), LENGTH):
+                digest.update(pictures.take(rows[start : start + LENGTH]))
         return digest.hexdigest()
 
     def targets(self, pictures: Pictures) -> np.ndarray:
@@ -110,8 +110,9 @@ class Data:
             return self.training, self.validation
         model = export.cached(frozen, self.cache / "litert")
         if model not in self._memory:
-            while len(self._memory) > 1:  # pooled features and one map of activations at most
-                self._memory.pop(next(iter(self._memory)))
+            for known, (first, _) in list(self._memory.items()):
+                if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
+                    del self._memory[known]
             self._memory[model] = tuple(
                 _Rows(features.extract(model, p.shards, p.positions, self.cache / "features", name))
                 for name, p in (("training", self.training), ("validation", self.validation))
@@ -119,12 +120,12 @@ class Data:
         return self._memory[model]
 
 
+@dataclass(frozen=True)
 class _Rows:
-    def __init__(self, values: np.ndarray):
-        self._values = values
+    values: np.ndarray
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        return self._values[rows]
+        return self.values[rows]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Searching for better params: an Optuna study that survives a kill."""
 
 import hashlib
+import importlib.metadata
 import json
 import warnings
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import optuna
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline import outputs, params, tracking, training
+from pipeline import backbones, outputs, params, tracking, training
 from pipeline.errors import UserError
 
 _DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -22,8 +23,9 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
     """Opens the study of these params and these photos, new or as a killed search left it.
 
     Its journal goes by content, all that decides a trial's score: the data, the params that trials
-    start from, the space and the seed. More trials or minutes go on with the same study. A trial
-    that was under way at the kill is tried again.
+    start from, the space, the seed, the code that trains and the versions of what it uses. More
+    trials or minutes go on with the same study. A trial that was under way at the kill is tried
+    again.
 
     Args:
         p: The params.
@@ -31,7 +33,7 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
         folder: Folder for journals; safe to delete at any time.
     """
     lines = p.tune.model_dump(include={"space", "seed"})
-    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines]
+    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, _code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -50,8 +52,23 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
     # Seeded anew for each trial already there, or a resumed search would draw the same ones again.
     study.sampler = optuna.samplers.TPESampler(seed=p.tune.seed + len(study.trials))
     if not study.trials:
-        study.enqueue_trial({name: current(p, name) for name in p.tune.space})
+        study.enqueue_trial({name: _current(p, name) for name in p.tune.space})
     return study
+
+
+def check(p: params.Params) -> None:
+    """Sees that every network of the space can be built, before any time is spent.
+
+    Raises:
+        UserError: There is no such backbone, or it has not that many blocks.
+    """
+    tried = [p]
+    for name in ("model.backbone", "model.unfrozen_blocks"):
+        options = p.tune.space.get(name)
+        values = options.extremes if options else []
+        tried = [params.replaced(q, {name: v}) for q in tried for v in values] + tried
+    for q in tried:
+        backbones.get(q.model.backbone).check(q.model.unfrozen_blocks)
 
 
 def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
@@ -65,7 +82,8 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
         p: The params that trials start from.
         data: What they learn from.
     """
-    left = p.tune.trials - len(study.get_trials(deepcopy=False, states=_DONE))
+    check(p)
+    left = p.tune.trials - len(_finished(study, p.tune.trials))
     if left > 0:
         study.optimize(
             lambda trial: _try(trial, p, data),
@@ -77,7 +95,10 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
-    values = {name: _suggest(trial, name, options) for name, options in p.tune.space.items()}
+    values = {
+        name: _suggest(trial, name, options, _current(p, name))
+        for name, options in p.tune.space.items()
+    }
     tried = params.replaced(p, values)
     history: list[dict[str, float]] = []
 
@@ -114,13 +135,18 @@ def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     print(f"trial {trial.number:3d}  {outcome}  {tried}", flush=True)
 
 
-def best(study: optuna.Study) -> optuna.trial.FrozenTrial:
+def best(study: optuna.Study, trials: int) -> optuna.trial.FrozenTrial:
     """The trial with the highest validation accuracy, and among equals the lowest log-loss.
+
+    Args:
+        study: The study.
+        trials: Only so many finished trials count: a study may have more from an earlier run.
 
     Raises:
         UserError: No trial came to its end.
     """
-    done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    done = [trial for trial in _finished(study, trials) if trial.value is not None]
+    done = [trial for trial in done if "log_loss" in trial.user_attrs]
     if not done:
         raise UserError("no trial came to its end; raise tune.minutes or lower train.learning_rate")
     return max(done, key=lambda trial: (trial.value, -trial.user_attrs["log_loss"]))
@@ -175,16 +201,30 @@ def plot(study: optuna.Study, folder: Path) -> None:
             plt.close("all")
 
 
-def current(p: params.Params, name: str) -> Any:
+def _current(p: params.Params, name: str) -> Any:
     """The value of a line such as `train.learning_rate`."""
     section, key = name.split(".")
     return getattr(getattr(p, section), key)
 
 
-def _suggest(trial: optuna.Trial, name: str, options: params.Options) -> Any:
+def _finished(study: optuna.Study, most: int) -> list[optuna.trial.FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=_DONE)[:most]
+
+
+def _code() -> list[str]:
+    """What a trial's score depends on besides its params and the data."""
+    here = Path(training.__file__).parent
+    files = [here / "training.py", here / "features.py", *sorted(here.glob("backbones/*.py"))]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
+
+
+def _suggest(trial: optuna.Trial, name: str, options: params.Options, current: Any) -> Any:
+    """Draws a value; the present one is always among those that can be drawn."""
     if options.choices is not None:
-        return trial.suggest_categorical(name, options.choices)
-    low, high, log = options.low, options.high, options.log
+        also = [] if current in options.choices else [current]
+        return trial.suggest_categorical(name, [*options.choices, *also])
+    low, high, log = min(options.low, current), max(options.high, current), options.log
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=log)
     return trial.suggest_float(name, low, high, log=log)

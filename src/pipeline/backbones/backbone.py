@@ -72,11 +72,8 @@ class Backbone:
         import keras
 
         pretrained = pretrained and self.load_weights is not None
-        if pretrained and not 0 <= unfrozen_blocks <= len(self.blocks):
-            raise UserError(
-                f"model.unfrozen_blocks is {unfrozen_blocks}; "
-                f"{self.name} takes 0 to {len(self.blocks)}"
-            )
+        if pretrained:
+            self.check(unfrozen_blocks)
         whole = self.network(size)
         if not pretrained:
             return Parts(whole, frozen=None, trainable=whole)
@@ -92,3 +89,15 @@ class Backbone:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
         return Parts(whole, frozen, trainable)
+
+    def check(self, unfrozen_blocks: int) -> None:
+        """Sees that so many blocks can be trained.
+
+        Raises:
+            UserError: if there are not that many; the message says how many there are.
+        """
+        if self.load_weights is not None and not 0 <= unfrozen_blocks <= len(self.blocks):
+            raise UserError(
+                f"model.unfrozen_blocks is {unfrozen_blocks}; "
+                f"{self.name} takes 0 to {len(self.blocks)}"
+            )

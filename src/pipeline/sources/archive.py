@@ -1,5 +1,6 @@
 """A zip or tar of a folder of class folders, unpacked without trusting it."""
 
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,6 @@ from pipeline.progress import track
 from pipeline.sources.folders import ignored
 
 MAX_ENTRIES = 2_000_000
-MAX_BYTES = 1 << 40  # of all files together, unpacked
 _CHUNK = 1 << 20
 
 # Name, whether it is a plain file, its size as the archive claims, and how to open it.
@@ -23,7 +23,7 @@ def is_archive(path: Path) -> bool:
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
-def unpack(path: Path, into: Path, max_bytes: int = MAX_BYTES) -> None:
+def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
     """Unpacks a zip or a tar (plain, gz, bz2, xz) into an empty folder.
 
     Nothing is written outside `into`: an archive with an absolute path, a path through `..`, a
@@ -32,12 +32,15 @@ def unpack(path: Path, into: Path, max_bytes: int = MAX_BYTES) -> None:
     Args:
         path: The archive.
         into: Where its files go.
-        max_bytes: Largest sum of sizes, counted while unpacking and not believed.
+        max_bytes: Largest sum of sizes, counted while unpacking and not believed. Defaults to
+            nine tenths of the free disk.
 
     Raises:
         UserError: The archive is broken, hostile or too large; names the entry.
     """
     written = 0
+    if max_bytes is None:
+        max_bytes = shutil.disk_usage(into).free * 9 // 10
     try:
         with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as opened:
             listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)

@@ -9,14 +9,16 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 import numpy as np
-from joblib import Parallel, delayed
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from pipeline import parallel
+from pipeline.progress import track
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -511,8 +513,10 @@ def _picture(species: str, index: int, recipe: Drawn) -> Image.Image:
     return _develop(image, rng, hard == "dark")
 
 
-def _write(folder: Path, species: str, index: int, recipe: Drawn, change: str) -> None:
+def _write(top: Path, recipe: Drawn, task: tuple[str, int, str]) -> None:
     """Writes one picture, or a changed copy of it."""
+    species, index, change = task
+    folder = top / species
     image = _picture(species, index, recipe)
     rng = Random(f"{recipe.seed}:{species}:{index}:file")
     quality = rng.randint(78, 90)
@@ -554,6 +558,6 @@ def draw(recipe: Drawn, folder: Path, jobs: int = 1) -> None:
     for extra in range(recipe.broken):
         name = recipe.species[extra % len(recipe.species)]
         tasks.append((name, recipe.per_species + extra, "broken"))
-    Parallel(n_jobs=jobs)(
-        delayed(_write)(folder / name, name, index, recipe, change) for name, index, change in tasks
-    )
+    drawn = parallel.each(partial(_write, folder, recipe), tasks, jobs)
+    for _ in track(drawn, len(tasks), "draw", "pictures"):
+        pass
