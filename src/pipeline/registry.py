@@ -81,7 +81,8 @@ def gate(
         ]
     named = f"champion, version {champion.number},"
     if rivals is None:
-        only_one = ", ".join(sorted(set(labels) ^ set(champion.labels)))
+        others = sorted(set(labels) ^ set(champion.labels))
+        only_one = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
         why = (
             f"knows other species ({only_one} known to one of the two)"
             if only_one
