@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, outputs, params, registry, tracking
+from pipeline import errors, gate, outputs, params, registry, tracking
 from pipeline.sources import folders
 
 FINAL, REPORTS = Path("models/final"), Path("reports")
@@ -17,7 +17,7 @@ def main() -> None:
     split = pd.read_parquet("data/split.parquet")
     metrics = json.loads((REPORTS / "metrics.json").read_text())
     root = folders.root(p.ingest.source, Path("data/photos/files"))
-    decision = registry.decide(FINAL, metrics, predictions, split, root, p.register_)
+    decision = gate.decide(FINAL, metrics, predictions, split, root, p.register_)
     with outputs.whole(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
     with tracking.run("register", run_id=metrics["run_id"]):

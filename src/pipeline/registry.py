@@ -1,4 +1,4 @@
-"""The model registry: the gate, registration and promotion."""
+"""The model registry: versions of `animal`, what they are made of, and which one serves."""
 
 import hashlib
 import importlib.metadata
@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,137 +16,30 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import litert, params, photos, tracking
+from pipeline import litert, photos, tracking
 
 NAME, STAGE, ALIAS = "animal", "Production", "champion"
 _CODE = ("serving", "photos", "litert")  # what a version runs
 _LEARNED_FROM = "learned_from.txt"
-_LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
+LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
 _REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
 
 
 @dataclass(frozen=True)
-class Check:
-    """One condition of the gate: what was measured, what it must reach, and whether it does."""
-
-    name: str
-    measured: float | None
-    limit: float | None
-    passed: bool
-    reason: str
-
-
-@dataclass(frozen=True)
 class Version:
-    """A registered version of the model, as far as the gate needs to know it."""
+    """A registered version of the model, as far as the gate needs to know it.
+
+    Attributes:
+        number: Its number in the registry.
+        labels: The species it knows.
+        checks: What the gate found when it last judged it; none if it was not judged yet.
+        case: What it was judged against: champion, test photos and limits.
+    """
 
     number: int
-    content: str
     labels: list[str]
-    tested_on: str
-    accuracy: float
     checks: list[dict]
-
-
-def gate(
-    accuracy: float,
-    labels: list[str],
-    champion: Version | None,
-    rivals: tuple[float, float, int] | None,
-    min_accuracy: float,
-    max_drop: float,
-) -> list[Check]:
-    """Decides whether a model may serve.
-
-    Args:
-        accuracy: Of the challenger, on its test photos.
-        labels: Species the challenger knows.
-        champion: The version that serves now; None if none does.
-        rivals: Accuracy of the challenger and of the champion on the same photos that neither has
-            learned from, and how many those are; None if the two cannot be compared.
-        min_accuracy: `register.min_accuracy`.
-        max_drop: `register.max_drop`.
-
-    Returns:
-        The checks; the model may serve if all passed.
-    """
-    enough = accuracy >= min_accuracy
-    word = "reaches" if enough else "is below"
-    floor = f"test accuracy {accuracy:.4f} {word} register.min_accuracy {min_accuracy:g}"
-    checks = [Check("min_accuracy", accuracy, min_accuracy, enough, floor)]
-    if champion is None:
-        return [
-            *checks,
-            Check("max_drop", None, None, True, "there is no champion yet"),
-        ]
-    named = f"champion, version {champion.number},"
-    if rivals is None:
-        others = sorted(set(labels) ^ set(champion.labels))
-        only_one = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        why = (
-            f"knows other species ({only_one} known to one of the two)"
-            if only_one
-            else f"has learned from all but a few (under {_LEAST_TO_COMPARE}) of these test photos"
-        )
-        reason = f"the {named} {why}; they cannot be compared, so the floors alone decide"
-        return [*checks, Check("max_drop", None, None, True, reason)]
-    ours, theirs, photos = rivals
-    held = ours >= theirs - max_drop
-    word = "not worse" if held else "worse"
-    reason = (
-        f"accuracy {ours:.4f} is {word} than {theirs:.4f} of the {named} on the same {photos} "
-        f"photos, less register.max_drop {max_drop:g}"
-    )
-    return [*checks, Check("max_drop", ours, theirs - max_drop, held, reason)]
-
-
-def decide(
-    folder: Path,
-    metrics: dict,
-    predictions: pd.DataFrame,
-    split: pd.DataFrame,
-    root: Path,
-    limits: params.Register,
-) -> dict[str, Any]:
-    """Registers a recogniser if this very one is not there, and promotes it if it passes the gate.
-
-    Args:
-        folder: `models/final`.
-        metrics: What evaluate found.
-        predictions: What it answered to each test photo, as `read_predictions` gives it.
-        split: What split wrote.
-        root: The folder that the photos' paths start from.
-        limits: The params of the gate.
-
-    Returns:
-        version, outcome (in words), promoted, and the checks with their reasons.
-    """
-    accuracy, tested_on = metrics["test"]["accuracy"], photos_digest(predictions)
-    challenger = find(content(folder))
-    new = challenger is None
-    if new:
-        learned = split.loc[split["split"] != "test", "photo"]
-        challenger = register(folder, metrics["run_id"], tested_on, accuracy, learned)
-    now = champion()
-    if now is not None and now.number == challenger.number:
-        outcome = "serves already; nothing to do"
-        return {"version": now.number, "outcome": outcome, "promoted": True, "checks": now.checks}
-    rivals = None
-    if now is not None and set(now.labels) == set(challenger.labels):
-        rivals = compare(now, predictions, root)
-    checks = gate(accuracy, challenger.labels, now, rivals, limits.min_accuracy, limits.max_drop)
-    promoted = all(check.passed for check in checks)
-    found = [asdict(check) for check in checks]
-    _client().set_model_version_tag(NAME, challenger.number, "gate", json.dumps(found))
-    if promoted:
-        promote(challenger.number)
-    outcome = "promoted to Production" if promoted else "does not serve; the champion stays"
-    return {
-        "version": challenger.number,
-        "outcome": f"{'registered' if new else 'was registered before'}; {outcome}",
-        "promoted": promoted,
-        "checks": found,
-    }
+    case: str
 
 
 def content(folder: Path) -> str:
@@ -230,6 +123,12 @@ def register(
     return _version(made)
 
 
+def note(version: int, **tags: str) -> None:
+    """Tags a version."""
+    for name, value in tags.items():
+        _client().set_model_version_tag(NAME, version, name, value)
+
+
 def promote(version: int) -> None:
     """Makes a version the one that serves: stage `Production` and alias `champion` together."""
     client = _client()
@@ -260,7 +159,7 @@ def compare(
     uri = f"models:/{NAME}/{version.number}"
     learned = Path(ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser/{_LEARNED_FROM}"))
     predictions = predictions[~predictions["photo"].isin(learned.read_text().split())]
-    if len(predictions) < _LEAST_TO_COMPARE:
+    if len(predictions) < LEAST_TO_COMPARE:
         return None
     ours = float((predictions["predicted"] == predictions["actual"]).mean())
     model = ml.pyfunc.load_model(uri)
@@ -356,9 +255,7 @@ def _version(found: Any) -> Version:
     tags = found.tags
     return Version(
         number=int(found.version),
-        content=tags["content"],
         labels=json.loads(tags["labels"]),
-        tested_on=tags["tested_on"],
-        accuracy=float(tags["accuracy"]),
         checks=json.loads(tags.get("gate", "[]")),
+        case=tags.get("case", ""),
     )
