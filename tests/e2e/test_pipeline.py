@@ -204,4 +204,5 @@ def test_a_folder_an_archive_and_a_recipe_of_the_same_photos_give_the_same_manif
         pd.testing.assert_frame_equal(found.drop(columns="origin"), drawn.drop(columns="origin"))
     assert written[0] == written[1]
     project.set(**{"ingest.source": "small.yaml"})
-    assert project.repro("--single-item", "ingest") == ["ingest"]
+    project.repro("--single-item", "ingest")  # DVC may take it from its run cache
+    pd.testing.assert_frame_equal(pd.read_parquet(manifest), drawn)
