@@ -35,11 +35,6 @@ class Shards:
         """Sides of the pictures (px)."""
         return self.shard(0).shape[1]
 
-    @property
-    def numbers(self) -> range:
-        """The numbers of the shards."""
-        return range(int(self.index["shard"].max()) + 1)
-
     def shard(self, number: int) -> np.ndarray:
         """One shard, uint8 (n, size, size, 3), on disk until it is read."""
         if number not in self._open:

@@ -37,7 +37,6 @@ class Backbone:
 
     Args:
         name: what `params.yaml` calls it.
-        input_size: the picture size in pixels it was made for. Others work too.
         network: takes a picture size and returns the network with random weights, as `Parts.whole`
             describes it.
         load_weights: gives that network its pretrained weights. `None` (default) if it has none.
@@ -46,7 +45,6 @@ class Backbone:
     """
 
     name: str
-    input_size: int
     network: Callable[[int], keras.Model]
     load_weights: Callable[[keras.Model], None] | None = None
     blocks: tuple[str, ...] = ()

