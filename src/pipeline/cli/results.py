@@ -1,39 +1,20 @@
-"""The `animal` command."""
+"""What the last test found."""
 
 import argparse
 import json
 from pathlib import Path
 
-from pipeline import errors, params
+from pipeline import errors
 
 
-def main() -> None:
-    """Runs the command that was typed."""
-    parser = argparse.ArgumentParser(
-        prog="animal", description="From folders of animal photos to a recogniser one can serve."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    use = commands.add_parser("use", help="learn from another collection of photos")
-    use.add_argument("source", help="folder of class folders, zip or tar of one, or recipe")
-    use.set_defaults(run=_use)
+def add(commands: argparse._SubParsersAction) -> None:
     summary = commands.add_parser("summary", help="what the last test found, and how to go on")
     summary.set_defaults(run=_summary)
-    arguments = parser.parse_args()
-    errors.run(lambda: arguments.run(arguments))
-
-
-def _use(arguments: argparse.Namespace) -> None:
-    source = Path(arguments.source).expanduser()
-    if not source.exists():
-        raise errors.UserError(f"there is no {source}")
-    here = Path.cwd()
-    source = source.resolve()
-    name = source.relative_to(here) if source.is_relative_to(here) else source
-    params.set_source(name.as_posix())
-    print(f"params.yaml: ingest.source is {name} now; `dvc repro` learns from it")
 
 
 def _summary(_: argparse.Namespace) -> None:
+    from pipeline import params
+
     metrics, decision = Path("reports/metrics.json"), Path("reports/registration.json")
     if not (metrics.exists() and decision.exists()):
         raise errors.UserError("there are no results yet; run `dvc repro`")
