@@ -39,8 +39,8 @@ def main() -> None:
     written = params.load().ingest
     for source in parser.parse_args().sources:
         found = folders.walk(source)
-        inspected = checks.inspect(source, found, written.min_side, written.max_pixels, -1)
-        manifest, _ = checks.judge(inspected, written.near_duplicate_bits)
+        inspected = checks.inspect(source, found, written.max_pixels, -1, Path(".cache/looks"))
+        manifest, _ = checks.judge(inspected, written.min_side, written.near_duplicate_bits)
         seen = np.stack([looks((source / path).read_bytes()) for path in manifest["path"]])
         scores = cross_val_score(
             RandomForestClassifier(500, random_state=0, n_jobs=-1),

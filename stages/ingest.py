@@ -7,6 +7,7 @@ from pipeline.sources import folders, recipe
 from pipeline.sources.gather import gather
 
 PHOTOS, REPORT = Path("data/photos"), Path("reports/ingest")
+CACHE = Path(".cache/looks")
 
 
 def main() -> None:
@@ -15,8 +16,8 @@ def main() -> None:
     outputs.clear(PHOTOS, REPORT)
     found = gather(p.ingest.source, files, p.parallel.jobs)
     root = folders.root(p.ingest.source, files)
-    inspected = checks.inspect(root, found, p.ingest.min_side, p.ingest.max_pixels, p.parallel.jobs)
-    manifest, quarantine = checks.judge(inspected, p.ingest.near_duplicate_bits)
+    inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
+    manifest, quarantine = checks.judge(inspected, p.ingest.min_side, p.ingest.near_duplicate_bits)
     manifest["origin"] = "drawn" if recipe.is_drawn(p.ingest.source) else None
     counts = checks.count(manifest, quarantine)
     with outputs.whole(REPORT) as folder:

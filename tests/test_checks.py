@@ -1,6 +1,8 @@
 import io
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,9 @@ from pipeline.sources.folders import Found
 
 def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1):
     found = folders.walk(folder) if found is None else found
-    return checks.judge(checks.inspect(folder, found, min_side, max_pixels, jobs), bits)
+    with tempfile.TemporaryDirectory() as cache:
+        inspected = checks.inspect(folder, found, max_pixels, jobs, Path(cache))
+    return checks.judge(inspected, min_side, bits)
 
 
 def reasons(quarantine):

@@ -9,9 +9,10 @@ from pipeline.sources import folders
 
 
 @pytest.fixture
-def manifest(collection):
-    inspected = checks.inspect(collection, folders.walk(collection), 32, 10**7, 1)
-    return checks.judge(inspected, 6)[0]
+def manifest(collection, tmp_path):
+    found = folders.walk(collection)
+    inspected = checks.inspect(collection, found, 10**7, 1, tmp_path / "cache")
+    return checks.judge(inspected, 32, 6)[0]
 
 
 def squares(root, manifest, jobs=1, fit="crop"):

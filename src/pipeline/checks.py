@@ -1,14 +1,14 @@
 """What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
 
-from functools import partial
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline import duplicates, parallel, photos
+from pipeline import duplicates, looks, photos
 from pipeline.errors import UserError
-from pipeline.progress import track
+from pipeline.looks import Look
 from pipeline.sources.folders import Found
 
 # Null where a form of collection does not say. Times are the camera's own, without a zone.
@@ -27,41 +27,50 @@ MANIFEST = {
     "licence": "str",
     "origin": "str",
 }
-_FILES_A_JOB = 64
 
 
 def inspect(
-    root: Path, found: list[Found], min_side: int, max_pixels: int, jobs: int
+    root: Path, found: list[Found], max_pixels: int, jobs: int, cache: Path
 ) -> pd.DataFrame:
-    """Decodes every file of a collection once.
+    """Puts together what the source says of each file and what its bytes say.
 
     Args:
         root: The folder that the paths start from.
-        found: The files.
-        min_side: A picture with a side below this is quarantined (px).
-        max_pixels: So is one that claims more pixels than this.
+        found: What the source says.
+        max_pixels: A picture that claims more is refused before it is decoded.
         jobs: Processes to use.
+        cache: Folder for what was seen of the files, as in `looks.at`.
 
     Returns:
-        One row a file, in the order of `found`: path, species, photo, width, height, phash,
-        taken_at, reason, detail. `reason` is null where nothing is wrong with the file by itself.
+        One row a file, in the order of `found`: the fields of `Found` but for `problem`, and those
+        of `Look`. `reason` is null where nothing is wrong with the file by itself; what the source
+        calls a problem is one.
     """
-    look = partial(_inspect_all, root, min_side, max_pixels)
-    batches = parallel.each(look, parallel.chunks(found, _FILES_A_JOB), jobs)
-    rows = track((row for batch in batches for row in batch), len(found), "look at")
-    columns = ["path", "species", "photo", "width", "height", "phash", "taken_at"]
+    said = [field.name for field in fields(Found) if field.name != "problem"]
+    readable = [file.path for file in found if not file.problem]
+    seen = looks.at(root, readable, max_pixels, jobs, cache)
+    rows = [
+        (
+            *(getattr(file, name) for name in said),
+            *(Look(reason=file.problem, detail="") if file.problem else next(seen)),
+        )
+        for file in found
+    ]
     # As objects: beside nulls pandas would turn hashes into floats, which hold 53 of 64 bits.
-    return pd.DataFrame(list(rows), columns=[*columns, "reason", "detail"], dtype=object)
+    return pd.DataFrame(rows, columns=[*said, *Look._fields], dtype=object)
 
 
-def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Settles what files can only be judged for together, and groups near-duplicates.
+def judge(
+    inspected: pd.DataFrame, min_side: int, near_duplicate_bits: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decides which files are photos to learn from, and groups near-duplicates.
 
     Of files with the same content, the one with the first path is kept; where they stand under
     different species none is, for nobody knows which one is right.
 
     Args:
         inspected: What `inspect` gave.
+        min_side: A picture with a side below this is quarantined (px).
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
 
     Returns:
@@ -69,6 +78,12 @@ def judge(inspected: pd.DataFrame, near_duplicate_bits: int) -> tuple[pd.DataFra
         group) and the quarantine (path, species, reason, detail; sorted by path).
     """
     rows = inspected.copy()
+    small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
+    rows.loc[small, "reason"] = "too_small"
+    rows.loc[small, "detail"] = [
+        f"{row.width} x {row.height} px, a side below {min_side}"
+        for row in rows[small].itertuples()
+    ]
     fine = rows["reason"].isna()
     same = rows[fine].sort_values("path").groupby("photo")
     claims = rows["photo"].map(same["species"].agg(lambda names: sorted(set(names))))
@@ -134,28 +149,3 @@ def contact_rows(
         ]
         for name, rows in manifest.groupby("species")
     ]
-
-
-def _inspect_all(root: Path, min_side: int, max_pixels: int, found: list[Found]) -> list[tuple]:
-    return [_inspect(root, min_side, max_pixels, file) for file in found]
-
-
-def _inspect(root: Path, min_side: int, max_pixels: int, file: Found) -> tuple:
-    def refused(reason: str, detail: str, photo: str | None = None) -> tuple:
-        return (file.path, file.species, photo, None, None, None, None, reason, detail)
-
-    if file.problem:
-        return refused(file.problem, "")
-    try:
-        data = (root / file.path).read_bytes()
-    except OSError as error:
-        return refused("unreadable", f"the file cannot be read: {error.strerror}")
-    photo = photos.identity(data)
-    try:
-        width, height, grey, taken_at = photos.inspect(data, max_pixels)
-    except photos.PhotoError as error:
-        return refused(error.reason, str(error), photo)
-    if min(width, height) < min_side:
-        return refused("too_small", f"{width} x {height} px, a side below {min_side}", photo)
-    phash = duplicates.phash(grey)
-    return (file.path, file.species, photo, width, height, phash, taken_at, None, None)

@@ -1,0 +1,141 @@
+"""What the bytes of each file of a collection say: looked at once, and remembered."""
+
+import hashlib
+import importlib.metadata
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import duplicates, parallel, photos
+from pipeline.progress import track
+
+_FILES_A_JOB = 64
+_SECONDS_BETWEEN_COMMITS = 1.0
+# A file that was written so shortly before may be written again without its times telling: file
+# systems count in steps of up to two seconds.
+_TOO_FRESH = 2e9  # ns
+
+
+class Look(NamedTuple):
+    """What the bytes of one file say, whatever its name and place.
+
+    Every field is a number or a string that JSON can hold, or None.
+
+    Attributes:
+        photo: `photos.identity` of the bytes; None where they cannot be read.
+        width: As the photo is looked at (px), as are the following None where `reason` is not.
+        height: Likewise.
+        phash: `duplicates.phash` of the picture.
+        taken_at: The camera's time (ISO 8601, no zone); None where the file does not say.
+        reason: Why the bytes give no picture; None where they do.
+        detail: The reason in words.
+    """
+
+    photo: str | None = None
+    width: int | None = None
+    height: int | None = None
+    phash: int | None = None
+    taken_at: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+def look(data: bytes, max_pixels: int) -> Look:
+    """Decodes the bytes of a file and takes down what they say."""
+    photo = photos.identity(data)
+    try:
+        width, height, grey, taken_at = photos.inspect(data, max_pixels)
+    except photos.PhotoError as error:
+        return Look(photo, reason=error.reason, detail=str(error))
+    return Look(photo, width, height, duplicates.phash(grey), taken_at)
+
+
+def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) -> Iterator[Look]:
+    """Looks at files, but for those that were looked at before and have not changed since.
+
+    A file whose size, times and inode are those of the last time is not even opened; one with the
+    bytes of the last time is read but not decoded. What is seen is written down every second, so a
+    killed run goes on where it was.
+
+    Args:
+        root: The folder that the paths start from.
+        paths: The files.
+        max_pixels: As in `photos.inspect`.
+        jobs: Processes to use; they change nothing in the result.
+        cache: Folder for what was seen; safe to delete at any time.
+
+    Yields:
+        A look for each path, in their order.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    root = root.absolute()
+    with closing(sqlite3.connect(cache / f"{_key(max_pixels)}.sqlite")) as seen:
+        seen.execute(
+            "CREATE TABLE IF NOT EXISTS looks (file TEXT PRIMARY KEY, stamp TEXT, look TEXT)"
+        )
+        changed = [todo for path in paths if (todo := _changed(seen, root / path))]
+        batches = parallel.chunks(changed, _FILES_A_JOB)
+        done = parallel.each(partial(_look_all, max_pixels), batches, jobs)
+        committed = time.monotonic()
+        for rows in track(done, len(changed), "look at", count=len):
+            seen.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?)", rows)
+            if time.monotonic() - committed > _SECONDS_BETWEEN_COMMITS:
+                seen.commit()
+                committed = time.monotonic()
+        seen.commit()
+        for path in paths:
+            yield Look(*json.loads(_row(seen, root / path)[1]))
+
+
+def _key(max_pixels: int) -> str:
+    """Names what a look depends on besides the file's bytes: code, libraries and settings."""
+    code = [
+        Path(module).read_bytes() for module in (__file__, photos.__file__, duplicates.__file__)
+    ]
+    versions = [importlib.metadata.version(name) for name in ("pillow", "numpy", "scipy")]
+    content = [*(hashlib.sha256(text).hexdigest() for text in code), *versions, max_pixels]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _row(seen: sqlite3.Connection, file: Path) -> tuple[str | None, str] | None:
+    return seen.execute("SELECT stamp, look FROM looks WHERE file = ?", (str(file),)).fetchone()
+
+
+def _changed(seen: sqlite3.Connection, file: Path) -> tuple | None:
+    """The file with its present stamp and its last look, or None if it has not changed."""
+    stamp, last = _row(seen, file) or (None, None)
+    now = _stamp(file)
+    return None if stamp and stamp == now else (str(file), now, last)
+
+
+def _stamp(file: Path) -> str | None:
+    """Size, times and inode of a file; None where they would not tell that it has changed."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _TOO_FRESH:
+        return None
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _look_all(max_pixels: int, files: list[tuple]) -> list[tuple]:
+    return [_look_at(max_pixels, *file) for file in files]
+
+
+def _look_at(
+    max_pixels: int, file: str, stamp: str | None, last: str | None
+) -> tuple[str, str | None, str]:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        detail = f"the file cannot be read: {error.strerror}"
+        return file, None, json.dumps(Look(reason="unreadable", detail=detail))
+    if last is None or Look(*json.loads(last)).photo != photos.identity(data):
+        last = json.dumps(look(data, max_pixels))
+    return file, stamp, last
