@@ -28,10 +28,10 @@ run: setup ## run the pipeline on the demo collection, or from now on on SOURCE=
 	@animal summary
 
 test: setup ## run all tests
-	python -m pytest
+	python -m pytest -n 2 --dist loadgroup
 
 test-fast: setup ## run the tests that take seconds
-	python -m pytest -m "not slow"
+	python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: setup ## check style and formatting
 	ruff check .

@@ -17,6 +17,13 @@ DRAWN = Drawn(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes: all of e2e in one, which shares a project; else a file in one."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group(file.parts[0]))
+
+
 @pytest.fixture(scope="session")
 def photos_folder():
     """Gives a folder (or file) of the real photos by name, and skips where they are absent."""
