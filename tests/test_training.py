@@ -23,18 +23,26 @@ def written(folder: Path, species: list[str], seed: int) -> pd.DataFrame:
     return index.assign(group=index["photo"])
 
 
-def load(folder: Path, training_species: list[str], validation_species: list[str]) -> training.Data:
+def load(
+    folder: Path, cache: Path, training_species: list[str], validation_species: list[str]
+) -> training.Data:
     trained = written(folder / "augmented", training_species, 0).assign(split="train")
     held = written(folder / "resized", validation_species, 1).assign(split="validation")
     outputs.write_table(pd.concat([trained, held]), folder / "split.parquet")
     return training.Data.load(
-        folder / "augmented", folder / "resized", folder / "split.parquet", folder / "cache"
+        folder / "augmented", folder / "resized", folder / "split.parquet", cache
     )
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for all tests here: it goes by content, and exporting a network takes seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def data(tmp_path):
-    return load(tmp_path, [*SPECIES] * 20, [*SPECIES] * 6)
+def data(tmp_path, cache):
+    return load(tmp_path, cache, [*SPECIES] * 20, [*SPECIES] * 6)
 
 
 def model(**changes) -> params.Model:
@@ -86,11 +94,11 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
     assert not np.array_equal(weights(first)[-1], weights(other)[-1])
 
 
-def test_features_are_computed_once(data, tmp_path, monkeypatch):
+def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
     training.fit(model(), train(epochs=1), data)
     monkeypatch.setattr(features, "Network", None)  # computing again would call it
     again = training.Data.load(
-        tmp_path / "augmented", tmp_path / "resized", tmp_path / "split.parquet", tmp_path / "cache"
+        tmp_path / "augmented", tmp_path / "resized", tmp_path / "split.parquet", cache
     )
     training.fit(model(), train(epochs=1), again)
 
@@ -120,9 +128,9 @@ def test_a_network_without_weights_trains_from_pixels(data):
     assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
 
 
-def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path):
+def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path, cache):
     # Validation contradicts training, so it is best at the start.
-    data = load(tmp_path, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
+    data = load(tmp_path, cache, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
     trick = data.validation.shards.index
     trick["species"] = np.roll(trick["species"], 1)
     trained = training.fit(model(), train(epochs=30, patience=2), data)
@@ -144,8 +152,8 @@ def test_a_loss_that_is_no_number_is_a_clear_error(data):
         training.fit(model(), train(learning_rate=1e38), data)
 
 
-def test_class_weights_let_a_rare_species_count(tmp_path):
-    data = load(tmp_path, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
+def test_class_weights_let_a_rare_species_count(tmp_path, cache):
+    data = load(tmp_path, cache, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
     plain, weighted = (
         training.fit(model(), train(class_weights=on, epochs=1, learning_rate=1e-3), data)
         for on in (False, True)
@@ -155,9 +163,9 @@ def test_class_weights_let_a_rare_species_count(tmp_path):
     assert red[1] > red[0]
 
 
-def test_a_species_without_training_photos_is_named(tmp_path):
+def test_a_species_without_training_photos_is_named(tmp_path, cache):
     with pytest.raises(UserError, match="no training photos of red"):
-        load(tmp_path, ["blue", "green"], ["blue", "red"])
+        load(tmp_path, cache, ["blue", "green"], ["blue", "red"])
 
 
 def test_what_is_saved_is_whole_and_loads(data, tmp_path):
