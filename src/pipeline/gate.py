@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import params, registry
+from pipeline import packaging, params, registry
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def decide(
         version, outcome (in words), promoted, and the checks with their reasons.
     """
     accuracy, tested_on = metrics["test"]["accuracy"], registry.photos_digest(predictions)
-    challenger = registry.find(registry.content(folder))
+    challenger = registry.find(packaging.content(folder))
     new = challenger is None
     if new:
         learned = split.loc[split["split"] != "test", "photo"]

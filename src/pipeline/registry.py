@@ -1,28 +1,19 @@
 """The model registry: versions of `animal`, what they are made of, and which one serves."""
 
 import hashlib
-import importlib.metadata
-import io
 import json
 import logging
-import shutil
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
-from pipeline import litert, photos, tracking
+from pipeline import packaging, tracking
 
 NAME, STAGE, ALIAS = "animal", "Production", "champion"
-_CODE = ("serving", "photos", "litert")  # what a version runs
-_LEARNED_FROM = "learned_from.txt"
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
-_REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -40,15 +31,6 @@ class Version:
     labels: list[str]
     checks: list[dict]
     case: str
-
-
-def content(folder: Path) -> str:
-    """The sha256 of what answers: network, labels, the code that serves them and what it needs."""
-    digest = hashlib.sha256(" ".join(_requirements()).encode())
-    code = [Path(photos.__file__).with_name(f"{name}.py") for name in _CODE]
-    for file in (folder / "model.tflite", folder / "labels.json", *code):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -97,7 +79,7 @@ def register(
     """
     labels = json.loads((folder / "labels.json").read_text())["labels"]
     described = {
-        "content": content(folder),
+        "content": packaging.content(folder),
         "labels": json.dumps(labels),
         "tested_on": tested_on,
         "accuracy": repr(accuracy),
@@ -109,7 +91,7 @@ def register(
     logging.getLogger("mlflow.utils.requirements_utils").setLevel(logging.ERROR)
     info = ml.models.Model.log(
         artifact_path=None,
-        flavor=_Flavors,
+        flavor=packaging.Flavors,
         flavor_name="python_function",
         name=NAME,
         run_id=run_id if tracking.exists(run_id) else None,
@@ -157,7 +139,9 @@ def compare(
     """
     ml = tracking.mlflow()
     uri = f"models:/{NAME}/{version.number}"
-    learned = Path(ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser/{_LEARNED_FROM}"))
+    learned = Path(
+        ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser/{packaging.LEARNED_FROM}")
+    )
     predictions = predictions[~predictions["photo"].isin(learned.read_text().split())]
     if len(predictions) < LEAST_TO_COMPARE:
         return None
@@ -169,74 +153,6 @@ def compare(
         images = pd.DataFrame({"image": [(root / path).read_bytes() for path in rows["path"]]})
         right += int((model.predict(images)["label"].to_numpy() == rows["actual"].to_numpy()).sum())
     return ours, right / len(predictions), len(predictions)
-
-
-class _Flavors:
-    """What `mlflow.models.Model.log` calls a flavor module; this one saves two flavors."""
-
-    @staticmethod
-    def save_model(path: str, mlflow_model: Any, folder: Path, learned_from: pd.Series) -> None:
-        ml = tracking.mlflow()
-        from pipeline import serving  # after MLflow was told to be quiet
-
-        mlflow_model.add_flavor(
-            "keras",
-            data="data",
-            keras_version=importlib.metadata.version("keras"),
-            keras_backend="tensorflow",
-            save_exported_model=False,
-        )
-        with tempfile.TemporaryDirectory() as temporary:
-            code, recogniser = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
-            code.mkdir()
-            (code / "__init__.py").touch()
-            for needed in (photos, litert):
-                shutil.copy(needed.__file__, code)
-            recogniser.mkdir()
-            for name in ("model.tflite", "labels.json"):
-                shutil.copyfile(folder / name, recogniser / name)
-            (recogniser / _LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
-            ml.pyfunc.save_model(
-                path,
-                python_model=serving.__file__,
-                code_paths=[str(code)],
-                artifacts={"recogniser": str(recogniser)},
-                mlflow_model=mlflow_model,
-                signature=_signature(),
-                input_example=_example(),
-                pip_requirements=_requirements(),
-            )
-        (Path(path) / "data").mkdir()
-        shutil.copyfile(folder / "model.keras", Path(path) / "data" / "model.keras")
-
-
-def _requirements() -> list[str]:
-    return [f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS]
-
-
-def _signature() -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, Object, Property, Schema
-
-    answer = [Property("label", "string"), Property("probability", "double")]
-    return ModelSignature(
-        inputs=Schema([ColSpec("binary", "image")]),
-        outputs=Schema(
-            [
-                ColSpec("string", "label"),
-                ColSpec("double", "probability"),
-                ColSpec(Array(Object(answer)), "top3"),
-            ]
-        ),
-    )
-
-
-def _example() -> pd.DataFrame:
-    """A request that shows nobody's photo."""
-    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
-    file = io.BytesIO()
-    Image.fromarray(np.stack([ramp, ramp.T, ramp[::-1]], axis=-1)).save(file, "JPEG")
-    return pd.DataFrame({"image": [file.getvalue()]})
 
 
 def _client() -> Any:
