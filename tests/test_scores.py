@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.scores import Score
+from pipeline.scores import Score, calibration_error
 
 
 def test_accuracy_its_error_and_log_loss():
@@ -20,3 +20,16 @@ def test_a_certain_mistake_costs_much_but_not_everything():
 def test_accuracy_ranks_first_and_log_loss_breaks_ties():
     good, better = Score(10, 0.9, 0, 0.5), Score(10, 0.9, 0, 0.4)
     assert max([good, better, Score(10, 0.8, 0, 0.1)], key=lambda score: score.rank) is better
+
+
+def test_calibration_error_is_nothing_where_probabilities_hold_what_they_say():
+    """Of ten answers of 0.8 eight are right."""
+    probabilities = np.tile([0.8, 0.2], (10, 1))
+    assert calibration_error(probabilities, np.repeat([0, 1], [8, 2])) == pytest.approx(0)
+    assert calibration_error(probabilities, np.repeat([0, 1], [3, 7])) == pytest.approx(0.5)
+
+
+def test_calibration_error_weighs_bins_by_their_photos_and_knows_a_certain_answer():
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.6, 0.4], [0.4, 0.6]])
+    found = calibration_error(probabilities, np.array([0, 1, 0, 1]))  # 2 of 1.0: half right
+    assert found == pytest.approx((2 * 0.5 + 2 * 0.4) / 4)

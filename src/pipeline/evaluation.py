@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from pipeline import outputs, plots, sheets
 from pipeline.export import Agreement
-from pipeline.scores import Score
+from pipeline.scores import Score, calibration_error
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float
 
     Returns:
         photos, accuracy, standard_error (binomial), macro_f1 (mean over the species that occur),
-        top3, log_loss (nats).
+        top3, log_loss (nats), calibration_error.
     """
     score = Score.of(probabilities, targets)
     first_three = np.argsort(-probabilities, axis=1)[:, :3]
@@ -63,6 +63,7 @@ def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float
         ),
         "top3": float((first_three == targets[:, None]).any(axis=1).mean()),
         "log_loss": score.log_loss,
+        "calibration_error": calibration_error(probabilities, targets),
     }
 
 
