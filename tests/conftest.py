@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.sources.drawn import Drawn, draw
@@ -49,3 +50,26 @@ def drawn_photos(tmp_path_factory):
 def collection(drawn_photos, tmp_path):
     """A copy of `drawn_photos` for one test, to be changed at will."""
     return Path(shutil.copytree(drawn_photos, tmp_path / "collection"))
+
+
+@pytest.fixture(scope="session")
+def recogniser(tmp_path_factory):
+    """A folder such as `models/final`: tells red pictures from blue ones, or rather `blue & co`."""
+    from pipeline import engine, export
+
+    keras = engine.keras(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    red_minus_blue = [[-0.01, 0.01], [0, 0], [0.01, -0.01]]
+    model.layers[-1].set_weights([np.array(red_minus_blue, np.float32), np.zeros(2)])
+    folder = tmp_path_factory.mktemp("models")
+    model.save(folder / "model.keras")
+    final, litert = folder / "final", export.to_litert(model)
+    export.write(final, folder / "model.keras", litert, ["blue & co", "red"], "crop", 10**8)
+    return final

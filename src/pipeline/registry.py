@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import packaging, tracking
+from pipeline.errors import UserError
 
 NAME, STAGE, ALIAS = "animal", "Production", "champion"
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
@@ -118,6 +119,25 @@ def promote(version: int) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and work
         client.transition_model_version_stage(NAME, version, STAGE, archive_existing_versions=True)
     client.set_registered_model_alias(NAME, ALIAS, version)
+
+
+def recogniser(model: str) -> Path:
+    """The folder of a recogniser, with `model.tflite` and `labels.json`.
+
+    Args:
+        model: Such a folder, or the stage or number of a registered version.
+
+    Raises:
+        UserError: There is no such folder or version.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    ml = tracking.mlflow()
+    uri = f"models:/{NAME}/{model}"
+    try:
+        return Path(ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser"))
+    except ml.exceptions.MlflowException as error:
+        raise UserError(f"there is no folder {model} and no model {uri}: {error}") from None
 
 
 def compare(

@@ -7,9 +7,9 @@ when it runs, so that `animal --help` is there at once.
 import argparse
 
 from pipeline import errors
-from pipeline.cli import collection, results
+from pipeline.cli import bulk, collection, results
 
-_GROUPS = (collection, results)
+_GROUPS = (collection, results, bulk)
 
 
 def main() -> None:

@@ -1,0 +1,154 @@
+"""Asking about many photos: streamed, on all cores, and going on after a kill.
+
+What is answered goes to a journal beside the output, a line of JSON a photo. A run that was killed
+reads the journal and asks only about the rest; the output is written from the journal at the end,
+so that it is the same bytes whether the run was disturbed or not.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipeline import parallel, photos
+from pipeline.errors import UserError
+from pipeline.progress import track
+from pipeline.sources import named
+
+T = TypeVar("T")
+Answer = dict[str, Any]
+TOP = 3
+_PHOTOS_A_JOB = 32
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many photos were asked about, in how many of them nothing could be read."""
+
+    photos: int
+    failed: int
+
+
+def labels(recogniser: Path) -> list[str]:
+    """The species it knows, in the order of its answers."""
+    return json.loads((recogniser / "labels.json").read_text())["labels"]
+
+
+def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Asked:
+    """Answers every photo into a journal, but those that the journal answers already.
+
+    Args:
+        recogniser: Folder with `model.tflite` and `labels.json`.
+        paths: As `named.find` takes them.
+        journal: The file; `answers` reads it.
+        jobs: Processes to use.
+
+    Raises:
+        UserError: There is no photo, or no recogniser.
+    """
+    total = sum(1 for _ in named.find(paths))
+    if not total:
+        raise UserError(f"there is no photo in {', '.join(paths)}")
+    about = json.dumps({"recogniser": _digest(recogniser)})
+    rest, done = _resume(journal, about, named.find(paths))
+    work = partial(_lines, str(recogniser))
+    batches = parallel.each(work, _batches(rest), jobs)
+    with journal.open("a", encoding="utf-8") as file:
+        for lines in track(batches, total - done, "predict", count=len):
+            file.write("".join(lines))
+            file.flush()
+    failed = sum(answer["error"] is not None for answer in answers(journal))
+    return Asked(total, failed)
+
+
+def answers(journal: Path) -> Iterator[Answer]:
+    """What a journal holds, a photo at a time."""
+    with journal.open(encoding="utf-8") as file:
+        next(file)
+        yield from map(json.loads, file)
+
+
+def _resume(
+    journal: Path, about: str, found: Iterator[named.Named]
+) -> tuple[Iterator[named.Named], int]:
+    """Cuts a journal to what is still right in it.
+
+    Returns:
+        The photos that it does not answer, and how many it does.
+    """
+    done, right, ahead = 0, 0, []
+    if journal.exists():
+        with journal.open("rb") as file:
+            head = file.readline()
+            if head == f"{about}\n".encode():
+                right = len(head)
+                for line in file:
+                    photo = next(found, None)
+                    if not line.endswith(b"\n") or photo is None:
+                        ahead = [photo] if photo else []
+                        break
+                    if json.loads(line)["path"] != photo.path:
+                        ahead = [photo]
+                        break
+                    right, done = right + len(line), done + 1
+    if right:
+        with journal.open("r+b") as file:
+            file.truncate(right)
+    else:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text(f"{about}\n", encoding="utf-8")
+    return chain(ahead, found), done
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    items = iter(items)
+    while batch := list(islice(items, _PHOTOS_A_JOB)):
+        yield batch
+
+
+def _lines(recogniser: str, batch: list[named.Named]) -> list[str]:
+    answer = _answerer(recogniser)
+    return [f"{json.dumps(answer(photo))}\n" for photo in batch]
+
+
+@cache
+def _answerer(folder: str) -> Callable[[named.Named], Answer]:
+    """What answers one photo, made once a process."""
+    from pipeline.litert import Network
+
+    about = json.loads(Path(folder, "labels.json").read_text())
+    labels, fit, max_pixels = about["labels"], about["fit"], about["max_pixels"]
+    network = Network(Path(folder, "model.tflite").read_bytes(), workers=1)
+
+    def answer(photo: named.Named) -> Answer:
+        row = {"path": photo.path, "photo": None, "species": None, "probability": None}
+        try:
+            data = photo.read()
+            row["photo"] = photos.identity(data)
+            probabilities = network.one(photos.square(data, network.size, fit, max_pixels))
+        except photos.PhotoError as error:
+            return row | {"top": [], "error": f"{error.reason}: {error}"}
+        top = [
+            {"species": labels[i], "probability": round(float(probabilities[i]), 6)}
+            for i in np.argsort(-probabilities, kind="stable")[:TOP]
+        ]
+        return row | top[0] | {"top": top, "error": None}
+
+    return answer
+
+
+def _digest(recogniser: Path) -> str:
+    """The sha256 of the files that a recogniser is."""
+    digest = hashlib.sha256()
+    for name in ("model.tflite", "labels.json"):
+        try:
+            digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
+        except OSError:
+            raise UserError(f"{recogniser} is no recogniser: it holds no {name}") from None
+    return digest.hexdigest()

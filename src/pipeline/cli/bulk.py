@@ -1,0 +1,53 @@
+"""Many photos at once."""
+
+import argparse
+from pathlib import Path
+
+from pipeline import errors
+
+_BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    predict = commands.add_parser("predict", help="say what many photos show")
+    predict.add_argument(
+        "paths", nargs="+", metavar="PATH", help="photo, folder, zip, tar or 'pattern/**/*.jpg'"
+    )
+    predict.add_argument("--output", type=Path, default=Path("predictions.csv"))
+    predict.add_argument(
+        "--format",
+        choices=[*_BY_SUFFIX.values(), "megadetector", "camtrap-dp"],
+        help="what to write; by default what the name of --output ends with",
+    )
+    predict.add_argument(
+        "--model",
+        default="Production",
+        help="stage or number of a registered version, or a folder such as models/final",
+    )
+    predict.add_argument(
+        "--xmp", action="store_true", help="also write the species into photo.jpg.xmp"
+    )
+    predict.add_argument("--jobs", type=int, default=-1, help="processes; by default one a core")
+    predict.set_defaults(run=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    form = arguments.format or _BY_SUFFIX.get(arguments.output.suffix.lower())
+    if form is None:
+        raise errors.UserError(
+            f"--output {arguments.output} ends with none of {', '.join(_BY_SUFFIX)}; "
+            "say with --format what to write"
+        )
+    from pipeline import bulk, formats, outputs, registry
+    from pipeline.formats import xmp
+
+    recogniser = registry.recogniser(arguments.model)
+    journal = arguments.output.with_name(f"{arguments.output.name}.journal")
+    asked = bulk.predict(recogniser, arguments.paths, journal, arguments.jobs)
+    with outputs.whole(arguments.output) as partial:
+        formats.FORMATS[form](bulk.answers(journal), bulk.labels(recogniser), partial)
+    print(f"{arguments.output}: {asked.photos} photos, {asked.failed} of them could not be read")
+    if arguments.xmp:
+        written, foreign = xmp.write(bulk.answers(journal))
+        print(f"{written} sidecars written, {foreign} of others left as they are")
+    journal.unlink()

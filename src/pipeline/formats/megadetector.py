@@ -1,0 +1,34 @@
+"""MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
+
+https://lila.science/megadetector-output-format. The recogniser says what a photo shows and not
+where, so each photo has one animal whose box is the whole photo.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
+    """Writes the JSON file, a photo a line."""
+    numbers = {label: str(i) for i, label in enumerate(labels)}
+    head = {
+        "info": {"format_version": "1.4", "classifier": "animal"},
+        "detection_categories": {"1": "animal"},
+        "classification_categories": {number: label for label, number in numbers.items()},
+    }
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{json.dumps(head, ensure_ascii=False)[:-1]}, "images": [')
+        for i, answer in enumerate(answers):
+            image = json.dumps(_image(answer, numbers), ensure_ascii=False)
+            file.write(f"{',' * bool(i)}\n{image}")
+        file.write("\n]}\n")
+
+
+def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
+    if answer["error"] is not None:
+        return {"file": answer["path"], "failure": answer["error"], "detections": None}
+    found = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
+    animal = {"category": "1", "conf": 1.0, "bbox": [0, 0, 1, 1], "classifications": found}
+    return {"file": answer["path"], "detections": [animal]}
