@@ -80,7 +80,6 @@ def test_params_are_frozen(written):
         ("augment.seed", "-1", "-1", "greater than or equal to 0"),
         ("augment.seed", "4294967296", "4294967296", "less than 4294967296"),
         ("model.dropout", "1.0", "1.0", "less than 1"),
-        ("model.weights", "coco", "'coco'", "'imagenet' or 'none'"),
         ("train.class_weights", "1", "1", "boolean"),
         ("train.class_weights", "yes", "'yes'", "boolean"),
         ("train.epochs", "0", "0", "greater than or equal to 1"),
@@ -99,6 +98,17 @@ def test_mistaken_value_names_line_key_found_and_allowed(written, name, value, f
     assert f"{written} line {line}: {name} is {found}" in message
     assert allowed in message
     assert len(message.splitlines()) == 1
+
+
+def test_weights_are_a_word_or_a_file(written, tmp_path):
+    line = change(written, "model.weights", "coco")
+    expected = (
+        f"line {line}: model.weights: 'coco' is neither imagenet, none nor the path of a file"
+    )
+    assert expected in mistake(written)
+    (tmp_path / "mine.h5").touch()
+    change(written, "model.weights", str(tmp_path / "mine.h5"))
+    assert params.load(written).model.weights == str(tmp_path / "mine.h5")
 
 
 def test_no_jobs_are_a_mistake(written):

@@ -7,7 +7,7 @@ impossible value stops the stage with one sentence a mistake, naming line, secti
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -85,10 +85,17 @@ class Augment(Section):
 
 class Model(Section):
     backbone: str
-    weights: Literal["imagenet", "none"]
+    weights: str
     unfrozen_blocks: Annotated[int, Field(ge=0)]
     hidden: Annotated[int, Field(ge=0, le=8192)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @field_validator("weights")
+    @classmethod
+    def _known_or_a_file(cls, weights: str) -> str:
+        if weights not in ("imagenet", "none") and not Path(weights).is_file():
+            raise ValueError(f"{weights!r} is neither imagenet, none nor the path of a file")
+        return weights
 
 
 class Train(Section):

