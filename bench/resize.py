@@ -49,9 +49,9 @@ def spread(function, paths: list[Path], jobs: int) -> None:
 
 
 def ours(root: Path, manifest: pd.DataFrame, jobs: int) -> None:
-    limit = photos.MAX_PIXELS
-    for _ in resizing.squares(root, manifest, SIZE, "crop", limit, jobs):
-        pass
+    with tempfile.TemporaryDirectory() as folder:
+        cache, shards = Path(folder, "cache"), Path(folder, "shards")
+        resizing.write(shards, root, manifest, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
 
 
 def keras_dataset(root: Path) -> None:
@@ -68,6 +68,7 @@ def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
         {
             "path": [str(path.relative_to(root)) for path in paths],
             "photo": [photos.identity(path.read_bytes()) for path in paths],
+            "species": [path.parent.name for path in paths],
         }
     )
     peers = {

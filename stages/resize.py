@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, params, resizing, shards
+from pipeline import errors, params, resizing
 from pipeline.sources import folders
 
 
@@ -12,10 +12,16 @@ def main() -> None:
     p = params.load()
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     root = folders.root(p.ingest.source, Path("data/photos/files"))
-    pictures = resizing.squares(
-        root, manifest, p.resize.size, p.resize.fit, p.ingest.max_pixels, p.parallel.jobs
+    resizing.write(
+        Path("data/resized"),
+        root,
+        manifest,
+        p.resize.size,
+        p.resize.fit,
+        p.ingest.max_pixels,
+        p.parallel.jobs,
+        Path(".cache/resized"),
     )
-    shards.write(Path("data/resized"), manifest[["photo", "species"]], pictures, p.resize.size)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
+import os
 import shutil
 
 import numpy as np
 import pytest
 
-from pipeline import checks, photos, resizing
+from pipeline import checks, photos, resizing, shards
 from pipeline.errors import UserError
 from pipeline.sources import folders
 
@@ -15,42 +16,170 @@ def manifest(collection, tmp_path):
     return checks.judge(inspected, 32, 6)[0]
 
 
-def squares(root, manifest, jobs=1, fit="crop"):
-    return np.concatenate(list(resizing.squares(root, manifest, 48, fit, 10**7, jobs)))
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "resized"
 
 
-def test_pictures_stand_in_the_order_of_the_manifest(collection, manifest):
+@pytest.fixture
+def write(collection, folder, tmp_path):
+    """Writes shards of a manifest, as DVC lets a stage do, and gives their files' bytes."""
+
+    def write(manifest, jobs=1, fit="crop", size=48):
+        shutil.rmtree(folder, ignore_errors=True)
+        cache = tmp_path / "squares"
+        resizing.write(folder, collection, manifest, size, fit, 10**7, jobs, cache)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    return write
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The photos that were decoded."""
+    done = []
+
+    def square(path, *arguments):
+        done.append(path.name)
+        return real(path, *arguments)
+
+    real = resizing._square
+    monkeypatch.setattr(resizing, "_square", square)
+    return done
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Shards of five pictures, drawn two at a time."""
+    monkeypatch.setattr(shards, "LENGTH", 5)
+    monkeypatch.setattr(shards, "_PICTURES_A_JOB", 2)
+
+
+def pictures(folder):
+    read = shards.Shards(folder)
+    return read.take(range(len(read)))
+
+
+def test_pictures_stand_in_the_order_of_the_manifest(collection, manifest, write, folder):
     shuffled = manifest.sample(frac=1, random_state=0)
-    pictures = squares(collection, shuffled)
-    assert pictures.shape == (24, 48, 48, 3)
-    assert pictures.dtype == np.uint8
-    for picture, path in zip(pictures, shuffled["path"], strict=True):
+    write(shuffled)
+    read = shards.Shards(folder)
+    assert len(read) == 24
+    assert read.size == 48
+    assert list(read.index["photo"]) == list(shuffled["photo"])
+    for picture, path in zip(pictures(folder), shuffled["path"], strict=True):
         assert np.array_equal(picture, photos.square((collection / path).read_bytes(), 48))
 
 
-def test_number_of_processes_changes_no_byte(collection, manifest, monkeypatch):
-    monkeypatch.setattr(resizing, "_PHOTOS_A_JOB", 5)
-    assert np.array_equal(squares(collection, manifest), squares(collection, manifest, jobs=2))
+def test_number_of_processes_changes_no_byte(manifest, write, tmp_path):
+    one = write(manifest)
+    shutil.rmtree(tmp_path / "squares")
+    assert write(manifest, jobs=2) == one
 
 
-def test_fit_is_heeded(collection, manifest):
-    pictures = {fit: squares(collection, manifest, fit=fit) for fit in ("crop", "pad", "stretch")}
-    assert (pictures["pad"] == 128).mean() > (pictures["crop"] == 128).mean() + 0.05
-    assert not np.array_equal(pictures["crop"], pictures["stretch"])
+def test_fit_is_heeded(manifest, write, folder):
+    grey, seen = {}, {}
+    for fit in ("crop", "pad", "stretch"):
+        write(manifest, fit=fit)
+        seen[fit] = pictures(folder)
+        grey[fit] = (seen[fit] == 128).mean()
+    assert grey["pad"] > grey["crop"] + 0.05
+    assert not np.array_equal(seen["crop"], seen["stretch"])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_photo_that_is_gone(collection, manifest, jobs):
+def test_photo_that_is_gone(collection, manifest, write, jobs):
     path = collection / manifest["path"][3]
     path.unlink()
     with pytest.raises(UserError, match=r"cannot be read .*; run `dvc repro` again") as caught:
-        squares(collection, manifest, jobs)
+        write(manifest, jobs)
     assert str(path) in str(caught.value)
 
 
-def test_photo_that_changed(collection, manifest):
+def test_photo_that_changed(collection, manifest, write, folder):
     path = collection / manifest["path"][3]
     shutil.copy(collection / manifest["path"][4], path)
     with pytest.raises(UserError, match=r"has changed since ingest.*`dvc repro`") as caught:
-        squares(collection, manifest)
+        write(manifest)
     assert str(path) in str(caught.value)
+    assert not folder.exists()
+
+
+def test_nothing_is_decoded_twice(manifest, write, decoded, short):
+    first = write(manifest)
+    assert len(decoded) == 24
+    assert write(manifest) == first
+    assert len(decoded) == 24
+
+
+def test_new_photos_cost_what_they_are(manifest, write, decoded, short, tmp_path):
+    write(manifest.drop(index=[3, 4, 11]))
+    decoded.clear()
+    after = write(manifest)
+    assert len(decoded) == 3
+    shutil.rmtree(tmp_path / "squares")
+    assert write(manifest) == after
+
+
+def test_photos_that_went_leave_the_rest(manifest, write, decoded, short, tmp_path):
+    write(manifest)
+    decoded.clear()
+    after = write(manifest.drop(index=[0, 23]))
+    assert decoded == []
+    shutil.rmtree(tmp_path / "squares")
+    assert write(manifest.drop(index=[0, 23])) == after
+
+
+@pytest.mark.parametrize("change", [{"size": 40}, {"fit": "pad"}])
+def test_other_settings_decode_again(manifest, write, decoded, change, tmp_path):
+    write(manifest)
+    after = write(manifest, **change)
+    assert len(decoded) == 48
+    shutil.rmtree(tmp_path / "squares")
+    assert write(manifest, **change) == after
+
+
+def test_killed_run_goes_on_with_the_shard_where_it_was(
+    collection, manifest, write, folder, decoded, short, tmp_path
+):
+    path = collection / manifest["path"][13]
+    path.rename(collection / "away.jpg")
+    with pytest.raises(UserError):
+        write(manifest)
+    assert not folder.exists()
+    (collection / "away.jpg").rename(path)
+    decoded.clear()
+    after = write(manifest)
+    assert len(decoded) == 14
+    shutil.rmtree(tmp_path / "squares")
+    assert write(manifest) == after
+
+
+def test_cache_takes_no_room_and_holds_the_last_run_only(manifest, write, folder, short, tmp_path):
+    write(manifest, fit="pad")
+    write(manifest.drop(index=2))
+    names = {path.name for path in (tmp_path / "squares").rglob("*.npy")}
+    assert len(names) == 6  # five shards, and which photos are in them
+    assert all(path.stat().st_nlink == 2 for path in folder.glob("*.npy"))
+
+
+def test_deleted_part_of_the_cache_is_made_again(manifest, write, decoded, short, tmp_path):
+    after = write(manifest)
+    for path in (tmp_path / "squares").rglob("*.npy"):
+        if path.name != "photos.npy":
+            path.unlink()
+    assert write(manifest) == after
+    assert len(decoded) == 48
+    write(manifest.drop(index=7))
+    next((tmp_path / "squares").rglob("[0-9a-f]*.npy")).unlink()
+    assert write(manifest) == after
+
+
+def test_file_system_without_hard_links(manifest, write, monkeypatch):
+    after = write(manifest)
+
+    def refuse(source, target):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert write(manifest) == after

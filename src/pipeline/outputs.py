@@ -1,5 +1,6 @@
 """Outputs that appear whole or not at all, and are the same bytes for the same content."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +57,11 @@ def clear(*paths: Path) -> None:
     """Removes what an earlier run left at `paths`, files and folders alike."""
     for path in paths:
         _remove(path)
+
+
+def link(source: Path, target: Path) -> None:
+    """Lets a file stand in a second place too: a hard link, or a copy where there are none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

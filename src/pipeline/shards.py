@@ -4,15 +4,20 @@ A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with 
 pictures each, and `index.parquet`: a row a picture with at least photo, species, shard and row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from pipeline import outputs
+from pipeline import outputs, parallel
+
+T = TypeVar("T")
 
 LENGTH = 1024
+_PICTURES_A_JOB = 64
 
 
 class Shards:
@@ -53,6 +58,13 @@ def path(folder: Path, number: int) -> Path:
     return folder / f"images-{number:05d}.npy"
 
 
+def write_index(folder: Path, index: pd.DataFrame) -> None:
+    """Writes the index of a folder of shards: a row a picture, in order; gains shard and row."""
+    index = index.reset_index(drop=True)
+    index = index.assign(shard=index.index // LENGTH, row=index.index % LENGTH)
+    outputs.write_table(index, folder / "index.parquet")
+
+
 def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], size: int) -> None:
     """Writes a new folder of shards, one shard in memory at a time.
 
@@ -62,11 +74,9 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], siz
         pictures: Batches, each uint8 (n, size, size, 3); as many pictures as rows altogether.
         size: Sides of the pictures (px).
     """
-    index = index.reset_index(drop=True)
-    index = index.assign(shard=index.index // LENGTH, row=index.index % LENGTH)
     with outputs.whole(folder) as partial:
         partial.mkdir()
-        outputs.write_table(index, partial / "index.parquet")
+        write_index(partial, index)
         shard, done = None, 0
         for batch in pictures:
             while len(batch):
@@ -80,3 +90,57 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], siz
                 done += len(now)
         if done != len(index):
             raise ValueError(f"{done} pictures for {len(index)} rows of the index")
+
+
+def fill(
+    wanted: Iterable[tuple[Path, Sequence[T]]],
+    size: int,
+    draw: Callable[[Sequence[T]], np.ndarray],
+    jobs: int,
+) -> Iterator[int]:
+    """Writes shards, each of which appears when all its pictures are in it.
+
+    The processes that draw pictures also write them: to send them to one that writes would cost
+    as much as decoding small photos does. They write to the file and map none of it, so that
+    machines that share a file system can share a shard.
+
+    Args:
+        wanted: Where each shard shall stand, and what each of its pictures is made of.
+        size: Sides of the pictures (px).
+        draw: Makes pictures, uint8 (n, size, size, 3), of n items. As in `parallel.each`.
+        jobs: Processes to use; they change no byte.
+
+    Yields:
+        How many more pictures are written.
+    """
+    for file, pictures, last in parallel.each(partial(_draw, draw), _pieces(wanted, size), jobs):
+        if last:
+            _unfinished(file).replace(file)
+        yield pictures
+
+
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f".{file.name}.partial")
+
+
+def _pieces(wanted: Iterable[tuple[Path, Sequence[T]]], size: int) -> Iterator[tuple]:
+    """For each piece of work its shard, where in the file it starts, its items, and if it ends it.
+
+    A shard is begun, as a file of zeros, when its first piece is asked for.
+    """
+    for file, items in wanted:
+        shape = (len(items), size, size, 3)
+        start = np.lib.format.open_memmap(_unfinished(file), "w+", np.uint8, shape).offset
+        for first in range(0, len(items), _PICTURES_A_JOB):
+            end = first + _PICTURES_A_JOB
+            at = start + first * size * size * 3
+            yield file.absolute(), at, items[first:end], end >= len(items)
+
+
+def _draw(draw: Callable[[Sequence[T]], np.ndarray], piece: tuple) -> tuple[Path, int, bool]:
+    file, start, items, last = piece
+    pictures = draw(items)
+    with _unfinished(file).open("r+b") as opened:
+        opened.seek(start)
+        opened.write(pictures)
+    return file, len(pictures), last
