@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from servers import about, ask, served
+from servers import about, ask, family, served
 
 from pipeline import params, registry
 from pipeline.sources import folders
@@ -18,10 +18,7 @@ from pipeline.sources import folders
 
 def loads_tensorflow(pid: int) -> bool:
     """Whether a process, or one it started, has TensorFlow's libraries in its memory."""
-    pids = [pid]
-    for known in pids:
-        pids += map(int, Path(f"/proc/{known}/task/{known}/children").read_text().split())
-    return any("tensorflow" in Path(f"/proc/{known}/maps").read_text() for known in pids)
+    return any("tensorflow" in Path(f"/proc/{known}/maps").read_text() for known in family(pid))
 
 
 def main() -> None:
@@ -31,7 +28,7 @@ def main() -> None:
         rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]
         tensorflow = loads_tensorflow(pid)
     answered = pd.DataFrame(rows)
-    same = int((answered["label"] == table["predicted"]).sum())
+    same = int((answered["species"] == table["predicted"]).sum())
     apart = float((answered["probability"] - table["probability"]).abs().max())
     print(f"ready after {ready:.1f} s; TensorFlow loaded: {tensorflow}")
     print(f"{same} of {len(table)} labels as evaluated, probabilities at most {apart:.1e} apart")

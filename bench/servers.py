@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -31,6 +32,20 @@ def served(model: str, *arguments: str, wait: float = 600) -> Iterator[tuple[str
     finally:
         os.killpg(server.pid, 15)
         server.wait()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started, by their ids."""
+    pids = [pid]
+    for known in pids:
+        pids += map(int, Path(f"/proc/{known}/task/{known}/children").read_text().split())
+    return pids
+
+
+def memory(pid: int) -> float:
+    """Resident memory (MB) of the largest process of a server: its worker."""
+    statuses = [Path(f"/proc/{known}/status").read_text() for known in family(pid)]
+    return max(int(text.split("VmRSS:")[1].split()[0]) for text in statuses) / 1024
 
 
 def about(*files: bytes) -> dict:

@@ -71,5 +71,7 @@ def recogniser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "model.keras")
     final, litert = folder / "final", export.to_litert(model)
-    export.write(final, folder / "model.keras", litert, ["blue & co", "red"], "crop", 10**8)
+    calibration = {"temperature": 0.5, "unknown_below": 0.7, "set_from": 0.1}
+    about = ["blue & co", "red"], "crop", 10**8, calibration
+    export.write(final, folder / "model.keras", litert, *about)
     return final

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline import evaluation
+from pipeline.calibration import Calibration
 from pipeline.export import Agreement
 from pipeline.scores import Score
 
@@ -20,6 +21,7 @@ PROBABILITIES = np.array(
     ]
 )
 TARGETS = np.array([0, 1, 0, 2])
+CALIBRATION = Calibration(temperature=1.2, unknown_below=0.5, set_from=0.3)
 
 
 def candidate(name: str, accuracy: float, log_loss: float) -> evaluation.Candidate:
@@ -49,17 +51,26 @@ def test_the_numbers_by_hand():
     assert summary["log_loss"] == pytest.approx(-np.log([0.7, 0.3, 0.1, 0.6]).mean())
 
 
+def test_what_a_calibration_promises_is_counted_by_hand():
+    found = evaluation.trust(CALIBRATION, PROBABILITIES, TARGETS)
+    assert found["temperature"] == 1.2
+    assert found["unknown"] == 0.5  # 0.4 and 0.4
+    assert found["accuracy_of_known"] == 1
+    assert found["coverage"] == 0.75  # the third photo's set is cat and dog
+    assert found["set_size"] == (1 + 2 + 2 + 1) / 4
+
+
 def test_each_species_has_its_row():
     table = evaluation.per_species(PROBABILITIES, TARGETS, LABELS).set_index("species")
     assert table["support"].tolist() == [2, 1, 1, 0]
     assert table.loc["ant", ["precision", "recall", "f1"]].tolist() == [0.5, 0.5, 0.5]
 
 
-def test_only_photos_of_the_test_split_are_opened():
+def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
     manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
     split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
-    test = evaluation.test_photos(index, manifest, split)
+    test = evaluation.photos_of("test", index, manifest, split)
     assert test.index.tolist() == [0, 2]
     assert test["path"].tolist() == ["1.jpg", "3.jpg"]
 
@@ -75,7 +86,7 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
     )
     agreement = Agreement(4, 4, 0.0)
     report = evaluation.Report.of(
-        test, PROBABILITIES, candidate("tuned", 0.9, 0.4), agreement, False
+        test, PROBABILITIES, candidate("tuned", 0.9, 0.4), CALIBRATION, agreement, False
     )
     assert report.predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat"]
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)

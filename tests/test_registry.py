@@ -11,6 +11,7 @@ from pipeline import engine, export, gate, params, registry, tracking
 
 SIZE = 32
 LABELS = ["blue", "red"]
+CALIBRATION = {"temperature": 1.0, "unknown_below": 0.7, "set_from": 0.1}
 LIMITS = params.Register(min_accuracy=0.6, max_drop=0.05)
 
 
@@ -68,7 +69,8 @@ def final(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "model.keras")
     litert = export.to_litert(model)
-    export.write(folder / "final", folder / "model.keras", litert, LABELS, "crop", 10**8)
+    about = LABELS, "crop", 10**8, CALIBRATION
+    export.write(folder / "final", folder / "model.keras", litert, *about)
     return folder / "final"
 
 
@@ -93,6 +95,7 @@ def other_content(final, folder, labels):
         labels,
         "crop",
         10**8,
+        CALIBRATION,
     )
     return folder
 
@@ -157,7 +160,7 @@ def test_registration_promotion_and_the_gate_in_a_real_registry(
 
     loaded = tracking.mlflow().pyfunc.load_model("models:/animal/Production")
     answer = loaded.predict(pd.DataFrame({"image": [(root / "0.png").read_bytes()]}))
-    assert answer["label"].tolist() == ["bird"]
+    assert answer["species"].tolist() == ["bird"]
     kept = tracking.mlflow().artifacts.download_artifacts("models:/animal/Production")
     assert json.loads((tmp_path / "others/labels.json").read_text())["labels"] == ["bird", "fish"]
     assert "data/model.keras" in {

@@ -14,8 +14,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from pipeline import parallel, photos
 from pipeline.errors import UserError
 from pipeline.progress import track
@@ -120,24 +118,19 @@ def _lines(recogniser: str, batch: list[named.Named]) -> list[str]:
 @cache
 def _answerer(folder: str) -> Callable[[named.Named], Answer]:
     """What answers one photo, made once a process."""
-    from pipeline.litert import Network
+    from pipeline.recognition import Recogniser
 
-    about = json.loads(Path(folder, "labels.json").read_text())
-    labels, fit, max_pixels = about["labels"], about["fit"], about["max_pixels"]
-    network = Network(Path(folder, "model.tflite").read_bytes(), workers=1)
+    recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: named.Named) -> Answer:
         row = {"path": photo.path, "photo": None, "species": None, "probability": None}
         try:
             data = photo.read()
             row["photo"] = photos.identity(data)
-            probabilities = network.one(photos.square(data, network.size, fit, max_pixels))
+            said = recogniser.answer(data, TOP)
         except photos.PhotoError as error:
             return row | {"top": [], "error": f"{error.reason}: {error}"}
-        top = [
-            {"species": labels[i], "probability": round(float(probabilities[i]), 6)}
-            for i in np.argsort(-probabilities, kind="stable")[:TOP]
-        ]
+        top = [one | {"probability": round(one["probability"], 6)} for one in said["top"]]
         return row | top[0] | {"top": top, "error": None}
 
     return answer

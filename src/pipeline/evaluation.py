@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn import metrics
 
 from pipeline import outputs, plots, sheets
+from pipeline.calibration import Calibration
 from pipeline.export import Agreement
 from pipeline.scores import Score, calibration_error
 
@@ -33,6 +34,11 @@ class Candidate:
 def better(first: Candidate, second: Candidate) -> Candidate:
     """The candidate that is better on validation; of equals the first."""
     return max(first, second, key=lambda candidate: candidate.validation.rank)
+
+
+def positions(species: pd.Series, labels: tuple[str, ...]) -> np.ndarray:
+    """Where each photo's species stands among the network's answers, int (n,)."""
+    return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
 
 
 def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -67,6 +73,31 @@ def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float
     }
 
 
+def trust(calibration: Calibration, probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """What a calibration's promises come to.
+
+    Args:
+        calibration: Fitted on other photos.
+        probabilities: Calibrated, (n, species).
+        targets: The right positions, int (n,).
+
+    Returns:
+        The calibration's own numbers; unknown, the share of photos called unknown, and
+        accuracy_of_known on the rest (None if there is none); coverage, the share of prediction
+        sets that hold the right species, and set_size, how many species they hold on average.
+    """
+    sets = calibration.sets(probabilities)
+    known = probabilities.max(axis=1) >= calibration.unknown_below
+    right = (probabilities.argmax(axis=1) == targets)[known]
+    return {
+        **asdict(calibration),
+        "unknown": float(1 - known.mean()),
+        "accuracy_of_known": float(right.mean()) if len(right) else None,
+        "coverage": float(sets[np.arange(len(targets)), targets].mean()),
+        "set_size": float(sets.sum(axis=1).mean()),
+    }
+
+
 def per_species(
     probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]
 ) -> pd.DataFrame:
@@ -78,17 +109,20 @@ def per_species(
     return pd.DataFrame({"species": labels, **columns})
 
 
-def test_photos(index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
-    """The photos of the test split: photo, path and species; its index is the shards' positions.
+def photos_of(
+    name: str, index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame
+) -> pd.DataFrame:
+    """The photos of a split: photo, path and species; its index is the shards' positions.
 
     Args:
+        name: `train`, `validation` or `test`.
         index: The resized shards' index.
         manifest: What ingest wrote.
         split: What split wrote.
     """
     paths, splits = manifest.set_index("photo")["path"], split.set_index("photo")["split"]
     table = index[["photo", "species"]].assign(path=index["photo"].map(paths))
-    return table[index["photo"].map(splits) == "test"]
+    return table[index["photo"].map(splits) == name]
 
 
 @dataclass(frozen=True)
@@ -114,20 +148,22 @@ class Report:
         test: pd.DataFrame,
         probabilities: np.ndarray,
         chosen: Candidate,
+        calibration: Calibration,
         agreement: Agreement,
         drawn: bool,
     ) -> "Report":
         """Judges a network's answers.
 
         Args:
-            test: What `test_photos` gave.
-            probabilities: The network's answers, (n, species).
+            test: What `photos_of` gave.
+            probabilities: The network's calibrated answers, (n, species).
             chosen: Which network it is.
+            calibration: Of its answers.
             agreement: How the Keras network and the served one differ on these photos.
             drawn: Whether the pictures are drawn by code and no photos.
         """
         labels = chosen.labels
-        targets = test["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
+        targets = positions(test["species"], labels)
         answers = {
             "predicted": np.array(labels)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
@@ -135,6 +171,7 @@ class Report:
         predictions = test[["photo", "path", "species"]].rename(columns={"species": "actual"})
         summary = {
             "test": summarise(probabilities, targets),
+            "trust": trust(calibration, probabilities, targets),
             "validation": asdict(chosen.validation),
             "keras_and_litert": asdict(agreement),
             "chosen": chosen.folder.name,
@@ -174,7 +211,7 @@ class Report:
             f"{self.summary['chosen']} network on {test['photos']} {pictures}: "
             f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
             f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
-            f"log-loss {test['log_loss']:.4f}"
+            f"log-loss {test['log_loss']:.4f}, calibration error {test['calibration_error']:.4f}"
         )
 
     def _mistakes(

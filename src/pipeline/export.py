@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,7 @@ def write(
     labels: Sequence[str],
     fit: str,
     max_pixels: int,
+    calibration: Mapping[str, float],
 ) -> None:
     """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`.
 
@@ -61,12 +62,18 @@ def write(
         labels: Species in the order of its answers.
         fit: How photos are made square for it, as in `photos.square`.
         max_pixels: Photos that claim more are refused, as in `photos.square`.
+        calibration: A `calibration.Calibration` of its answers, as a dictionary.
     """
     with outputs.whole(folder) as partial:
         partial.mkdir()
         shutil.copyfile(keras_file, partial / "model.keras")
         (partial / "model.tflite").write_bytes(litert)
-        about = {"labels": list(labels), "fit": fit, "max_pixels": max_pixels}
+        about = {
+            "labels": list(labels),
+            "fit": fit,
+            "max_pixels": max_pixels,
+            "calibration": dict(calibration),
+        }
         (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
 
 

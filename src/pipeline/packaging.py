@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import io
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,18 +13,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import litert, photos, tracking
+from pipeline import tracking
+from pipeline.calibration import Calibration
 
 LEARNED_FROM = "learned_from.txt"
-_CODE = ("serving", "photos", "litert")  # what a version runs
+_CODE = ("serving", "calibration", "desk", "explain", "litert", "photos", "recognition")
 _REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
 
 
 def content(folder: Path) -> str:
     """The sha256 of what answers: network, labels, the code that serves them and what it needs."""
     digest = hashlib.sha256(" ".join(_requirements()).encode())
-    code = [Path(photos.__file__).with_name(f"{name}.py") for name in _CODE]
-    for file in (folder / "model.tflite", folder / "labels.json", *code):
+    for file in (folder / "model.tflite", folder / "labels.json", *_code()):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -34,8 +35,6 @@ class Flavors:
     @staticmethod
     def save_model(path: str, mlflow_model: Any, folder: Path, learned_from: pd.Series) -> None:
         ml = tracking.mlflow()
-        from pipeline import serving  # after MLflow was told to be quiet
-
         mlflow_model.add_flavor(
             "keras",
             data="data",
@@ -47,19 +46,19 @@ class Flavors:
             code, recogniser = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
             code.mkdir()
             (code / "__init__.py").touch()
-            for needed in (photos, litert):
-                shutil.copy(needed.__file__, code)
+            for file in _code()[1:]:
+                shutil.copy(file, code)
             recogniser.mkdir()
             for name in ("model.tflite", "labels.json"):
                 shutil.copyfile(folder / name, recogniser / name)
             (recogniser / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
             ml.pyfunc.save_model(
                 path,
-                python_model=serving.__file__,
+                python_model=str(_code()[0]),
                 code_paths=[str(code)],
                 artifacts={"recogniser": str(recogniser)},
                 mlflow_model=mlflow_model,
-                signature=_signature(),
+                signature=_signature(folder),
                 input_example=_example(),
                 pip_requirements=_requirements(),
             )
@@ -67,23 +66,41 @@ class Flavors:
         shutil.copyfile(folder / "model.keras", Path(path) / "data" / "model.keras")
 
 
+def _code() -> list[Path]:
+    """The files that a version runs: `serving.py` and what it imports."""
+    return [Path(__file__).with_name(f"{name}.py") for name in _CODE]
+
+
 def _requirements() -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS]
 
 
-def _signature() -> Any:
+def _signature(folder: Path) -> Any:
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, Object, Property, Schema
+    from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
 
-    answer = [Property("label", "string"), Property("probability", "double")]
+    from pipeline import serving  # after MLflow was told to be quiet
+
+    about = json.loads((folder / "labels.json").read_text())
+    params = serving.defaults(Calibration(**about["calibration"]))
+    types = {int: "long", float: "double", bool: "boolean", str: "string"}
+    likely = [Property("species", "string"), Property("probability", "double")]
     return ModelSignature(
-        inputs=Schema([ColSpec("binary", "image")]),
+        # A string that is base64 or, where bytes can be sent, bytes. As `binary`, MLflow would
+        # decode JSON itself, and refuse all rows without a word which one is wrong.
+        inputs=Schema([ColSpec("string", "image")]),
         outputs=Schema(
             [
-                ColSpec("string", "label"),
+                ColSpec("string", "species"),
                 ColSpec("double", "probability"),
-                ColSpec(Array(Object(answer)), "top3"),
+                ColSpec(Array(Object(likely)), "top"),
+                ColSpec("boolean", "unknown"),
+                ColSpec(Array("string"), "prediction_set"),
+                ColSpec("string", "version"),
             ]
+        ),
+        params=ParamSchema(
+            [ParamSpec(name, types[type(value)], value) for name, value in params.items()]
         ),
     )
 

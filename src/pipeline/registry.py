@@ -171,7 +171,8 @@ def compare(
     for start in range(0, len(predictions), 64):
         rows = predictions.iloc[start : start + 64]
         images = pd.DataFrame({"image": [(root / path).read_bytes() for path in rows["path"]]})
-        right += int((model.predict(images)["label"].to_numpy() == rows["actual"].to_numpy()).sum())
+        answered = model.predict(images)["species"]
+        right += int((answered.to_numpy() == rows["actual"].to_numpy()).sum())
     return ours, right / len(predictions), len(predictions)
 
 

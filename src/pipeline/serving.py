@@ -1,34 +1,38 @@
 """The model that `mlflow models serve` runs: photos in, species out.
 
-This file is the served model's code ("models from code"): MLflow copies it, `photos.py` and
-`litert.py` into the model, and runs it where the rest of the project is not installed. TensorFlow
-is not needed.
+This file is the served model's code ("models from code"): MLflow copies it and the files that it
+imports into the model, and runs it where the rest of the project is not installed. TensorFlow is
+not needed, nothing is unpickled and nothing is written.
 """
 
 import base64
 import binascii
-import json
-from contextlib import suppress
+import math
 from pathlib import Path
+from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
+import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from pipeline import photos
-from pipeline.litert import Network
+from pipeline import desk, photos
+from pipeline.calibration import Calibration
+from pipeline.recognition import TOP_K, Recogniser
 
-TOP = 3
+MAX_BYTES = 64 * 2**20  # of one photo
+MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
+MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
+ON_ERROR = ("fail", "row")
 
 
-class NotAnImage(MlflowException):
-    """A row that holds no photo: answered with status 400 and this one sentence."""
+class Refused(MlflowException):
+    """A call that cannot be answered: status 400 and this one sentence."""
 
-    def __init__(self, row: int, reason: str):
-        self._sentence = f"row {row} of `image` is not a photo that can be read: {reason}"
-        super().__init__(self._sentence, error_code=INVALID_PARAMETER_VALUE)
+    def __init__(self, sentence: str):
+        self._sentence = sentence
+        super().__init__(sentence, error_code=INVALID_PARAMETER_VALUE)
 
     @property
     def message(self) -> str:
@@ -39,44 +43,100 @@ class NotAnImage(MlflowException):
         """The scoring server puts the request's whole body in front of the sentence; not here."""
 
 
-class Recogniser(mlflow.pyfunc.PythonModel):
-    """Answers a frame with a column `image` (the bytes of photo files) with a row a photo.
+class NotAnImage(Refused):
+    """A row that holds no photo."""
 
-    A row is `label`, `probability` (0 to 1) and `top3`, a list of label and probability, the
-    most probable first. Safe to call from several threads.
+    def __init__(self, row: int, reason: str):
+        super().__init__(f"row {row} of `image` is not a photo that can be read: {reason}")
+
+
+class Served(mlflow.pyfunc.PythonModel):
+    """Answers a frame with a column `image` with a row a photo, as `Recogniser.answer` does, and
+    with the `version` of the registered model. Safe to call from several threads.
+
+    An image is the bytes of a photo file, or the same in base64. A call may have the params
+
+    - `top_k`, how long `top` is, 1 or more,
+    - `threshold`, 0 to 1, below which an answer is unknown; the default was fitted,
+    - `explain`, whether to add `explanation`,
+    - `on_error`: `fail` refuses a call with an image that cannot be read and names the row; `row`
+      answers the others, and that row with a sentence in `error` and nothing else.
     """
 
     def load_context(self, context) -> None:
         folder = Path(context.artifacts["recogniser"])
-        about = json.loads((folder / "labels.json").read_text())
-        self.labels, self.fit, self.max_pixels = (
-            about[name] for name in ("labels", "fit", "max_pixels")
-        )
-        self.network = Network((folder / "model.tflite").read_bytes())
+        self.recogniser = Recogniser(folder)
+        self.version = _version(folder.parents[1])
+        self.max_rows = MAX_ROWS if desk.opened() else math.inf
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-        rows = list(enumerate(model_input["image"]))
-        probabilities = self.network.each(self._probabilities, rows)
-        return pd.DataFrame([self._answer(row) for row in probabilities])
+        params = self._checked(params or {}, len(model_input))
+        images = list(enumerate(model_input["image"]))
+        answers = self.recogniser.network.each(lambda image: self._answer(*image, params), images)
+        frame = pd.DataFrame(answers)
+        if params["on_error"] == "row":  # what a row lacks is None; JSON has no NaN
+            frame = frame.astype(object).where(frame.notna(), None)
+        return frame
 
-    def _probabilities(self, numbered: tuple[int, bytes]) -> np.ndarray:
-        row, data = numbered
-        if not isinstance(data, bytes):
-            raise NotAnImage(row, f"it is {type(data).__name__}, not bytes")
-        with suppress(binascii.Error):  # MLflow decodes base64 in data frames, not in `inputs`
-            data = base64.b64decode(data, validate=True)
+    def _checked(self, params: dict[str, Any], rows: int) -> dict[str, Any]:
+        params = defaults(self.recogniser.calibration) | params
+        if params["top_k"] < 1:
+            raise Refused(f"top_k is {params['top_k']}; it must be 1 or more")
+        if not 0 <= params["threshold"] <= 1:
+            raise Refused(f"threshold is {params['threshold']}; it must be 0 to 1")
+        if params["on_error"] not in ON_ERROR:
+            raise Refused(f"on_error is {params['on_error']!r}; it must be `fail` or `row`")
+        if rows > self.max_rows:
+            raise Refused(f"there are {rows:,} rows; at most {MAX_ROWS:,} can be asked at once")
+        if params["explain"] and rows > MAX_EXPLAINED:
+            raise Refused(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
+        return params
+
+    def _answer(self, row: int, image: Any, params: dict[str, Any]) -> dict[str, Any]:
+        wanted = params["top_k"], params["threshold"], params["explain"]
         try:
-            picture = photos.square(data, self.network.size, self.fit, self.max_pixels)
-            return self.network.one(picture)
+            answer = self.recogniser.answer(_bytes(image), *wanted)
         except photos.PhotoError as error:
-            raise NotAnImage(row, str(error)) from None
-
-    def _answer(self, probabilities: np.ndarray) -> dict:
-        top = [
-            {"label": self.labels[i], "probability": float(probabilities[i])}
-            for i in np.argsort(-probabilities, kind="stable")[:TOP]
-        ]
-        return {**top[0], "top3": top}
+            refused = NotAnImage(row, str(error))
+            if params["on_error"] == "fail":
+                raise refused from None
+            return {"version": self.version, "error": refused.message}
+        error = {"error": None} if params["on_error"] == "row" else {}
+        return answer | {"version": self.version} | error
 
 
-mlflow.models.set_model(Recogniser())
+def defaults(calibration: Calibration) -> dict[str, Any]:
+    """The params of a call, and what they are where it has none."""
+    return {
+        "top_k": TOP_K,
+        "threshold": calibration.unknown_below,
+        "explain": False,
+        "on_error": ON_ERROR[0],
+    }
+
+
+def _bytes(image: Any) -> bytes:
+    if isinstance(image, str):
+        try:
+            image = base64.b64decode("".join(image.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise photos.PhotoError("not_an_image", "it is no base64") from None
+    if not isinstance(image, bytes | bytearray):
+        kind = type(image).__name__
+        raise photos.PhotoError("not_an_image", f"it is {kind}, not bytes or base64")
+    if len(image) > MAX_BYTES:
+        claim = f"it has {len(image):,} bytes, over {MAX_BYTES:,}"
+        raise photos.PhotoError("too_many_bytes", claim)
+    return bytes(image)
+
+
+def _version(model: Path) -> str:
+    """The number in the registry, which MLflow writes beside a model that it fetches by it; or
+    the model's own name if it was fetched by that."""
+    for name, key in (("registered_model_meta", "model_version"), ("MLmodel", "model_id")):
+        if (model / name).exists():
+            return str(yaml.safe_load((model / name).read_text())[key])
+    return ""
+
+
+mlflow.models.set_model(Served())

@@ -1,0 +1,58 @@
+"""Where in a photo a network found what it answers.
+
+Nothing of the project is imported: a served model carries this file along.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+GRID = 7  # positions of the hidden window along a side: 49 pictures to ask about
+WINDOW = 0.25  # side of the window, as a share of the picture's
+GREY = 128
+
+
+def heat(
+    picture: np.ndarray, position: int, network: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """How much each part of a picture speaks for a species.
+
+    A grey window hides one part after the other (occlusion: Zeiler & Fergus 2014, Visualizing and
+    Understanding Convolutional Networks). It asks the network alone, so it works for any.
+
+    Args:
+        picture: uint8 (size, size, 3).
+        position: The species, as a position in the answers.
+        network: Gives probabilities, (n, species), for pictures, uint8 (n, size, size, 3).
+
+    Returns:
+        float (size, size), 0 to 1: the mean fall of the species' logarithmic probability over the
+        windows that hide a pixel, as a share of the largest; 0 where hiding speaks for it.
+    """
+    size = len(picture)
+    side = round(size * WINDOW)
+    starts = np.linspace(0, size - side, GRID).round().astype(int)
+    windows = [np.s_[top : top + side, left : left + side] for top in starts for left in starts]
+    hidden = np.repeat(picture[None], len(windows), axis=0)
+    for one, window in zip(hidden, windows, strict=True):
+        one[window] = GREY
+    said = network(np.concatenate([picture[None], hidden]))[:, position]
+    logarithms = np.log(np.maximum(said, 1e-12))
+    falls, times = np.zeros((size, size)), np.zeros((size, size))
+    for window, fall in zip(windows, logarithms[0] - logarithms[1:], strict=True):
+        falls[window] += fall
+        times[window] += 1
+    mean = np.maximum(falls / np.maximum(times, 1), 0)
+    return mean / (mean.max() or 1)
+
+
+def overlay(heat: np.ndarray) -> bytes:
+    """A heat map as a PNG to lay over the picture: red, and the less transparent the hotter."""
+    coloured = np.zeros((*heat.shape, 4), dtype=np.uint8)
+    coloured[..., 0] = 255
+    coloured[..., 3] = (heat * 200).round()
+    file = io.BytesIO()
+    Image.fromarray(coloured).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,89 @@
+"""What a recogniser answers to a photo: decode, orient, resize, infer, calibrate, answer.
+
+`mlflow models serve`, `animal serve` and `animal predict` all answer from here. A served model
+carries this file along.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import explain, photos
+from pipeline.calibration import Calibration
+from pipeline.litert import Network
+
+TOP_K = 3
+
+
+class Recogniser:
+    """A network with all that its answers need. Safe to ask from several threads.
+
+    Args:
+        folder: With `model.tflite` and `labels.json`.
+        workers: Interpreters to keep. Defaults to one a core.
+
+    Attributes:
+        labels: The species it knows, in the order of the network's answers.
+        calibration: What makes its probabilities mean what they say.
+        network: The network.
+    """
+
+    def __init__(self, folder: Path, workers: int | None = None):
+        about = json.loads((folder / "labels.json").read_text())
+        self.labels, self._fit, self._max_pixels = (
+            about[name] for name in ("labels", "fit", "max_pixels")
+        )
+        self.calibration = Calibration(**about["calibration"])
+        self.network = Network((folder / "model.tflite").read_bytes(), workers)
+
+    def answer(
+        self,
+        data: bytes,
+        top_k: int = TOP_K,
+        threshold: float | None = None,
+        explained: bool = False,
+    ) -> dict[str, Any]:
+        """What a photo shows.
+
+        Args:
+            data: The bytes of a photo file.
+            top_k: How long `top` is.
+            threshold: An answer less probable is unknown. Defaults to the one that was fitted.
+            explained: Whether to add a heat map; it costs as much as fifty answers.
+
+        Returns:
+            `species`, the most probable one, and its calibrated `probability`; `top`, a list of
+            both, the most probable first; whether it is `unknown`; `prediction_set`, the species
+            that it may well be, the most probable first (see `calibration.Calibration`); and, if
+            asked for, `explanation`, a PNG in base64 to lay over the square that the network saw,
+            red where the photo speaks for the species.
+
+        Raises:
+            PhotoError: The bytes give no picture.
+        """
+        picture = photos.square(data, self.network.size, self._fit, self._max_pixels)
+        probabilities = self.calibration.apply(self.network.one(picture))
+        order = np.argsort(-probabilities, kind="stable")
+        likely = [
+            {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
+        ]
+        if threshold is None:
+            threshold = self.calibration.unknown_below
+        held = self.calibration.sets(probabilities)
+        answer = {
+            **likely[0],
+            "top": likely[:top_k],
+            "unknown": likely[0]["probability"] < threshold,
+            "prediction_set": [self.labels[i] for i in order if held[i]],
+        }
+        if explained:
+            heat = explain.heat(picture, order[0], self._one_by_one)
+            answer["explanation"] = base64.b64encode(explain.overlay(heat)).decode()
+        return answer
+
+    def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
+        """Never waits in one of the network's threads for another of them."""
+        return np.stack([self.network.one(picture) for picture in pictures])

@@ -1,0 +1,38 @@
+import io
+
+import numpy as np
+from PIL import Image
+
+from pipeline import explain
+
+
+def bright_there(pictures):
+    """A network that sees only the pixels from 8 to 16, of 64."""
+    share = pictures[:, 8:16, 8:16].mean(axis=(1, 2, 3)) / 256
+    return np.stack([share, 1 - share], axis=1)
+
+
+def test_the_heat_is_where_the_network_looks():
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    heat = explain.heat(picture, 0, bright_there)
+    assert heat.shape == (64, 64)
+    assert heat.max() == 1
+    assert heat[12, 12] > 0.9
+    assert heat[40:, 40:].max() == 0
+    assert (picture == 255).all()
+
+
+def test_what_speaks_against_a_species_is_cold():
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    assert explain.heat(picture, 1, bright_there).max() == 0
+
+
+def test_an_overlay_is_a_png_that_is_clear_where_it_is_cold():
+    heat = np.zeros((32, 32))
+    heat[4, 5] = 1
+    image = Image.open(io.BytesIO(explain.overlay(heat)))
+    assert image.format == "PNG"
+    assert image.mode == "RGBA"
+    alpha = np.asarray(image)[..., 3]
+    assert alpha[4, 5] == 200
+    assert alpha.sum() == 200
