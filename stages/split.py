@@ -11,19 +11,31 @@ REPORT = Path("reports/split")
 
 def main() -> None:
     p = params.load()
+    train, validation = p.split.train, p.split.validation
     manifest = pd.read_parquet("data/photos/manifest.parquet")
-    split = splits.assign(manifest, p.split.train, p.split.validation, p.split.seed)
-    table = manifest[["photo", "species", "group"]].assign(split=split)
+    split = splits.assign(
+        manifest, train, validation, p.split.seed, p.split.by, p.split.respect_given
+    )
+    left_out = splits.left_out(manifest, split)
+    manifest = manifest.assign(split=split).dropna(subset="split")
+    table = manifest[["photo", "species", "group", "split"]]
     counts = splits.count(table)
+    balance = splits.balance(
+        table.assign(unit=splits.units(manifest, p.split.by)), train, validation
+    )
     bits = p.ingest.near_duplicate_bits
-    leaks = splits.leaks(manifest["phash"].to_numpy(), split, bits)
-    print(counts.to_string(index=False))
-    print(f"near-duplicates across splits: {leaks}")
+    leaks = splits.leaks(manifest["phash"].to_numpy(), table["split"], bits)
     with outputs.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)
+        balance.to_csv(folder / "balance.csv", index=False)
+        left_out.to_csv(folder / "left_out.csv", index=False)
         report = pd.DataFrame({"near_duplicate_bits": [bits], "pairs_across_splits": [leaks]})
         report.to_csv(folder / "leaks.csv", index=False)
+    print(counts.to_string(index=False))
+    print(f"near-duplicates across splits: {leaks}")
+    print(f"photos that miss their split's share: {splits.misplaced(balance)}")
+    print(f"left out as twins of photos in a later split: {len(left_out)}")
     splits.require(table)
     with outputs.whole(Path("data/split.parquet")) as path:
         outputs.write_table(table, path)

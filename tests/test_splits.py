@@ -216,3 +216,193 @@ def test_a_split_that_cannot_be_learned_from_names_what_is_missing():
     table["split"] = ["train", "test", "validation"]
     with pytest.raises(UserError, match="no training photos of bee"):
         splits.require(table)
+
+
+def observed(seed=0, cameras=40, photos=1500):
+    """Photos of cameras over a year; each camera sees some species, bursts of three are groups."""
+    rng = np.random.default_rng(seed)
+    burst = np.arange(photos) // 3
+    camera = rng.integers(0, cameras, photos)[burst]
+    hour = np.sort(rng.integers(0, 365 * 24, photos))[burst * 3]
+    table = pd.DataFrame(
+        {
+            "photo": [photos_.hex() for photos_ in (rng.bytes(16) for _ in range(photos))],
+            "species": [f"s{(c * 7 + k) % 6}" for c, k in zip(camera, burst % 3, strict=True)],
+            "location": [f"camera {c}" for c in camera],
+            "taken_at": [
+                (pd.Timestamp("2024-01-01") + pd.Timedelta(h, "h")).isoformat() for h in hour
+            ],
+        }
+    )
+    table["path"] = table["photo"] + ".jpg"
+    table["group"] = table["photo"].groupby(burst).transform("min")
+    return table
+
+
+def test_by_location_no_camera_is_in_two_splits():
+    manifest = observed()
+    split = splits.assign(manifest, 0.7, 0.15, 0, "location")
+    assert splits.cameras_astride(manifest, split) == 0
+    assert splits.cameras_astride(manifest, assign(manifest)) > 30
+    shares = split.value_counts(normalize=True)
+    assert all(abs(shares[name] - wanted) < 0.02 for name, wanted in SHARES.items())
+
+
+def test_by_location_cameras_that_share_a_group_stay_together():
+    manifest = observed(cameras=12)
+    for one, other in ((0, 1), (1, 2), (5, 6)):
+        first, second = (
+            manifest.index[manifest["location"] == f"camera {c}"][0] for c in (one, other)
+        )
+        same = manifest["group"] == manifest["group"][second]
+        manifest.loc[same, "group"] = manifest["group"][first]
+    split = splits.assign(manifest, 0.5, 0.25, 0, "location")
+    where = split.groupby(manifest["location"]).unique()
+    assert where.map(len).max() == 1
+    assert where["camera 0"] == where["camera 1"] == where["camera 2"]
+    assert split.groupby(manifest["group"]).nunique().max() == 1
+    assert splits.units(manifest, "location").nunique() == 12 - 3
+
+
+def test_by_time_training_is_the_past():
+    manifest = observed()
+    split = splits.assign(manifest, 0.7, 0.15, 0, "time")
+    times = manifest["taken_at"].groupby(split)
+    assert times.max()["train"] <= times.min()["validation"]
+    assert times.max()["validation"] <= times.min()["test"]
+    fine(manifest.assign(species="any"), split)
+
+
+def test_by_time_the_cut_is_where_species_are_nearest_to_their_shares():
+    days = [f"2024-01-{day:02d}" for day in range(1, 21)]
+    table = pd.DataFrame({"photo": [f"{i:02d}" for i in range(20)], "taken_at": days})
+    table["group"], table["path"] = table["photo"], table["photo"]
+    # 12 owls at first, then 8 ants: after 12 owls and 4 ants both have the nearest to half of each.
+    table["species"] = ["owl"] * 6 + ["ant"] * 4 + ["owl"] * 6 + ["ant"] * 4
+    split = splits.assign(table, 0.5, 0.25, 0, "time")
+    assert split.tolist().count("train") == 10
+    counts = pd.crosstab(table["species"], split)
+    assert counts["train"].to_dict() == {"ant": 4, "owl": 6}
+
+
+def test_by_time_groups_stay_whole_and_go_with_their_last_photo():
+    manifest = observed()
+    early, late = manifest.index[3], manifest.index[-1]
+    manifest.loc[manifest["group"] == manifest["group"][early], "group"] = manifest["group"][late]
+    split = splits.assign(manifest, 0.7, 0.15, 0, "time")
+    assert split[early] == split[late] == "test"
+    assert split.groupby(manifest["group"]).nunique().max() == 1
+
+
+@pytest.mark.parametrize(("by", "column"), [("location", "location"), ("time", "taken_at")])
+def test_missing_metadata_is_named(by, column):
+    manifest = observed()
+    manifest.loc[[4, 7], column] = None
+    with pytest.raises(UserError, match=f"split.by is {by}, but 2 of 1,500 photos have no {by}"):
+        splits.assign(manifest, 0.7, 0.15, 0, by)
+    assert splits.assign(manifest, 0.7, 0.15, 0).notna().all()
+
+
+def test_given_splits_are_kept():
+    manifest = made()
+    hints = assign(manifest, seed=5)
+    split = assign(manifest.assign(split_hint=hints))
+    assert split.equals(hints)
+    anew = splits.assign(manifest.assign(split_hint=hints), 0.7, 0.15, 0, "group", False)
+    assert anew.equals(assign(manifest))
+
+
+@pytest.mark.parametrize("by", ["group", "location", "time"])
+@pytest.mark.parametrize("missing", ["validation", "test"])
+def test_what_is_missing_of_given_splits_is_carved_out_of_train(missing, by):
+    manifest = observed()
+    held = {"validation": "test", "test": "validation"}[missing]
+    unit = splits.units(manifest, by)
+    hints = pd.Series("train", index=manifest.index)
+    hints[unit.isin(np.sort(unit.unique())[::5])] = held
+    split = splits.assign(manifest.assign(split_hint=hints), 0.7, 0.15, 0, by)
+    assert (split[hints == held] == held).all()
+    assert set(split[hints == "train"]) == {"train", missing}
+    assert split.groupby(unit).nunique().max() == 1
+    share = (split[hints == "train"] == missing).mean()
+    assert abs(share - 0.15 / 0.85) < 0.03
+
+
+def test_photos_without_a_given_split_are_trained_on():
+    manifest = made()
+    hints = assign(manifest, seed=5).where(np.arange(len(manifest)) % 10 != 0)
+    hints[manifest["group"].duplicated(keep=False)] = "train"
+    split = assign(manifest.assign(split_hint=hints))
+    assert (split[hints.isna()] == "train").all()
+
+
+def test_of_twins_in_given_splits_the_later_one_is_kept():
+    rows = [
+        ("a", "train", "1"),
+        ("b", "test", "1"),
+        ("c", "train", "2"),
+        ("d", "validation", "2"),
+        ("e", "validation", "3"),
+        ("f", "test", "3"),
+        ("g", "train", "4"),
+        ("h", "train", "4"),
+    ]
+    manifest = pd.DataFrame(rows, columns=["photo", "split_hint", "group"])
+    manifest["species"], manifest["path"] = "owl", manifest["photo"] + ".jpg"
+    split = assign(manifest)
+    assert split.dropna().tolist() == ["test", "validation", "test", "train", "train"]
+    left_out = splits.left_out(manifest, split)
+    assert left_out.to_numpy().tolist() == [
+        ["a.jpg", "owl", "train", "test"],
+        ["c.jpg", "owl", "train", "validation"],
+        ["e.jpg", "owl", "validation", "test"],
+    ]
+
+
+def test_given_splits_that_share_cameras_contradict_a_split_by_location():
+    manifest = observed()
+    manifest["split_hint"] = assign(manifest)
+    with pytest.raises(UserError, match="cameras in several splits"):
+        splits.assign(manifest, 0.7, 0.15, 0, "location")
+
+
+@pytest.mark.parametrize("by", ["group", "location", "time"])
+def test_folds_keep_whole_what_may_not_be_cut(by):
+    manifest = observed()
+    fold = splits.folds(manifest, by, 5, 0)
+    assert set(fold) == {0, 1, 2, 3, 4}
+    assert pd.Series(fold).groupby(splits.units(manifest, by)).nunique().max() == 1
+    assert np.ptp(np.bincount(fold)) < 60
+    if by == "time":
+        assert (np.diff(fold[np.argsort(manifest["taken_at"], kind="stable")]) >= 0).all()
+
+
+def test_balance_is_told_against_the_best_there_is():
+    sizes = {"owl": [10, 4, 4, 2], "ant": [1] * 20}
+    rows = [
+        (name, f"{name}{i}")
+        for name, each in sizes.items()
+        for i, size in enumerate(each)
+        for _ in range(size)
+    ]
+    table = pd.DataFrame(rows, columns=["species", "unit"])
+    table["split"] = table["unit"].map(
+        {"owl0": "train", "owl1": "train", "owl2": "test", "owl3": "validation"}
+    )
+    table.loc[20:, "split"] = ["train"] * 14 + ["validation"] * 3 + ["test"] * 3
+    balance = splits.balance(table, 0.7, 0.15).set_index(["species", "split"])
+    assert balance["wanted"].round(6).tolist() == [14, 3, 3] * 2
+    assert balance["photos"].tolist() == [14, 3, 3, 14, 2, 4]
+    assert balance["best"].tolist() == [14, 3, 3, 14, 2, 2]
+    assert splits.misplaced(balance) == ("2.50% (no assignment of whole groups gets below 2.50%)")
+
+
+@pytest.mark.parametrize("by", ["group", "location", "time"])
+def test_no_balance_is_better_than_the_best(by):
+    manifest = observed()
+    split = splits.assign(manifest, 0.7, 0.15, 0, by)
+    table = manifest.assign(split=split, unit=splits.units(manifest, by))
+    balance = splits.balance(table, 0.7, 0.15)
+    missed = [(balance[name] - balance["wanted"]).abs() for name in ("photos", "best")]
+    assert (missed[0] + 1e-9 >= missed[1]).all()
+    assert balance["photos"].sum() == len(manifest)

@@ -49,6 +49,8 @@ class Resize(Section):
 
 
 class Split(Section):
+    by: Literal["group", "location", "time"]
+    respect_given: bool
     train: Annotated[float, Field(gt=0, lt=1)]
     validation: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]

@@ -1,54 +1,182 @@
 """Which photos to learn from, which to choose by, and which to be tested on."""
 
-import hashlib
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from pipeline import duplicates
+from pipeline import duplicates, stratify
 from pipeline.errors import UserError
+
+By = Literal["group", "location", "time"]
 
 SPLITS = ("train", "validation", "test")
 _SLACK = 0.02
 
 
-def assign(manifest: pd.DataFrame, train: float, validation: float, seed: int) -> pd.Series:
-    """Splits photos by content: groups stay together, species keep their shares.
+def assign(
+    manifest: pd.DataFrame,
+    train: float,
+    validation: float,
+    seed: int,
+    by: By = "group",
+    respect_given: bool = True,
+) -> pd.Series:
+    """Splits photos so that what belongs together stays together and species keep their shares.
 
-    Each group has a fixed place in [0, 1), the hash of its name and the seed, and the places below
-    `train` are the training split, and so on. Places alone would leave the shares of a small
-    species to chance, so a group's place may differ from its rank among the groups of its species
-    by at most 0.02. Chance decides inside that slack, and there other photos that come or go move
-    nothing.
+    By `group`, each group of near-duplicates has a fixed place in [0, 1), the hash of its name and
+    the seed, and the places below `train` are the training split, and so on. Places alone would
+    leave the shares of a small species to chance, so a group's place may differ from its rank among
+    the groups of its species by at most 0.02. Chance decides inside that slack, and there other
+    photos that come or go move nothing.
+
+    By `location`, all photos of a camera (and of every camera that shares a group with it) stay
+    together, dealt out by `stratify.deal`. By `time`, the groups stand in the order of their last
+    photos and are cut at the two moments that leave the species' shares nearest to those asked.
+
+    Where the collection came split, a photo that is to be tested or validated by is, the missing
+    ones of the three splits are carved out of what is to be trained on, and of a group in several
+    splits the copies that a later split tests are left out of the earlier one.
 
     Args:
-        manifest: With columns photo, species and group.
+        manifest: With columns photo, species and group; location, taken_at and split_hint where
+            they are asked for.
         train: Share of the training split, 0 to 1.
         validation: Share of the validation split; the rest is for the test.
         seed: Another seed gives another split.
+        by: What may not be in two splits. Defaults to `group`.
+        respect_given: Whether photos whose `split_hint` says so stay there. Defaults to true.
 
     Returns:
-        For each row `train`, `validation` or `test`. A species of at least
-        three groups of its own is in all; groups of several species go with the most common.
+        For each row `train`, `validation`, `test`, or null where a photo is left out. A species of
+        at least three groups of its own is in all (not by time, nor where the collection came
+        split); groups of several species go with the most common.
+
+    Raises:
+        UserError: Photos have no location, or no time, that `by` needs; or the collection came
+            split with a camera in several splits.
     """
-    counts = manifest.groupby(["group", "species"]).size().reset_index(name="photos")
-    counts = counts.sort_values(["photos", "species"], ascending=[False, True])
-    groups = counts.groupby("group").agg(species=("species", "first"), photos=("photos", "sum"))
-    groups["place"] = [_place(seed, group) for group in groups.index]
-    groups = groups.sort_values("place")
-    split = pd.Series(index=groups.index, dtype="str")
-    for _, rows in groups.groupby("species"):
-        rank = (rows["photos"].cumsum() - rows["photos"] / 2) / rows["photos"].sum()
-        place = rows["place"].clip(rank - _SLACK, rank + _SLACK)
-        number = np.searchsorted([train, train + validation], place, side="right")
-        # Whatever the shares: a species is trained, tested if it can be, then validated.
-        number[0] = 0
-        if len(rows) > 1:
-            number[-1] = 2
-        if len(rows) > 2 and 1 not in number:
-            number[-2] = 1
-        split[rows.index] = np.array(SPLITS)[number]
-    return manifest["group"].map(split).rename("split")
+    shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
+    given = pd.Series(None, index=manifest.index, dtype="str")
+    if respect_given and "split_hint" in manifest:
+        given = manifest["split_hint"]
+    split = given.fillna("train").rename("split")
+    number = split.map(SPLITS.index)
+    split[number < number.groupby(manifest["group"]).transform("max")] = None
+    carved = ["train"] + [name for name in SPLITS[1:] if name not in set(given.dropna())]
+    pool = manifest[split == "train"]
+    if len(pool) and len(carved) > 1:
+        table = pool.assign(unit=units(pool, by))
+        asked = np.array([shares[name] for name in carved])
+        split[pool.index] = np.array(carved)[_METHODS[by](table, asked / asked.sum(), seed)]
+    if by == "location" and (astride := cameras_astride(manifest, split)):
+        raise UserError(
+            f"the collection came split with {astride} cameras in several splits, and split.by is "
+            "location; set split.respect_given: false, or split.by: group"
+        )
+    return split
+
+
+def folds(manifest: pd.DataFrame, by: By, number: int, seed: int) -> np.ndarray:
+    """Deals photos out to folds of one size, for cross-validation.
+
+    Args:
+        manifest: As for `assign`.
+        by: What may not be in two folds. By `time`, folds are stretches of time.
+        number: How many folds, 2 or more.
+        seed: Another seed gives other folds; not by time.
+
+    Returns:
+        The fold of each photo, int (n,), 0 to `number` - 1.
+
+    Raises:
+        UserError: Photos have no location, or no time, that `by` needs.
+    """
+    unit = units(manifest, by)
+    if by != "time":
+        return stratify.deal(unit, manifest["species"], [1 / number] * number, seed)
+    table = _in_time(manifest.assign(unit=unit))
+    size = table.groupby("unit", sort=False)["photo"].size()
+    fold = (size.cumsum() - size / 2) * number // len(table)
+    return unit.map(fold).astype("int64").to_numpy()
+
+
+def units(manifest: pd.DataFrame, by: By) -> pd.Series:
+    """What may not be cut: each photo's group, or the groups and cameras that hang together.
+
+    Raises:
+        UserError: Photos have no location, or no time, that `by` needs.
+    """
+    column = {"location": "location", "time": "taken_at"}.get(by)
+    if column is not None and (lacking := manifest[column].isna()).any():
+        raise UserError(
+            f"split.by is {by}, but {lacking.sum():,} of {len(manifest):,} photos have no {by}, "
+            f"such as {manifest['path'][lacking].iloc[0]}; give every photo one in the "
+            "collection's metadata, or set split.by: group"
+        )
+    if by != "location":
+        return manifest["group"].rename("unit")
+    group, names = pd.factorize(manifest["group"])
+    camera, cameras = pd.factorize(manifest["location"])
+    nodes = len(names) + len(cameras)
+    links = coo_array((np.ones(len(group), bool), (group, len(names) + camera)), (nodes, nodes))
+    together = connected_components(links, directed=False)[1][group]
+    return manifest["group"].groupby(together).transform("min").rename("unit")
+
+
+def cameras_astride(manifest: pd.DataFrame, split: pd.Series) -> int:
+    """Counts locations with photos in several splits."""
+    return int((split.groupby(manifest["location"]).nunique() > 1).sum())
+
+
+def balance(table: pd.DataFrame, train: float, validation: float) -> pd.DataFrame:
+    """How near the species come to the shares asked for, against the nearest there is.
+
+    Args:
+        table: With columns species, unit and split.
+        train: As for `assign`.
+        validation: As for `assign`.
+
+    Returns:
+        A row for each species and split: species, split, photos, wanted (share of the species'
+        photos) and best, the number nearest to it that any whole units add up to. `best` is a
+        bound and not always to be had: it lets a unit of several species go a different way for
+        each, and each split choose for itself.
+    """
+    shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
+    rows = []
+    for name, photos in table.groupby("species"):
+        sizes = photos["unit"].value_counts().to_numpy()
+        for split, share in shares.items():
+            wanted = round(share * len(photos), 6)
+            best = stratify.nearest(sizes, wanted)
+            rows.append((name, split, (photos["split"] == split).sum(), wanted, best))
+    return pd.DataFrame(rows, columns=["species", "split", "photos", "wanted", "best"])
+
+
+def misplaced(balance: pd.DataFrame) -> str:
+    """Share of photos that would have to move for each species to have the shares asked for."""
+    wanted = balance["wanted"]
+    reached, best = (
+        (balance[column] - wanted).abs().sum() / 2 / wanted.sum() for column in ("photos", "best")
+    )
+    return f"{reached:.2%} (no assignment of whole groups gets below {best:.2%})"
+
+
+def left_out(manifest: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
+    """What `assign` left out: path, species, split_hint, and the split that tests a near-duplicate.
+
+    Args:
+        manifest: As for `assign`.
+        split: What it gave.
+    """
+    last = split.dropna().map(SPLITS.index).groupby(manifest["group"]).max().map(SPLITS.__getitem__)
+    rows = manifest[split.isna()]
+    table = rows[["path", "species", "split_hint"]].assign(twin_in=rows["group"].map(last))
+    return table.sort_values("path")
 
 
 def require(table: pd.DataFrame) -> None:
@@ -60,11 +188,16 @@ def require(table: pd.DataFrame) -> None:
     counts = pd.crosstab(table["species"], table["split"]).reindex(columns=SPLITS, fill_value=0)
     if empty := [name for name in SPLITS if not counts[name].sum()]:
         names = " and ".join(empty)
-        raise UserError(f"no photos are left for {names}; raise its share, or add photos")
+        raise UserError(
+            f"no photos are left for {names}; raise its share, add photos, or have a collection "
+            "that came split be split anew (split.respect_given: false)"
+        )
     if untrained := list(counts.index[counts["train"] == 0]):
         raise UserError(
-            f"no training photos of {', '.join(untrained)}: all are near-duplicates of another "
-            "species' photos; remove those or lower ingest.near_duplicate_bits"
+            f"no training photos of {', '.join(untrained)}: all must stay together with photos "
+            "that are validated or tested by, or the collection's own split or the order in time "
+            "leaves none. Remove the species, lower ingest.near_duplicate_bits, or change split.by "
+            "or split.respect_given"
         )
 
 
@@ -93,6 +226,53 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([counts, shares], axis=1).rename_axis("species").reset_index()
 
 
-def _place(seed: int, group: str) -> float:
-    digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+def _by_place(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
+    counts = table.groupby(["unit", "species"]).size().reset_index(name="photos")
+    counts = counts.sort_values(["photos", "species"], ascending=[False, True])
+    groups = counts.groupby("unit").agg(species=("species", "first"), photos=("photos", "sum"))
+    groups["place"] = [stratify.place(seed, name) for name in groups.index]
+    groups = groups.sort_values("place")
+    part = pd.Series(0, index=groups.index)
+    last = len(shares) - 1
+    for _, rows in groups.groupby("species"):
+        rank = (rows["photos"].cumsum() - rows["photos"] / 2) / rows["photos"].sum()
+        near = rows["place"].clip(rank - _SLACK, rank + _SLACK)
+        number = np.searchsorted(np.cumsum(shares)[:-1], near, side="right")
+        # Whatever the shares: a species is trained, tested if it can be, then validated.
+        number[0] = 0
+        if len(rows) > 1:
+            number[-1] = last
+        if len(rows) > 2 and last == 2 and 1 not in number:
+            number[-2] = 1
+        part[rows.index] = number
+    return table["unit"].map(part).to_numpy()
+
+
+def _by_location(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
+    return stratify.deal(table["unit"], table["species"], shares, seed)
+
+
+def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
+    ordered = _in_time(table)
+    species = ordered.groupby("species")["photo"]
+    before, size = species.cumcount(), species.transform("size")
+    whole = ordered["unit"] != ordered["unit"].shift(-1)
+    part = pd.Series(0, index=ordered.index)
+    for share in np.cumsum(shares)[:-1]:
+        # By how many photos the species miss their shares if the cut is behind this photo.
+        missed = ((before + 1 - share * size).abs() - (before - share * size).abs()).cumsum()
+        part.iloc[missed.round(6).where(whole).argmin() + 1 :] += 1
+    return part[table.index].to_numpy()
+
+
+def _in_time(table: pd.DataFrame) -> pd.DataFrame:
+    """The photos, unit by unit, in the order of each unit's last photo."""
+    last = table["taken_at"].groupby(table["unit"]).transform("max")
+    return table.assign(last=last).sort_values(["last", "unit", "photo"])
+
+
+_METHODS: dict[By, Callable[[pd.DataFrame, np.ndarray, int], np.ndarray]] = {
+    "group": _by_place,
+    "location": _by_location,
+    "time": _by_time,
+}
