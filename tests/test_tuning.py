@@ -1,3 +1,5 @@
+import re
+
 import optuna
 import pytest
 
@@ -119,8 +121,15 @@ def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monke
     study = tuning.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     states = [trial.state.name for trial in study.trials]
-    assert states.count("FAIL") == 1
+    assert states.count("PRUNED") == 1
     assert states.count("COMPLETE") == 5
+
+
+def test_a_database_that_cannot_be_reached_is_named(p, tmp_path):
+    for url in ("postgresql+psycopg://127.0.0.1:1/animal", "no url"):
+        tune = p.tune.model_copy(update={"storage": url})
+        with pytest.raises(UserError, match=f"tune.storage is {re.escape(url)}.*SQLAlchemy URL"):
+            tuning.open_study(p.model_copy(update={"tune": tune}), "digest", tmp_path)
 
 
 def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):

@@ -142,6 +142,7 @@ class Options(Section):
 class Tune(Section):
     trials: Annotated[int, Field(ge=1)]
     minutes: Annotated[float, Field(gt=0)]
+    storage: Annotated[str, Field(min_length=1)]
     seed: Seed
     space: dict[str, Options]
 

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import time
 import warnings
 from collections.abc import Callable
 from io import StringIO
@@ -16,44 +17,80 @@ from ruamel.yaml import YAML
 from pipeline import backbones, outputs, params, tracking, training
 from pipeline.errors import UserError
 
+_HEARTBEAT = 5  # seconds; a process that has not been heard of for four is taken for killed
 _DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
 def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study:
     """Opens the study of these params and these photos, new or as a killed search left it.
 
-    Its journal goes by content, all that decides a trial's score: the data, the params that trials
-    start from, the space, the seed, the code that trains and the versions of what it uses. More
-    trials or minutes go on with the same study. A trial that was under way at the kill is tried
-    again.
+    It goes by content, all that decides a trial's score: the data, the params that trials start
+    from, the space, the seed, the code that trains and the versions of what it uses. More trials
+    or minutes go on with the same study, and so do other machines on the same database. A trial
+    that was under way when its process was killed is tried again.
 
     Args:
         p: The params.
         data_digest: `training.Data.digest`.
         folder: Folder for journals; safe to delete at any time.
+
+    Raises:
+        UserError: `tune.storage` is no database that can be reached.
     """
     lines = p.tune.model_dump(include={"space", "seed"})
     content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, _code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / f"{key}.log"))
-    study = optuna.create_study(
-        study_name="animal",
-        storage=optuna.storages.JournalStorage(backend),
+    study = _create(key, _storage(p.tune.storage, key, folder))
+    shared = p.tune.storage != "local"
+    if not shared:
+        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
+    study.sampler = optuna.samplers.TPESampler(
+        # Seeded anew for each trial already there, or a resumed search would draw the same ones
+        # again; of several processes each draws its own, and keeps off what others try just now.
+        seed=None if shared else p.tune.seed + len(study.trials),
+        constant_liar=shared,
+    )
+    if not study.trials:
+        current = {name: _current(p, name) for name in p.tune.space}
+        study.enqueue_trial(current, skip_if_exists=True)
+    return study
+
+
+def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorage:
+    if storage == "local":
+        folder.mkdir(parents=True, exist_ok=True)
+        backend = optuna.storages.journal.JournalFileBackend(str(folder / f"{key}.log"))
+        return optuna.storages.JournalStorage(backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
+        try:
+            return optuna.storages.RDBStorage(
+                storage,
+                heartbeat_interval=_HEARTBEAT,
+                grace_period=4 * _HEARTBEAT,
+                heartbeat_stale_trial_callback=retry,
+            )
+        except Exception as error:  # each database's driver raises its own
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"tune.storage is {storage}, which cannot be used as a database: {reason}; it "
+                "wants `local` or an SQLAlchemy URL such as postgresql+psycopg://user@host/name"
+            ) from None
+
+
+def _create(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    return optuna.create_study(
+        study_name=name,
+        storage=storage,
         direction="maximize",
         load_if_exists=True,
         # Few trials: a trial stops when it is below the median of the earlier ones.
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=4),
     )
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
-    # Seeded anew for each trial already there, or a resumed search would draw the same ones again.
-    study.sampler = optuna.samplers.TPESampler(seed=p.tune.seed + len(study.trials))
-    if not study.trials:
-        study.enqueue_trial({name: _current(p, name) for name in p.tune.space})
-    return study
 
 
 def check(p: params.Params) -> None:
@@ -74,8 +111,8 @@ def check(p: params.Params) -> None:
 def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
     """Runs trials, each an MLflow run below the open one, until there are `tune.trials`.
 
-    No trial starts after `tune.minutes`. A trial that diverges counts as failed, and the search
-    goes on.
+    No trial starts after `tune.minutes`. A trial that diverges counts as pruned. Where several
+    processes search, each waits at the end for the others' last trials, so that all see the same.
 
     Args:
         study: What `open_study` gave.
@@ -83,15 +120,28 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
         data: What they learn from.
     """
     check(p)
-    left = p.tune.trials - len(_finished(study, p.tune.trials))
-    if left > 0:
-        study.optimize(
-            lambda trial: _try(trial, p, data),
-            n_trials=left,
-            timeout=p.tune.minutes * 60,
-            callbacks=[_show],
-            catch=(training.Diverged,),
-        )
+    ends = time.monotonic() + p.tune.minutes * 60
+    while True:
+        finished = len(study.get_trials(deepcopy=False, states=_DONE))
+        elsewhere = _under_way(study)
+        if finished + elsewhere < p.tune.trials and time.monotonic() < ends:
+            study.optimize(
+                lambda trial: _try(trial, p, data),
+                n_trials=1,
+                callbacks=[_show],
+            )
+        elif elsewhere:
+            time.sleep(1)
+        else:
+            break
+
+
+def _under_way(study: optuna.Study) -> int:
+    """How many trials other processes are at; those of killed ones are queued again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)))
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
@@ -112,7 +162,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
         tracking.log_params(model=tried.model, train=tried.train)
         try:
             score = training.fit(tried.model, tried.train, data, on_epoch).validation
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, training.Diverged):
             score = None  # raised again below: to MLflow a pruned run is no failed one
         finally:
             tracking.log_history(history)
