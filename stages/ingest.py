@@ -18,7 +18,8 @@ def main() -> None:
     root = folders.root(p.ingest.source, files)
     inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
     manifest, quarantine = checks.judge(inspected, p.ingest.min_side, p.ingest.near_duplicate_bits)
-    manifest["origin"] = "drawn" if recipe.is_drawn(p.ingest.source) else None
+    for column, value in recipe.provenance(p.ingest.source).items():
+        manifest[column] = manifest[column].fillna(value)
     counts = checks.count(manifest, quarantine)
     with outputs.whole(REPORT) as folder:
         folder.mkdir()

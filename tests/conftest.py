@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from web import Web
 
 from pipeline.sources.drawn import Drawn, draw
 
@@ -75,3 +76,10 @@ def recogniser(tmp_path_factory):
     about = ["blue & co", "red"], "crop", 10**8, calibration
     export.write(final, folder / "model.keras", litert, *about)
     return final
+
+
+@pytest.fixture
+def web():
+    """A real server on this machine, for the time of a test."""
+    with Web() as server:
+        yield server

@@ -5,11 +5,11 @@ impossible value stops the stage with one sentence a mistake, naming line, secti
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline import outputs
@@ -275,6 +275,9 @@ def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any)
         if isinstance(node, CommentedMap) and step in node:
             line = node.lc.key(step)[0] + 1
             node = node[step]
+        elif isinstance(node, CommentedSeq):
+            line = node.lc.item(step)[0] + 1
+            node = node[step]
     name = ".".join(str(step) for step in error["loc"])
     if error["type"] == "missing":
         return f"{path} line {line}: {name} is missing"
@@ -289,8 +292,12 @@ def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any)
 
 def _known(into: type[Section], loc: tuple) -> str:
     """What the section at `loc` does know."""
-    fields = into.model_fields
-    if len(loc) > 1:
-        section = next(f for name, f in fields.items() if loc[0] in (name, f.alias)).annotation
-        fields = Options.model_fields if len(loc) == 4 else section.model_fields
-    return "known are " + ", ".join(field.alias or name for name, field in fields.items())
+    kind: Any = into
+    for step in loc[:-1]:
+        if get_args(kind):  # a list or a dict: what it holds
+            kind = get_args(kind)[-1]
+        else:
+            fields = kind.model_fields.items()
+            kind = next(field.annotation for name, field in fields if step in (name, field.alias))
+    known = (field.alias or name for name, field in kind.model_fields.items())
+    return f"known are {', '.join(known)}"

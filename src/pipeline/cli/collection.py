@@ -14,10 +14,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _use(arguments: argparse.Namespace) -> None:
     from pipeline import params
+    from pipeline.sources import recipe
 
     source = Path(arguments.source).expanduser()
     if not source.exists():
         raise errors.UserError(f"there is no {source}")
+    if recipe.is_recipe(source):
+        recipe.read(source)  # a mistake in it shows here, and not in the next run
     here = Path.cwd()
     source = source.resolve()
     name = source.relative_to(here) if source.is_relative_to(here) else source

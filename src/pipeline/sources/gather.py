@@ -12,7 +12,7 @@ def gather(source: str, files: Path, jobs: int) -> list[folders.Found]:
 
     Args:
         source: `ingest.source` of the params.
-        files: Folder for what has to be unpacked or drawn. It is made in any case.
+        files: Folder for what has to be unpacked, fetched or drawn. It is made in any case.
         jobs: Processes to use.
 
     Returns:
@@ -30,7 +30,7 @@ def gather(source: str, files: Path, jobs: int) -> list[folders.Found]:
             pass  # photos stay where they are
         elif archive.is_archive(path):
             archive.unpack(path, partial)
-        elif path.suffix.lower() in recipe.SUFFIXES:
+        elif recipe.is_recipe(path):
             recipe.follow(path, partial, jobs)
         else:
             raise UserError(

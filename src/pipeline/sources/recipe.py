@@ -1,4 +1,8 @@
-"""A recipe: a YAML file that says where a collection comes from."""
+"""A recipe: a YAML file that says where a collection comes from.
+
+A kind of recipe is a section of typed lines and a function that follows it. The kinds but the
+drawn one are files beside this one.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,13 +11,13 @@ from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.params import Section, parse
-from pipeline.sources import drawn
+from pipeline.sources import drawn, observed, published
 
 SUFFIXES = (".yaml", ".yml")
 Count = Annotated[int, Field(ge=0)]
 
 
-class Recipe(Section):
+class Drawn(Section):
     """A collection drawn by code: `kind: drawn`."""
 
     kind: Literal["drawn"]
@@ -26,27 +30,65 @@ class Recipe(Section):
     broken: Count
 
 
-def is_drawn(source: str) -> bool:
-    """Whether a collection is drawn by code, so that results on it say nothing about photos."""
+class _AnyKind(Section, extra="ignore"):
+    kind: Literal["drawn", "archive", "inaturalist", "gbif"]
+
+
+_KINDS = {
+    "drawn": Drawn,
+    "archive": published.Published,
+    "inaturalist": observed.Observed,
+    "gbif": observed.Observed,
+}
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a source is a recipe, going by its name."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path) -> Drawn | published.Published | observed.Observed:
+    """Reads and checks a recipe.
+
+    Raises:
+        UserError: It has a mistake; names its line.
+    """
+    return parse(path, _KINDS[parse(path, _AnyKind).kind])
+
+
+def provenance(source: str) -> dict[str, str]:
+    """What holds for all photos of a source, by column of the manifest, as far as it is known.
+
+    The origin is `drawn` where code drew them, so that results on them say nothing about photos.
+    """
     path = Path(source)
-    recipe = path.is_file() and path.suffix.lower() in SUFFIXES
-    return recipe and parse(path, Recipe).kind == "drawn"
+    if not is_recipe(path):
+        return {}
+    found = read(path)
+    if isinstance(found, published.Published):
+        return {"origin": found.archives[0].url, "licence": found.licence}
+    return {"origin": found.kind}
 
 
 def follow(path: Path, into: Path, jobs: int) -> None:
-    """Makes the collection that a recipe describes.
+    """Gathers the collection that a recipe describes.
 
     Args:
         path: The recipe.
-        into: The folder for its class folders.
+        into: The empty folder for it.
         jobs: Processes to use.
 
     Raises:
-        UserError: The recipe has a mistake; names its line.
+        UserError: The recipe has a mistake, or what it names cannot be had.
     """
-    read = parse(path, Recipe)
-    lines = read.model_dump(exclude={"kind"}) | {"species": tuple(read.species)}
-    try:
-        drawn.draw(drawn.Drawn(**lines), into, jobs)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    found = read(path)
+    if isinstance(found, published.Published):
+        published.unpack(found, into)
+    elif isinstance(found, observed.Observed):
+        observed.gather(found, into)
+    else:
+        lines = found.model_dump(exclude={"kind"}) | {"species": tuple(found.species)}
+        try:
+            drawn.draw(drawn.Drawn(**lines), into, jobs)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
