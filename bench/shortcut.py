@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 
 from pipeline import checks, params, photos
-from pipeline.sources import folders
+from pipeline.sources import gather
 
 BINS = 4  # of each colour, so 64 in all
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", type=Path, help="folders of class folders")
     written = params.load().ingest
     for source in parser.parse_args().sources:
-        found = folders.walk(source)
+        found = gather.found(source)
         inspected = checks.inspect(source, found, written.max_pixels, -1, Path(".cache/looks"))
         manifest, _ = checks.judge(inspected, written.min_side, written.near_duplicate_bits)
         seen = np.stack([looks((source / path).read_bytes()) for path in manifest["path"]])

@@ -14,7 +14,7 @@ def main() -> None:
     p = params.load()
     files = PHOTOS / "files"
     outputs.clear(PHOTOS, REPORT)
-    found = gather(p.ingest.source, files, p.parallel.jobs)
+    found = gather(p.ingest.source, files, p.ingest.labels, p.parallel.jobs)
     root = folders.root(p.ingest.source, files)
     inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
     manifest, quarantine = checks.judge(inspected, p.ingest.min_side, p.ingest.near_duplicate_bits)

@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -11,12 +12,11 @@ from PIL import Image
 
 from pipeline import checks, duplicates, photos, splits
 from pipeline.errors import UserError
-from pipeline.sources import folders
-from pipeline.sources.folders import Found
+from pipeline.sources import gather
 
 
 def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1):
-    found = folders.walk(folder) if found is None else found
+    found = gather.found(folder) if found is None else found
     with tempfile.TemporaryDirectory() as cache:
         inspected = checks.inspect(folder, found, max_pixels, jobs, Path(cache))
     return checks.judge(inspected, min_side, bits)
@@ -67,7 +67,7 @@ def test_each_reason(collection):
         "cat/small.png": "too_small",
         "cat/large.png": "too_many_pixels",
     }
-    assert len(manifest) + len(quarantine) == len(folders.walk(collection))
+    assert len(manifest) + len(quarantine) == len(gather.found(collection))
     assert "cat/just.png" in set(manifest["path"])
     said = quarantine.set_index("path")["detail"]
     assert said["cat/small.png"] == "31 x 400 px, a side below 32"
@@ -139,8 +139,9 @@ def test_hashes_stay_exact_beside_refused_files(collection):
     for row in manifest.itertuples():
         grey = photos.inspect((collection / row.path).read_bytes())[2]
         assert row.phash == duplicates.phash(grey)
-    only_black = [Found("cat/black.png", "cat"), Found("cat/empty.jpg", "cat")]
-    assert look(collection, only_black)[0]["phash"].tolist() == [0]
+    found = gather.found(collection)
+    few = found[found["path"].isin(["cat/black.png", "cat/empty.jpg"])]
+    assert look(collection, few)[0]["phash"].tolist() == [0]
 
 
 def test_nothing_good_at_all(tmp_path):
@@ -194,12 +195,12 @@ def test_one_species_only_is_refused(collection):
 def test_order_and_processes_change_nothing(collection):
     shutil.copy(next((collection / "cat").iterdir()), collection / "cat" / "zz.jpg")
     (collection / "owl" / "half.jpg").write_bytes(b"GIF89a")
-    found = folders.walk(collection)
+    found = gather.found(collection)
     expected = look(collection, found, bits=6)
     order = np.random.default_rng(0).permutation(len(found))
-    for changed in (look(collection, [found[i] for i in order], bits=6), look(collection, jobs=2)):
+    for changed in (look(collection, found.iloc[order], bits=6), look(collection, jobs=2)):
         pd.testing.assert_frame_equal(changed[1], expected[1])
-    shuffled = look(collection, [found[i] for i in order], bits=6)
+    shuffled = look(collection, found.iloc[order], bits=6)
     parallel = look(collection, found, bits=6, jobs=2)
     pd.testing.assert_frame_equal(shuffled[0], expected[0])
     pd.testing.assert_frame_equal(parallel[0], expected[0])
@@ -234,20 +235,20 @@ def test_file_name_that_is_no_utf8_stops_nothing(collection, tmp_path):
 def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_folder):
     dirty = photos_folder("dirty")
     shutil.copytree(dirty, collection, dirs_exist_ok=True)
-    found = folders.walk(collection)
+    found = gather.found(collection)
     manifest, quarantine = look(collection, found, max_pixels=10**8, bits=6)
     assert len(manifest) + len(quarantine) == len(found)
-    assert set(manifest["path"]) | set(quarantine["path"]) == {file.path for file in found}
+    assert set(manifest["path"]) | set(quarantine["path"]) == set(found["path"])
     why = reasons(quarantine)
-    truncated = {file.path for file in found if file.species == "truncated"}
+    truncated = set(found.loc[found["species"] == "truncated", "path"])
     assert truncated
     assert {path for path, reason in why.items() if reason == "truncated"} == truncated
     assert set(why.values()) <= {"truncated", "exact_duplicate"}
     first = {}
-    for file in found:
-        content = (collection / file.path).read_bytes()
-        if first.setdefault(content, file.path) != file.path:
-            assert why[file.path] == "exact_duplicate"
+    for path in found["path"]:
+        content = (collection / path).read_bytes()
+        if first.setdefault(content, path) != path:
+            assert why[path] == "exact_duplicate"
     counts = checks.count(manifest, quarantine)
     assert counts["found"].sum() == len(found)
     with pytest.raises(UserError, match="truncated"):
@@ -261,3 +262,66 @@ def test_contact_rows_show_the_first_photos_of_each_species(collection):
         [name, name] for name in ("cat", "fish", "owl", "zebra")
     ]
     assert all(picture.shape == (40, 40, 3) for row in rows for picture, _ in row)
+
+
+def labelled(collection, **columns):
+    """The collection's files with more columns filled; a column is a function of the path."""
+    found = gather.found(collection)
+    return found.assign(**{name: found["path"].map(fill) for name, fill in columns.items()})
+
+
+def test_given_groups_and_near_duplicates_are_joined(collection):
+    owls = [f"owl/{path.name}" for path in sorted((collection / "owl").iterdir())]
+    image = Image.open(collection / owls[0])
+    image.resize((image.width * 9 // 10, image.height * 9 // 10)).save(collection / "owl/near.jpg")
+    shutil.copy(collection / owls[2], collection / "owl" / "zz-same.jpg")
+    given = {
+        "owl/near.jpg": "a", owls[1]: "a", owls[2]: "b", "owl/zz-same.jpg": "a", owls[3]: "c"
+    }  # fmt: skip
+    manifest, quarantine = look(collection, labelled(collection, group=given.get), bits=6)
+    assert reasons(quarantine) == {"owl/zz-same.jpg": "exact_duplicate"}
+    together = manifest[manifest["path"].isin(["owl/near.jpg", *owls[:3]])]
+    assert set(together["group"]) == {together["photo"].min()}
+    assert (manifest["group"] == together["group"].iloc[0]).sum() == 4
+    alone = manifest[manifest["path"] == owls[3]]
+    assert alone["group"].tolist() == alone["photo"].tolist()
+
+
+def test_metadata_go_before_what_the_camera_wrote(collection):
+    paths = sorted((collection / "cat").iterdir())[:2]
+    for path in paths:
+        image = Image.open(path)
+        exif = image.getexif()
+        exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
+        image.save(path, exif=exif)
+    said = {f"cat/{paths[0].name}": "2020-01-01T00:00:00"}
+    manifest, _ = look(collection, labelled(collection, taken_at=said.get))
+    times = manifest.set_index("path")["taken_at"].dropna().to_dict()
+    assert times == said | {f"cat/{paths[1].name}": "2001-02-03T04:05:06"}
+
+
+def test_boxes_become_shares_of_the_photo_within_its_edges(collection):
+    save(collection / "cat" / "wide.png", (200, 100))
+    save(collection / "cat" / "tall.png", (100, 200))
+    boxes = {
+        "cat/wide.png": ((20.0, 20.0, 100.0, 50.0), (150.0, -10.0, 100.0, 60.0)),
+        "cat/tall.png": ((0.5, 0.5, 0.7, 0.25), (1.0, 0.0, 0.5, 0.5)),
+    }
+    manifest, _ = look(collection, labelled(collection, boxes=boxes.get))
+    written = manifest.set_index("path")["box"].dropna()
+    assert written.map(json.loads).to_dict() == {
+        "cat/wide.png": [[0.1, 0.2, 0.5, 0.5], [0.75, 0.0, 0.25, 0.5]],
+        "cat/tall.png": [[0.5, 0.5, 0.5, 0.25]],
+    }
+
+
+def test_species_of_which_no_file_is_here_stop_nothing(collection):
+    (collection / "metadata.csv").write_text(
+        "file_name,species\n"
+        + "".join(f"{path.parent.name}/{path.name},{path.parent.name}\n" for path in
+                  collection.rglob("*.jpg"))
+        + "gone.jpg,lion\nhttps://example.com/x.jpg,lynx\nclip.mp4,wolf\n"
+    )  # fmt: skip
+    counts = checks.count(*look(collection))
+    assert counts.set_index("species")["found"]["lion"] == 1
+    checks.require(counts, 3)

@@ -3,6 +3,7 @@ import io
 from collections import defaultdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -133,3 +134,13 @@ def test_groups_of_real_photos_are_the_known_ones(photos_folder):
     pairs = np.triu(np.ones_like(ours), 1).astype(bool)
     assert (ours & theirs & pairs).sum() >= 0.95 * (theirs & pairs).sum()
     assert (ours & ~theirs & pairs).sum() <= 0.05 * (theirs & pairs).sum()
+
+
+def test_shared_labels_chain_things_together():
+    first = pd.Series(["p", "p", "q", "r", "s", "s"])
+    second = pd.Series(["a", None, "a", "b", None, "c"])
+    groups = duplicates.linked(first, second)
+    assert groups[0] == groups[1] == groups[2]
+    assert groups[4] == groups[5]
+    assert len(set(groups)) == 3
+    assert len(duplicates.linked(first[:0], second[:0])) == 0

@@ -6,12 +6,12 @@ import pytest
 
 from pipeline import checks, photos, resizing, shards
 from pipeline.errors import UserError
-from pipeline.sources import folders
+from pipeline.sources import gather
 
 
 @pytest.fixture
 def manifest(collection, tmp_path):
-    found = folders.walk(collection)
+    found = gather.found(collection)
     inspected = checks.inspect(collection, found, 10**7, 1, tmp_path / "cache")
     return checks.judge(inspected, 32, 6)[0]
 

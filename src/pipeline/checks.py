@@ -1,6 +1,6 @@
 """What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
 
-from dataclasses import fields
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline import duplicates, looks, photos
 from pipeline.errors import UserError
 from pipeline.looks import Look
-from pipeline.sources.folders import Found
+from pipeline.sources import annotations
 
 # Null where a form of collection does not say. Times are the camera's own, without a zone.
 MANIFEST = {
@@ -27,37 +27,33 @@ MANIFEST = {
     "licence": "str",
     "origin": "str",
 }
+_SHARE = 2  # no box of shares reaches so far, and no box in pixels is so small
 
 
 def inspect(
-    root: Path, found: list[Found], max_pixels: int, jobs: int, cache: Path
+    root: Path, found: pd.DataFrame, max_pixels: int, jobs: int, cache: Path
 ) -> pd.DataFrame:
     """Puts together what the source says of each file and what its bytes say.
 
     Args:
         root: The folder that the paths start from.
-        found: What the source says.
+        found: What the source says, as `gather.found` gives it.
         max_pixels: A picture that claims more is refused before it is decoded.
         jobs: Processes to use.
         cache: Folder for what was seen of the files, as in `looks.at`.
 
     Returns:
-        One row a file, in the order of `found`: the fields of `Found` but for `problem`, and those
-        of `Look`. `reason` is null where nothing is wrong with the file by itself; what the source
-        calls a problem is one.
+        `found` and the fields of `Look`, one row a file. `reason` is null where nothing is wrong
+        with the file by itself; the source's word goes before what the bytes say.
     """
-    said = [field.name for field in fields(Found) if field.name != "problem"]
-    readable = [file.path for file in found if not file.problem]
-    seen = looks.at(root, readable, max_pixels, jobs, cache)
-    rows = [
-        (
-            *(getattr(file, name) for name in said),
-            *(Look(reason=file.problem, detail="") if file.problem else next(seen)),
-        )
-        for file in found
-    ]
+    readable = found["reason"].isna()
+    seen = looks.at(root, found.loc[readable, "path"].tolist(), max_pixels, jobs, cache)
     # As objects: beside nulls pandas would turn hashes into floats, which hold 53 of 64 bits.
-    return pd.DataFrame(rows, columns=[*said, *Look._fields], dtype=object)
+    looked = pd.DataFrame(seen, found.index[readable], Look._fields, dtype=object)
+    rows = found.astype(object)
+    for name, column in looked.reindex(found.index).items():
+        rows[name] = rows[name].where(rows[name].notna(), column) if name in rows else column
+    return rows
 
 
 def judge(
@@ -74,8 +70,10 @@ def judge(
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
 
     Returns:
-        The manifest (columns `MANIFEST`, sorted by photo; `group` is the smallest photo of the
-        group) and the quarantine (path, species, reason, detail; sorted by path).
+        The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
+        reason, detail; sorted by path). `group` is the smallest photo of those that belong
+        together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
+        of [x, y, w, h] in shares of the sides, or null.
     """
     rows = inspected.copy()
     small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
@@ -99,12 +97,31 @@ def judge(
 
     accepted = rows[rows["reason"].isna()].sort_values("photo").reset_index(drop=True)
     hashes = np.array(accepted["phash"].tolist(), dtype=np.uint64)
-    number = pd.Series(duplicates.groups(hashes, near_duplicate_bits), index=accepted.index)
     accepted["phash"] = hashes
+    near = pd.Series(duplicates.groups(hashes, near_duplicate_bits), accepted["photo"], dtype="int")
+    of_photos = rows.loc[fine & ~disputed, ["photo", "group"]]  # duplicates tie groups too
+    ties = duplicates.linked(of_photos["photo"].map(near), of_photos["group"])
+    number = accepted["photo"].map(pd.Series(ties, of_photos["photo"]).groupby(level=0).first())
     accepted["group"] = accepted["photo"].groupby(number).transform("min")
+    accepted["box"] = _shares(accepted)
     manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
     refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
     return manifest, refused[["path", "species", "reason", "detail"]]
+
+
+def _shares(rows: pd.DataFrame) -> pd.Series:
+    """Boxes as JSON lists of [x, y, w, h] in shares of the sides, cut at the picture's edges."""
+    written = {}
+    for row in rows.loc[rows["boxes"].notna(), ["boxes", "width", "height"]].itertuples():
+        boxes = np.array(row.boxes, dtype=np.float64)
+        in_pixels = (boxes > _SHARE).any(axis=1)
+        boxes[in_pixels] /= [row.width, row.height] * 2
+        start = boxes[:, :2].clip(0, 1)
+        size = (boxes[:, :2] + boxes[:, 2:]).clip(0, 1) - start
+        boxes = np.concatenate([start, size], axis=1).round(6)
+        if inside := boxes[(boxes[:, 2:] > 0).all(axis=1)].tolist():
+            written[row.Index] = json.dumps(inside)
+    return pd.Series(written, dtype="str").reindex(rows.index)
 
 
 def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
@@ -122,20 +139,24 @@ def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
 def require(counts: pd.DataFrame, min_per_species: int) -> None:
     """Stops a run on a collection that cannot be learned from.
 
+    Species of which no file is here at all, only words in the metadata, are no part of it.
+
     Raises:
         UserError: There are fewer than two species, or too few photos of some; names them.
     """
-    named = counts[counts["species"] != "(none)"]
+    absent = counts.reindex(columns=["missing_file", *annotations.ABSENT], fill_value=0).sum(axis=1)
+    named = counts[(counts["species"] != "(none)") & (counts["found"] > absent)]
     few = named[named["accepted"] < min_per_species]
     if len(few):
         names = ", ".join(f"{row.species} ({row.accepted})" for row in few.itertuples())
         raise UserError(
             f"too few good photos of {names}; ingest.min_per_species is {min_per_species}. "
-            "Add photos, remove these folders or lower it; reports/ingest/quarantine.csv says "
-            "which files were refused and why"
+            "Add photos, drop or merge these species in ingest.labels, or lower it; "
+            "reports/ingest/quarantine.csv says which files were refused and why"
         )
     if len(named) < 2:
-        raise UserError(f"there is one species only ({named['species'].item()}); give two or more")
+        only = ", ".join(named["species"]) or "none"
+        raise UserError(f"there is one species only ({only}); give two or more")
 
 
 def contact_rows(

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy.fft import dctn
 from scipy.sparse import coo_array
@@ -52,6 +53,23 @@ def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
     pairs = close_pairs(unique, bits)
     links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(unique),) * 2)
     return connected_components(links, directed=False)[1][member]
+
+
+def linked(first: pd.Series, second: pd.Series) -> np.ndarray:
+    """Joins two groupings of the same things: a chain of shared labels makes one group.
+
+    Args:
+        first: A label for each thing.
+        second: Another; null joins it to nothing.
+
+    Returns:
+        int (n,): a group number for each thing; which numbers they are means nothing.
+    """
+    (left, names), (right, others) = pd.factorize(first), pd.factorize(second)
+    tied = right >= 0
+    ends = left[tied], len(names) + right[tied]
+    links = coo_array((np.ones(tied.sum(), bool), ends), shape=(len(names) + len(others),) * 2)
+    return connected_components(links, directed=False)[1][left]
 
 
 def close_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:

@@ -27,6 +27,7 @@ class Section(BaseModel):
 
 class Ingest(Section):
     source: Annotated[str, Field(min_length=1)]
+    labels: dict[str, Annotated[str, Field(min_length=1)] | None]
     min_side: Annotated[int, Field(ge=8)]
     max_pixels: Annotated[int, Field(ge=4096, le=178_956_970)]  # Pillow refuses more by itself
     min_per_species: Annotated[int, Field(ge=3)]  # one photo for each split

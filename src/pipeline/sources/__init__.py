@@ -1,5 +1,7 @@
 """What a collection of photos can be, told apart by what is found.
 
-A folder of class folders stays where it is; an archive of one is unpacked, and a recipe followed,
-into a folder of the pipeline's own. A further form is a file beside this one.
+A folder stays where it is; an archive is unpacked, and a recipe followed, into a folder of the
+pipeline's own. What names of folders, tables and JSON files say of the photos is read into
+annotations, the same for every form. A further form is a file beside this one, which `gather`
+asks.
 """

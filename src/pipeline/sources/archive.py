@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pipeline.errors import UserError
 from pipeline.progress import track
-from pipeline.sources.folders import ignored
+from pipeline.sources.names import ignored
 
 MAX_ENTRIES = 2_000_000
 _CHUNK = 1 << 20

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from pipeline.errors import UserError
 from pipeline.params import Section
 from pipeline.sources import archive, download, folders
+from pipeline.sources.names import ignored
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -132,6 +133,6 @@ def _species(path: str, pattern: str | None) -> tuple[str | None, str]:
         return (species, rest) if rest else (None, path)
     match = re.search(pattern, path)
     species = match["species"] if match else None
-    if not species or "/" in species or species.startswith(".") or folders.ignored(species):
+    if not species or "/" in species or species.startswith(".") or ignored(species):
         return None, path
     return species, path
