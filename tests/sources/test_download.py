@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import time
 
 import fsspec
 import pytest
@@ -244,3 +245,17 @@ def test_body_is_bounded(web):
     for answer in (answers.whole(b"abc"), answers.endless(b"abc" * 1000)):
         with pytest.raises(UserError, match="more than 2 bytes"):
             download.body(web.put("/x", answer), 2)
+
+
+def test_body_that_trickles_is_given_up(web, monkeypatch):
+    monkeypatch.setattr(download, "SILENCE", 0.05)
+    monkeypatch.setattr(download, "WAITS", ())
+
+    def trickle(request):
+        request.head(Content_Length=1000)
+        for _ in range(1000):
+            request.wfile.write(b"x")
+            time.sleep(0.02)
+
+    with pytest.raises(UserError, match="it took too long"):
+        download.body(web.put("/x", trickle), 1000)

@@ -72,12 +72,10 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     arriving = kept.with_name(f"{kept.name}.partial")
     arriving.parent.mkdir(parents=True, exist_ok=True)
     resumed = arriving.exists()
-    _download(url, size, arriving)
-    digest = _digest(arriving)
+    digest = _download(url, size, arriving)
     if sha256 and digest != sha256 and resumed:  # what was there already may be to blame
         arriving.unlink()
-        _download(url, size, arriving)
-        digest = _digest(arriving)
+        digest = _download(url, size, arriving)
     if sha256 and digest != sha256:
         arriving.unlink()
         raise UserError(
@@ -132,13 +130,14 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(url: str, size: int, arriving: Path) -> None:
-    """Fetches what is missing of a file, in as many attempts as it takes."""
+def _download(url: str, size: int, arriving: Path) -> str:
+    """Fetches what is missing of a file, in as many attempts as it takes; gives its sha256."""
     free = shutil.disk_usage(arriving.parent).free
     if size - _length(arriving) > free:
         raise UserError(f"{url} holds {size:,} bytes, and only {free:,} are free for it")
     while _length(arriving) != size:
         patiently(url, partial(_append, url, size, arriving))
+    return _digest(arriving)
 
 
 def _length(path: Path) -> int:
@@ -203,7 +202,8 @@ def _opened(url: str, start: int, size: int | None) -> Iterator[tuple[int, Binar
             headers = {"Accept-Encoding": "identity"} | (
                 {"Range": f"bytes={start}-"} if start else {}
             )
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
+            whole = None if size else 10 * SILENCE  # what is small has no reason to trickle
+            timeout = aiohttp.ClientTimeout(total=whole, sock_connect=SILENCE, sock_read=SILENCE)
             system = fsspec.filesystem("http", client_kwargs={"auto_decompress": False})
             # A block size of 0 streams; a size, of whatever value, saves a HEAD request before.
             with system.open(url, block_size=0, size=1, headers=headers, timeout=timeout) as file:
@@ -227,7 +227,7 @@ def _opened(url: str, start: int, size: int | None) -> Iterator[tuple[int, Binar
     except aiohttp.InvalidURL:
         raise UserError(f"{url} is no address") from None
     except TimeoutError:
-        raise Passing(f"nothing came for {SILENCE:g} s") from None
+        raise Passing("it took too long") from None
     except (aiohttp.ClientError, ConnectionError) as error:
         raise Passing(f"the connection broke ({type(error).__name__})") from None
     except (Passing, UserError):
