@@ -18,6 +18,7 @@ class Request(BaseHTTPRequestHandler):
     """One request; an answer writes to it what it likes."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it would hold every short answer back for 40 ms
 
     def do_GET(self):
         parts = urlsplit(self.path)

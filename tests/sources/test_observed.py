@@ -237,12 +237,19 @@ def test_only_chosen_licences(database, gather, capsys):
 
 
 def test_so_many_of_each_species_over_several_pages(database, gather, monkeypatch):
-    monkeypatch.setattr(f"pipeline.sources.{database.kind}.PAGE", 3)
-    for _ in range(8):
-        two_species(database)
-    rows = gather(database.kind, per_species=7)
-    assert [row["species"] for row in rows] == ["vulpes"] * 7 + ["meles"] * 7
-    assert len(database.fetched()) == 14
+    monkeypatch.setattr(f"pipeline.sources.{database.kind}.PAGE", 4)
+    for name in ["Vulpes vulpes"] * 6 + ["Meles meles"] * 3:
+        database.add(name)
+    rows = gather(database.kind, per_species=5)
+    assert [row["species"] for row in rows] == ["vulpes"] * 5 + ["meles"] * 3
+    assert len(database.fetched()) == 8
+
+
+def test_photo_that_is_offered_twice_is_taken_once(database, gather):
+    two_species(database)
+    offered = getattr(database, "observations", None) or database.occurrences
+    offered.append(offered[0] | {"id": 2000})
+    assert len(gather(database.kind)) == 2
 
 
 def test_nothing_is_asked_or_fetched_twice(database, gather):
@@ -455,11 +462,10 @@ def test_large_photos_where_asked_for(web, gather):
 @pytest.mark.slow
 def test_inaturalist_is_asked_no_faster_than_it_allows(web):
     """A request a second, by its own client library, which lets five come early."""
-    ask = inaturalist._client(web.address)
     web.put("/x", answers.as_json(lambda asked: {"results": []}))
     started = time.monotonic()
     for number in range(6):
-        ask("x", page=number + 1)
+        inaturalist._client(web.address)("x", page=number + 1)
     assert time.monotonic() - started > 4
 
 

@@ -62,7 +62,8 @@ def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
         if number and one.get("type") == "StillImage" and _licence(one) in recipe.licences
     )
     for _, one in zip(range(observed.PER_OBSERVATION), usable, strict=False):
-        name = hashlib.md5(str(one.get("identifier")).encode()).hexdigest()  # as GBIF names it
+        identifier = str(one.get("identifier")).encode(errors="replace")
+        name = hashlib.md5(identifier, usedforsecurity=False).hexdigest()  # as GBIF names it
         size = f"fit-in/{recipe.side}x{recipe.side}"
         yield Photo(
             key=f"{number}-{name[:16]}",

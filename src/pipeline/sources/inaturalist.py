@@ -6,7 +6,7 @@ https://api.inaturalist.org/v1/docs; pyinaturalist keeps to its limits of a requ
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from pipeline.errors import UserError
@@ -50,6 +50,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
         above = last
 
 
+@cache  # one for all species: it counts what it asks
 def _client(api: str) -> Ask:
     """Gives a function that asks the API, politely and once, and returns the results."""
     try:
@@ -92,10 +93,7 @@ def _client(api: str) -> Ask:
         url = f"{api}/{what}"
         question = f"{url} {json.dumps(params, sort_keys=True)}"
         answer = observed.remembered(question, partial(_attempt, session, url, params))
-        results = answer.get("results")
-        return (
-            [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
-        )
+        return observed.objects(answer.get("results"))
 
     return ask
 

@@ -204,8 +204,11 @@ def _fetched(
     recipe: Observed, species: str, offered: Iterator[Photo]
 ) -> Iterator[tuple[Photo, bytes, str]]:
     """The first `per_species` photos that can be had, with their bytes and extensions."""
-    got, failed, in_a_row = 0, 0, 0
+    seen, got, failed, in_a_row = set(), 0, 0, 0
     for photo in offered:
+        if photo.key in seen:
+            continue
+        seen.add(photo.key)
         try:
             data, extension = _bytes(recipe, photo)
         except UserError as error:
