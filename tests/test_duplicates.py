@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from pipeline import duplicates, photos
 
@@ -30,20 +33,35 @@ def all_pairs(hashes, bits):
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
+def close_pairs(hashes, bits):
+    pieces = [np.empty((0, 2), dtype=np.int64), *duplicates.close_pairs(hashes, bits)]
+    found = np.concatenate(pieces)
+    return found[np.lexsort(found.T[::-1])]
+
+
 @pytest.mark.parametrize("bits", [0, 3, 6, 10, 16])
 def test_close_pairs_are_those_of_comparing_all_with_all(bits):
     hashes = planted_hashes(3000)
-    found = duplicates.close_pairs(hashes, bits)
     expected = all_pairs(hashes, bits)
     assert (len(expected) > 100) == (bits > 0)
-    assert np.array_equal(found, expected)
+    assert np.array_equal(close_pairs(hashes, bits), expected)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 100])
+def test_pieces_in_which_pairs_come_change_nothing(monkeypatch, at_a_time):
+    hashes = planted_hashes(300)
+    pairs, numbers = close_pairs(hashes, 10), duplicates.groups(hashes, 10)
+    monkeypatch.setattr(duplicates, "_AT_A_TIME", at_a_time)
+    assert np.array_equal(close_pairs(hashes, 10), pairs)
+    again = duplicates.groups(hashes, 10)
+    assert len({*zip(again, numbers, strict=True)}) == len(set(numbers)) == len(set(again))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_hashes(count):
     hashes = planted_hashes(9)[:count]
     assert len(duplicates.groups(hashes, 6)) == count
-    assert len(duplicates.close_pairs(hashes, 0)) == 0
+    assert len(close_pairs(hashes, 0)) == 0
 
 
 def test_groups_chain():
@@ -115,6 +133,24 @@ def test_phash_of_different_pictures_is_far(drawn):
 def test_phash_fits_64_bits(drawn):
     assert all(0 <= duplicates.phash(image.convert("L")) < 2**64 for image in drawn)
     assert duplicates.phash(Image.new("L", (9, 9), 0)) == 0
+
+
+def test_phash_is_the_signs_of_the_lowest_cosine_waves(drawn):
+    for image in drawn:
+        grey = image.convert("L")
+        small = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
+        low = dctn(small)[:8, :8].ravel()
+        expected = (low > np.median(low)).tolist()
+        assert [bit == "1" for bit in f"{duplicates.phash(grey):064b}"] == expected
+
+
+def test_groups_are_those_of_comparing_all_with_all():
+    hashes = planted_hashes(5000)
+    joined = coo_array((np.ones(len(p := all_pairs(hashes, 6))), p.T), shape=(len(hashes),) * 2)
+    expected = connected_components(joined, directed=False)[1]
+    numbers = duplicates.groups(hashes, 6)
+    assert len({*zip(numbers, expected, strict=True)}) == len(set(numbers)) == len(set(expected))
+    assert len(set(numbers)) < len(hashes) - 100
 
 
 def test_groups_of_real_photos_are_the_known_ones(photos_folder):

@@ -1,16 +1,22 @@
 """Which photos show the same picture: perceptual hashes, and groups of hashes that are close."""
 
+from collections.abc import Iterator
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from PIL import Image
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BANDS = 4
+_AT_A_TIME = 2**20  # pairs in memory
 _BAND_BITS = 64 // _BANDS
+# The 8 lowest waves of the cosine transform of 32 values (DCT-II), as integers, whose products
+# and sums are the same on every machine.
+_WAVES = np.arange(8)[:, None] * (2 * np.arange(32) + 1)
+_COSINES = np.rint(2**14 * np.cos(np.pi / 64 * _WAVES)).astype(np.int64)
 
 
 def phash(grey: Image.Image) -> int:
@@ -26,19 +32,17 @@ def phash(grey: Image.Image) -> int:
     Returns:
         An unsigned 64-bit number; compare two by the number of bits in which they differ.
     """
-    pixels = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
-    low = dctn(pixels)[:8, :8]
-    # Rounded, so that the last bit of one machine's arithmetic decides nothing.
-    low = np.round(low, 3)
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+    pixels = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.int64)
+    low = (_COSINES @ pixels @ _COSINES.T).ravel()
+    twice_median = np.sort(low)[31:33].sum()
+    return int.from_bytes(np.packbits(2 * low > twice_median).tobytes(), "big")
 
 
 def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
     """Puts hashes into one group when a chain of close pairs joins them.
 
-    Close pairs are found by multi-index hashing (Norouzi et al. 2012): two hashes that differ in
-    at most `bits` of 64 bits differ in at most `bits // 4` bits of at least one quarter, so only
-    hashes that share such a quarter are compared. Equal hashes are joined beforehand.
+    Equal hashes are joined beforehand, and pairs as they are found: so many pictures of one scene
+    make many pairs, and yet take no more memory than others.
 
     Args:
         hashes: uint64 (n,).
@@ -47,15 +51,20 @@ def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
     Returns:
         int (n,): a group number for each hash; which numbers they are means nothing.
     """
-    if not len(hashes):
-        return np.empty(0, dtype=np.int32)
     unique, member = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
-    pairs = close_pairs(unique, bits)
-    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(unique),) * 2)
-    return connected_components(links, directed=False)[1][member]
+    number, found, count = np.arange(len(unique)), [], 0
+    for pairs in close_pairs(unique, bits):
+        ends = number[pairs]
+        found.append(ends[ends[:, 0] != ends[:, 1]])
+        count += len(found[-1])
+        if count > _AT_A_TIME:
+            number, found, count = _joined(np.concatenate(found), len(unique))[number], [], 0
+    if found:
+        number = _joined(np.concatenate(found), len(unique))[number]
+    return number[member]
 
 
-def linked(first: pd.Series, second: pd.Series) -> np.ndarray:
+def linked(first: "pd.Series", second: "pd.Series") -> np.ndarray:
     """Joins two groupings of the same things: a chain of shared labels makes one group.
 
     Args:
@@ -65,38 +74,56 @@ def linked(first: pd.Series, second: pd.Series) -> np.ndarray:
     Returns:
         int (n,): a group number for each thing; which numbers they are means nothing.
     """
-    (left, names), (right, others) = pd.factorize(first), pd.factorize(second)
+    (left, names), (right, others) = first.factorize(), second.factorize()
     tied = right >= 0
-    ends = left[tied], len(names) + right[tied]
-    links = coo_array((np.ones(tied.sum(), bool), ends), shape=(len(names) + len(others),) * 2)
-    return connected_components(links, directed=False)[1][left]
+    ends = np.stack([left[tied], len(names) + right[tied]], axis=1)
+    return _joined(ends, len(names) + len(others))[left]
 
 
-def close_pairs(hashes: np.ndarray, bits: int) -> np.ndarray:
+def _joined(pairs: np.ndarray, count: int) -> np.ndarray:
+    # Imported here: processes that only hash need not wait for it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(count, count))
+    return connected_components(links, directed=False)[1]
+
+
+def close_pairs(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
     """All pairs of different hashes that differ in at most `bits` bits.
+
+    Found by multi-index hashing (Norouzi et al. 2012): two hashes that differ in at most `bits`
+    of 64 bits differ in at most `bits // 4` bits of at least one quarter, so only hashes that
+    share such a quarter are compared.
 
     Args:
         hashes: uint64 (n,), each value once.
         bits: Largest distance, 0 to 16.
 
-    Returns:
-        int (pairs, 2): positions in `hashes`, the smaller first, each pair once.
+    Yields:
+        int (pairs, 2): positions in `hashes`, the smaller first. Each pair once in all.
     """
-    found = [np.empty((0, 2), dtype=np.int64)]
-    for band in range(_BANDS):
-        quarter = (hashes >> np.uint64(band * _BAND_BITS)).astype(np.uint16)
+    radius = bits // _BANDS
+    quarters = [(hashes >> np.uint64(_BAND_BITS * i)).astype(np.uint16) for i in range(_BANDS)]
+    for band, quarter in enumerate(quarters):
         order = np.argsort(quarter, kind="stable")
-        ordered = quarter[order]
-        for mask in _masks(bits // _BANDS):
-            first = np.searchsorted(ordered, quarter ^ mask, "left")
-            count = np.searchsorted(ordered, quarter ^ mask, "right") - first
-            left = np.repeat(np.arange(len(hashes)), count)
-            within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-            right = order[np.repeat(first, count) + within]
-            close = np.bitwise_count(hashes[left] ^ hashes[right]) <= bits
-            keep = close & (left < right)
-            found.append(np.stack([left[keep], right[keep]], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+        start = np.searchsorted(quarter[order], np.arange(2**_BAND_BITS + 1))
+        for mask in _masks(radius):
+            first = start[quarter ^ mask]
+            count = start[1:][quarter ^ mask] - first
+            ends = np.cumsum(count)
+            cuts = np.searchsorted(ends, np.arange(0, ends[-1:].sum(), _AT_A_TIME)[1:])
+            for rows in np.split(np.arange(len(hashes)), cuts):
+                left = np.repeat(rows, count[rows])
+                skipped = first[rows] - (ends[rows] - count[rows])
+                at = np.arange(len(left)) + (ends[rows[:1]] - count[rows[:1]]).sum()
+                right = order[at + np.repeat(skipped, count[rows])]
+                keep = left < right
+                left, right = left[keep], right[keep]
+                keep = np.bitwise_count(hashes[left] ^ hashes[right]) <= bits
+                for earlier in quarters[:band]:  # which have found the pair already
+                    keep &= np.bitwise_count(earlier[left] ^ earlier[right]) > radius
+                yield np.stack([left[keep], right[keep]], axis=1)
 
 
 def _masks(radius: int) -> list[np.uint16]:

@@ -211,11 +211,11 @@ def leaks(hashes: np.ndarray, split: pd.Series, bits: int) -> int:
     """
     table = pd.crosstab(np.asarray(hashes, dtype=np.uint64), split.to_numpy()).sort_index()
     counts = table.to_numpy()
-    left, right = duplicates.close_pairs(table.index.to_numpy(dtype=np.uint64), bits).T
     total = counts.sum(axis=1)
-    near = total[left] * total[right] - (counts[left] * counts[right]).sum(axis=1)
-    equal = (total**2 - (counts**2).sum(axis=1)) // 2
-    return int(near.sum() + equal.sum())
+    pairs = ((total**2 - (counts**2).sum(axis=1)) // 2).sum()  # of equal hashes
+    for left, right in map(np.transpose, duplicates.close_pairs(table.index.to_numpy(), bits)):
+        pairs += (total[left] * total[right] - (counts[left] * counts[right]).sum(axis=1)).sum()
+    return int(pairs)
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
