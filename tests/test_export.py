@@ -35,6 +35,17 @@ def test_keras_and_litert_agree(model, pictures):
     assert agreement.largest_difference < 1e-5
 
 
+def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
+    from ai_edge_litert.interpreter import Interpreter
+
+    exported = export.to_litert(model, pictures)
+    interpreter = Interpreter(model_content=exported)
+    maps = [t for t in interpreter.get_tensor_details() if len(t["shape"]) == 4]
+    assert [t["dtype"] for t in maps].count(np.float32) == 1  # the picture that comes in
+    answers = Network(exported)(pictures)
+    np.testing.assert_allclose(answers, model.predict(pictures, verbose=0), atol=0.02)
+
+
 def test_a_network_is_exported_once_and_other_weights_again(model, tmp_path, monkeypatch):
     first = export.cached(model, tmp_path)
     exported = []

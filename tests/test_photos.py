@@ -490,3 +490,16 @@ def test_a_tiff_is_turned_once(orientation, compression):
     assert np.abs(square[4, 4] - [200, 120, 0]).max() < 8
     assert np.abs(square[4, 28] - [200, 0, 0]).max() < 8
     assert np.abs(square[28, 4] - [0, 120, 0]).max() < 8
+
+
+def test_light_sees_exposure_and_focus():
+    from PIL import ImageFilter
+
+    scene = Image.effect_noise((128, 128), 60).convert("RGB")
+    blurred = photos.light(np.asarray(scene.filter(ImageFilter.GaussianBlur(2))))
+    darker = photos.light(np.asarray(scene.point(lambda value: value // 2)))
+    seen = photos.light(np.asarray(scene))
+    assert seen["brightness"] == pytest.approx(128, abs=3)
+    assert darker["brightness"] == pytest.approx(seen["brightness"] / 2, abs=1)
+    assert blurred["sharpness"] < seen["sharpness"] / 20
+    assert blurred["brightness"] == pytest.approx(seen["brightness"], abs=1)
