@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import engine, errors, evaluation, export, params, tracking
+from pipeline import drift, engine, errors, evaluation, export, params, tracking
 from pipeline.calibration import Calibration
 from pipeline.litert import Network
 from pipeline.shards import Shards
@@ -19,27 +19,36 @@ def main() -> None:
     chosen = evaluation.better(*candidates)
     network = chosen.folder / "model.keras"
     model = engine.keras().saving.load_model(network)
-    exported = export.to_litert(model)
 
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     split = pd.read_parquet("data/split.parquet")
     resized = Shards("data/resized")
-    served = Network(exported)
-    validation = evaluation.photos_of("validation", resized.index, manifest, split)
-    calibration = Calibration.fit(
-        served(resized.take(validation.index)),
-        evaluation.positions(validation["species"], chosen.labels),
+    train, validation, test = (
+        evaluation.photos_of(name, resized.index, manifest, split)
+        for name in ("train", "validation", "test")
     )
-    test = evaluation.photos_of("test", resized.index, manifest, split)
+    some = resized.take(train.index[:: max(1, len(train) // export.ENOUGH_FOR_INT8)])
+    networks = {"float": export.to_litert(model), "int8": export.to_litert(model, some)}
+
+    pictures = resized.take(validation.index)
+    targets = evaluation.positions(validation["species"], chosen.labels)
+    said = {name: Network(exported)(pictures) for name, exported in networks.items()}
+    precisions = evaluation.Precisions.of(p.evaluate.precision, said, targets)
+    served, other = precisions.served, precisions.other
+    calibration = Calibration.fit(said[served], targets)
+    sizes = manifest.set_index("photo").loc[validation["photo"]]
+    reference = drift.reference(sizes, pictures, chosen.labels, calibration, said[served])
+
     pictures = resized.take(test.index)
-    raw = served(pictures)
-    agreement = export.compare(model.predict(pictures, verbose=0), raw)
-    limits = p.resize.fit, p.ingest.max_pixels
-    export.write(FINAL, network, exported, chosen.labels, *limits, asdict(calibration))
+    said = {name: Network(exported)(pictures) for name, exported in networks.items()}
+    agreement = export.compare(model.predict(pictures, verbose=0), said["float"])
+    about = chosen.labels, p.resize.fit, p.ingest.max_pixels, asdict(calibration)
+    beside = {f"{other}.tflite": networks[other], drift.REFERENCE: reference}
+    export.write(FINAL, network, networks[served], *about, beside)
 
     drawn = bool((manifest["origin"] == "drawn").all())
-    probabilities = calibration.apply(raw)
-    report = evaluation.Report.of(test, probabilities, chosen, calibration, agreement, drawn)
+    found = calibration.apply(said[served]), chosen, calibration, agreement, precisions
+    report = evaluation.Report.of(test, *found, drawn)
     report.save(REPORTS, pictures)
     print(report)
     with tracking.run("evaluate", run_id=chosen.run_id):

@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline import cli, drift
+from pipeline.calibration import Calibration
 from pipeline.errors import UserError
 
 
@@ -134,11 +136,15 @@ def test_the_exit_code_tells_a_scheduler(tmp_path, monkeypatch, capsys):
 
 
 def test_the_reference_holds_what_a_log_holds():
-    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    validation = pd.DataFrame({"photo": list("abcd"), "width": 640, "height": 480}, list("wxyz"))
-    species, unknown = np.array(["cat"] * 4), np.array([False] * 4)
-    table = drift.reference(validation, pictures, species, np.full(4, 0.9), unknown)
-    assert set(table) == set(answers(1))
-    assert (
-        table["brightness"].round().tolist() == pictures[..., 1].mean(axis=(1, 2)).round().tolist()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    sizes = pd.DataFrame({"width": 640, "height": 480}, list("xyz"))
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
+    written = drift.reference(
+        sizes, pictures, ["cat", "dog"], Calibration(1.0, 0.7, 0.0), probabilities
     )
+    table = pd.read_parquet(io.BytesIO(written))
+    assert set(table) == set(answers(1))
+    assert table["species"].tolist() == ["cat", "dog", "dog"]
+    assert table["probability"].tolist() == pytest.approx([0.9, 0.6, 0.8])
+    assert table["unknown"].tolist() == [False, True, False]
+    assert table["brightness"].tolist() == pytest.approx(pictures[..., 1].mean(axis=(1, 2)))

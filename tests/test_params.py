@@ -129,7 +129,10 @@ def test_unknown_section_lists_the_known_ones(written):
     written.write_text(written.read_text() + "\nresizing:\n  size: 3\n")
     message = mistake(written)
     assert f"line {line_of(written, 'resizing')}: resizing is no param" in message
-    assert "ingest, parallel, resize, split, augment, model, train, tune, register" in message
+    assert (
+        "ingest, parallel, resize, split, augment, model, train, tune, evaluate, register"
+        in message
+    )
 
 
 def test_unknown_key_in_register_lists_the_known_ones(written):

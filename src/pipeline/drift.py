@@ -8,7 +8,9 @@ Kolmogorov-Smirnov test for numbers and the chi-square test for names. With thou
 difference is significant, and with dozens many are large; only both together are news.
 """
 
+import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline import outputs, photos
+from pipeline.calibration import Calibration
 from pipeline.errors import UserError
 
 LARGE = 0.2  # a usual limit for the PSI; 0.1 is taken for a slight change
@@ -51,24 +54,32 @@ class Change:
 
 
 def reference(
-    validation: pd.DataFrame,
+    sizes: pd.DataFrame,
     pictures: np.ndarray,
-    species: np.ndarray,
-    probability: np.ndarray,
-    unknown: np.ndarray,
-) -> pd.DataFrame:
-    """What the answers to the validation photos are like.
+    labels: Sequence[str],
+    calibration: Calibration,
+    probabilities: np.ndarray,
+) -> bytes:
+    """What the answers to the validation photos are like, as Parquet with the names of a log.
 
     Args:
-        validation: width and height of each photo (px).
+        sizes: width and height of each photo (px).
         pictures: The same photos, uint8 (n, size, size, 3).
-        species: What was answered to each.
-        probability: How probable that is.
-        unknown: Whether it counts as unknown.
+        labels: The species, in the order of the probabilities.
+        calibration: Of the probabilities.
+        probabilities: What the network said, (n, species).
     """
-    seen = pd.DataFrame([photos.light(picture) for picture in pictures], validation.index)
-    answers = {"species": species, "probability": probability, "unknown": unknown}
-    return validation[["width", "height"]].join(seen).assign(**answers)
+    calibrated = calibration.apply(probabilities)
+    table = pd.DataFrame([photos.light(picture) for picture in pictures]).assign(
+        width=sizes["width"].to_numpy(),
+        height=sizes["height"].to_numpy(),
+        species=np.array(labels)[calibrated.argmax(axis=1)],
+        probability=calibrated.max(axis=1),
+        unknown=calibrated.max(axis=1) < calibration.unknown_below,
+    )
+    file = io.BytesIO()
+    outputs.write_table(table, file)
+    return file.getvalue()
 
 
 def read_reference(recogniser: Path) -> pd.DataFrame:

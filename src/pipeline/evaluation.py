@@ -1,6 +1,7 @@
 """How good a recogniser is, on photos that nothing before it has seen."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from sklearn import metrics
 
 from pipeline import outputs, plots, sheets
 from pipeline.calibration import Calibration
+from pipeline.errors import UserError
 from pipeline.export import Agreement
 from pipeline.scores import Score, calibration_error
+
+LEAST_SAME = 0.95  # of the labels, int8 beside float; 0.992 to 0.998 was seen on real photos
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,52 @@ def photos_of(
 
 
 @dataclass(frozen=True)
+class Precisions:
+    """A network in float and in int8, on the validation photos.
+
+    Attributes:
+        served: Which one is tested and served: `float` or `int8`.
+        float: How good it is in float.
+        int8: How good it is in int8.
+        same_label: Share of photos that both give the same species.
+    """
+
+    served: str
+    float: Score
+    int8: Score
+    same_label: float
+
+    @classmethod
+    def of(
+        cls, served: str, answers: Mapping[str, np.ndarray], targets: np.ndarray
+    ) -> "Precisions":
+        """Compares both.
+
+        Args:
+            served: `evaluate.precision`.
+            answers: Probabilities of both, (n, species).
+            targets: The right positions, int (n,).
+
+        Raises:
+            UserError: int8 is to be served and differs from float too often.
+        """
+        left, right = answers["float"], answers["int8"]
+        same = np.mean(left.argmax(axis=1) == right.argmax(axis=1)).item()
+        if served == "int8" and same < LEAST_SAME:
+            raise UserError(
+                f"in int8 the network gives {same:.1%} of the validation photos the species that "
+                f"it gives them in float; under {LEAST_SAME:.0%} it is not served: set "
+                "evaluate.precision to float"
+            )
+        return cls(served, Score.of(left, targets), Score.of(right, targets), same)
+
+    @property
+    def other(self) -> str:
+        """The one that is not served."""
+        return {"float": "int8", "int8": "float"}[self.served]
+
+
+@dataclass(frozen=True)
 class Report:
     """What a test found.
 
@@ -150,6 +200,7 @@ class Report:
         chosen: Candidate,
         calibration: Calibration,
         agreement: Agreement,
+        precisions: Precisions,
         drawn: bool,
     ) -> "Report":
         """Judges a network's answers.
@@ -159,7 +210,8 @@ class Report:
             probabilities: The network's calibrated answers, (n, species).
             chosen: Which network it is.
             calibration: Of its answers.
-            agreement: How the Keras network and the served one differ on these photos.
+            agreement: How the Keras network and the LiteRT one, in float, differ on these photos.
+            precisions: What int8 costs it on validation, and which one this is.
             drawn: Whether the pictures are drawn by code and no photos.
         """
         labels = chosen.labels
@@ -174,6 +226,7 @@ class Report:
             "trust": trust(calibration, probabilities, targets),
             "validation": asdict(chosen.validation),
             "keras_and_litert": asdict(agreement),
+            "precisions": asdict(precisions),
             "chosen": chosen.folder.name,
             "drawn": drawn,
             "run_id": chosen.run_id,
@@ -205,13 +258,16 @@ class Report:
 
     def __str__(self) -> str:
         test = self.summary["test"]
+        both = self.summary["precisions"]
         pictures = "drawn pictures" if self.summary["drawn"] else "test photos"
         return (
             f"{self.species.round(3).to_string(index=False)}\n"
             f"{self.summary['chosen']} network on {test['photos']} {pictures}: "
             f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
             f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
-            f"log-loss {test['log_loss']:.4f}, calibration error {test['calibration_error']:.4f}"
+            f"log-loss {test['log_loss']:.4f}, calibration error {test['calibration_error']:.4f}\n"
+            f"on validation {both['float']['accuracy']:.4f} in float, "
+            f"{both['int8']['accuracy']:.4f} in int8; this is {both['served']}"
         )
 
     def _mistakes(

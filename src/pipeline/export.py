@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     import keras
+
+# Training photos: 20, 100 and 300 gave int8 networks of the same accuracy, within chance.
+ENOUGH_FOR_INT8 = 64
 
 
 def to_litert(model: "keras.Model", measured_on: np.ndarray | None = None) -> bytes:
@@ -73,6 +77,7 @@ def write(
     fit: str,
     max_pixels: int,
     calibration: Mapping[str, float],
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`.
 
@@ -84,11 +89,13 @@ def write(
         fit: How photos are made square for it, as in `photos.square`.
         max_pixels: Photos that claim more are refused, as in `photos.square`.
         calibration: A `calibration.Calibration` of its answers, as a dictionary.
+        beside: Other files to keep with it, by name. Defaults to none.
     """
     with outputs.whole(folder) as partial:
         partial.mkdir()
         shutil.copyfile(keras_file, partial / "model.keras")
-        (partial / "model.tflite").write_bytes(litert)
+        for name, content in {"model.tflite": litert, **beside}.items():
+            (partial / name).write_bytes(content)
         about = {
             "labels": list(labels),
             "fit": fit,

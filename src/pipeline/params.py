@@ -148,6 +148,10 @@ class Tune(Section):
     space: dict[str, Options]
 
 
+class Evaluate(Section):
+    precision: Literal["float", "int8"]
+
+
 class Register(Section):
     min_accuracy: Fraction
     max_drop: Fraction
@@ -162,6 +166,7 @@ class Params(Section):
     model: Model
     train: Train
     tune: Tune
+    evaluate: Evaluate
     register_: Annotated[Register, Field(alias="register")]  # BaseModel has a `register` of its own
 
     @model_validator(mode="after")

@@ -64,7 +64,20 @@ class Recogniser:
         Raises:
             PhotoError: The bytes give no picture.
         """
-        picture = photos.square(data, self.network.size, self._fit, self._max_pixels)
+        return self.about(self.picture(data), top_k, threshold, explained)
+
+    def picture(self, data: bytes) -> np.ndarray:
+        """What the network sees of a photo: uint8 (size, size, 3). Raises `PhotoError`."""
+        return photos.square(data, self.network.size, self._fit, self._max_pixels)
+
+    def about(
+        self,
+        picture: np.ndarray,
+        top_k: int = TOP_K,
+        threshold: float | None = None,
+        explained: bool = False,
+    ) -> dict[str, Any]:
+        """`answer` for a photo that was made a `picture` already."""
         probabilities = self.calibration.apply(self.network.one(picture))
         order = np.argsort(-probabilities, kind="stable")
         likely = [
