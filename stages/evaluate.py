@@ -1,6 +1,7 @@
 """Tests the better recogniser on the test split, as the network that will be served."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,10 +24,8 @@ def main() -> None:
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     split = pd.read_parquet("data/split.parquet")
     resized = Shards("data/resized")
-    train, validation, test = (
-        evaluation.photos_of(name, resized.index, manifest, split)
-        for name in ("train", "validation", "test")
-    )
+    of = partial(evaluation.photos_of, index=resized.index, manifest=manifest, split=split)
+    train, validation, test = of("train"), of("validation"), of("test")
     some = resized.take(train.index[:: max(1, len(train) // export.ENOUGH_FOR_INT8)])
     networks = {"float": export.to_litert(model), "int8": export.to_litert(model, some)}
 

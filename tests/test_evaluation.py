@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline import evaluation
 from pipeline.calibration import Calibration
+from pipeline.errors import UserError
 from pipeline.export import Agreement
 from pipeline.scores import Score
 
@@ -85,9 +86,10 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
         index=[3, 5, 8, 9],
     )
     agreement = Agreement(4, 4, 0.0)
-    report = evaluation.Report.of(
-        test, PROBABILITIES, candidate("tuned", 0.9, 0.4), CALIBRATION, agreement, False
-    )
+    both = {"float": PROBABILITIES, "int8": PROBABILITIES}
+    found = CALIBRATION, agreement, evaluation.Precisions.of("float", both, TARGETS)
+    chosen = candidate("tuned", 0.9, 0.4)
+    report = evaluation.Report.of(test, PROBABILITIES, chosen, *found, False)
     assert report.predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat"]
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
     mistakes = report._mistakes(pictures)
@@ -100,3 +102,12 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
     for name in ("confusion", "mistakes"):
         assert Image.open(tmp_path / "plots" / f"{name}.png").width > 50
     assert "accuracy 0.5000" in str(report)
+
+
+def test_both_precisions_are_judged_and_int8_is_served_only_if_it_agrees():
+    off = PROBABILITIES[[0, 1, 2, 0]]
+    found = evaluation.Precisions.of("float", {"float": PROBABILITIES, "int8": off}, TARGETS)
+    assert (found.float.accuracy, found.int8.accuracy) == (0.5, 0.25)
+    assert (found.same_label, found.served, found.other) == (0.75, "float", "int8")
+    with pytest.raises(UserError, match=r"75.0% .* set evaluate.precision to float"):
+        evaluation.Precisions.of("int8", {"float": PROBABILITIES, "int8": off}, TARGETS)

@@ -12,9 +12,10 @@ from pipeline.formats import camtrap_dp, megadetector, xmp
 LABELS = ["cat", "dog"]
 
 
-def answer(path, species="cat"):
+def answer(path, species="cat", unknown=False):
     top = [{"species": species, "probability": 0.9}, {"species": "dog", "probability": 0.1}]
-    return {"path": str(path), "photo": "0" * 64, **top[0], "top": top, "error": None}
+    said = {**top[0], "top": top, "unknown": unknown, "error": None}
+    return {"path": str(path), "photo": "0" * 64} | said
 
 
 def failed(path):
@@ -40,21 +41,24 @@ def package(tmp_path):
         "mediaID,deploymentID,timestamp,filePath\n"
         "m1,d1,2020-05-30T04:57:37Z,media/1.jpg\n"
         "m2,d2,2020-05-30T04:57:38Z,media/2.jpg\n"
+        "m3,d2,2020-05-30T04:57:39Z,media/3.jpg\n"
     )
     return tmp_path
 
 
 def test_camtrap_dp_observations_refer_to_the_media_of_their_package(package, capsys):
-    photos = [package / "media" / f"{i}.jpg" for i in (1, 2, 3)]
-    answers = [answer(photos[0]), failed(photos[1]), answer(photos[2])]
+    photos = [package / "media" / f"{i}.jpg" for i in (1, 2, 3, 4)]
+    answers = [answer(photos[0]), failed(photos[1]), answer(photos[2], unknown=True)]
+    answers.append(answer(photos[3]))
     camtrap_dp.write(answers, LABELS, package / "observations.csv")
     with (package / "observations.csv").open() as file:
-        first, second = csv.DictReader(file)
+        first, second, third = csv.DictReader(file)
     assert (first["mediaID"], first["deploymentID"]) == ("m1", "d1")
     assert first["eventStart"] == first["eventEnd"] == "2020-05-30T04:57:37Z"
     assert (first["observationType"], first["scientificName"]) == ("animal", "cat")
     assert first["classificationProbability"] == "0.9"
     assert (second["observationType"], second["scientificName"]) == ("unclassified", "")
+    assert (third["observationType"], third["scientificName"]) == ("unknown", "")
     assert "1 photos are in no media.csv" in capsys.readouterr().err
 
 

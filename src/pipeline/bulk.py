@@ -23,6 +23,7 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 TOP = 3
 _PHOTOS_A_JOB = 32
+_SAID = ("species", "probability", "unknown", "prediction_set", "top", "brightness", "sharpness")
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,24 @@ def _answerer(folder: str) -> Callable[[named.Named], Answer]:
     recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: named.Named) -> Answer:
-        row = {"path": photo.path, "photo": None, "species": None, "probability": None}
+        row = dict.fromkeys(("path", "photo", *_SAID, "error")) | {"path": photo.path}
         try:
             data = photo.read()
             row["photo"] = photos.identity(data)
-            said = recogniser.answer(data, TOP)
+            return row | _rounded(recogniser.answer(data, TOP, light=True))
         except photos.PhotoError as error:
             return row | {"top": [], "error": f"{error.reason}: {error}"}
-        top = [one | {"probability": round(one["probability"], 6)} for one in said["top"]]
-        return row | top[0] | {"top": top, "error": None}
 
     return answer
+
+
+def _rounded(said: Any) -> Any:
+    """The same with six digits behind the point: more would say nothing, and fill disks."""
+    if isinstance(said, dict):
+        return {name: _rounded(value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_rounded(value) for value in said]
+    return round(said, 6) if isinstance(said, float) else said
 
 
 def _digest(recogniser: Path) -> str:

@@ -49,8 +49,9 @@ class Flavors:
             for file in _code()[1:]:
                 shutil.copy(file, code)
             recogniser.mkdir()
-            for name in ("model.tflite", "labels.json"):
-                shutil.copyfile(folder / name, recogniser / name)
+            for file in folder.iterdir():
+                if file.suffix != ".keras":
+                    shutil.copyfile(file, recogniser / file.name)
             (recogniser / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
             ml.pyfunc.save_model(
                 path,

@@ -45,6 +45,7 @@ class Recogniser:
         top_k: int = TOP_K,
         threshold: float | None = None,
         explained: bool = False,
+        light: bool = False,
     ) -> dict[str, Any]:
         """What a photo shows.
 
@@ -53,6 +54,7 @@ class Recogniser:
             top_k: How long `top` is.
             threshold: An answer less probable is unknown. Defaults to the one that was fitted.
             explained: Whether to add a heat map; it costs as much as fifty answers.
+            light: Whether to add what `photos.light` says of it.
 
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
@@ -64,20 +66,7 @@ class Recogniser:
         Raises:
             PhotoError: The bytes give no picture.
         """
-        return self.about(self.picture(data), top_k, threshold, explained)
-
-    def picture(self, data: bytes) -> np.ndarray:
-        """What the network sees of a photo: uint8 (size, size, 3). Raises `PhotoError`."""
-        return photos.square(data, self.network.size, self._fit, self._max_pixels)
-
-    def about(
-        self,
-        picture: np.ndarray,
-        top_k: int = TOP_K,
-        threshold: float | None = None,
-        explained: bool = False,
-    ) -> dict[str, Any]:
-        """`answer` for a photo that was made a `picture` already."""
+        picture = photos.square(data, self.network.size, self._fit, self._max_pixels)
         probabilities = self.calibration.apply(self.network.one(picture))
         order = np.argsort(-probabilities, kind="stable")
         likely = [
@@ -92,6 +81,8 @@ class Recogniser:
             "unknown": likely[0]["probability"] < threshold,
             "prediction_set": [self.labels[i] for i in order if held[i]],
         }
+        if light:
+            answer |= photos.light(picture)
         if explained:
             heat = explain.heat(picture, order[0], self._one_by_one)
             answer["explanation"] = base64.b64encode(explain.overlay(heat)).decode()

@@ -23,7 +23,8 @@ _COLUMNS = [
 
 
 def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
-    """Writes an observation a photo: of an animal, or `unclassified` where nothing can be read.
+    """Writes an observation a photo: of an animal, of something `unknown`, or
+    `unclassified` where nothing can be read.
 
     A photo that the package's media.csv does not know gets none: it would refer to nothing.
 
@@ -73,6 +74,8 @@ def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any
     }
     if answer["error"] is not None:
         return row | {"observationType": "unclassified", "observationComments": answer["error"]}
+    if answer["unknown"]:
+        return row | {"observationType": "unknown"}
     return row | {
         "observationType": "animal",
         "scientificName": answer["species"],

@@ -1,7 +1,8 @@
 """Answers as a table, a row a photo (CSV, Parquet), or as JSON.
 
-The columns are path, photo (sha256 of the file), species, probability, species_2, probability_2,
-..., and error: why there is no answer.
+The columns are path, photo (sha256 of the file), species, probability, unknown, prediction_set
+(species with | between them), species_2, probability_2, ..., brightness, sharpness (as
+`photos.light` says), and error: why there is no answer.
 """
 
 import csv as standard_csv
@@ -44,18 +45,25 @@ def json(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
 
 
 def _flat(answer: Answer) -> Answer:
-    row = {name: answer[name] for name in ("path", "photo", "species", "probability", "error")}
+    row = {name: value for name, value in answer.items() if name not in ("top", "prediction_set")}
+    if answer["error"] is None:
+        row["prediction_set"] = "|".join(answer["prediction_set"])
     for i, other in enumerate(answer["top"][1:], 2):
         row |= {f"species_{i}": other["species"], f"probability_{i}": other["probability"]}
     return row
 
 
 def _schema(labels: list[str]) -> pa.Schema:
+    text, number = pa.string(), pa.float64()
     others = [
         (f"{name}_{i}", kind)
         for i in range(2, min(TOP, len(labels)) + 1)
-        for name, kind in (("species", pa.string()), ("probability", pa.float64()))
+        for name, kind in (("species", text), ("probability", number))
     ]
-    first = [(name, pa.string()) for name in ("path", "photo", "species")]
-    error = ("error", pa.string())
-    return pa.schema([*first, ("probability", pa.float64()), *others, error])
+    return pa.schema(
+        [
+            *[("path", text), ("photo", text), ("species", text), ("probability", number)],
+            *[("unknown", pa.bool_()), ("prediction_set", text), *others],
+            *[("brightness", number), ("sharpness", number), ("error", text)],
+        ]
+    )

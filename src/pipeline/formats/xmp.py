@@ -43,7 +43,7 @@ def write(answers: Iterable[dict[str, Any]]) -> tuple[int, int]:
             foreign += 1
             continue
         with outputs.whole(sidecar) as partial:
-            keyword = escape(answer["species"])
+            keyword = "unknown" if answer["unknown"] else escape(answer["species"])
             partial.write_text(_SIDECAR.format(keyword=keyword), encoding="utf-8")
         written += 1
     return written, foreign
