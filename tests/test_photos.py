@@ -12,7 +12,10 @@ from pipeline import photos
 from pipeline.photos import PhotoError, inspect, square
 
 ORIENTATION = 0x0112
-REASONS = {"empty", "not_an_image", "too_many_pixels", "truncated", "unreadable"}
+REASONS = {
+    *("empty", "not_an_image", "too_many_pixels", "truncated", "unreadable"),
+    *("git_lfs_pointer", "web_page", "video", "needs_plugin"),
+}
 
 
 def scene(width=120, height=80):
@@ -365,7 +368,6 @@ def test_no_bytes():
         b"\0" * 100,
         b"not a picture\n",
         "słoń".encode(),
-        b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
         b"%PDF-1.4\n",
         b"\xff\xd8",
         b"GIF89a",
@@ -374,6 +376,36 @@ def test_no_bytes():
 )
 def test_bytes_of_something_else(data):
     assert refused(data) == "not_an_image"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git_lfs_pointer"),
+        (b"\n <!DOCTYPE html><html><body>404 Not Found</body></html>", "web_page"),
+        (b"\xef\xbb\xbf<html lang='en'>", "web_page"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "video"),
+        (b"RIFF\x24\0\0\0AVI LIST", "video"),
+        (b"\x1aE\xdf\xa3\x01\0\0\0", "video"),
+    ],
+)
+def test_what_stands_in_place_of_a_photo_is_told(data, reason):
+    assert refused(data) == reason
+
+
+def test_avif():
+    assert (
+        distance(square(encoded(scene(), "AVIF", quality=95), 64), square(encoded(scene()), 64)) < 4
+    )
+
+
+def test_heic_where_the_plugin_is_and_a_clear_reason_where_not(monkeypatch):
+    pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    data = encoded(scene(), "HEIF", quality=95)
+    assert distance(square(data, 64), square(encoded(scene()), 64)) < 4
+    assert inspect(data)[:2] == inspect(encoded(scene()))[:2]
+    monkeypatch.setattr(photos, "FORMATS", ("JPEG", "PNG"))
+    assert refused(data) == refused(encoded(scene(), "AVIF")) == "needs_plugin"
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])

@@ -98,7 +98,8 @@ def _key(max_pixels: int) -> str:
         Path(module).read_bytes() for module in (__file__, photos.__file__, duplicates.__file__)
     ]
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    content = [*(hashlib.sha256(text).hexdigest() for text in code), *versions, max_pixels]
+    digests = [hashlib.sha256(text).hexdigest() for text in code]
+    content = [*digests, *versions, photos.FORMATS, max_pixels]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

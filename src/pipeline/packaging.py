@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import tracking
+from pipeline import photos, tracking
 from pipeline.calibration import Calibration
 
 LEARNED_FROM = "learned_from.txt"
@@ -73,7 +73,9 @@ def _code() -> list[Path]:
 
 
 def _requirements() -> list[str]:
-    return [f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS]
+    """What a version needs; HEIC too, if the photos it learned from could be HEIC."""
+    names = [*_REQUIREMENTS, *(["pillow-heif"] if "HEIF" in photos.FORMATS else [])]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
 def _signature(folder: Path) -> Any:

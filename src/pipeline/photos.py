@@ -7,6 +7,7 @@ what it is asked about. Nothing of the project is imported: a served model carri
 import hashlib
 import io
 import warnings
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
@@ -16,8 +17,15 @@ from PIL import Image, ImageCms
 
 Fit = Literal["crop", "pad", "stretch"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+with suppress(ImportError):  # the extra `heic`
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    FORMATS += ("HEIF",)
 MAX_PIXELS = 100_000_000
+# ISO/IEC 23008-12 and AV1's file format: pictures in the container that videos come in.
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif"}
 NEUTRAL = (128, 128, 128)  # the ground behind transparency and beside padded pictures
 _ORIENTATION, _EXIF_IFD, _TIME_ORIGINAL = 0x0112, 0x8769, 0x9003
 _UPRIGHT = {
@@ -39,7 +47,8 @@ class PhotoError(ValueError):
     """These bytes give no picture.
 
     Attributes:
-        reason: One of `empty`, `not_an_image`, `too_many_pixels`, `truncated`, `unreadable`.
+        reason: One of `empty`, `not_an_image`, `git_lfs_pointer`, `web_page`, `video`,
+            `needs_plugin`, `too_many_pixels`, `truncated`, `unreadable`.
     """
 
     def __init__(self, reason: str, detail: str):
@@ -137,7 +146,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise PhotoError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}") from None
+        raise _something_else(data) from None
     except Image.DecompressionBombError:
         raise PhotoError("too_many_pixels", f"it claims over {max_pixels:,} pixels") from None
     except Exception as error:  # Pillow's parsers raise many kinds at malformed headers
@@ -146,6 +155,22 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         claim = f"it claims {image.width} x {image.height}, over {max_pixels:,} pixels"
         raise PhotoError("too_many_pixels", claim)
     return image
+
+
+def _something_else(data: bytes) -> PhotoError:
+    """What stands where a photo should, as far as one can tell."""
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        pointer = "a Git LFS pointer stands in place of the photo; run `git lfs pull`"
+        return PhotoError("git_lfs_pointer", pointer)
+    if start.startswith((b"<!doctype html", b"<html")):
+        page = "a web page stands in place of the photo, as a failed download leaves it"
+        return PhotoError("web_page", page)
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return PhotoError("needs_plugin", "HEIC and AVIF need the Python package pillow-heif")
+    if data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI ":
+        return PhotoError("video", "the bytes are a video")
+    return PhotoError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}")
 
 
 def _exif(image: Image.Image) -> Image.Exif:

@@ -237,3 +237,46 @@ def test_folders_of_a_zip_made_on_windows(tmp_path, into):
     path = zipped(tmp_path / "a.zip", {"cat\\": b"", "cat\\1.jpg": b"one"})
     archive.unpack(path, into)
     assert contents(into) == {"cat/1.jpg": b"one"}
+
+
+def test_zip_with_a_directory_as_large_as_memory_is_refused_before_it_is_read(tmp_path, into):
+    path = tmp_path / "a.zip"
+    claim = 10**10
+    with path.open("wb") as file:
+        file.truncate(claim)  # sparse: takes no disk
+        file.seek(claim)
+        file.write(struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 9, 9, claim, 0))
+        file.write(struct.pack("<4sLQL", b"PK\6\7", 0, claim, 1))
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", *[0xFFFF] * 4, 0xFFFFFFFF, 0xFFFFFFFF, 0))
+    refused(path, into, "its directory has 10,000,000,000 bytes, over 2,000,000 entries")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
+def test_tar_with_a_name_as_large_as_memory_is_refused_before_it_is_read(tmp_path, into, kind):
+    path = tmp_path / "a.tar"
+    entry = tarfile.TarInfo("long")
+    entry.type, entry.size = kind, 10**10
+    header = entry.tobuf(tarfile.GNU_FORMAT)
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + entry.size)
+    refused(path, into, "takes 10,000,000,000 bytes to describe an entry")
+
+
+def test_long_names_are_fine(tmp_path, into):
+    name = "cat/" + "/".join("é" * 100 for _ in range(8)) + ".jpg"
+    archive.unpack(tarred(tmp_path / "a", {name: b"one"}), into)
+    assert contents(into) == {name: b"one"}
+
+
+def test_archive_that_holds_far_more_than_its_size_is_refused(tmp_path, into, monkeypatch):
+    monkeypatch.setattr(archive, "_MODEST", 10_000)
+    refused(zipped(tmp_path / "a.zip", {"cat/1.jpg": bytes(1_000_000)}), into, "claims to hold")
+    archive.unpack(zipped(tmp_path / "b.zip", {"cat/1.jpg": bytes(9_000)}), into)
+
+
+def test_the_rest_of_a_tar_is_not_unpacked_to_add_up_what_it_claims(tmp_path, into):
+    path = tarred(tmp_path / "a.tar", {"cat/1.jpg": b"one", "cat/2.jpg": bytes(2000)})
+    data = path.read_bytes()
+    path.write_bytes(data[:2048])  # ends with the second header
+    refused(path, into, "claims to hold over 100 bytes", max_bytes=100)

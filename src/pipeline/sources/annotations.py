@@ -42,7 +42,8 @@ def frame(**columns: Any) -> pd.DataFrame:
             of its sides.
     """
     rows = pd.DataFrame(columns).reindex(columns=[*_TEXT, *_NUMBERS])
-    text = rows[_TEXT].astype("str").apply(lambda column: column.str.strip())
+    text = rows[_TEXT].astype("str")
+    text[_TEXT[1:]] = text[_TEXT[1:]].apply(lambda column: column.str.strip())
     numbers = rows[_NUMBERS].apply(pd.to_numeric, errors="coerce").astype("float64")
     return pd.concat([text.mask(text == ""), numbers], axis=1).dropna(subset="path")
 

@@ -1,9 +1,11 @@
 """A zip or tar of a folder of class folders, unpacked without trusting it."""
 
+import io
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -13,6 +15,14 @@ from pipeline.sources.names import ignored
 
 MAX_ENTRIES = 2_000_000
 _CHUNK = 1 << 20
+_EXPANSION = 100  # photos hardly compress: an archive that holds more times its size is a bomb ...
+_MODEST = 1 << 30  # ... unless it is no larger than this (bytes)
+_DIRECTORY_ENTRY = 128  # bytes of a zip's directory for an entry, on average
+_MAX_DESCRIPTION = 1 << 20  # bytes
+_DESCRIPTIONS = (  # entries of a tar that hold names and more for the next one, or for all
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 # Name, whether it is a plain file, its size as the archive claims, and how to open it.
 Entry = tuple[str, bool, int, Callable[[], BinaryIO]]
@@ -33,20 +43,27 @@ def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
         path: The archive.
         into: Where its files go.
         max_bytes: Largest sum of sizes, counted while unpacking and not believed. Defaults to
-            nine tenths of the free disk.
+            nine tenths of the free disk, or 100 times the archive if that is less.
 
     Raises:
         UserError: The archive is broken, hostile or too large; names the entry.
     """
     written = 0
     if max_bytes is None:
-        max_bytes = shutil.disk_usage(into).free * 9 // 10
+        plausible = max(_EXPANSION * path.stat().st_size, _MODEST)
+        max_bytes = min(shutil.disk_usage(into).free * 9 // 10, plausible)
     try:
-        with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as opened:
+        with _open(path) as opened:
             listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)
-            entries = [entry for entry in listed if not any(map(ignored, _path(entry[0]).parts))]
-            if sum(entry[2] for entry in entries) > max_bytes:
-                raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
+            entries, claimed = [], 0
+            for count, entry in enumerate(listed):
+                if count >= MAX_ENTRIES:
+                    raise UserError(f"{path} holds over {MAX_ENTRIES:,} entries; refused")
+                claimed += entry[2]
+                if claimed > max_bytes:
+                    raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
+                if not any(map(ignored, _path(entry[0]).parts)):
+                    entries.append(entry)
             for name, is_file, _, open_entry in track(entries, len(entries), "unpack", "files"):
                 target = into / _safe(path, name, is_file)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,24 +81,47 @@ def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
         raise UserError(f"{path} cannot be unpacked: {error}") from None
 
 
+@contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    if zipfile.is_zipfile(path):
+        with _Bounded(io.FileIO(path)) as file, zipfile.ZipFile(file) as opened:
+            yield opened
+    else:
+        with tarfile.open(path, tarinfo=_Described) as opened:
+            yield opened
+
+
+class _Bounded(io.BufferedReader):
+    """A zip, whose directory is read at once: never more of it than is plausible."""
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_ENTRIES * _DIRECTORY_ENTRY:
+            raise ValueError(f"its directory has {size:,} bytes, over {MAX_ENTRIES:,} entries")
+        return super().read(size)
+
+
+class _Described(tarfile.TarInfo):
+    """An entry of a tar, whose description is read at once: never more than is plausible."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Described":
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in _DESCRIPTIONS and entry.size > _MAX_DESCRIPTION:
+            raise ValueError(f"it takes {entry.size:,} bytes to describe an entry")
+        return entry
+
+
 def _zipped(opened: zipfile.ZipFile) -> Iterator[Entry]:
     for info in opened.infolist():
         kind = info.external_attr >> 28  # Unix file type: 8 a file, 0 not said
         if not info.filename.replace("\\", "/").endswith("/"):  # a folder, Windows' way too
             yield info.filename, kind in (0, 8), info.file_size, lambda i=info: opened.open(i)
-        _bounded(opened.filename, len(opened.filelist))
 
 
 def _tarred(opened: tarfile.TarFile) -> Iterator[Entry]:
-    for count, info in enumerate(opened):
+    for info in opened:
         if not info.isdir():
             yield info.name, info.isreg(), info.size, lambda i=info: opened.extractfile(i)
-        _bounded(opened.name, count)
-
-
-def _bounded(archive: str, entries: int) -> None:
-    if entries > MAX_ENTRIES:
-        raise UserError(f"{archive} holds over {MAX_ENTRIES:,} entries; refused")
 
 
 def _path(name: str) -> PurePosixPath:
