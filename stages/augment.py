@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import augment, errors, outputs, params, shards, sheets
+from pipeline import augment, errors, outputs, parallel, params, shards, sheets
 
 RESIZED, AUGMENTED = Path("data/resized"), Path("data/augmented")
 
@@ -18,7 +18,8 @@ def main() -> None:
     ranges = augment.Ranges(**p.augment.model_dump(exclude={"copies", "max_copies", "seed"}))
     pictures = augment.pictures(RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
     index = rows[["photo", "species", "copy"]]
-    shards.write(AUGMENTED, index, pictures, resized.size)
+    with parallel.on(p.parallel.backend, p.parallel.address):
+        shards.write(AUGMENTED, index, pictures, resized.size)
     with outputs.whole(Path("reports/augment")) as folder:
         folder.mkdir()
         sheets.sheet(augment.preview(shards.Shards(AUGMENTED))).save(folder / "preview.png")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline import checks, errors, outputs, params, sheets
+from pipeline import checks, errors, outputs, parallel, params, sheets
 from pipeline.sources import folders, recipe
 from pipeline.sources.gather import gather
 
@@ -14,9 +14,10 @@ def main() -> None:
     p = params.load()
     files = PHOTOS / "files"
     outputs.clear(PHOTOS, REPORT)
-    found = gather(p.ingest.source, files, p.ingest.labels, p.parallel.jobs)
-    root = folders.root(p.ingest.source, files)
-    inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
+    with parallel.on(p.parallel.backend, p.parallel.address):
+        found = gather(p.ingest.source, files, p.ingest.labels, p.parallel.jobs)
+        root = folders.root(p.ingest.source, files)
+        inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
     manifest, quarantine = checks.judge(inspected, p.ingest.min_side, p.ingest.near_duplicate_bits)
     for column, value in recipe.provenance(p.ingest.source).items():
         manifest[column] = manifest[column].fillna(value)

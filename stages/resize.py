@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, params, resizing
+from pipeline import errors, parallel, params, resizing
 from pipeline.sources import folders
 
 
@@ -12,16 +12,17 @@ def main() -> None:
     p = params.load()
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     root = folders.root(p.ingest.source, Path("data/photos/files"))
-    resizing.write(
-        Path("data/resized"),
-        root,
-        manifest,
-        p.resize.size,
-        p.resize.fit,
-        p.ingest.max_pixels,
-        p.parallel.jobs,
-        Path(".cache/resized"),
-    )
+    with parallel.on(p.parallel.backend, p.parallel.address):
+        resizing.write(
+            Path("data/resized"),
+            root,
+            manifest,
+            p.resize.size,
+            p.resize.fit,
+            p.ingest.max_pixels,
+            p.parallel.jobs,
+            Path(".cache/resized"),
+        )
 
 
 if __name__ == "__main__":

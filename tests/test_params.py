@@ -118,6 +118,13 @@ def test_no_jobs_are_a_mistake(written):
     assert "jobs is 0; use -1 for every core" in message
 
 
+def test_cluster_without_an_address_is_a_mistake(written):
+    change(written, "parallel.backend", "dask")
+    assert "backend is dask; give the address of its scheduler too" in mistake(written)
+    change(written, "parallel.address", "tcp://10.0.0.1:8786")
+    assert params.load(written).parallel.address == "tcp://10.0.0.1:8786"
+
+
 def test_unknown_key_lists_the_known_ones(written):
     change(written, "resize.size", "224\n  sizes: 3")
     message = mistake(written)

@@ -132,7 +132,7 @@ def pictures(
     """
     wanted = list(rows[["shard", "row", "photo", "copy"]].itertuples(index=False, name=None))
     batches = parallel.chunks(wanted, _PICTURES_A_JOB)
-    done = parallel.each(partial(_batch, folder, ranges, seed), batches, jobs)
+    done = parallel.each(partial(_batch, folder.absolute(), ranges, seed), batches, jobs)
     yield from track(done, len(wanted), "augment", "pictures", count=len)
 
 

@@ -1,0 +1,187 @@
+import builtins
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import augment, checks, looks, parallel, resizing, shards
+from pipeline.errors import UserError
+from pipeline.sources import gather
+
+HERE = str(Path(__file__).parent)
+
+
+def square(number):
+    return number * number
+
+
+def fail(number):
+    raise UserError(f"not {number}")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_in_the_order_of_the_items(jobs):
+    assert list(parallel.each(square, iter(range(40)), jobs)) == [n * n for n in range(40)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_mistakes_come_through(jobs):
+    with pytest.raises(UserError, match="not 3"):
+        list(parallel.each(fail, [3], jobs))
+
+
+def test_cluster_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 0.5)
+    with (
+        pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 .*"),
+        parallel.on("dask", "tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_address_that_is_none():
+    with (
+        pytest.raises(UserError, match="answers at nonsense://"),
+        parallel.on("dask", "nonsense://"),
+    ):
+        pass
+
+
+def test_dask_that_is_not_installed(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *arguments, **named):
+        if name == "distributed":
+            raise ImportError(name)
+        return real(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with (
+        pytest.raises(UserError, match=r"pip install 'animal\[cluster\]'"),
+        parallel.on("dask", "tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+class Cluster:
+    """A Dask scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.file = folder, folder / "scheduler.json"
+        self.workers: list[subprocess.Popen] = []
+        self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
+        while not self.file.exists() or not self.file.read_text():
+            assert self.scheduler.poll() is None
+            time.sleep(0.05)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def work(self, count: int, path: str = HERE) -> None:
+        """Starts workers, which find modules at `path`."""
+        options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
+        self.workers += [self._start("worker", *options, path=path) for _ in range(count)]
+
+    def _start(self, what: str, *options: str, path: str = HERE) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file)]
+        return subprocess.Popen(
+            [*command, "--no-dashboard", *options],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": path},
+            stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield started
+    started.stop()
+
+
+def made(collection, folder):
+    """All bytes that ingest, resize and augment make of a collection."""
+    found = gather.found(collection)
+    inspected = checks.inspect(collection, found, 10**7, 2, folder / "looks")
+    manifest, _ = checks.judge(inspected, 32, 6)
+    manifest.to_parquet(folder / "manifest.parquet")
+    resized, augmented = folder / "resized", folder / "augmented"
+    resizing.write(resized, collection, manifest, 64, "crop", 10**7, 2, folder / "squares")
+    rows = augment.expand(shards.Shards(resized).index, 1, 1)
+    ranges = augment.Ranges(**dict.fromkeys(augment.Ranges.__dataclass_fields__, 0.1))
+    pictures = augment.pictures(resized, rows, ranges, 0, 2)
+    shards.write(augmented, rows[["photo", "species", "copy"]], pictures, 64)
+    files = [folder / "manifest.parquet", *resized.iterdir(), *augmented.iterdir()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_cluster_gives_the_bytes_of_one_machine_even_if_a_worker_is_killed(
+    cluster, collection, tmp_path, monkeypatch
+):
+    for module, name in ((looks, "_FILES_A_JOB"), (shards, "_PICTURES_A_JOB")):
+        monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(augment, "_PICTURES_A_JOB", 2)
+    cluster.work(2, str(Path(parallel.__file__).parents[1]))
+    folders = {name: tmp_path / name for name in ("local", "dask", "killed")}
+    for folder in folders.values():
+        folder.mkdir()
+    local = made(collection, folders["local"])
+    assert len(local) == 5
+    with parallel.on("dask", cluster.address):
+        assert made(collection, folders["dask"]) == local
+
+        def kill(items, *arguments, **named):
+            for i, item in enumerate(real(items, *arguments, **named)):
+                if i == 12:
+                    cluster.workers[0].send_signal(signal.SIGKILL)
+                yield item
+
+        real = resizing.track
+        monkeypatch.setattr(resizing, "track", kill)
+        assert made(collection, folders["killed"]) == local
+    assert cluster.workers[0].wait() == -signal.SIGKILL
+    with parallel.on("dask", cluster.address), pytest.raises(UserError, match="not 3"):
+        list(parallel.each(fail, [3], 1))
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_help(cluster, monkeypatch, tmp_path):
+    monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 1)
+    with pytest.raises(UserError, match="has no workers"), parallel.on("dask", cluster.address):
+        pass
+    monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 20)
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").touch()
+    cluster.work(1, path=str(tmp_path))
+    unknown = pytest.raises(UserError, match="do not run this project's code")
+    with unknown, parallel.on("dask", cluster.address):
+        pass
+
+
+def test_workers_that_see_other_things():
+    class Client:
+        def wait_for_workers(self, count, timeout):
+            pass
+
+        def run(self, function, folder):
+            return self.answers
+
+    here, code = str(Path.cwd()), parallel._seen(".")[1]
+    client = Client()
+    client.answers = {"tcp://a": (True, code), "tcp://b": (True, code)}
+    parallel._require_workers(client, "tcp://s")
+    client.answers["tcp://b"] = (False, code)
+    with pytest.raises(UserError, match=f"do not see {here}: tcp://b; they must share"):
+        parallel._require_workers(client, "tcp://s")
+    client.answers["tcp://b"] = (True, "older")
+    with pytest.raises(UserError, match="do not run this project's code: tcp://b"):
+        parallel._require_workers(client, "tcp://s")
