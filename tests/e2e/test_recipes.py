@@ -1,6 +1,5 @@
 """Recipes through the stage that a user runs, killed in the midst and run again."""
 
-import csv
 import hashlib
 import io
 import os
@@ -16,6 +15,11 @@ import web as answers
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
+OBSERVED = {
+    "user": {"login": "ann"},
+    "time_observed_at": "2020-08-27T08:57:22-06:00",
+    "location": "50.1,-104.7",
+}
 pytestmark = pytest.mark.slow
 
 
@@ -98,13 +102,14 @@ def test_killed_fetch_of_observations_goes_on_where_it_was(web, drawn_photos, tm
     taxa = {"cat": 1, "owl": 2}
     observations = {number: [] for number in taxa.values()}
     for species, number in taxa.items():
-        for photo in sorted((drawn_photos / species).iterdir()):
-            taken = 100 * number + len(observations[number])
+        for place, photo in enumerate(sorted((drawn_photos / species).iterdir())):
+            taken = 100 * number + place
             answer = answers.whole(photo.read_bytes(), "image/jpeg", pause=0.15)
             url = web.put(f"/photos/{taken}/medium.jpg", answer).replace("medium", "square")
-            photos = [{"id": taken, "license_code": "cc-by", "url": url}]
-            observed = {"id": taken, "user": {"login": "ann"}, "photos": photos}
-            observations[number].append(observed)
+            if place % 2 == 0:  # two photos an observation
+                observations[number].append({"id": taken, "photos": []} | OBSERVED)
+            shot = {"id": taken, "license_code": "cc-by", "url": url}
+            observations[number][-1]["photos"].append(shot)
     web.put(
         "/v1/taxa",
         answers.as_json(lambda asked: {"results": [{"id": taxa[asked["q"]], "name": asked["q"]}]}),
@@ -123,8 +128,27 @@ def test_killed_fetch_of_observations_goes_on_where_it_was(web, drawn_photos, tm
     fetched = [path for path, _ in web.requests if "photos" in path]
     assert len(set(fetched)) == 12
     assert len(fetched) <= 13, "more was fetched twice than what was under way"
-    with (ingest.folder / "data/photos/files/metadata.csv").open(newline="") as file:
-        assert len({row["group"] for row in csv.DictReader(file)}) == 12
     manifest = pd.read_parquet(ingest.manifest)
     assert manifest["species"].value_counts().to_dict() == {"cat": 6, "owl": 6}
-    assert set(manifest["origin"]) == {"inaturalist"}
+    assert list(manifest["group"].value_counts()) == [2] * 6
+    for column, value in {
+        "licence": "cc-by",
+        "origin": "inaturalist",
+        "taken_at": "2020-08-27T08:57:22",
+        "location": "50.10,-104.70",
+    }.items():
+        assert set(manifest[column]) == {value}
+
+
+def test_server_that_lies_is_told_in_one_sentence_and_leaves_nothing(web, tmp_path):
+    url = web.put("/a.zip", answers.whole(b"something else"))
+    archives = [{"url": url, "size": 14, "sha256": "0" * 64}]
+    recipe = {"kind": "archive", "licence": "CC0", "citation": "nobody", "archives": archives}
+    ingest = Ingest(tmp_path / "lied-to", recipe)
+    running = ingest.start()
+    said = running.communicate(timeout=120)[0]
+    assert running.returncode == 1
+    assert f"error: {url} has another content than expected" in said
+    assert "Traceback" not in said
+    assert not list(ingest.downloads.iterdir())
+    assert not list(ingest.folder.glob("data/photos/*"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
 
@@ -9,7 +10,8 @@ import pytest
 import web as answers
 
 from pipeline.errors import UserError
-from pipeline.sources import published
+from pipeline.sources import folders, published
+from pipeline.sources.gather import found
 
 
 @pytest.fixture(autouse=True)
@@ -99,12 +101,28 @@ def test_some_species_of_an_archive_in_an_archive(unpack):
     assert set(found) == {"ant/1.jpg", "ant/2.jpg", "Leopards/1.jpg", "1 README"}
 
 
-def test_pictures_and_their_metadata_in_two_archives(unpack):
-    """As in CCT-20."""
-    pictures = tarred(**{"small/1.jpg": b"1", "small/2.jpg": b"2"})
-    metadata = tarred(**{"files/train.json": b"{}", "files/test.json": b"{}"})
-    found = unpack(pictures, metadata, inside=[None, "files"])
-    assert set(found) == {"small/1.jpg", "small/2.jpg", "train.json", "test.json"}
+def test_pictures_and_their_metadata_in_two_archives(unpack, tmp_path):
+    """As in CCT-20: what the JSON files say is found, and fits the pictures."""
+    pictures = tarred(**{f"small/{n}.jpg": str(n).encode() for n in range(4)})
+    names = [{"id": 1, "name": "bobcat"}, {"id": 30, "name": "empty"}]
+    parts = {}
+    for part, first in (("train", 0), ("trans_test", 2)):
+        images = [
+            {"id": f"i{n}", "file_name": f"{n}.jpg", "location": 38, "seq_id": f"s{first}"}
+            for n in (first, first + 1)
+        ]
+        marks = [
+            {"image_id": f"i{n}", "category_id": names[n % 2]["id"]} for n in (first, first + 1)
+        ]
+        document = {"images": images, "annotations": marks, "categories": names}
+        parts[f"files/{part}_annotations.json"] = json.dumps(document).encode()
+    unpack(pictures, tarred(**parts), inside=[None, "files"])
+    rows = found(folders.top(tmp_path / "files")).set_index("path")
+    assert list(rows.index) == [f"small/{n}.jpg" for n in range(4)]
+    assert list(rows["species"].dropna()) == ["bobcat", "bobcat"]
+    assert list(rows["reason"].dropna()) == ["blank", "blank"]
+    assert set(rows["location"]) == {"38"}
+    assert list(rows["group"]) == ["s0", "s0", "s2", "s2"]
 
 
 def mistake(unpack, *contents, **lines):
