@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.sources import download, inaturalist, observed
 
 LICENCES = ["cc0", "cc-by"]
+NOT_PHOTOS = {"/v1/taxa", "/v1/observations", "/v1/occurrence/search"}
 
 
 @pytest.fixture(autouse=True)
@@ -282,6 +283,24 @@ def test_photo_that_cannot_be_had_is_left_out_and_the_next_one_taken(database, g
     told = capsys.readouterr().err
     assert "vulpes: left out, http" in told
     assert "left out 3 more" in told
+
+
+def test_photo_in_passing_trouble_is_fetched_again(database, gather):
+    two_species(database)
+    whole = answers.whole(picture(1), "image/jpeg")
+    first = next(path for path in database.web.answers if path not in NOT_PHOTOS)
+    bad = [answers.status(500), answers.breaking(picture(1), 100)]
+    database.web.put(first, *bad, whole)
+    assert len(gather(database.kind)) == 2
+    assert database.fetched().count(first) == 3
+
+
+def test_species_without_photos_is_asked_for_again_another_day(database, gather):
+    database.add("Vulpes vulpes")
+    with pytest.raises(UserError, match="no photo of 'Meles meles'"):
+        gather(database.kind)
+    database.add("Meles meles")
+    assert len(gather(database.kind)) == 2
 
 
 def test_server_without_any_photo_is_given_up(database, gather):

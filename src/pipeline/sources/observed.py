@@ -153,9 +153,11 @@ def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
         return answer
 
     answer = download.patiently(question, checked)
-    with outputs.whole(kept) as path:
-        path.write_bytes(answer)
-    return _parsed(answer)
+    found = _parsed(answer)
+    if found.get("results"):  # what is not there today may be there tomorrow
+        with outputs.whole(kept) as path:
+            path.write_bytes(answer)
+    return found
 
 
 def _parsed(answer: bytes) -> dict[str, Any] | None:

@@ -114,7 +114,7 @@ def _sort(top: Path, into: Path, pattern: str | None, wanted: list[str] | None) 
         species, rest = _species(file.relative_to(top).as_posix(), pattern)
         seen.add(species)
         if species is None:
-            file.rename(into / f"{number} {file.name}")
+            file.rename(into / f"{number} {file.name[:60]}")
         elif wanted is None or species in wanted:
             target = into / species / rest
             target.parent.mkdir(parents=True, exist_ok=True)
