@@ -120,13 +120,19 @@ class Agreement:
     largest_difference: float
 
 
-def compare(left: np.ndarray, right: np.ndarray, tolerance: float = 1e-3) -> Agreement:
+def compare(
+    left: np.ndarray,
+    right: np.ndarray,
+    tolerance: float = 1e-3,
+    names: str = "the Keras and the LiteRT network",
+) -> Agreement:
     """Proves that two networks agree.
 
     Args:
         left: Probabilities, (n, species).
         right: Likewise, for the same pictures.
         tolerance: Largest difference of a probability that still is agreement.
+        names: What to call both.
 
     Raises:
         UserError: A label differs, or a probability by more than `tolerance`.
@@ -135,7 +141,7 @@ def compare(left: np.ndarray, right: np.ndarray, tolerance: float = 1e-3) -> Agr
     agreement = Agreement(len(left), same, float(np.abs(left - right).max()))
     if same != len(left) or agreement.largest_difference > tolerance:
         raise UserError(
-            f"the Keras and the LiteRT network disagree: the same label on {same} of {len(left)} "
+            f"{names} disagree: the same label on {same} of {len(left)} "
             f"pictures, probabilities up to {agreement.largest_difference:.2g} apart "
             f"(at most {tolerance:g} is allowed)"
         )

@@ -7,9 +7,9 @@ when it runs, so that `animal --help` is there at once.
 import argparse
 
 from pipeline import errors
-from pipeline.cli import bulk, collection, networks, results, watching
+from pipeline.cli import bulk, collection, delivery, networks, results, watching
 
-_GROUPS = (bulk, collection, networks, results, watching)
+_GROUPS = (bulk, collection, delivery, networks, results, watching)
 
 
 def main() -> None:

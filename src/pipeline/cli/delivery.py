@@ -1,0 +1,42 @@
+"""A recogniser for other places."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser("export", help="write a recogniser for phones, ONNX or Docker")
+    export.add_argument("folder", type=Path, help="where to; what stands there is replaced")
+    export.add_argument(
+        "--model",
+        default="Production",
+        help="stage or number of a registered version, or a folder such as models/final",
+    )
+    export.add_argument("--onnx", action="store_true", help="also model.onnx, proved to agree")
+    export.add_argument("--image", action="store_true", help="also image/, for docker build")
+    export.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    import json
+    from dataclasses import asdict
+
+    from pipeline import delivery, outputs, registry
+
+    recogniser = registry.recogniser(arguments.model)
+    with outputs.whole(arguments.folder) as partial:
+        partial.mkdir()
+        delivery.for_phones(recogniser, partial)
+        if arguments.onnx:
+            agreement = delivery.to_onnx(recogniser, partial / "model.onnx")
+            (partial / "onnx.json").write_text(f"{json.dumps(asdict(agreement), indent=2)}\n")
+            print(
+                f"ONNX Runtime and LiteRT: the same label on {agreement.same_label} of "
+                f"{agreement.pictures} pictures, probabilities up to "
+                f"{agreement.largest_difference:.1g} apart"
+            )
+        if arguments.image:
+            delivery.image_context(recogniser, partial / "image")
+    print(
+        f"{arguments.folder}: {', '.join(sorted(path.name for path in arguments.folder.iterdir()))}"
+    )
