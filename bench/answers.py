@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from servers import about, ask, family, served
 
-from pipeline import params, registry
+from pipeline import packaging, params
 from pipeline.sources import folders
 
 
@@ -23,7 +23,7 @@ def loads_tensorflow(pid: int) -> bool:
 
 def main() -> None:
     root = folders.root(params.load().ingest.source, Path("data/photos/files"))
-    table = registry.read_predictions(Path("reports/predictions.csv"))
+    table = packaging.read_table(Path("reports/predictions.csv"))
     with served("models:/animal/Production", *sys.argv[1:]) as (address, pid, ready):
         rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]
         tensorflow = loads_tensorflow(pid)

@@ -5,22 +5,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, gate, outputs, params, registry, tracking
+from pipeline import errors, gate, outputs, packaging, params, tracking
 from pipeline.sources import folders
 
-FINAL, REPORTS = Path("models/final"), Path("reports")
+REPORTS = Path("reports")
 
 
 def main() -> None:
     p = params.load()
-    predictions = registry.read_predictions(REPORTS / "predictions.csv")
-    split = pd.read_parquet("data/split.parquet")
-    metrics = json.loads((REPORTS / "metrics.json").read_text())
-    root = folders.root(p.ingest.source, Path("data/photos/files"))
-    decision = gate.decide(FINAL, metrics, predictions, split, root, p.register_)
+    challenger = packaging.Challenger(
+        folder=Path("models/final"),
+        metrics=json.loads((REPORTS / "metrics.json").read_text()),
+        species=packaging.read_table(REPORTS / "plots/per_species.csv"),
+        predictions=packaging.read_table(REPORTS / "predictions.csv"),
+        manifest=pd.read_parquet("data/photos/manifest.parquet"),
+        split=pd.read_parquet("data/split.parquet"),
+        root=folders.root(p.ingest.source, Path("data/photos/files")),
+    )
+    decision = gate.decide(challenger, p.register_)
     with outputs.whole(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
-    with tracking.run("register", run_id=metrics["run_id"]):
+    with tracking.run("register", run_id=challenger.metrics["run_id"]):
         tracking.log_folder(REPORTS / "registration.json")
     print(f"version {decision['version']}: {decision['outcome']}")
     for check in decision["checks"]:

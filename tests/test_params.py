@@ -146,7 +146,7 @@ def test_unknown_key_in_register_lists_the_known_ones(written):
     change(written, "register.max_drop", "0.01\n  max_fall: 3")
     message = mistake(written)
     assert f"line {line_of(written, 'register.max_fall')}: register.max_fall is no param" in message
-    assert "known are min_accuracy, max_drop" in message
+    assert "known are min_accuracy, min_macro_f1" in message
 
 
 def test_missing_section(written):

@@ -26,7 +26,8 @@ def model(recogniser, tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "model"
     ml = tracking.mlflow()
     described = ml.models.Model(model_id="m-0")
-    packaging.Flavors.save_model(str(path), described, recogniser, pd.Series(["a" * 64]))
+    learned_from, about = pd.Series(["a" * 64]), tmp_path_factory.mktemp("about")
+    packaging.Flavors.save_model(str(path), described, recogniser, learned_from, about)
     return ml.pyfunc.load_model(str(path))
 
 

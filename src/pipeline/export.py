@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import engine, outputs
+from pipeline import engine, integrity, outputs
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def write(
     calibration: Mapping[str, float],
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`.
+    """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`,
+    and their hashes.
 
     Args:
         folder: Where; it appears whole.
@@ -103,6 +104,7 @@ def write(
             "calibration": dict(calibration),
         }
         (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
+        integrity.seal(partial)
 
 
 @dataclass(frozen=True)

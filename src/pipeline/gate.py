@@ -1,18 +1,36 @@
 """The gate: what a recogniser must reach before it serves."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from pipeline import packaging, params, registry
+from pipeline import audit, champions, integrity, packaging, params, registry, rehearsal
+from pipeline.errors import UserError
+from pipeline.packaging import Challenger
+
+LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
+LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about how many of them are found
+MOST_TO_ASK = 1000  # photos, of which each takes some milliseconds
+PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
+CONFIDENCE = 0.95  # one-sided
 
 
 @dataclass(frozen=True)
 class Check:
-    """One condition of the gate: what was measured, what it must reach, and whether it does."""
+    """One condition of the gate: what was measured, what it must reach, and whether it does.
+
+    Attributes:
+        name: What is judged.
+        measured: The number, or None where there was nothing to measure.
+        limit: What it is held against.
+        passed: The verdict.
+        reason: All of that as a sentence.
+    """
 
     name: str
     measured: float | None
@@ -20,107 +38,247 @@ class Check:
     passed: bool
     reason: str
 
+    @classmethod
+    def at_least(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        word = "reaches" if measured >= limit else "is below"
+        return cls(
+            name, measured, limit, measured >= limit, f"{what}: {measured:.4g} {word} {limit:g}"
+        )
+
+    @classmethod
+    def at_most(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        word = "is within" if measured <= limit else "is above"
+        return cls(
+            name, measured, limit, measured <= limit, f"{what}: {measured:.4g} {word} {limit:g}"
+        )
+
 
 def judge(
-    accuracy: float,
-    labels: list[str],
+    challenger: Challenger,
+    version: registry.Version,
     champion: registry.Version | None,
-    rivals: tuple[float, float, int] | None,
-    min_accuracy: float,
-    max_drop: float,
+    limits: params.Register,
 ) -> list[Check]:
     """Decides whether a model may serve.
 
     Args:
-        accuracy: Of the challenger, on its test photos.
-        labels: Species the challenger knows.
+        challenger: The model, as the stages left it.
+        version: The same, as registered.
         champion: The version that serves now; None if none does.
-        rivals: Accuracy of the challenger and of the champion on the same photos that neither has
-            learned from, and how many those are; None if the two cannot be compared.
-        min_accuracy: `register.min_accuracy`.
-        max_drop: `register.max_drop`.
+        limits: `register` of the params.
 
     Returns:
         The checks; the model may serve if all passed.
     """
-    enough = accuracy >= min_accuracy
-    word = "reaches" if enough else "is below"
-    floor = f"test accuracy {accuracy:.4f} {word} register.min_accuracy {min_accuracy:g}"
-    checks = [Check("min_accuracy", accuracy, min_accuracy, enough, floor)]
+    try:
+        integrity.verify(challenger.folder)
+    except integrity.Altered as error:  # nothing else it says can be believed
+        return [Check("files", None, None, False, f"not the files that evaluate wrote: {error}")]
+    checks = [
+        Check("files", None, None, True, "the files are those that evaluate wrote"),
+        *_numbers(challenger, limits),
+        *_costs(challenger.folder / "model.tflite", limits),
+        _parity(challenger.metrics["keras_and_litert"]),
+        _answers("answers", lambda: nullcontext(rehearsal.version(version)), challenger),
+    ]
+    if limits.serve:
+        checks.append(_answers("served", lambda: rehearsal.server(version), challenger))
     if champion is None:
-        return [
-            *checks,
-            Check("max_drop", None, None, True, "there is no champion yet"),
-        ]
-    named = f"champion, version {champion.number},"
-    if rivals is None:
-        others = sorted(set(labels) ^ set(champion.labels))
-        only_one = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        why = (
-            f"knows other species ({only_one} known to one of the two)"
-            if only_one
-            else f"has learned from all but under {registry.LEAST_TO_COMPARE} of these test photos"
-        )
-        reason = f"the {named} {why}; they cannot be compared, so the floors alone decide"
-        return [*checks, Check("max_drop", None, None, True, reason)]
-    ours, theirs, photos = rivals
-    held = ours >= theirs - max_drop
-    word = "not worse" if held else "worse"
-    reason = (
-        f"accuracy {ours:.4f} is {word} than {theirs:.4f} of the {named} on the same {photos} "
-        f"photos, less register.max_drop {max_drop:g}"
-    )
-    return [*checks, Check("max_drop", ours, theirs - max_drop, held, reason)]
+        reason = "there is no champion yet"
+        return [*checks, *(Check(name, None, None, True, reason) for name in ("data", "champion"))]
+    return [
+        *checks,
+        _data(version, champion, registry.versions()),
+        _against(champion, challenger, limits),
+    ]
 
 
-def decide(
-    folder: Path,
-    metrics: dict,
-    predictions: pd.DataFrame,
-    split: pd.DataFrame,
-    root: Path,
-    limits: params.Register,
-) -> dict[str, Any]:
+def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
     """Registers a recogniser if this very one is not there, and promotes it if it passes the gate.
 
-    Args:
-        folder: `models/final`.
-        metrics: What evaluate found.
-        predictions: What it answered to each test photo, as `read_predictions` gives it.
-        split: What split wrote.
-        root: The folder that the photos' paths start from.
-        limits: The params of the gate.
+    A version that a person took out of service stays out until a person lets it in again.
 
     Returns:
         version, outcome (in words), promoted, and the checks with their reasons.
+
+    Raises:
+        UserError: Another version was promoted meanwhile, or the champion's files were altered.
     """
-    accuracy, tested_on = metrics["test"]["accuracy"], registry.photos_digest(predictions)
-    challenger = registry.find(packaging.content(folder))
-    new = challenger is None
-    if new:
-        learned = split.loc[split["split"] != "test", "photo"]
-        challenger = registry.register(folder, metrics["run_id"], tested_on, accuracy, learned)
-    now = registry.champion()
-    if now is not None and now.number == challenger.number:
-        outcome = "serves already; nothing to do"
-        return {"version": now.number, "outcome": outcome, "promoted": True, "checks": now.checks}
-    case = f"{now and now.number} {tested_on} {limits.model_dump_json()}"
-    found = challenger.checks
-    if challenger.case != case:  # a champion is not tested again for a case that is decided
-        rivals = None
-        if now is not None and set(now.labels) == set(challenger.labels):
-            rivals = registry.compare(now, predictions, root)
-        floors = limits.min_accuracy, limits.max_drop
-        checks = judge(accuracy, challenger.labels, now, rivals, *floors)
-        found = [asdict(check) for check in checks]
-        registry.note(challenger.number, gate=json.dumps(found), case=case)
-    promoted = all(check["passed"] for check in found)
-    if promoted:
-        registry.promote(challenger.number)
-    outcome = "promoted to Production" if promoted else "does not serve; the champion stays"
-    return {
-        "version": challenger.number,
-        "outcome": f"{'registered' if new else 'was registered before'}; {outcome}",
-        "promoted": promoted,
-        "checks": found,
+    champions.repair()
+    version = registry.find(challenger.content)
+    known = "was registered before" if version else "registered"
+    version = version or packaging.register(challenger)
+    seen, champion = len(audit.read()), registry.champion()
+
+    def decision(outcome: str, promoted: bool, checks: list[dict]) -> dict[str, Any]:
+        return {
+            "version": version.number,
+            "outcome": outcome,
+            "promoted": promoted,
+            "checks": checks,
+        }
+
+    if champion is not None and champion.number == version.number:
+        return decision("serves already; nothing to do", True, version.checks)
+    if taken := champions.replaced_by_hand(version):
+        outcome = f"stays out: {taken}. `animal promote {version.number}` brings it back"
+        return decision(outcome, False, version.checks)
+
+    case = f"{champion and champion.number} {challenger.tested_on} {limits.model_dump_json()}"
+    checks = version.checks
+    if version.case != case:  # a champion is not tested again for a case that is decided
+        checks = [asdict(check) for check in judge(challenger, version, champion, limits)]
+        registry.note(version, _tags(checks) | {"case": case})
+    failed = [check["reason"] for check in checks if not check["passed"]]
+    if failed:
+        if version.case != case or version.stage != "Staging":
+            champions.keep_out(version, "; ".join(failed))
+        return decision(f"{known}; does not serve; the champion stays", False, checks)
+    champions.promote(version, "it passed the gate", "gate", seen)
+    return decision(f"{known}; promoted to Production", True, checks)
+
+
+def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) -> np.ndarray:
+    """What a mean difference could have been on other photos of the same kind.
+
+    The paired bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap; for comparing
+    two systems on one test set Koehn 2004, Statistical Significance Tests for Machine Translation
+    Evaluation). Photos of a group, near-duplicates of each other, are drawn together, as a cluster
+    (Field & Welsh 2007, Bootstrapping Clustered Data).
+
+    Args:
+        differences: Of the two, for each photo, (n,).
+        groups: The group of each photo, (n,).
+        draws: How often photos are drawn. Defaults to 5000.
+
+    Returns:
+        (draws,) means, always the same for the same arguments.
+    """
+    _, group_of = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(group_of, differences), np.bincount(group_of)
+    chance = np.random.default_rng(0)
+    means = np.empty(draws)
+    for draw in range(draws):
+        drawn = chance.integers(0, len(sums), len(sums))
+        means[draw] = sums[drawn].sum() / sizes[drawn].sum()
+    return means
+
+
+def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
+    """What evaluate found."""
+    test, species = challenger.metrics["test"], challenger.species
+    least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
+    row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
+    what = f"recall of the worst species, {row['species']} ({row['support']} photos)"
+    off, most = test["calibration_error"], limits.max_calibration_error
+    return [
+        Check.at_least("accuracy", "test accuracy", test["accuracy"], limits.min_accuracy),
+        Check.at_least("macro_f1", "macro-F1", test["macro_f1"], limits.min_macro_f1),
+        Check.at_least("worst_recall", what, float(row["recall"]), floor),
+        Check.at_most("calibration", "expected calibration error", off, most),
+    ]
+
+
+def _costs(network: Path, limits: params.Register) -> list[Check]:
+    model = network.read_bytes()
+    took, most = rehearsal.latency(model), limits.max_latency_ms
+    return [
+        Check.at_most("latency", "median ms of a picture on one core", took, most),
+        Check.at_most("size", "MB of model.tflite", len(model) / 1e6, limits.max_size_mb),
+    ]
+
+
+def _parity(found: dict) -> Check:
+    apart, pictures = found["largest_difference"], found["pictures"]
+    passed = found["same_label"] == pictures and apart <= PARITY
+    reason = (
+        f"Keras and LiteRT name the same species on {found['same_label']} of {pictures} test "
+        f"photos, probabilities up to {apart:.2g} apart; {PARITY:g} is allowed"
+    )
+    return Check("parity", apart, PARITY, passed, reason)
+
+
+def _answers(
+    name: str, asked: Callable[[], AbstractContextManager[rehearsal.Ask]], challenger: Challenger
+) -> Check:
+    """Whether a version answers as evaluate wrote down."""
+    evaluated = challenger.predictions.sort_values("photo").head(MOST_TO_ASK)  # hashes: by chance
+    try:
+        with asked() as ask:
+            found = rehearsal.answers(ask, evaluated, challenger.root)
+    except UserError as error:
+        return Check(name, None, PARITY, False, str(error))
+    same = int((found["species"] == evaluated["predicted"]).sum())
+    apart = float((found["probability"] - evaluated["probability"]).abs().max())
+    passed = same == len(evaluated) and apart <= PARITY
+    reason = (
+        f"{name}: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
+        f"{apart:.2g} apart; {PARITY:g} is allowed"
+    )
+    return Check(name, apart, PARITY, passed, reason)
+
+
+def _data(
+    version: registry.Version, champion: registry.Version, versions: list[registry.Version]
+) -> Check:
+    """Whether the challenger learned from a collection that the champion's has since replaced.
+
+    A collection counts as older if a version was made from it before the first one was made from
+    the champion's.
+    """
+    first: dict[str, int] = {}
+    for known in versions:
+        first.setdefault(known.tags.get("manifest_sha256", ""), known.number)
+    ours, theirs = (first[v.tags.get("manifest_sha256", "")] for v in (version, champion))
+    if ours >= theirs:
+        return Check("data", None, None, True, "its photos are not older than the champion's")
+    reason = (
+        f"older data: it learned from the photos of version {ours}; the champion, version "
+        f"{champion.number}, from later ones"
+    )
+    return Check("data", None, None, False, reason)
+
+
+def _against(champion: registry.Version, challenger: Challenger, limits: params.Register) -> Check:
+    """The comparison with the champion, on the test photos that it has not learned from.
+
+    After a new split it may have trained on most of them, and would win by memory. The photos go
+    to the champion's own network from their files, whenever it was tested before.
+    """
+    named = f"the champion, version {champion.number},"
+    floors = "; they cannot be compared, so the floors alone decide"
+    if others := sorted(set(challenger.labels) ^ set(champion.labels)):
+        only = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        reason = f"{named} knows other species ({only} known to one of the two){floors}"
+        return Check("champion", None, None, True, reason)
+    learned = registry.folder(champion) / registry.RECOGNISER / packaging.LEARNED_FROM
+    known = challenger.predictions["photo"].isin(learned.read_text().split())
+    fresh = challenger.predictions[~known]
+    if len(fresh) < LEAST_TO_COMPARE:
+        reason = f"{named} has learned from all but {len(fresh)} of these test photos{floors}"
+        return Check("champion", None, None, True, reason)
+    theirs = rehearsal.answers(rehearsal.version(champion), fresh, challenger.root)["species"]
+    ours_right, theirs_right = (
+        answers == fresh["actual"] for answers in (fresh["predicted"], theirs)
+    )
+    groups = fresh["photo"].map(challenger.split.set_index("photo")["group"])
+    means = bootstrap(ours_right.to_numpy(float) - theirs_right, groups)
+    low, high = np.quantile(means, [1 - CONFIDENCE, CONFIDENCE])
+    limit = 0.0 if limits.must_be_better else -limits.max_drop
+    passed = low > 0 if limits.must_be_better else low >= limit
+    wanted = "better" if limits.must_be_better else f"not worse by over {limits.max_drop:g}"
+    reason = (
+        f"accuracy {ours_right.mean():.4f} against {theirs_right.mean():.4f} of {named} on "
+        f"{len(fresh)} photos that neither has learned from: between {low:+.4f} and {high:+.4f}, "
+        f"which {'shows' if passed else 'does not show'} that it is {wanted}"
+    )
+    return Check("champion", float(low), limit, bool(passed), reason)
+
+
+def _tags(checks: list[dict]) -> dict[str, str]:
+    """The checks as tags: all as JSON, and each as a line for a person."""
+    verdicts = {
+        f"gate.{check['name']}": f"{'passed' if check['passed'] else 'FAILED'}: {check['reason']}"
+        for check in checks
     }
+    return {"gate": json.dumps(checks), **verdicts}

@@ -4,8 +4,11 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import logging
+import platform
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +16,140 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import photos, tracking
+from pipeline import integrity, modelcard, photos, registry, tracking
 from pipeline.calibration import Calibration
 
 LEARNED_FROM = "learned_from.txt"
-_CODE = ("serving", "calibration", "desk", "explain", "litert", "photos", "recognition")
+_CODE = (
+    "serving",
+    "calibration",
+    "desk",
+    "explain",
+    "integrity",
+    "litert",
+    "photos",
+    "recognition",
+)
 _REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
+_MAIN_SOFTWARE = ("keras", "tensorflow", "mlflow", "ai-edge-litert", "numpy", "pandas", "pillow")
+_DESCRIPTION = 5000  # characters that MLflow's database keeps of a description
 
 
-def content(folder: Path) -> str:
-    """The sha256 of what answers: network, labels, the code that serves them and what it needs."""
-    digest = hashlib.sha256(" ".join(_requirements()).encode())
-    for file in (folder / "model.tflite", folder / "labels.json", *_code()):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Challenger:
+    """A tested recogniser that asks to be registered, as the stages before left it.
+
+    Attributes:
+        folder: `models/final`, with `model.keras`, `model.tflite` and `labels.json`.
+        metrics: What evaluate found.
+        species: Its numbers for each species, as `evaluation.per_species` gives them.
+        predictions: What it answered to each test photo, as `read_table` gives it.
+        manifest: Of the photos.
+        split: What split wrote.
+        root: The folder that the photos' paths start from.
+    """
+
+    folder: Path
+    metrics: dict
+    species: pd.DataFrame
+    predictions: pd.DataFrame
+    manifest: pd.DataFrame
+    split: pd.DataFrame
+    root: Path
+
+    @property
+    def labels(self) -> list[str]:
+        """The species it knows."""
+        return json.loads((self.folder / "labels.json").read_text())["labels"]
+
+    @property
+    def content(self) -> str:
+        """The sha256 of what answers: network, labels, the code that serves and what it needs."""
+        digest = hashlib.sha256(" ".join(_requirements()).encode())
+        for file in (self.folder / "model.tflite", self.folder / "labels.json", *_code()):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    @property
+    def tested_on(self) -> str:
+        """The sha256 of which photos, of which species, were tested."""
+        rows = sorted(self.predictions["photo"] + " " + self.predictions["actual"])
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table that evaluate wrote; a species may be called `7` or `NA`."""
+    text = {name: str for name in ("photo", "path", "species", "actual", "predicted")}
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
+
+
+def register(challenger: Challenger) -> registry.Version:
+    """Registers a recogniser as a new version of `animal`, which serves nobody yet.
+
+    The version has two flavors: `python_function`, LiteRT behind `serving.py`, which needs no
+    TensorFlow, and `keras`, so that `mlflow.keras.load_model` gives the Keras model. Beside them
+    stand the model card, the params, `dvc.lock`, all numbers and the versions of all software, and
+    the sha256 of every file; what a list of versions shows is in its tags too.
+    """
+    ml = tracking.mlflow()
+    ml.set_experiment(tracking.EXPERIMENT)
+    # Serving has the right version of all it needs; warnings about the rest only frighten.
+    logging.getLogger("mlflow.utils.requirements_utils").setLevel(logging.ERROR)
+    run = challenger.metrics["run_id"]
+    run = run if tracking.exists(run) else None
+    settings = ml.get_run(run).data.params if run else {}
+    made = tracking.tags("register")
+    if Path("dvc.lock").exists():
+        made["dvc_lock_sha256"] = hashlib.sha256(Path("dvc.lock").read_bytes()).hexdigest()
+    shown = made | {"by": tracking.who(), "python": platform.python_version()}
+    shown |= {name: importlib.metadata.version(name) for name in _MAIN_SOFTWARE}
+    tables = challenger.species, challenger.manifest, challenger.split
+    card = modelcard.write(challenger.metrics, *tables, settings, shown)
+    split = challenger.split
+    with tempfile.TemporaryDirectory() as about:
+        _tell(challenger, card, Path(about))
+        info = ml.models.Model.log(
+            artifact_path=None,
+            flavor=Flavors,
+            flavor_name="python_function",
+            name=registry.NAME,
+            run_id=run,
+            folder=challenger.folder,
+            learned_from=split.loc[split["split"] != "test", "photo"],
+            about=Path(about),
+        )
+    sums = ml.artifacts.download_artifacts(f"{info.artifact_path}/{integrity.SUMS}")
+    return registry.create(
+        info,
+        description=card if len(card) <= _DESCRIPTION else card[: card.index("## Tested")],
+        tags={
+            "content": challenger.content,
+            "files_sha256": hashlib.sha256(Path(sums).read_bytes()).hexdigest(),
+            "labels": json.dumps(challenger.labels),
+            "tested_on": challenger.tested_on,
+            **{name: str(value) for name, value in challenger.metrics["test"].items()},
+            **made,
+            "by": tracking.who(),
+        },
+    )
 
 
 class Flavors:
     """What `mlflow.models.Model.log` calls a flavor module; this one saves two flavors."""
 
     @staticmethod
-    def save_model(path: str, mlflow_model: Any, folder: Path, learned_from: pd.Series) -> None:
+    def save_model(
+        path: str, mlflow_model: Any, folder: Path, learned_from: pd.Series, about: Path
+    ) -> None:
+        """Saves a recogniser.
+
+        Args:
+            path: Where.
+            mlflow_model: What MLflow knows of it so far.
+            folder: The recogniser, as `export.write` wrote it.
+            learned_from: The photos that trained and validated it.
+            about: A folder with what one may want to know of it later.
+        """
         ml = tracking.mlflow()
         mlflow_model.add_flavor(
             "keras",
@@ -50,7 +166,7 @@ class Flavors:
                 shutil.copy(file, code)
             recogniser.mkdir()
             for file in folder.iterdir():
-                if file.suffix != ".keras":
+                if file.suffix != ".keras" and file.name != integrity.SUMS:
                     shutil.copyfile(file, recogniser / file.name)
             (recogniser / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
             ml.pyfunc.save_model(
@@ -63,8 +179,27 @@ class Flavors:
                 input_example=_example(),
                 pip_requirements=_requirements(),
             )
-        (Path(path) / "data").mkdir()
-        shutil.copyfile(folder / "model.keras", Path(path) / "data" / "model.keras")
+        saved = Path(path)
+        (saved / "data").mkdir()
+        shutil.copyfile(folder / "model.keras", saved / "data" / "model.keras")
+        shutil.copytree(about, saved / "about")
+        for compiled in saved.rglob("__pycache__"):
+            shutil.rmtree(compiled)
+        integrity.seal(saved)
+
+
+def _tell(challenger: Challenger, card: str, about: Path) -> None:
+    """Writes what one may want to know of a version later."""
+    (about / "model_card.md").write_text(card)
+    (about / "metrics.json").write_text(json.dumps(challenger.metrics, indent=2) + "\n")
+    challenger.species.to_csv(about / "per_species.csv", index=False)
+    modelcard.licences(challenger.manifest).to_csv(about / "licences.csv", index=False)
+    installed = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
+    software = {"python": platform.python_version(), **dict(sorted(installed.items()))}
+    (about / "software.json").write_text(json.dumps(software, indent=2) + "\n")
+    for name in ("params.yaml", "dvc.lock"):
+        if Path(name).exists():
+            shutil.copyfile(name, about / name)
 
 
 def _code() -> list[Path]:

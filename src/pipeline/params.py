@@ -162,7 +162,14 @@ class Evaluate(Section):
 
 class Register(Section):
     min_accuracy: Fraction
+    min_macro_f1: Fraction
+    min_species_recall: Fraction
+    max_calibration_error: Fraction
+    max_latency_ms: Annotated[float, Field(gt=0)]
+    max_size_mb: Annotated[float, Field(gt=0)]
     max_drop: Fraction
+    must_be_better: bool
+    serve: bool
 
 
 class Params(Section):

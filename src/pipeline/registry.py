@@ -1,124 +1,139 @@
-"""The model registry: versions of `animal`, what they are made of, and which one serves."""
+"""The model registry: the versions of `animal` and what is known of each."""
 
-import hashlib
 import json
-import logging
-import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from pipeline import packaging, tracking
+from pipeline import integrity, tracking
 from pipeline.errors import UserError
 
 NAME, STAGE, ALIAS = "animal", "Production", "champion"
-LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
+RECOGNISER = Path("artifacts/recogniser")  # in a version's folder
+_DESCRIPTION = "Which animal a photo shows."
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version of the model, as far as the gate needs to know it.
+    """A registered version of the model.
 
     Attributes:
         number: Its number in the registry.
-        labels: The species it knows.
-        checks: What the gate found when it last judged it; none if it was not judged yet.
-        case: What it was judged against: champion, test photos and limits.
+        stage: `Production`, `Staging`, `Archived`, or `None` as long as it was not judged.
+        made: When it was registered.
+        tags: What is known of it, all as text.
     """
 
     number: int
-    labels: list[str]
-    checks: list[dict]
-    case: str
+    stage: str
+    made: datetime
+    tags: dict[str, str]
+
+    @property
+    def labels(self) -> list[str]:
+        """The species it knows."""
+        return json.loads(self.tags["labels"])
+
+    @property
+    def checks(self) -> list[dict]:
+        """What the gate found when it last judged it; none if it was not judged yet."""
+        return json.loads(self.tags.get("gate", "[]"))
+
+    @property
+    def case(self) -> str:
+        """What it was judged against: champion, test photos and limits."""
+        return self.tags.get("case", "")
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Reads `predictions.csv`; a species may be called `7` or `NA`."""
-    text = {name: str for name in ("photo", "path", "actual", "predicted")}
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
+def client() -> Any:
+    """MLflow's client of the registry alone: `MlflowClient` opens the store of runs as well, which
+    takes a fifth of a second that nobody who rolls back should wait."""
+    ml = tracking.mlflow()
+    from mlflow.tracking._model_registry.client import ModelRegistryClient
+
+    return ModelRegistryClient(ml.get_registry_uri(), ml.get_tracking_uri())
 
 
-def photos_digest(predictions: pd.DataFrame) -> str:
-    """The sha256 of which photos, of which species, were tested."""
-    rows = sorted(predictions["photo"] + " " + predictions["actual"])
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+def versions() -> list[Version]:
+    """All versions, the oldest first."""
+    found = client().search_model_versions(f"name = '{NAME}'")
+    return sorted(map(_version, found), key=lambda version: version.number)
+
+
+def get(number: int) -> Version:
+    """A version by its number. Raises `UserError` if there is none."""
+    known = {version.number: version for version in versions()}
+    if number not in known:
+        there = f"there are {', '.join(map(str, known))}" if known else "there is none at all"
+        raise UserError(f"there is no version {number} of {NAME}; {there}")
+    return known[number]
+
+
+def find(content: str) -> Version | None:
+    """The latest version with this content."""
+    found = [version for version in versions() if version.tags.get("content") == content]
+    return found[-1] if found else None
 
 
 def champion() -> Version | None:
     """The version that serves now."""
     try:
-        found = _client().get_model_version_by_alias(NAME, ALIAS)
+        return _version(client().get_model_version_by_alias(NAME, ALIAS))
     except tracking.mlflow().exceptions.MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise  # a registry that cannot be asked is no registry without a champion
         return None
-    return _version(found)
 
 
-def find(content: str) -> Version | None:
-    """The latest version with this content."""
-    found = _client().search_model_versions(f"name = '{NAME}' and tag.content = '{content}'")
-    return max(map(_version, found), key=lambda version: version.number, default=None)
-
-
-def register(
-    folder: Path, run_id: str, tested_on: str, accuracy: float, learned_from: pd.Series
-) -> Version:
-    """Registers `models/final` as a new version of `animal`, which serves nobody yet.
-
-    The version has two flavors: `python_function`, LiteRT behind `serving.py`, which needs no
-    TensorFlow, and `keras`, so that `mlflow.keras.load_model` gives the Keras model.
+def create(info: Any, tags: dict[str, str], description: str) -> Version:
+    """Makes a version of a model that was logged.
 
     Args:
-        folder: With `model.keras`, `model.tflite` and `labels.json`.
-        run_id: The run that trained it.
-        tested_on: `photos_digest` of the test.
-        accuracy: On it.
-        learned_from: The photos that trained and validated it.
+        info: What `mlflow.models.Model.log` gave.
+        tags: What is known of it.
+        description: A few paragraphs for a person.
     """
-    labels = json.loads((folder / "labels.json").read_text())["labels"]
-    described = {
-        "content": packaging.content(folder),
-        "labels": json.dumps(labels),
-        "tested_on": tested_on,
-        "accuracy": repr(accuracy),
-        **tracking.tags("register"),
-    }
-    ml = tracking.mlflow()
-    ml.set_experiment(tracking.EXPERIMENT)
-    # Serving has the right version of all it needs; warnings about the rest only frighten.
-    logging.getLogger("mlflow.utils.requirements_utils").setLevel(logging.ERROR)
-    info = ml.models.Model.log(
-        artifact_path=None,
-        flavor=packaging.Flavors,
-        flavor_name="python_function",
-        name=NAME,
-        run_id=run_id if tracking.exists(run_id) else None,
-        folder=folder,
-        learned_from=learned_from,
-    )
-    _ensure_registered()
-    made = _client().create_model_version(
-        NAME, info.model_uri, run_id=info.run_id, tags=described, model_id=info.model_id
+    try:
+        client().create_registered_model(NAME, description=_DESCRIPTION)
+    except tracking.mlflow().exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client().create_model_version(
+        NAME,
+        info.model_uri,
+        run_id=info.run_id,
+        tags=tags,
+        description=description,
+        model_id=info.model_id,
     )
     return _version(made)
 
 
-def note(version: int, **tags: str) -> None:
+def note(version: Version, tags: dict[str, str]) -> None:
     """Tags a version."""
     for name, value in tags.items():
-        _client().set_model_version_tag(NAME, version, name, value)
+        client().set_model_version_tag(NAME, version.number, name, value)
 
 
-def promote(version: int) -> None:
-    """Makes a version the one that serves: stage `Production` and alias `champion` together."""
-    client = _client()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and work
-        client.transition_model_version_stage(NAME, version, STAGE, archive_existing_versions=True)
-    client.set_registered_model_alias(NAME, ALIAS, version)
+def folder(version: Version) -> Path:
+    """A version's files, after a check that they are the ones that were registered.
+
+    Raises:
+        UserError: A file was altered, is missing or was added since.
+    """
+    uri = client().get_model_version_download_uri(NAME, version.number)
+    kept = Path(tracking.mlflow().artifacts.download_artifacts(uri))
+    sums = version.tags.get("files_sha256")
+    if sums is not None:  # versions of before there were hashes have none
+        try:
+            integrity.verify(kept, sums)
+        except integrity.Altered as error:
+            raise UserError(
+                f"version {version.number} is not what was registered: {error}. It must not "
+                "serve: go back with `animal rollback`, or bring its files back from a copy"
+            ) from None
+    return kept
 
 
 def recogniser(model: str) -> Path:
@@ -128,71 +143,16 @@ def recogniser(model: str) -> Path:
         model: Such a folder, or the stage or number of a registered version.
 
     Raises:
-        UserError: There is no such folder or version.
+        UserError: There is no such folder or version, or its files were altered.
     """
     if Path(model).is_dir():
         return Path(model)
-    ml = tracking.mlflow()
-    uri = f"models:/{NAME}/{model}"
-    try:
-        return Path(ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser"))
-    except ml.exceptions.MlflowException as error:
-        raise UserError(f"there is no folder {model} and no model {uri}: {error}") from None
-
-
-def compare(
-    version: Version, predictions: pd.DataFrame, root: Path
-) -> tuple[float, float, int] | None:
-    """Tests a registered version on the test photos that it has not learned from.
-
-    After a new split it may have trained on most of them, and would win by memory. The photos go
-    to the version's own network from their files; the code around it is today's.
-
-    Args:
-        version: The version.
-        predictions: What a challenger answered to each test photo.
-        root: The folder that the paths start from.
-
-    Returns:
-        Accuracy of the challenger, accuracy of the version, and on how many photos; None if fewer
-        than 30 are left.
-    """
-    ml = tracking.mlflow()
-    uri = f"models:/{NAME}/{version.number}"
-    learned = Path(
-        ml.artifacts.download_artifacts(f"{uri}/artifacts/recogniser/{packaging.LEARNED_FROM}")
-    )
-    predictions = predictions[~predictions["photo"].isin(learned.read_text().split())]
-    if len(predictions) < LEAST_TO_COMPARE:
-        return None
-    ours = float((predictions["predicted"] == predictions["actual"]).mean())
-    model = ml.pyfunc.load_model(uri)
-    right = 0
-    for start in range(0, len(predictions), 64):
-        rows = predictions.iloc[start : start + 64]
-        images = pd.DataFrame({"image": [(root / path).read_bytes() for path in rows["path"]]})
-        answered = model.predict(images)["species"]
-        right += int((answered.to_numpy() == rows["actual"].to_numpy()).sum())
-    return ours, right / len(predictions), len(predictions)
-
-
-def _client() -> Any:
-    return tracking.mlflow().MlflowClient()
-
-
-def _ensure_registered() -> None:
-    try:
-        _client().create_registered_model(NAME, description="Which animal a photo shows.")
-    except tracking.mlflow().exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    found = [version for version in versions() if model in (str(version.number), version.stage)]
+    if not found:
+        raise UserError(f"there is no folder {model}, and no version or stage {model} of {NAME}")
+    return folder(found[-1]) / RECOGNISER
 
 
 def _version(found: Any) -> Version:
-    tags = found.tags
-    return Version(
-        number=int(found.version),
-        labels=json.loads(tags["labels"]),
-        checks=json.loads(tags.get("gate", "[]")),
-        case=tags.get("case", ""),
-    )
+    made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+    return Version(int(found.version), found.current_stage, made, dict(found.tags))

@@ -17,7 +17,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from pipeline import desk, photos
+from pipeline import desk, integrity, photos
 from pipeline.calibration import Calibration
 from pipeline.recognition import TOP_K, Recogniser
 
@@ -65,6 +65,7 @@ class Served(mlflow.pyfunc.PythonModel):
 
     def load_context(self, context) -> None:
         folder = Path(context.artifacts["recogniser"])
+        integrity.verify(folder.parents[1])
         self.recogniser = Recogniser(folder)
         self.version = _version(folder.parents[1])
         self.max_rows = MAX_ROWS if desk.opened() else math.inf

@@ -5,9 +5,11 @@ With no set-up that is MLflow's own default: `mlflow.db` and `mlruns/` in the fo
 of them elsewhere.
 """
 
+import getpass
 import hashlib
 import logging
 import os
+import socket
 import subprocess
 import time
 import warnings
@@ -52,6 +54,15 @@ def tags(stage: str) -> dict[str, str]:
         found["git_commit"] = commit
         found["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
     return found
+
+
+def who() -> str:
+    """The person at the keyboard, as user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 @contextmanager

@@ -24,6 +24,9 @@ SMALL = {
     "train.epochs": 8,
     "tune.trials": 3,
     "register.min_accuracy": 0.0,
+    "register.min_macro_f1": 0.0,
+    "register.min_species_recall": 0.0,
+    "register.max_calibration_error": 1.0,
 }
 RECIPE = """
 kind: drawn

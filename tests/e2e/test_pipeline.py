@@ -70,7 +70,8 @@ def test_with_nothing_changed_only_register_runs_and_registers_nothing(project):
     assert len(versions(project)) == 1
     decision = json.loads((project.folder / "reports/registration.json").read_text())
     assert decision["outcome"] == "serves already; nothing to do"
-    assert [check["name"] for check in decision["checks"]] == ["min_accuracy", "max_drop"]
+    names = [check["name"] for check in decision["checks"]]
+    assert {"accuracy", "latency", "answers", "champion"} <= set(names)
 
 
 def test_runs_trials_data_and_reports_are_in_mlflow(project):
