@@ -1,8 +1,12 @@
 """Reads a collection of photos: what is good goes into the manifest, the rest into quarantine."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
-from pipeline import checks, errors, outputs, parallel, params, sheets
+import pandas as pd
+
+from pipeline import card, checks, errors, looks, outputs, parallel, params, shortcut
 from pipeline.sources import folders, recipe
 from pipeline.sources.gather import gather
 
@@ -18,18 +22,33 @@ def main() -> None:
         found = gather(p.ingest.source, files, p.ingest.labels, p.parallel.jobs)
         root = folders.root(p.ingest.source, files)
         inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
-    manifest, quarantine = checks.judge(inspected, p.ingest.min_side, p.ingest.near_duplicate_bits)
+    manifest, quarantine = checks.judge(
+        inspected, p.ingest.min_side, p.ingest.near_duplicate_bits, p.ingest.reject
+    )
     for column, value in recipe.provenance(p.ingest.source).items():
         manifest[column] = manifest[column].fillna(value)
     counts = checks.count(manifest, quarantine)
+    sample = shortcut.sample(manifest)
+    again = looks.at(root, list(sample["path"]), p.ingest.max_pixels, p.parallel.jobs, CACHE)
+    appearance = pd.DataFrame(again, columns=looks.Look._fields)
+    appearance = appearance[["photo", "sharpness", "colours"]].dropna()
+    score = shortcut.score(sample.merge(appearance, on="photo"), p.parallel.jobs)
     with outputs.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)
         quarantine.to_csv(folder / "quarantine.csv", index=False)
-        rows = checks.contact_rows(root, manifest, p.ingest.max_pixels)
-        sheets.sheet(rows).save(folder / "contact_sheet.png")
+        flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
+        flagged.sort_values("path").to_csv(folder / "flags.csv", index=False)
+        (folder / "shortcut.json").write_text(json.dumps(asdict(score), indent=2) + "\n")
+        page = card.page(
+            p.ingest.source, root, manifest, quarantine, score, p.ingest.max_pixels, p.parallel.jobs
+        )
+        (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False))
+    print(f"named without looking at the animal: {score}")
     checks.require(counts, p.ingest.min_per_species)
+    with outputs.whole(PHOTOS / "appearance.parquet") as path:
+        outputs.write_table(appearance, path)
     with outputs.whole(PHOTOS / "manifest.parquet") as path:
         outputs.write_table(manifest, path)
 

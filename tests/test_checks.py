@@ -15,11 +15,11 @@ from pipeline.errors import UserError
 from pipeline.sources import gather
 
 
-def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1):
+def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1, reject=()):
     found = gather.found(folder) if found is None else found
     with tempfile.TemporaryDirectory() as cache:
         inspected = checks.inspect(folder, found, max_pixels, jobs, Path(cache))
-    return checks.judge(inspected, min_side, bits)
+    return checks.judge(inspected, min_side, bits, reject)
 
 
 def reasons(quarantine):
@@ -214,7 +214,9 @@ def test_names_change_nothing_but_paths(collection, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     after, _ = look(renamed, bits=6)
-    pd.testing.assert_frame_equal(after.drop(columns="path"), before.drop(columns="path"))
+    assert after["flags"].eq("wrong_extension").all()
+    told = ["path", "flags"]  # of which the name's extension is a part
+    pd.testing.assert_frame_equal(after.drop(columns=told), before.drop(columns=told))
     assert splits.assign(after, 0.7, 0.15, 0).equals(splits.assign(before, 0.7, 0.15, 0))
 
 
@@ -255,13 +257,29 @@ def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_fo
         checks.require(counts, 3)
 
 
-def test_contact_rows_show_the_first_photos_of_each_species(collection):
-    manifest, _ = look(collection)
-    rows = checks.contact_rows(collection, manifest, 10**6, columns=2, size=40)
-    assert [[caption for _, caption in row] for row in rows] == [
-        [name, name] for name in ("cat", "fish", "owl", "zebra")
-    ]
-    assert all(picture.shape == (40, 40, 3) for row in rows for picture, _ in row)
+def test_flagged_photos_are_accepted_unless_params_refuse_the_flag(collection):
+    save(collection / "cat" / "plain.png", (64, 64))
+    save(collection / "cat" / "plain.jpg", (64, 200))
+    (collection / "cat" / "plain.jpg").rename(collection / "cat" / "long.png")
+    manifest, quarantine = look(collection)
+    flags = manifest.set_index("path")["flags"]
+    assert flags["cat/plain.png"] == "blurred one_colour"
+    assert flags["cat/long.png"] == "blurred one_colour odd_aspect wrong_extension"
+    assert quarantine.empty
+    manifest, quarantine = look(collection, reject=["wrong_extension", "one_colour"])
+    assert reasons(quarantine) == {
+        "cat/plain.png": "one_colour",
+        "cat/long.png": "wrong_extension",
+    }
+    assert len(manifest) == 24
+
+
+def test_of_duplicates_one_with_a_flag_that_is_refused_is_not_kept(collection):
+    original = next((collection / "cat").iterdir())
+    shutil.copy(original, collection / "cat" / "aa.png")
+    manifest, quarantine = look(collection, reject=["wrong_extension"])
+    assert reasons(quarantine) == {"cat/aa.png": "wrong_extension"}
+    assert f"cat/{original.name}" in set(manifest["path"])
 
 
 def labelled(collection, **columns):

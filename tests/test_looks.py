@@ -4,7 +4,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from pipeline import duplicates, looks, photos
+from pipeline import duplicates, looks, photos, quality
 from pipeline.looks import Look
 
 LIMIT = 10**7
@@ -53,20 +53,19 @@ def test_look_says_what_the_bytes_say(collection, paths):
     data = (collection / paths[0]).read_bytes()
     seen = looks.look(data, LIMIT)
     image = Image.open(collection / paths[0])
+    small = photos.inspect(data).picture
     assert seen == Look(
-        photos.identity(data), *image.size, duplicates.phash(photos.inspect(data)[2])
+        photos.identity(data),
+        *image.size,
+        duplicates.phash(small),
+        format="JPEG",
+        **quality.measure(small)._asdict(),
     )
 
 
 def test_look_at_what_is_no_picture():
-    assert looks.look(b"no picture", LIMIT)[:6] == (
-        photos.identity(b"no picture"),
-        None,
-        None,
-        None,
-        None,
-        "not_an_image",
-    )
+    seen = looks.look(b"no picture", LIMIT)
+    assert seen == Look(photos.identity(b"no picture"), reason="not_an_image", detail=seen.detail)
 
 
 def test_looks_come_in_the_order_of_the_paths(collection, paths, look):

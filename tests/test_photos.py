@@ -90,12 +90,13 @@ def test_inspect_gives_upright_sizes_and_picture(orientation):
     upright = scene(160, 90)
     stored = as_stored(upright, orientation)
     data = encoded(stored, "JPEG", quality=95, exif=with_orientation(orientation))
-    width, height, grey, _ = inspect(data)
-    assert (width, height) == (160, 90)
-    assert grey.mode == "L"
-    assert grey.width > grey.height
-    expected = Image.fromarray(upright).convert("L").resize(grey.size)
-    assert distance(grey, expected) < 4
+    seen = inspect(data)
+    assert (seen.width, seen.height) == (160, 90)
+    assert seen.format == "JPEG"
+    assert seen.picture.mode == "RGB"
+    assert seen.picture.width > seen.picture.height
+    expected = Image.fromarray(upright).resize(seen.picture.size)
+    assert distance(seen.picture, expected) < 4
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 1000])
@@ -108,7 +109,7 @@ def test_impossible_orientation_is_ignored(orientation):
 def test_broken_exif_spoils_no_picture():
     data = encoded(scene(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
     assert square(data, 32).shape == (32, 32, 3)
-    assert inspect(data)[3] is None
+    assert inspect(data).taken_at is None
 
 
 @pytest.mark.parametrize(
@@ -124,12 +125,12 @@ def test_time_of_the_camera(written, read):
     exif = Image.Exif()
     if written:
         exif.get_ifd(0x8769)[0x9003] = written
-    assert inspect(encoded(scene(), "JPEG", exif=exif))[3] == read
+    assert inspect(encoded(scene(), "JPEG", exif=exif)).taken_at == read
 
 
 def test_inspect_makes_the_picture_small_but_no_side_below_64():
-    _, _, grey, _ = inspect(encoded(scene(1200, 800), "JPEG"))
-    assert 64 <= min(grey.size) < 400
+    picture = inspect(encoded(scene(1200, 800), "JPEG")).picture
+    assert 64 <= min(picture.size) < 400
 
 
 @pytest.mark.parametrize("form", ["JPEG", "TIFF"])
@@ -484,8 +485,8 @@ def test_every_dirty_file_gives_a_picture_or_the_right_reason(photos_folder):
             assert refused(data) == "truncated", path
         else:
             assert square(data, 64).shape == (64, 64, 3), path
-            width, height, _, _ = inspect(data)
-            assert min(width, height) > 32, path
+            seen = inspect(data)
+            assert min(seen.width, seen.height) > 32, path
 
 
 def test_grey_photos_come_out_grey(photos_folder):

@@ -1,14 +1,16 @@
 """What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline import duplicates, looks, photos
+from pipeline import duplicates, flags, looks
 from pipeline.errors import UserError
 from pipeline.looks import Look
+from pipeline.params import Flag
 from pipeline.sources import annotations
 
 # Null where a form of collection does not say. Times are the camera's own, without a zone.
@@ -24,6 +26,7 @@ MANIFEST = {
     "taken_at": "str",
     "split_hint": "str",
     "box": "str",
+    "flags": "str",
     "licence": "str",
     "origin": "str",
 }
@@ -43,13 +46,15 @@ def inspect(
         cache: Folder for what was seen of the files, as in `looks.at`.
 
     Returns:
-        `found` and the fields of `Look`, one row a file. `reason` is null where nothing is wrong
-        with the file by itself; the source's word goes before what the bytes say.
+        `found` and the fields of `Look` but for colours, one row a file. `reason` is null where
+        nothing is wrong with the file by itself; the source's word goes before what the bytes say.
     """
     readable = found["reason"].isna()
     seen = looks.at(root, found.loc[readable, "path"].tolist(), max_pixels, jobs, cache)
     # As objects: beside nulls pandas would turn hashes into floats, which hold 53 of 64 bits.
-    looked = pd.DataFrame(seen, found.index[readable], Look._fields, dtype=object)
+    lean = (look._replace(colours=None) for look in seen)  # the longest field, and a sample will do
+    looked = pd.DataFrame(lean, found.index[readable], Look._fields, dtype=object)
+    looked = looked.drop(columns="colours")
     rows = found.astype(object)
     for name, column in looked.reindex(found.index).items():
         rows[name] = rows[name].where(rows[name].notna(), column) if name in rows else column
@@ -57,7 +62,7 @@ def inspect(
 
 
 def judge(
-    inspected: pd.DataFrame, min_side: int, near_duplicate_bits: int
+    inspected: pd.DataFrame, min_side: int, near_duplicate_bits: int, reject: Sequence[Flag] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decides which files are photos to learn from, and groups near-duplicates.
 
@@ -68,12 +73,13 @@ def judge(
         inspected: What `inspect` gave.
         min_side: A picture with a side below this is quarantined (px).
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
+        reject: Photos with one of these flags are quarantined. Defaults to none.
 
     Returns:
         The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
         reason, detail; sorted by path). `group` is the smallest photo of those that belong
         together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
-        of [x, y, w, h] in shares of the sides, or null.
+        of [x, y, w, h] in shares of the sides, or null; `flags` is what `flags.of` says.
     """
     rows = inspected.copy()
     small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
@@ -82,6 +88,12 @@ def judge(
         f"{row.width} x {row.height} px, a side below {min_side}"
         for row in rows[small].itertuples()
     ]
+    rows["box"] = _shares(rows[rows["reason"].isna()]).reindex(rows.index)
+    rows["flags"] = flags.of(rows)
+    for flag in reject:
+        poor = rows["reason"].isna() & rows["flags"].str.contains(rf"\b{flag}\b")
+        rows.loc[poor, "reason"] = flag
+        rows.loc[poor, "detail"] = "ingest.reject in params.yaml names this flag"
     fine = rows["reason"].isna()
     same = rows[fine].sort_values("path").groupby("photo")
     claims = rows["photo"].map(same["species"].agg(lambda names: sorted(set(names))))
@@ -103,7 +115,6 @@ def judge(
     ties = duplicates.linked(of_photos["photo"].map(near), of_photos["group"])
     number = accepted["photo"].map(pd.Series(ties, of_photos["photo"]).groupby(level=0).first())
     accepted["group"] = accepted["photo"].groupby(number).transform("min")
-    accepted["box"] = _shares(accepted)
     manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
     refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
     return manifest, refused[["path", "species", "reason", "detail"]]
@@ -157,16 +168,3 @@ def require(counts: pd.DataFrame, min_per_species: int) -> None:
     if len(named) < 2:
         only = ", ".join(named["species"]) or "none"
         raise UserError(f"there is one species only ({only}); give two or more")
-
-
-def contact_rows(
-    root: Path, manifest: pd.DataFrame, max_pixels: int, columns: int = 12, size: int = 112
-) -> list[list[tuple[np.ndarray, str]]]:
-    """A row of pictures for each species, for `sheets.sheet`."""
-    return [
-        [
-            (photos.square((root / path).read_bytes(), size, max_pixels=max_pixels), name)
-            for path in rows["path"][:columns]
-        ]
-        for name, rows in manifest.groupby("species")
-    ]

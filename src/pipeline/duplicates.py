@@ -19,7 +19,7 @@ _WAVES = np.arange(8)[:, None] * (2 * np.arange(32) + 1)
 _COSINES = np.rint(2**14 * np.cos(np.pi / 64 * _WAVES)).astype(np.int64)
 
 
-def phash(grey: Image.Image) -> int:
+def phash(picture: Image.Image) -> int:
     """The 64-bit pHash of a picture (Zauner 2010): the signs of its lowest frequencies.
 
     The picture is shrunk to 32 x 32, cosine-transformed, and each of the 8 x 8 lowest
@@ -27,12 +27,13 @@ def phash(grey: Image.Image) -> int:
     few bits of it.
 
     Args:
-        grey: A greyscale picture of any size.
+        picture: Of any size, of any mode that turns into greyscale.
 
     Returns:
         An unsigned 64-bit number; compare two by the number of bits in which they differ.
     """
-    pixels = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.int64)
+    small = picture.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    pixels = np.asarray(small, dtype=np.int64)
     low = (_COSINES @ pixels @ _COSINES.T).ravel()
     twice_median = np.sort(low)[31:33].sum()
     return int.from_bytes(np.packbits(2 * low > twice_median).tobytes(), "big")

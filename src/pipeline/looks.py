@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import duplicates, parallel, photos
+from pipeline import duplicates, parallel, photos, quality
 from pipeline.progress import track
 
 _FILES_A_JOB = 64
@@ -32,6 +32,12 @@ class Look(NamedTuple):
         height: Likewise.
         phash: `duplicates.phash` of the picture.
         taken_at: The camera's time (ISO 8601, no zone); None where the file does not say.
+        format: What the bytes are, as in `photos.Sight`.
+        sharpness: As are the following, one of `quality.Measures`.
+        contrast: Likewise.
+        darkest: Likewise.
+        lightest: Likewise.
+        colours: Likewise.
         reason: Why the bytes give no picture; None where they do.
         detail: The reason in words.
     """
@@ -41,6 +47,12 @@ class Look(NamedTuple):
     height: int | None = None
     phash: int | None = None
     taken_at: str | None = None
+    format: str | None = None
+    sharpness: float | None = None
+    contrast: float | None = None
+    darkest: int | None = None
+    lightest: int | None = None
+    colours: str | None = None
     reason: str | None = None
     detail: str | None = None
 
@@ -49,10 +61,13 @@ def look(data: bytes, max_pixels: int) -> Look:
     """Decodes the bytes of a file and takes down what they say."""
     photo = photos.identity(data)
     try:
-        width, height, grey, taken_at = photos.inspect(data, max_pixels)
+        seen = photos.inspect(data, max_pixels)
     except photos.PhotoError as error:
         return Look(photo, reason=error.reason, detail=str(error))
-    return Look(photo, width, height, duplicates.phash(grey), taken_at)
+    phash, measures = duplicates.phash(seen.picture), quality.measure(seen.picture)
+    return Look(
+        photo, seen.width, seen.height, phash, seen.taken_at, seen.format, **measures._asdict()
+    )
 
 
 def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) -> Iterator[Look]:
@@ -94,12 +109,10 @@ def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) ->
 
 def _key(max_pixels: int) -> str:
     """Names what a look depends on besides the file's bytes: code, libraries and settings."""
-    code = [
-        Path(module).read_bytes() for module in (__file__, photos.__file__, duplicates.__file__)
-    ]
+    modules = (__file__, photos.__file__, duplicates.__file__, quality.__file__)
+    code = [hashlib.sha256(Path(module).read_bytes()).hexdigest() for module in modules]
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    digests = [hashlib.sha256(text).hexdigest() for text in code]
-    content = [*digests, *versions, photos.FORMATS, max_pixels]
+    content = [*code, *versions, photos.FORMATS, max_pixels]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -19,6 +19,15 @@ PATH = Path("params.yaml")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Flag = Literal[
+    "blurred",
+    "too_dark",
+    "too_bright",
+    "one_colour",
+    "odd_aspect",
+    "tiny_subject",
+    "wrong_extension",
+]
 
 
 class Section(BaseModel):
@@ -32,6 +41,7 @@ class Ingest(Section):
     max_pixels: Annotated[int, Field(ge=4096, le=178_956_970)]  # Pillow refuses more by itself
     min_per_species: Annotated[int, Field(ge=3)]  # one photo for each split
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
+    reject: list[Flag]
 
 
 class Parallel(Section):

@@ -10,7 +10,7 @@ import warnings
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -64,30 +64,44 @@ def identity(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int, Image.Image, str | None]:
+class Sight(NamedTuple):
+    """What is seen of a photo without decoding all of it.
+
+    Attributes:
+        width: As the photo is looked at (px).
+        height: Likewise.
+        picture: A small upright version of it, its sides at least 64 px where the photo's are; L,
+            RGB or CMYK.
+        taken_at: The camera's time (ISO 8601, no zone) or None.
+        format: One of `FORMATS`, or MPO, which is a JPEG with more than one picture.
+    """
+
+    width: int
+    height: int
+    picture: Image.Image
+    taken_at: str | None
+    format: str
+
+
+def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
     """Decodes a photo to the end, as small as the format allows.
 
     Args:
         data: The bytes of the file.
         max_pixels: More than so many, as the header claims, are refused before decoding.
 
-    Returns:
-        Width and height as the photo is looked at (px), a small upright greyscale version of it,
-        its sides at least 64 px where the photo's are, and the camera's time (ISO 8601, no zone)
-        or None.
-
     Raises:
         PhotoError: The bytes give no picture.
     """
     image = _open(data, max_pixels)
     width, height = image.size
-    taken_at = _taken_at(_exif(image))
+    taken_at, format = _taken_at(_exif(image)), image.format
     image = _load(image, 64)
     orientation = _orientation(image)
-    grey = _upright(_eight_bits(image), orientation)
+    picture = _opaque(_upright(_eight_bits(image), orientation))
     if orientation in (5, 6, 7, 8):
         width, height = height, width
-    return width, height, _opaque(grey).convert("L"), taken_at
+    return Sight(width, height, picture, taken_at, format)
 
 
 def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:

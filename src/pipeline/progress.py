@@ -39,5 +39,5 @@ def track(
                 told, rate = now, done / (now - started)
                 left = f"{rate:.0f}/s, {(total - done) / rate:.0f} s left"
                 print(f"{doing}: {done} of {total} {unit}, {left}", file=sys.stderr)
-    if bar.disable:
+    if bar.disable and total:
         print(f"{doing}: {done} {unit} in {time.monotonic() - started:.1f} s", file=sys.stderr)

@@ -1,0 +1,64 @@
+"""How sharp, light and colourful a photo is, measured on a small version of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+_SIDE = 64
+
+
+class Measures(NamedTuple):
+    """What a small version of a photo says of the photo, whatever it shows.
+
+    Attributes:
+        sharpness: Variance of the Laplacian of the grey levels (Pech-Pacheco et al. 2000), where
+            the shorter side has 64 to 127 px: what is sharp there is sharp enough for a network,
+            and detail of natural pictures is much the same at every scale (Field 1987).
+        contrast: Standard deviation of the grey levels, 0 to 127.5.
+        darkest: The grey level that 1 of 100 pixels lie at or below, 0 to 255.
+        lightest: The one that 99 of 100 lie at or below.
+        colours: Histogram over 4 x 4 x 4 boxes of red, green and blue: the square root of each
+            box's share of the pixels, 0 to 255, as hexadecimal digits. The root keeps rare colours
+            apart from absent ones.
+    """
+
+    sharpness: float
+    contrast: float
+    darkest: int
+    lightest: int
+    colours: str
+
+
+def measure(picture: Image.Image) -> Measures:
+    """Measures a decoded picture of any size; L or RGB."""
+    factor = min(picture.size) // _SIDE
+    small = picture.reduce(factor) if factor > 1 else picture
+    grey = small.convert("L")
+    level = np.asarray(grey, dtype=np.int16)
+    edges = 4 * level[1:-1, 1:-1] - level[:-2, 1:-1]
+    edges -= level[2:, 1:-1]
+    edges -= level[1:-1, :-2]
+    edges -= level[1:-1, 2:]
+    levels, each = np.array(grey.histogram()), np.arange(256)
+    below = levels.cumsum() / level.size
+    # Each channel by itself: numpy is several times slower on every third byte.
+    red, green, blue = (np.asarray(one) >> 6 for one in small.convert("RGB").split())
+    boxes = np.bincount(((red << 4) | (green << 2) | blue).ravel(), minlength=64)
+    return Measures(
+        sharpness=_variance(edges.size, edges.sum(), np.square(edges, dtype=np.int32).sum()),
+        contrast=_variance(level.size, levels @ each, levels @ each**2) ** 0.5,
+        darkest=int(np.searchsorted(below, 0.01)),
+        lightest=int(np.searchsorted(below, 0.99)),
+        colours=np.sqrt(boxes * 65025 // level.size).astype(np.uint8).tobytes().hex(),
+    )
+
+
+def _variance(count: int, total: int, squares: int) -> float:
+    """From whole numbers, so that it is the same on every machine."""
+    return (int(squares) - int(total) ** 2 / count) / count if count else 0.0
+
+
+def histogram(colours: str) -> np.ndarray:
+    """The colours of `Measures` as numbers, uint8 (64,)."""
+    return np.frombuffer(bytes.fromhex(colours), dtype=np.uint8)

@@ -1,0 +1,86 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import shortcut, stratify
+
+
+def made(photos=400, species=4, copies=1, seed=0, tells=0.0):
+    """Photos of random colours; `tells` is how far the species shows in them."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, species, photos)
+    bytes_ = rng.integers(0, 120, (photos, 64)).astype(np.uint8)
+    bytes_[np.arange(photos), kind] += np.uint8(135 * tells)
+    table = pd.DataFrame(
+        {
+            "photo": [rng.bytes(8).hex() for _ in range(photos)],
+            "species": [f"s{number}" for number in kind],
+            "width": 100,
+            "height": 80,
+            "sharpness": rng.random(photos) * 1000,
+            "colours": [row.tobytes().hex() for row in bytes_],
+        }
+    )
+    table["group"] = table["photo"]
+    again = pd.concat([table] * copies, ignore_index=True)
+    again["photo"] += "-" + again.index.astype(str)
+    return again
+
+
+def test_species_that_colours_tell_are_found():
+    told = shortcut.score(made(tells=1.0), jobs=1)
+    assert told.accuracy > 0.9
+    assert told.photos == 400
+
+
+def test_species_that_colours_do_not_tell_are_guessed():
+    score = shortcut.score(made(), jobs=1)
+    assert abs(score.accuracy - 0.25) < 4 * score.standard_error
+    assert 0.25 <= score.guess < 0.32
+
+
+def test_copies_pretend_nothing_when_groups_stay_whole():
+    rows = made(copies=2, photos=200)
+    fold = stratify.deal(rows["group"], rows["species"], [0.2] * 5, 0)
+    gap = shortcut.gap(rows, fold, rows["group"], jobs=1)
+    assert gap.whole.accuracy < 0.4
+    assert gap.random.accuracy > 0.7
+    assert gap.gap == pytest.approx(gap.random.accuracy - gap.whole.accuracy)
+    assert gap.gap > 5 * gap.standard_error > 0
+
+
+def test_processes_change_nothing():
+    rows = made(photos=120, tells=0.5)
+    assert shortcut.score(rows, jobs=2) == shortcut.score(rows, jobs=1)
+
+
+def test_standard_error_counts_units_and_not_photos():
+    rng = np.random.default_rng(0)
+    right = rng.random(500) < 0.5
+    alone = shortcut.Score.of(right, pd.Series(["s"] * 500), pd.Series(range(500)))
+    assert alone.standard_error == pytest.approx(0.5 / 500**0.5, rel=0.02)
+    four_times = shortcut.Score.of(
+        np.repeat(right, 4), pd.Series(["s"] * 2000), pd.Series(np.repeat(range(500), 4))
+    )
+    assert four_times.standard_error == pytest.approx(alone.standard_error)
+
+
+def test_no_photos_have_a_score_of_nothing():
+    assert shortcut.score(made()[:0], jobs=1) == shortcut.Score(0, 0.0, 0.0, 0.0)
+
+
+def test_sample_is_small_and_holds_whole_groups():
+    groups = pd.Series(np.arange(20_000) // 4).map("g{}".format)
+    manifest = pd.DataFrame({"photo": [f"p{i:05d}" for i in range(20_000)], "group": groups})
+    chosen = shortcut.sample(manifest)
+    assert len(chosen) == 3000
+    assert chosen.index.is_monotonic_increasing
+    assert (chosen.groupby("group").size() == 4).all()
+    fewer = shortcut.sample(manifest[manifest["group"] != chosen["group"].iloc[0]])
+    assert len(set(chosen["photo"]) & set(fewer["photo"])) == 2996
+
+
+def test_one_large_group_does_not_fill_the_sample():
+    manifest = pd.DataFrame({"photo": [f"p{i}" for i in range(5000)], "group": "g0"})
+    manifest.loc[4900:, "group"] = manifest["photo"]
+    assert len(shortcut.sample(manifest)) == 110
