@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from web import Web
 
@@ -83,3 +84,23 @@ def web():
     """A real server on this machine, for the time of a test."""
     with Web() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def model_folder(recogniser, tmp_path_factory):
+    """`recogniser` as a version in the registry holds it: read only."""
+    from pipeline import packaging, tracking
+
+    path = tmp_path_factory.mktemp("served") / "model"
+    described = tracking.mlflow().models.Model(model_id="m-0")
+    learned_from, about = pd.Series(["a" * 64]), tmp_path_factory.mktemp("about")
+    packaging.Flavors.save_model(str(path), described, recogniser, learned_from, about)
+    return path
+
+
+@pytest.fixture(scope="session")
+def served_model(model_folder):
+    """The same, loaded by MLflow."""
+    from pipeline import tracking
+
+    return tracking.mlflow().pyfunc.load_model(str(model_folder))

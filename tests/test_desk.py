@@ -53,7 +53,7 @@ async def executor():
 
 def test_only_the_scoring_server_gets_a_desk(monkeypatch, log):
     monkeypatch.delitem(sys.modules, "mlflow.pyfunc.scoring_server.app", raising=False)
-    assert not desk.opened()
+    desk.open_in_server()
     assert not log.filters
 
 
@@ -65,14 +65,14 @@ def test_a_server_that_loads_its_model_before_it_starts_gets_its_desk_when_it_st
         return await executor()
 
     monkeypatch.setitem(sys.modules, "mlflow.pyfunc.scoring_server.app", None)
-    assert desk.opened()
+    desk.open_in_server()
     assert asyncio.run(executor()) is None
     assert isinstance(asyncio.run(started()), desk.Desk)
 
 
 def test_a_server_that_runs_already_gets_its_desk_at_once(monkeypatch, log):
     async def loaded():
-        assert desk.opened()
+        desk.open_in_server()
         return await executor()
 
     monkeypatch.setitem(sys.modules, "mlflow.pyfunc.scoring_server.app", None)

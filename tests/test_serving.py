@@ -10,8 +10,6 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from pipeline import packaging, tracking
-
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
@@ -22,25 +20,15 @@ def png(colour) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def model(recogniser, tmp_path_factory):
-    path = tmp_path_factory.mktemp("served") / "model"
-    ml = tracking.mlflow()
-    described = ml.models.Model(model_id="m-0")
-    learned_from, about = pd.Series(["a" * 64]), tmp_path_factory.mktemp("about")
-    packaging.Flavors.save_model(str(path), described, recogniser, learned_from, about)
-    return ml.pyfunc.load_model(str(path))
-
-
-@pytest.fixture(scope="module")
-def post(model):
+def post(served_model):
     """Status and answer of a JSON body, as the scoring server finds them."""
     from mlflow.pyfunc import scoring_server
 
     def post(body: dict) -> tuple[int, list[dict] | str]:
-        schema = model.metadata.get_input_schema()
+        schema = served_model.metadata.get_input_schema()
         try:
             answer = scoring_server.invocations(
-                json.dumps(body).encode(), "application/json", model, schema
+                json.dumps(body).encode(), "application/json", served_model, schema
             )
         except MlflowException as error:
             return error.get_http_status_code(), error.message
@@ -55,10 +43,10 @@ def split(*images, **params) -> dict:
     return body | ({"params": params} if params else {})
 
 
-def test_an_answer_holds_what_the_signature_promises(model, post, recogniser):
+def test_an_answer_holds_what_the_signature_promises(served_model, post):
     status, (answer,) = post(split(png(RED)))
     assert status == 200
-    assert list(answer) == model.metadata.get_output_schema().input_names()
+    assert list(answer) == served_model.metadata.get_output_schema().input_names()
     assert answer["species"] == "red"
     assert 0.5 < answer["probability"] < 1
     assert answer["top"][0] == {"species": "red", "probability": answer["probability"]}
@@ -68,11 +56,11 @@ def test_an_answer_holds_what_the_signature_promises(model, post, recogniser):
     assert answer["version"] == "m-0"
 
 
-def test_probabilities_are_calibrated(model, recogniser):
+def test_probabilities_are_calibrated(served_model, recogniser):
     from pipeline.litert import Network
 
     grey = png((128, 128, 110))
-    (row,) = model.predict(pd.DataFrame({"image": [grey]})).to_dict("records")
+    (row,) = served_model.predict(pd.DataFrame({"image": [grey]})).to_dict("records")
     picture = np.tile(np.uint8([128, 128, 110]), (32, 32, 1))
     raw = Network((recogniser / "model.tflite").read_bytes()).one(picture)
     assert row["probability"] == pytest.approx(raw.max() ** 2 / (raw**2).sum())  # temperature 0.5
@@ -94,9 +82,9 @@ def test_every_form_of_json_gets_the_same_answer(post, form):
     assert (status, answer["species"]) == (200, "blue & co")
 
 
-def test_bytes_and_base64_with_line_breaks_get_the_same_answer(model):
+def test_bytes_and_base64_with_line_breaks_get_the_same_answer(served_model):
     images = [png(RED), bytearray(png(RED)), base64.encodebytes(png(RED)).decode()]
-    answers = model.predict(pd.DataFrame({"image": images}))
+    answers = served_model.predict(pd.DataFrame({"image": images}))
     assert answers["species"].tolist() == ["red"] * 3
     assert answers["probability"].nunique() == 1
 
@@ -162,12 +150,22 @@ def test_a_call_without_good_rows_and_one_without_rows_are_answered(post):
     assert post(split()) == (200, [])
 
 
-def test_a_photo_with_too_many_bytes_is_refused(model):
+def test_a_server_refuses_more_rows_than_it_answers_in_seconds(served_model, monkeypatch):
+    rows = pd.DataFrame({"image": [b""] * 1001})
+    assert len(served_model.predict(rows, params={"on_error": "row"})) == 1001
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+    with pytest.raises(MlflowException, match="1,001 rows; at most 1,000 can be asked at once"):
+        served_model.predict(rows)
+
+
+def test_a_photo_with_too_many_bytes_is_refused(served_model):
     with pytest.raises(MlflowException, match=r"row 0 .* it has 67,108,865 bytes, over 67,108,864"):
-        model.predict(pd.DataFrame({"image": [bytes(2**26 + 1)]}))
+        served_model.predict(pd.DataFrame({"image": [bytes(2**26 + 1)]}))
 
 
-def test_the_number_in_the_registry_is_the_version_where_there_is_one(model, recogniser, tmp_path):
+def test_the_number_in_the_registry_is_the_version_where_there_is_one(
+    served_model, recogniser, tmp_path
+):
     from pipeline import serving
 
     (tmp_path / "MLmodel").write_text("model_id: m-1\n")

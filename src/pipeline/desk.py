@@ -32,18 +32,15 @@ class Desk(ThreadPoolExecutor):
         return super().submit(_answered, function, *args, **kwargs)
 
 
-def opened() -> bool:
+def open_in_server() -> None:
     """Puts a desk into the event loop, if it is MLflow's scoring server that loads the model.
 
     The server hands every request to the loop's default executor; to set that is asyncio's own
     way of saying how such work is done. The loop may not run yet while the model is loaded; the
     first thing that uvicorn does in it is to log that it has started.
     """
-    if "mlflow.pyfunc.scoring_server.app" not in sys.modules:
-        return False
-    if not _set():
+    if "mlflow.pyfunc.scoring_server.app" in sys.modules and not _set():
         logging.getLogger("uvicorn.error").addFilter(_Start())
-    return True
 
 
 class _Start(logging.Filter):

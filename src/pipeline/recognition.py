@@ -5,6 +5,7 @@ carries this file along.
 """
 
 import base64
+import binascii
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.calibration import Calibration
 from pipeline.litert import Network
 
 TOP_K = 3
+MAX_BYTES = 64 * 2**20  # of one photo
 
 
 class Recogniser:
@@ -91,3 +93,23 @@ class Recogniser:
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
         """Never waits in one of the network's threads for another of them."""
         return np.stack([self.network.one(picture) for picture in pictures])
+
+
+def bytes_of(image: Any) -> bytes:
+    """The bytes of a photo that is given as such or, for JSON, in base64.
+
+    Raises:
+        PhotoError: It is neither, or too large.
+    """
+    if isinstance(image, str):
+        try:
+            image = base64.b64decode("".join(image.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise photos.PhotoError("not_an_image", "it is no base64") from None
+    if not isinstance(image, bytes | bytearray):
+        kind = type(image).__name__
+        raise photos.PhotoError("not_an_image", f"it is {kind}, not bytes or base64")
+    if len(image) > MAX_BYTES:
+        claim = f"it has {len(image):,} bytes, over {MAX_BYTES:,}"
+        raise photos.PhotoError("too_many_bytes", claim)
+    return bytes(image)

@@ -5,9 +5,7 @@ imports into the model, and runs it where the rest of the project is not install
 not needed, nothing is unpickled and nothing is written.
 """
 
-import base64
-import binascii
-import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from pipeline import desk, integrity, photos
 from pipeline.calibration import Calibration
-from pipeline.recognition import TOP_K, Recogniser
+from pipeline.recognition import TOP_K, Recogniser, bytes_of
 
-MAX_BYTES = 64 * 2**20  # of one photo
 MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
 MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
 ON_ERROR = ("fail", "row")
+_SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow's scoring server sets it
 
 
 class Refused(MlflowException):
@@ -68,15 +66,15 @@ class Served(mlflow.pyfunc.PythonModel):
         integrity.verify(folder.parents[1])
         self.recogniser = Recogniser(folder)
         self.version = _version(folder.parents[1])
-        self.max_rows = MAX_ROWS if desk.opened() else math.inf
+        desk.open_in_server()
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
         params = self._checked(params or {}, len(model_input))
         images = list(enumerate(model_input["image"]))
         answers = self.recogniser.network.each(lambda image: self._answer(*image, params), images)
-        frame = pd.DataFrame(answers)
+        frame = pd.DataFrame(answers, dtype=object)  # to find better types takes a millisecond
         if params["on_error"] == "row":  # what a row lacks is None; JSON has no NaN
-            frame = frame.astype(object).where(frame.notna(), None)
+            frame = frame.where(frame.notna(), None)
         return frame
 
     def _checked(self, params: dict[str, Any], rows: int) -> dict[str, Any]:
@@ -87,7 +85,7 @@ class Served(mlflow.pyfunc.PythonModel):
             raise Refused(f"threshold is {params['threshold']}; it must be 0 to 1")
         if params["on_error"] not in ON_ERROR:
             raise Refused(f"on_error is {params['on_error']!r}; it must be `fail` or `row`")
-        if rows > self.max_rows:
+        if rows > MAX_ROWS and _SERVING in os.environ:
             raise Refused(f"there are {rows:,} rows; at most {MAX_ROWS:,} can be asked at once")
         if params["explain"] and rows > MAX_EXPLAINED:
             raise Refused(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
@@ -96,7 +94,7 @@ class Served(mlflow.pyfunc.PythonModel):
     def _answer(self, row: int, image: Any, params: dict[str, Any]) -> dict[str, Any]:
         wanted = params["top_k"], params["threshold"], params["explain"]
         try:
-            answer = self.recogniser.answer(_bytes(image), *wanted)
+            answer = self.recogniser.answer(bytes_of(image), *wanted)
         except photos.PhotoError as error:
             refused = NotAnImage(row, str(error))
             if params["on_error"] == "fail":
@@ -114,21 +112,6 @@ def defaults(calibration: Calibration) -> dict[str, Any]:
         "explain": False,
         "on_error": ON_ERROR[0],
     }
-
-
-def _bytes(image: Any) -> bytes:
-    if isinstance(image, str):
-        try:
-            image = base64.b64decode("".join(image.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise photos.PhotoError("not_an_image", "it is no base64") from None
-    if not isinstance(image, bytes | bytearray):
-        kind = type(image).__name__
-        raise photos.PhotoError("not_an_image", f"it is {kind}, not bytes or base64")
-    if len(image) > MAX_BYTES:
-        claim = f"it has {len(image):,} bytes, over {MAX_BYTES:,}"
-        raise photos.PhotoError("too_many_bytes", claim)
-    return bytes(image)
 
 
 def _version(model: Path) -> str:

@@ -7,9 +7,9 @@ when it runs, so that `animal --help` is there at once.
 import argparse
 
 from pipeline import errors
-from pipeline.cli import bulk, collection, delivery, networks, results, versions, watching
+from pipeline.cli import bulk, collection, delivery, networks, results, serving, versions, watching
 
-_GROUPS = (bulk, collection, delivery, networks, results, versions, watching)
+_GROUPS = (bulk, collection, delivery, networks, results, serving, versions, watching)
 
 
 def main() -> None:
