@@ -407,3 +407,85 @@ def test_real_photos_give_the_same_manifest_however_they_come(stage, tmp_path, p
         assert ran.counts["found"].sum() == sum(path.is_file() for path in some.rglob("*"))
         manifests.add(Path("data/photos/manifest.parquet").read_bytes())
     assert len(manifests) == 1
+
+
+def observed(folder):
+    """A table of 60 photos of two species, by six cameras, one an hour; and the photos."""
+    folder.mkdir()
+    rows = ["file_name,species,location,datetime"]
+    for i in range(60):
+        (folder / f"{i:02d}.jpg").write_bytes(photo(i))
+        moment = pd.Timestamp("2024-05-01") + pd.Timedelta(i, "h")
+        rows.append(f"{i:02d}.jpg,{('fox', 'owl')[i % 2]},camera {i % 6},{moment.isoformat()}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def split_of(ran):
+    return ran.manifest.merge(pd.read_parquet("data/split.parquet")[["photo", "split"]], on="photo")
+
+
+def test_split_by_location_tests_on_cameras_never_seen(stage, tmp_path):
+    assert ingest(stage, observed(tmp_path / "seen")).said is None
+    ran = stage("split", split__by="location", split__train=0.5, split__validation=0.25,
+                split__test=0.25)  # fmt: skip
+    assert ran.said is None
+    table = split_of(ran)
+    assert table.groupby("location")["split"].nunique().max() == 1
+    assert table.groupby("split")["species"].nunique().eq(2).all()
+    assert "near-duplicates across splits: 0" in ran.printed
+
+
+def test_split_by_time_tests_on_what_came_later(stage, tmp_path):
+    ingest(stage, observed(tmp_path / "seen"))
+    times = split_of(stage("split", split__by="time")).groupby("split")["taken_at"]
+    assert times.max()["train"] < times.min()["validation"]
+    assert times.max()["validation"] < times.min()["test"]
+
+
+def test_split_by_what_is_not_told_says_what_to_do(stage, tmp_path):
+    folder = observed(tmp_path / "seen")
+    table = (folder / "metadata.csv").read_text().replace("camera 3", "")
+    (folder / "metadata.csv").write_text(table)
+    ingest(stage, folder)
+    said = stage("split", split__by="location").said
+    assert "10 of 60 photos have no location" in said
+    assert "set split.by: group" in said
+
+
+def test_given_splits_are_kept_and_twins_left_out(stage, tmp_path):
+    for i in range(60):
+        place = "test" if i % 5 == 0 else "train"
+        path = tmp_path / "given" / place / ("fox", "owl")[i % 2] / f"{i:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo(i, quality=90))
+    twin = tmp_path / "given" / "train" / "fox" / "twin.jpg"
+    twin.write_bytes(photo(0, quality=70))
+    assert ingest(stage, tmp_path / "given").said is None
+    ran = stage("split")
+    assert ran.said is None
+    table = split_of(ran)
+    assert (table.loc[table["split_hint"] == "test", "split"] == "test").all()
+    trained = table.loc[table["split_hint"] == "train", "split"].value_counts()
+    assert trained.sum() == 48
+    assert 5 <= trained["validation"] <= 12
+    assert pd.read_csv("reports/split/left_out.csv").to_numpy().tolist() == [
+        ["train/fox/twin.jpg", "fox", "train", "test"]
+    ]
+    anew = split_of(stage("split", split__respect_given=False))
+    assert len(anew) == 61
+    assert (anew["split"] != anew["split_hint"]).any()
+
+
+def test_flagged_photos_are_refused_if_params_say_so(stage, tmp_path):
+    folder = observed(tmp_path / "seen")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (20, 90, 160)).save(file, "JPEG")
+    (folder / "03.jpg").write_bytes(file.getvalue())
+    ran = ingest(stage, folder, ingest__min_side=32)
+    assert len(ran.manifest) == 60
+    flags = pd.read_csv(REPORT / "flags.csv").set_index("path")["flags"]
+    assert "one_colour" in flags["03.jpg"].split()
+    ran = ingest(stage, folder, ingest__reject=["one_colour"])
+    assert ran.reasons == {"03.jpg": "one_colour"}
+    assert "one_colour" in (REPORT / "index.html").read_text()
