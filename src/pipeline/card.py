@@ -71,9 +71,7 @@ def page(
     Returns:
         The page, the same for the same collection. Names are escaped, whatever is in them.
     """
-    species = (
-        manifest["species"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    )
+    species = _counted(manifest["species"])
     strips = partial(_strips, root, max_pixels, jobs)
     body = [
         f"<h1>{_text(source)}</h1>",
@@ -83,7 +81,7 @@ def page(
         "<h2>Species</h2>",
         _species(manifest, quarantine, species),
         "<h2>Refused</h2>",
-        _table(["reason", "files"], quarantine["reason"].value_counts(), "No file was refused."),
+        _table(["reason", "files"], _counted(quarantine["reason"]), "No file was refused."),
         "<h2>Flagged</h2>",
         _flags(manifest, strips),
         "<h2>Sizes</h2>",
@@ -91,13 +89,9 @@ def page(
         "<h2>Capture times</h2>",
         _times(manifest["taken_at"].dropna(), len(manifest)),
     ]
-    for title, column in {
-        "Cameras": "location",
-        "Sources": "origin",
-        "Licences": "licence",
-    }.items():
-        told = manifest[column].fillna("(not told)").value_counts()
+    for title, column in (("Cameras", "location"), ("Sources", "origin"), ("Licences", "licence")):
         if manifest[column].notna().any():
+            told = _counted(manifest[column].fillna("(not told)"))
             body += [f"<h2>{title}</h2>", _table([column, "photos"], told, "")]
     body += [
         "<h2>Pictures</h2>",
@@ -116,6 +110,11 @@ def _text(value: object) -> str:
     """Safe between tags and in attributes; control characters shown, not obeyed."""
     written = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
     return html.escape(written)
+
+
+def _counted(values: pd.Series) -> pd.Series:
+    """How often each value occurs, the commonest first, equals by name on every machine."""
+    return values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
 
 
 def _facts(
