@@ -1,26 +1,33 @@
-"""Resizing: this pipeline against bare Pillow and Keras' image_dataset_from_directory.
+"""Resizing and ingest against bare Pillow and Keras' image_dataset_from_directory.
 
 The same files, the same size, the same number of processes, interleaved; medians of repetitions.
-Small photos are the given ones; large ones are made from some of them, 4000 x 3000 px.
+Photos of 500 x 375 and of 4000 x 3000 px are made from those of a collection. Ingest of 10,000 of
+500 px, as DVC runs it with nothing known of them, stands against a script that decodes each once.
 
-    python bench/resize.py ../shared/photos/main13
+    python bench/resize.py ../shared/photos/main13       # some 6 minutes
 """
 
 import argparse
 import io
 import os
+import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pipeline import engine, parallel, photos, resizing
 
+PROJECT = Path(__file__).resolve().parent.parent
 SIZE, BATCH = 224, 64
 
 
@@ -91,13 +98,59 @@ def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
     return table.assign(ratio=table["photos/s"] / table.loc["this pipeline", "photos/s"])
 
 
-def enlarge(source: Path, folder: Path, count: int) -> None:
-    """Large JPEGs with the content of real ones, in class folders."""
+def make(source: Path, folder: Path, count: int, size: tuple[int, int]) -> None:
+    """JPEGs of one size with the content of real ones, each another, in class folders."""
     paths = sorted(source.rglob("*.jpg"))
-    for i, path in enumerate(paths[:: max(1, len(paths) // count)][:count]):
-        target = folder / f"class{i % 2}" / f"{i}.jpg"
-        target.parent.mkdir(exist_ok=True)
-        Image.open(path).convert("RGB").resize((4000, 3000)).save(target, quality=90)
+    numbered = [(i, paths[i * len(paths) // count]) for i in range(count)]
+    for name in ("class0", "class1"):
+        (folder / name).mkdir(parents=True)
+    work = partial(_make, folder, size)
+    for _ in parallel.each(work, parallel.chunks(numbered, BATCH), -1):
+        pass
+
+
+def _make(folder: Path, size: tuple[int, int], numbered: list[tuple[int, Path]]) -> None:
+    for i, path in numbered:
+        cut = i % 7  # the same picture is taken again, but never the same pixels
+        image = Image.open(path).convert("RGB")
+        image = image.resize(size, box=(cut, cut, image.width, image.height))
+        image.save(folder / f"class{i % 2}" / f"{i}.jpg", quality=90 - i % 5)
+
+
+def decode(paths: list[str]) -> None:
+    for path in paths:
+        Image.open(path).load()
+
+
+def decode_all(folder: str, jobs: int) -> None:
+    paths = [str(path) for path in Path(folder).rglob("*.jpg")]
+    for _ in parallel.each(decode, parallel.chunks(paths, BATCH), jobs):
+        pass
+
+
+def measure_ingest(photos_folder: Path, jobs: int, repetitions: int) -> pd.DataFrame:
+    """Seconds of whole processes, from their start to their end."""
+    yaml = YAML()
+    params = yaml.load(PROJECT / "params.yaml")
+    params["ingest"]["source"], params["parallel"]["jobs"] = str(photos_folder), jobs
+    code = f"import resize; resize.decode_all({str(photos_folder)!r}, {jobs})"
+    commands = {
+        "ingest": [sys.executable, str(PROJECT / "stages/ingest.py")],
+        "decode each photo once": [sys.executable, "-c", code],
+    }
+    environment = os.environ | {"PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT / 'bench'}"}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repetitions):
+        for name, command in commands.items():
+            with tempfile.TemporaryDirectory() as project:
+                yaml.dump(params, Path(project, "params.yaml"))
+                started = time.perf_counter()
+                subprocess.run(
+                    command, cwd=project, env=environment, check=True, capture_output=True
+                )
+                seconds[name].append(time.perf_counter() - started)
+    table = pd.DataFrame({"s": {name: statistics.median(s) for name, s in seconds.items()}})
+    return table.assign(ratio=table["s"] / table.loc["decode each photo once", "s"])
 
 
 def main() -> None:
@@ -108,13 +161,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("pillow", "numpy", "joblib"))
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
     print(f"{arguments.jobs} processes, medians of {arguments.repetitions}")
-    print(f"\n{arguments.source.name}:")
-    print(measure(arguments.source, arguments.jobs, arguments.repetitions).round(2).to_string())
     with tempfile.TemporaryDirectory() as folder:
-        enlarge(arguments.source, Path(folder), 128)
-        print("\n128 photos of 12 MP:")
-        print(measure(Path(folder), arguments.jobs, arguments.repetitions).round(2).to_string())
+        for name, count, size in (("500 px", 2000, (500, 375)), ("12 MP", 96, (4000, 3000))):
+            make(arguments.source, Path(folder, name), count, size)
+            print(f"\n{count} photos of {name}:")
+            table = measure(Path(folder, name), arguments.jobs, arguments.repetitions)
+            print(table.round(2).to_string())
+        make(arguments.source, Path(folder, "many"), 10_000, (500, 375))
+        print("\n10,000 photos of 500 px:")
+        print(measure_ingest(Path(folder, "many"), arguments.jobs, 3).round(2).to_string())
 
 
 if __name__ == "__main__":
