@@ -55,10 +55,10 @@ def spread(function, paths: list[Path], jobs: int) -> None:
     sum(parallel.each(function, parallel.chunks(paths, BATCH), jobs))
 
 
-def ours(root: Path, manifest: pd.DataFrame, jobs: int) -> None:
+def ours(root: Path, wanted: pd.DataFrame, jobs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache, shards = Path(folder, "cache"), Path(folder, "shards")
-        resizing.write(shards, root, manifest, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
+        resizing.write(shards, root, wanted, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
 
 
 def keras_dataset(root: Path) -> None:
@@ -71,15 +71,16 @@ def keras_dataset(root: Path) -> None:
 
 def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    manifest = pd.DataFrame(
+    wanted = pd.DataFrame(
         {
             "path": [str(path.relative_to(root)) for path in paths],
             "photo": [photos.identity(path.read_bytes()) for path in paths],
             "species": [path.parent.name for path in paths],
+            **dict.fromkeys(("width", "height", "box")),
         }
     )
     peers = {
-        "this pipeline": partial(ours, root, manifest, jobs),
+        "this pipeline": partial(ours, root, wanted, jobs),
         "bare Pillow (draft)": partial(spread, bare, paths, jobs),
         "plain Pillow": partial(spread, plain, paths, jobs),
         "Keras image_dataset_from_directory": partial(keras_dataset, root),

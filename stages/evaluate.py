@@ -35,7 +35,7 @@ def main() -> None:
     precisions = evaluation.Precisions.of(p.evaluate.precision, said, targets)
     served, other = precisions.served, precisions.other
     calibration = Calibration.fit(said[served], targets)
-    sizes = manifest.set_index("photo").loc[validation["photo"]]
+    sizes = resized.index.loc[validation.index]
     reference = drift.reference(sizes, pictures, chosen.labels, calibration, said[served])
 
     pictures = resized.take(test.index)

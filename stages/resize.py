@@ -1,4 +1,4 @@
-"""Decodes every photo of the manifest into a square of pixels."""
+"""Decodes every photo of the manifest, or its subjects, into squares of pixels."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ def main() -> None:
     p = params.load()
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     root = folders.root(p.ingest.source, Path("data/photos/files"))
+    margin = p.resize.box_margin if p.resize.crop_to_box else None
     with parallel.on(p.parallel.backend, p.parallel.address):
         resizing.write(
             Path("data/resized"),
             root,
-            manifest,
+            resizing.pictures(manifest, margin),
             p.resize.size,
             p.resize.fit,
             p.ingest.max_pixels,

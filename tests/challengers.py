@@ -65,14 +65,14 @@ def pictures(root: Path) -> pd.DataFrame:
     """300 test photos: 260 easy ones, 30 that nobody gets right, 10 where red is mixed with green.
 
     Returns:
-        photo, path and actual.
+        photo, path, box (none) and actual.
     """
     kinds = [("blue", "blue")] * 130 + [("red", "red")] * 130
     kinds += [("red", "blue")] * 15 + [("blue", "red")] * 15 + [("yellow", "red")] * 10
     for colour in {colour for colour, _ in kinds}:
         Image.new("RGB", (40, 50), colour).save(root / f"{colour}.png")
-    rows = [(f"{i:064x}", f"{colour}.png", actual) for i, (colour, actual) in enumerate(kinds)]
-    return pd.DataFrame(rows, columns=["photo", "path", "actual"])
+    rows = [(f"{i:064x}", f"{colour}.png", "", actual) for i, (colour, actual) in enumerate(kinds)]
+    return pd.DataFrame(rows, columns=["photo", "path", "box", "actual"])
 
 
 def tested(

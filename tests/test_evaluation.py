@@ -69,11 +69,13 @@ def test_each_species_has_its_row():
 
 def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
+    index["box"] = [None, None, "[0, 0, 1, 1]"]
     manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
     split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
     test = evaluation.photos_of("test", index, manifest, split)
     assert test.index.tolist() == [0, 2]
     assert test["path"].tolist() == ["1.jpg", "3.jpg"]
+    assert test["box"].isna().tolist() == [True, False]
 
 
 def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
@@ -82,6 +84,7 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
             "photo": list("wxyz"),
             "path": [f"{name}.jpg" for name in "wxyz"],
             "species": [LABELS[i] for i in TARGETS],
+            "box": None,
         },
         index=[3, 5, 8, 9],
     )

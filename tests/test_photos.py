@@ -536,3 +536,35 @@ def test_light_sees_exposure_and_focus():
     assert darker["brightness"] == pytest.approx(seen["brightness"] / 2, abs=1)
     assert blurred["sharpness"] < seen["sharpness"] / 20
     assert blurred["brightness"] == pytest.approx(seen["brightness"], abs=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_cut_is_a_part_of_the_upright_photo_as_a_file_of_its_own(orientation):
+    stored = Image.fromarray(as_stored(scene(), orientation))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = photos.cut(encoded(stored, "PNG", exif=exif), (0.25, 0.5, 0.5, 0.25))
+    part = scene()[40:60, 30:90]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), part)
+    assert np.array_equal(square(data, 32, "pad"), square(encoded(part), 32, "pad"))
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.5, 0.0, 0.0), (0.0, 0.0, 1e-6, 1.0), (0.0, 0.0, 1.0, 1.0)])
+def test_cut_has_a_pixel_at_least_and_stays_inside(box):
+    width, height = Image.open(io.BytesIO(photos.cut(encoded(scene()), box))).size
+    assert 1 <= width <= 120
+    assert 1 <= height <= 80
+
+
+def test_cut_of_a_jpeg_is_cut_from_its_full_resolution():
+    big = scene(1600, 1200)
+    data = photos.cut(encoded(big, "JPEG", quality=95), (0.5, 0.5, 0.1, 0.1))
+    assert Image.open(io.BytesIO(data)).size == (160, 120)
+    assert distance(Image.open(io.BytesIO(data)), big[600:720, 800:960]) < 2
+
+
+def test_what_is_no_picture_cannot_be_cut():
+    with pytest.raises(PhotoError):
+        photos.cut(b"", (0, 0, 1, 1))
+    with pytest.raises(PhotoError):
+        photos.cut(encoded(scene()), (0, 0, 1, 1), max_pixels=100)

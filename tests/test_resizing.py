@@ -1,7 +1,9 @@
+import json
 import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline import checks, photos, resizing, shards
@@ -25,10 +27,11 @@ def folder(tmp_path):
 def write(collection, folder, tmp_path):
     """Writes shards of a manifest, as DVC lets a stage do, and gives their files' bytes."""
 
-    def write(manifest, jobs=1, fit="crop", size=48):
+    def write(manifest, jobs=1, fit="crop", size=48, margin=None):
         shutil.rmtree(folder, ignore_errors=True)
         cache = tmp_path / "squares"
-        resizing.write(folder, collection, manifest, size, fit, 10**7, jobs, cache)
+        wanted = resizing.pictures(manifest, margin)
+        resizing.write(folder, collection, wanted, size, fit, 10**7, jobs, cache)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     return write
@@ -183,3 +186,63 @@ def test_file_system_without_hard_links(manifest, write, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     assert write(manifest) == after
+
+
+BOXED = pd.DataFrame(
+    {
+        "photo": ["a", "b", "c"],
+        "path": ["1.jpg", "2.jpg", "3.jpg"],
+        "species": ["cat", "owl", "owl"],
+        "width": [400, 100, 50],
+        "height": [200, 300, 50],
+        "box": [json.dumps([[0.4, 0.3, 0.1, 0.4], [0.9, 0.9, 0.1, 0.1]]), None, "[[0, 0, 1, 1]]"],
+    }
+)
+
+
+def test_whole_photos_are_pictures_as_they_are():
+    rows = resizing.pictures(BOXED, None)
+    assert rows["box"].isna().all()
+    pd.testing.assert_frame_equal(rows.drop(columns="box"), BOXED.drop(columns="box"))
+
+
+def test_each_subject_is_cut_out_as_a_square_within_the_photo():
+    rows = resizing.pictures(BOXED, 0.25)
+    assert rows["photo"].tolist() == ["a", "a", "b", "c"]
+    assert rows["species"].tolist() == ["cat", "cat", "owl", "owl"]
+    boxes = rows["box"].map(json.loads, na_action="ignore").tolist()
+    # 40 x 80 px around (180, 100): 120 px a side; 40 x 20 px in the corner: 60 px a side.
+    assert boxes[:2] == [[0.3, 0.2, 0.3, 0.6], [0.85, 0.7, 0.15, 0.3]]
+    assert pd.isna(boxes[2])
+    assert boxes[3] == [0.0, 0.0, 1.0, 1.0]
+    sizes = rows[["width", "height"]].to_numpy().tolist()
+    assert sizes == [[120, 120], [60, 60], [100, 300], [50, 50]]
+
+
+def test_a_subject_larger_than_the_photo_is_narrow_takes_all_its_breadth():
+    tall = BOXED.iloc[1:2].assign(box="[[0.2, 0.1, 0.6, 0.8]]")
+    (row,) = resizing.pictures(tall, 0).itertuples()
+    assert json.loads(row.box) == [0.0, 0.1, 1.0, 0.8]
+    assert (row.width, row.height) == (100, 240)
+
+
+def test_squares_are_those_of_the_cut_out_file(collection, manifest, write, folder, decoded):
+    two = json.dumps([[0.1, 0.1, 0.3, 0.3], [0.5, 0.5, 0.4, 0.2]])
+    manifest["box"] = manifest["box"].where(manifest["species"] != "cat", two)
+    write(manifest, margin=0.1)
+    read = shards.Shards(folder)
+    assert len(read) == 24 + 6
+    cats = read.index[read.index["species"] == "cat"]
+    assert len(cats) == 12
+    assert cats["box"].notna().all()
+    paths = manifest.set_index("photo")["path"]
+    for position, row in cats.iterrows():
+        data = (collection / paths[row["photo"]]).read_bytes()
+        expected = photos.square(photos.cut(data, json.loads(row["box"])), 48)
+        assert np.array_equal(read.take([position])[0], expected)
+    decoded.clear()
+    before = write(manifest, margin=0.1)
+    assert decoded == []
+    assert before == write(manifest, margin=0.1, jobs=2)
+    assert len(write(manifest)) == len(before)
+    assert len(decoded) == 6  # the cats as a whole; the other squares are known

@@ -116,7 +116,9 @@ def per_species(
 def photos_of(
     name: str, index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame
 ) -> pd.DataFrame:
-    """The photos of a split: photo, path and species; its index is the shards' positions.
+    """The pictures of a split: photo, path, species, and what was cut out of the photo (box).
+
+    The index of the frame is their positions in the shards.
 
     Args:
         name: `train`, `validation` or `test`.
@@ -125,7 +127,7 @@ def photos_of(
         split: What split wrote.
     """
     paths, splits = manifest.set_index("photo")["path"], split.set_index("photo")["split"]
-    table = index[["photo", "species"]].assign(path=index["photo"].map(paths))
+    table = index[["photo", "species", "box"]].assign(path=index["photo"].map(paths))
     return table[index["photo"].map(splits) == name]
 
 
@@ -182,8 +184,8 @@ class Report:
     Attributes:
         summary: The numbers, by section.
         species: What `per_species` gives.
-        predictions: A row a photo: photo, path, actual, predicted, probability (of the predicted
-            species).
+        predictions: A row a picture: photo, path, box, actual, predicted, probability (of the
+            predicted species).
         labels: The species, in the order of the network's answers.
     """
 
@@ -220,7 +222,8 @@ class Report:
             "predicted": np.array(labels)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
         }
-        predictions = test[["photo", "path", "species"]].rename(columns={"species": "actual"})
+        predictions = test[["photo", "path", "box", "species"]]
+        predictions = predictions.rename(columns={"species": "actual"})
         summary = {
             "test": summarise(probabilities, targets),
             "trust": trust(calibration, probabilities, targets),

@@ -72,14 +72,15 @@ class Challenger:
 
     @property
     def tested_on(self) -> str:
-        """The sha256 of which photos, of which species, were tested."""
-        rows = sorted(self.predictions["photo"] + " " + self.predictions["actual"])
+        """The sha256 of which photos, or what of them, of which species, were tested."""
+        tested = self.predictions
+        rows = sorted(tested["photo"] + " " + tested["box"] + " " + tested["actual"])
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a table that evaluate wrote; a species may be called `7` or `NA`."""
-    text = {name: str for name in ("photo", "path", "species", "actual", "predicted")}
+    text = {name: str for name in ("photo", "path", "box", "species", "actual", "predicted")}
     return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 

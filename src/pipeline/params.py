@@ -65,6 +65,8 @@ class Parallel(Section):
 class Resize(Section):
     size: Annotated[int, Field(ge=32, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
+    crop_to_box: bool
+    box_margin: Fraction
 
 
 class Split(Section):

@@ -7,6 +7,7 @@ what it is asked about. Nothing of the project is imported: a served model carri
 import hashlib
 import io
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
@@ -152,6 +153,36 @@ def light(picture: np.ndarray) -> dict[str, float]:
     around = green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:]
     edges = (around - 4 * green[1:-1, 1:-1]).astype(np.float32).ravel()
     return {"brightness": float(green.mean()), "sharpness": float(edges @ edges / edges.size)}
+
+
+def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
+    """Cuts a part out of a photo, as an upright sRGB picture file of its own.
+
+    What learned from cut-outs is asked about such files: `square` of one is what it learned from.
+
+    Args:
+        data: The bytes of the photo's file.
+        box: x and y of the left upper corner, width and height, in shares of the upright photo's
+            sides.
+        max_pixels: As in `square`.
+
+    Returns:
+        The bytes of a BMP, which takes no time to pack and unpack.
+
+    Raises:
+        PhotoError: The bytes give no picture.
+    """
+    image = _open(data, max_pixels)
+    profile = image.info.get("icc_profile")
+    image = _load(image, max(image.size))
+    image = _upright(_eight_bits(image), _orientation(image))
+    sides = np.array(image.size * 2)
+    corners = np.array([*box[:2], box[0] + box[2], box[1] + box[3]])
+    left, top, right, bottom = np.rint(corners * sides).astype(int).tolist()
+    image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    file = io.BytesIO()
+    _srgb(_opaque(image), profile).save(file, "BMP")
+    return file.getvalue()
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:

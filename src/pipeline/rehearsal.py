@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import parallel, registry, tracking
+from pipeline import parallel, photos, registry, tracking
 from pipeline.errors import UserError
 from pipeline.litert import Network
 
@@ -70,19 +70,20 @@ def server(found: registry.Version) -> Iterator[Ask]:
 
 
 def answers(ask: Ask, predictions: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Asks about test photos, from their files.
+    """Asks about test photos, from their files, or about what was cut out of them.
 
     Args:
         ask: What `version` or `server` gave.
-        predictions: With a column path, as `packaging.read_table` gives it.
+        predictions: With columns path and box, as `packaging.read_table` gives it.
         root: The folder that the paths start from.
 
     Returns:
         species and probability, with the index of `predictions`.
     """
     found = []
-    for paths in parallel.chunks(predictions["path"].tolist(), _ROWS):
-        answered = ask([(root / path).read_bytes() for path in paths])
+    wanted = list(zip(predictions["path"], predictions["box"], strict=True))
+    for rows in parallel.chunks(wanted, _ROWS):
+        answered = ask([_image(root / path, box) for path, box in rows])
         found.append(answered.iloc[:, :2].set_axis(["species", "probability"], axis=1))
     return pd.concat(found, ignore_index=True).set_index(predictions.index)
 
@@ -106,6 +107,11 @@ def latency(model: bytes) -> float:
         if len(seconds) > 3 and time.monotonic() > ends:
             break
     return float(np.median(seconds[3:]) * 1000)
+
+
+def _image(path: Path, box: str) -> bytes:
+    data = path.read_bytes()
+    return photos.cut(data, json.loads(box), sys.maxsize) if box else data
 
 
 def _wait(process: subprocess.Popen, address: str) -> None:

@@ -13,21 +13,52 @@ from pipeline import outputs, parallel, photos, shards
 from pipeline.errors import UserError
 from pipeline.progress import track
 
-# A photo, its path, and the shard and row where its square stands already, if it does.
-Wanted = tuple[str, str, tuple[Path, int] | None]
+# A photo, its path, what is cut out of it, and the shard and row where the square stands already.
+Wanted = tuple[str, str, str | None, tuple[Path, int] | None]
+
+
+def pictures(manifest: pd.DataFrame, margin: float | None) -> pd.DataFrame:
+    """What becomes a square: each photo, or each of its subjects.
+
+    A subject is cut out as a square around its box, widened by the margin and moved to lie inside
+    the photo, so that `photos.square` leaves nothing of it out; where the photo is too narrow for
+    one, all of its breadth is taken.
+
+    Args:
+        manifest: What ingest wrote.
+        margin: Share of a box's longer side to keep on each side of it; None for whole photos.
+
+    Returns:
+        A row a picture in the order of the manifest: photo, path, species, width, height (px) and
+        box, what to cut out as a JSON list of [x, y, w, h] in shares of the sides; null for a
+        photo as it is.
+    """
+    rows = manifest[["photo", "path", "species", "width", "height", "box"]]
+    known = rows["box"].notna() & (margin is not None)
+    rows = rows.assign(box=rows["box"].where(known).map(json.loads, na_action="ignore"))
+    rows = rows.explode("box", ignore_index=True)
+    cut = rows["box"].notna()
+    sides = rows.loc[cut, ["width", "height"]].to_numpy(dtype=np.float64)
+    boxes = np.array(rows.loc[cut, "box"].tolist(), dtype=np.float64).reshape(-1, 4)
+    side = (boxes[:, 2:] * sides).max(axis=1, keepdims=True) * (1 + 2 * (margin or 0))
+    size = np.minimum(side / sides, 1)
+    start = (boxes[:, :2] + boxes[:, 2:] / 2 - size / 2).clip(0, 1 - size)
+    written = [json.dumps(row) for row in np.concatenate([start, size], axis=1).round(6).tolist()]
+    rows.loc[cut, ["width", "height"]] = np.rint(size * sides).clip(1).astype(int)
+    return rows.assign(box=pd.Series(written, rows.index[cut], dtype="str").reindex(rows.index))
 
 
 def write(
     folder: Path,
     root: Path,
-    manifest: pd.DataFrame,
+    wanted: pd.DataFrame,
     size: int,
     fit: photos.Fit,
     max_pixels: int,
     jobs: int,
     cache: Path,
 ) -> None:
-    """Writes the squares of a manifest's photos as a folder of shards, in the manifest's order.
+    """Writes the squares of pictures as a folder of shards, in their order.
 
     Shards are made in `cache`, named after the photos in them, and linked into `folder`. So a
     killed run goes on with the shard where it was, and squares that the last run decoded are
@@ -36,8 +67,8 @@ def write(
 
     Args:
         folder: The folder; it appears when everything is written.
-        root: The folder that the manifest's paths start from.
-        manifest: What ingest wrote.
+        root: The folder that paths start from.
+        wanted: What `pictures` gave.
         size: Sides of the pictures (px).
         fit: What to do with photos that are not square, as in `photos.square`.
         max_pixels: As in `photos.square`.
@@ -49,19 +80,20 @@ def write(
     """
     store = cache.absolute() / _key(size, fit)
     store.mkdir(parents=True, exist_ok=True)
-    identities = manifest["photo"].to_numpy("S64")
+    identities = _identities(wanted)
     files = _files(store, identities)
-    parts = (slice(i, i + shards.LENGTH) for i in range(0, len(manifest), shards.LENGTH))
+    parts = (slice(i, i + shards.LENGTH) for i in range(0, len(wanted), shards.LENGTH))
     missing = [(f, rows) for f, rows in zip(files, parts, strict=True) if not f.exists()]
     former = _Former(store)
-    wanted = ((file, former.wanted(manifest[rows])) for file, rows in missing)
+    todo = ((file, former.wanted(wanted[rows])) for file, rows in missing)
     draw = partial(_squares, root.absolute(), size, fit, max_pixels)
     total = sum(len(identities[rows]) for _, rows in missing)
-    for _ in track(shards.fill(wanted, size, draw, jobs), total, "resize", count=int):
+    for _ in track(shards.fill(todo, size, draw, jobs), total, "resize", count=int):
         pass
     with outputs.whole(folder) as unfinished:
         unfinished.mkdir()
-        shards.write_index(unfinished, manifest[["photo", "species"]])
+        index = wanted[["photo", "species", "width", "height", "box"]]
+        shards.write_index(unfinished, index)
         for number, file in enumerate(files):
             outputs.link(file, shards.path(unfinished, number))
     with outputs.whole(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
@@ -75,6 +107,15 @@ def _key(size: int, fit: photos.Fit) -> str:
     code = hashlib.sha256(Path(photos.__file__).read_bytes()).hexdigest()
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
     return hashlib.sha256(json.dumps([code, *versions, size, fit]).encode()).hexdigest()
+
+
+def _identities(wanted: pd.DataFrame) -> np.ndarray:
+    """Names the squares: by the photo, and by what is cut out of it."""
+    names = [
+        photo if pd.isna(box) else hashlib.sha256(f"{photo} {box}".encode()).hexdigest()
+        for photo, box in zip(wanted["photo"], wanted["box"], strict=True)
+    ]
+    return np.array(names, dtype="S64")
 
 
 def _files(store: Path, identities: np.ndarray) -> list[Path]:
@@ -94,14 +135,15 @@ class _Former:
         self._sorted = identities[self._order]
 
     def wanted(self, rows: pd.DataFrame) -> list[Wanted]:
-        """What a shard of these rows of the manifest is made of."""
-        identities = rows["photo"].to_numpy("S64")
+        """What a shard of these pictures is made of."""
+        identities = _identities(rows)
         first, after = (np.searchsorted(self._sorted, identities, s) for s in ("left", "right"))
         known: list[tuple[Path, int] | None] = [None] * len(rows)
         for i in np.flatnonzero(first < after).tolist():
             shard, row = divmod(int(self._order[first[i]]), shards.LENGTH)
             known[i] = (self._files[shard], row)
-        return list(zip(rows["photo"], rows["path"], known, strict=True))
+        boxes = rows["box"].astype(object).where(rows["box"].notna(), None)
+        return list(zip(rows["photo"], rows["path"], boxes, known, strict=True))
 
 
 def _squares(
@@ -111,13 +153,15 @@ def _squares(
         [
             np.load(known[0], mmap_mode="r")[known[1]]
             if known and known[0].exists()
-            else _square(root / path, photo, size, fit, max_pixels)
-            for photo, path, known in wanted
+            else _square(root / path, photo, box, size, fit, max_pixels)
+            for photo, path, box, known in wanted
         ]
     )
 
 
-def _square(path: Path, photo: str, size: int, fit: photos.Fit, max_pixels: int) -> np.ndarray:
+def _square(
+    path: Path, photo: str, box: str | None, size: int, fit: photos.Fit, max_pixels: int
+) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -127,6 +171,8 @@ def _square(path: Path, photo: str, size: int, fit: photos.Fit, max_pixels: int)
     if photos.identity(data) != photo:
         raise UserError(f"{path} has changed since ingest read it; run `dvc repro` again")
     try:
+        if box:
+            data = photos.cut(data, json.loads(box), max_pixels)
         return photos.square(data, size, fit, max_pixels)
     except photos.PhotoError as error:
         raise UserError(f"{path} passed ingest and cannot be resized: {error}") from None
