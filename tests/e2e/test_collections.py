@@ -1,6 +1,7 @@
 """Collections of every form, and hostile ones, through the stages that a user runs."""
 
 import io
+import json
 import os
 import runpy
 import shutil
@@ -19,7 +20,8 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from pipeline.photos import FORMATS
+from pipeline import evaluation, photos
+from pipeline.shards import Shards
 
 REPOSITORY = Path(__file__).parents[2]
 REPORT = Path("reports/ingest")
@@ -157,7 +159,7 @@ NAMES = [
 
 
 def test_hostile_files_in_class_folders(stage, tmp_path):
-    if "HEIF" not in FORMATS:
+    if "HEIF" not in photos.FORMATS:
         pytest.skip("the extra heic is not installed")
     top = put(tmp_path / "photos", PLAIN)
     put(top, {name: photo(100 + i) for i, name in enumerate(NAMES)})
@@ -489,3 +491,43 @@ def test_flagged_photos_are_refused_if_params_say_so(stage, tmp_path):
     ran = ingest(stage, folder, ingest__reject=["one_colour"])
     assert ran.reasons == {"03.jpg": "one_colour"}
     assert "one_colour" in (REPORT / "index.html").read_text()
+
+
+def test_subjects_that_megadetector_found_are_what_is_learned_from_and_tested(stage, tmp_path):
+    """Each photo is grey but for its subject, and what reaches training is the subject alone."""
+    top, images = tmp_path / "photos", []
+    for k, species in enumerate(("cat", "owl")):
+        for i in range(12):
+            scene = np.full((60, 120, 3), 128, np.uint8)
+            left = 10 + 4 * i
+            scene[20:40, left : left + 20] = np.random.default_rng(i).integers(0, 40, (20, 20, 3))
+            scene[20:40, left : left + 20, 2 * k] = 250
+            file = io.BytesIO()
+            Image.fromarray(scene).save(file, "PNG")
+            put(top, {f"{species}/{i}.png": file.getvalue()})
+            box = [left / 120, 20 / 60, 20 / 120, 20 / 60]
+            found = [{"category": "1", "conf": 0.9, "bbox": box}]
+            found += [{"category": "2", "conf": 0.9, "bbox": [0, 0, 1, 1]}]
+            images.append({"file": f"{species}/{i}.png", "detections": found if i else []})
+    detected = {"detection_categories": {"1": "animal", "2": "person"}, "images": images}
+    (top / "megadetector.json").write_text(json.dumps(detected))
+    lines = {"ingest__source": str(top), "ingest__near_duplicate_bits": 0, "resize__size": 32}
+    lines |= {"resize__crop_to_box": True, "resize__box_margin": 0.0}
+    ran = stage("ingest", **lines)
+    assert ran.said is None
+    assert ran.adds_up()
+    for name in ("resize", "split", "augment"):
+        assert stage(name, **lines).said is None
+    resized, augmented = Shards("data/resized"), Shards("data/augmented")
+    split = pd.read_parquet("data/split.parquet")
+    test = evaluation.photos_of("test", resized.index, ran.manifest, split)
+    assert set(split["split"]) == {"train", "validation", "test"}
+    for position, row in test[test["box"].notna()].iterrows():
+        picture = resized.take([position])[0]
+        red, blue = picture[..., 0].mean(), picture[..., 2].mean()
+        assert (red > 240) == (row["species"] == "cat")
+        assert (blue > 240) == (row["species"] == "owl")
+        data = (top / row["path"]).read_bytes()
+        assert np.array_equal(picture, photos.square(photos.cut(data, json.loads(row["box"])), 32))
+    assert resized.index["box"].isna().sum() == 2
+    assert len(augmented) > (split["split"] == "train").sum()

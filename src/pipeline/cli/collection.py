@@ -8,7 +8,7 @@ from pipeline import errors
 
 def add(commands: argparse._SubParsersAction) -> None:
     use = commands.add_parser("use", help="learn from another collection of photos")
-    use.add_argument("source", help="folder of class folders, zip or tar of one, or recipe")
+    use.add_argument("source", help="folder of photos, zip or tar of one, table, or recipe")
     use.set_defaults(run=_use)
 
 

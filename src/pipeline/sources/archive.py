@@ -1,4 +1,4 @@
-"""A zip or tar of a folder of class folders, unpacked without trusting it."""
+"""A zip or tar of a collection, unpacked without trusting it."""
 
 import io
 import shutil
