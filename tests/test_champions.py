@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -117,6 +119,30 @@ def test_stage_and_alias_that_disagree_are_brought_together_as_the_log_has_it(
     assert champions.repair().what == "put right"
     assert serving() == ([mended], mended)
     assert champions.repair() is None
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_promotion_that_a_kill_cut_off_is_finished_where_there_are_no_transactions(
+    database, monkeypatch, done
+):
+    """As through a tracking server, which knows no transaction over several calls."""
+    promote(1)
+    calls = ["set_registered_model_tag", "transition_model_version_stage"]
+    calls.append("set_registered_model_alias")
+    with monkeypatch.context() as patch:
+        patch.setattr(champions, "_one_transaction", nullcontext)
+        killed = Mock(side_effect=KeyboardInterrupt)
+        patch.setattr(type(registry.client()), calls[done], killed)
+        with pytest.raises(KeyboardInterrupt):
+            promote(2)
+        staged, champion = serving()
+        assert (staged, champion) == (([1], 1) if done < 2 else ([2], 1))  # both can be loaded
+    champions.repair()
+    right = 1 if done < 2 else 2
+    assert serving() == ([right], right)
+    if done == 1:  # the log was ahead of what happened
+        with pytest.raises(UserError, match="no former champion"):
+            rollback()
 
 
 def test_an_altered_and_a_missing_entry_are_noticed(database, monkeypatch):

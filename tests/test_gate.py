@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from challengers import LABELS, LIMITS
 
-from pipeline import audit, champions, gate, outputs, packaging, registry, tracking
+from pipeline import audit, champions, gate, integrity, outputs, packaging, registry, tracking
 from pipeline.errors import UserError
 
 
@@ -127,6 +127,30 @@ def test_the_first_model_serves_once_it_reaches_the_floors(home, photos, network
     assert again["outcome"] == "serves already; nothing to do"
     assert again["checks"] == version.checks
     assert len(registry.versions()) == 1
+
+
+def test_a_version_carries_all_that_one_may_ask_of_it_later(home):
+    version = registry.get(1)
+    folder = registry.folder(version)
+    about = {path.name for path in (folder / "about").iterdir()}
+    assert about == {
+        "licences.csv",
+        "metrics.json",
+        "model_card.md",
+        "per_species.csv",
+        "software.json",
+    }
+    assert "mlflow" in json.loads((folder / "about/software.json").read_text())
+    card = (folder / "about/model_card.md").read_text()
+    assert "| drawn | CC0-1.0 | 301 |" in card
+    assert "drawn by code: this says nothing about real photos" in card
+    assert registry.client().get_model_version("animal", "1").description == card
+    listed = (folder / integrity.SUMS).read_text()
+    for name in ("model.tflite", "data/model.keras", "python_env.yaml", "about/model_card.md"):
+        assert name in listed
+    assert version.tags["by"] == tracking.who()
+    assert float(version.tags["accuracy"]) == 0.9
+    assert {"manifest_sha256", "files_sha256", "content", "tested_on"} <= set(version.tags)
 
 
 def test_a_model_that_is_three_points_worse_stays_out(home, photos, networks):
@@ -275,3 +299,24 @@ def test_a_champion_that_knows_other_species_cannot_be_compared_and_the_reason_s
     check = gate._against(champion, others, LIMITS)
     assert check.passed
     assert "version 4, knows other species (bird, blue, fish, red known to one" in check.reason
+
+
+@pytest.mark.slow
+def test_the_server_is_really_asked_if_the_params_say_so(home, photos, networks):
+    root, test = photos
+    version = registry.get(1)
+    good = challengers.tested(networks["good"], test.iloc[::10], root)
+    asked = lambda: gate.rehearsal.server(version)  # noqa: E731
+    check = gate._answers("served", asked, good)
+    assert check.passed
+    assert check.reason.startswith("served: as evaluated on 30 of 30 test photos")
+
+    labels = registry.folder(version) / "artifacts/recogniser/labels.json"
+    written = labels.read_text()
+    labels.write_text(written.replace("red", "rad"))
+    try:
+        check = gate._answers("served", asked, good)
+    finally:
+        labels.write_text(written)
+    assert not check.passed
+    assert "labels.json was altered" in check.reason

@@ -43,8 +43,10 @@ def server(found: registry.Version) -> Iterator[Ask]:
     """`mlflow models serve` with a version, as long as the block lasts.
 
     Raises:
-        UserError: It does not start, or answers with an error; with what it said last.
+        UserError: Its files are not the ones that were registered, it does not start, or it answers
+            with an error; with what it said last.
     """
+    registry.folder(found)
     uri = f"models:/{registry.NAME}/{found.number}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
