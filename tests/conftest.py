@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from dask_cluster import Cluster
 from web import Web
 
 from pipeline.sources.drawn import Drawn, draw
@@ -104,3 +105,11 @@ def served_model(model_folder):
     from pipeline import tracking
 
     return tracking.mlflow().pyfunc.load_model(str(model_folder))
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    """A scheduler without workers yet, for the time of a test."""
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield started
+    started.stop()

@@ -144,3 +144,12 @@ def test_killed_and_typed_again_it_writes_the_same_file_and_never_loads_tensorfl
     assert not Path("again.csv").exists()
     subprocess.run([*ANIMAL, *command, "again.csv"], check=True)
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_cluster_writes_the_same_file(album, animal, cluster):
+    pytest.importorskip("distributed")
+    cluster.work(2)
+    animal("predict", "album", "--output", "here.csv")
+    animal("predict", "album", "--output", "there.csv", "--dask", cluster.address)
+    assert Path("there.csv").read_bytes() == Path("here.csv").read_bytes()

@@ -1,10 +1,5 @@
 import builtins
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +7,6 @@ import pytest
 from pipeline import augment, checks, looks, parallel, resizing, shards
 from pipeline.errors import UserError
 from pipeline.sources import gather
-
-HERE = str(Path(__file__).parent)
 
 
 def square(number):
@@ -68,45 +61,6 @@ def test_dask_that_is_not_installed(monkeypatch):
         pass
 
 
-class Cluster:
-    """A Dask scheduler and its workers, each a process of its own."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, folder / "scheduler.json"
-        self.workers: list[subprocess.Popen] = []
-        self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
-        while not self.file.exists() or not self.file.read_text():
-            assert self.scheduler.poll() is None
-            time.sleep(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
-
-    def work(self, count: int, path: str = HERE) -> None:
-        """Starts workers, which find modules at `path`."""
-        options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
-        self.workers += [self._start("worker", *options, path=path) for _ in range(count)]
-
-    def _start(self, what: str, *options: str, path: str = HERE) -> subprocess.Popen:
-        command = [sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file)]
-        return subprocess.Popen(
-            [*command, "--no-dashboard", *options],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": path},
-            stderr=subprocess.DEVNULL,
-        )
-
-    def stop(self) -> None:
-        for process in [*self.workers, self.scheduler]:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def cluster(tmp_path_factory):
-    started = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield started
-    started.stop()
-
-
 def made(collection, folder):
     """All bytes that ingest, resize and augment make of a collection."""
     found = gather.found(collection)
@@ -130,7 +84,7 @@ def test_cluster_gives_the_bytes_of_one_machine_even_if_a_worker_is_killed(
     for module, name in ((looks, "_FILES_A_JOB"), (shards, "_PICTURES_A_JOB")):
         monkeypatch.setattr(module, name, 1)
     monkeypatch.setattr(augment, "_PICTURES_A_JOB", 2)
-    cluster.work(2, str(Path(parallel.__file__).parents[1]))
+    cluster.work(2)
     folders = {name: tmp_path / name for name in ("local", "dask", "killed")}
     for folder in folders.values():
         folder.mkdir()

@@ -56,7 +56,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
         raise UserError(f"there is no photo in {', '.join(paths)}")
     about = json.dumps({"recogniser": _digest(recogniser)})
     rest, done = _resume(journal, about, named.find(paths))
-    work = partial(_lines, str(recogniser))
+    work = partial(_lines, str(recogniser.absolute()))
     batches = parallel.each(work, _batches(rest), jobs)
     with journal.open("a", encoding="utf-8") as file:
         for lines in track(batches, total - done, "predict", count=len):

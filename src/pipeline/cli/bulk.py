@@ -28,6 +28,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--xmp", action="store_true", help="also write the species into photo.jpg.xmp"
     )
     predict.add_argument("--jobs", type=int, default=-1, help="processes; by default one a core")
+    predict.add_argument("--dask", metavar="ADDRESS", help="work on this cluster, tcp://host:8786")
     predict.set_defaults(run=_predict)
 
 
@@ -38,12 +39,13 @@ def _predict(arguments: argparse.Namespace) -> None:
             f"--output {arguments.output} ends with none of {', '.join(_BY_SUFFIX)}; "
             "say with --format what to write"
         )
-    from pipeline import bulk, formats, outputs, registry
+    from pipeline import bulk, formats, outputs, parallel, registry
     from pipeline.formats import xmp
 
     recogniser = registry.recogniser(arguments.model)
     journal = arguments.output.with_name(f"{arguments.output.name}.journal")
-    asked = bulk.predict(recogniser, arguments.paths, journal, arguments.jobs)
+    with parallel.on("dask" if arguments.dask else "local", arguments.dask):
+        asked = bulk.predict(recogniser, arguments.paths, journal, arguments.jobs)
     with outputs.whole(arguments.output) as partial:
         formats.FORMATS[form](bulk.answers(journal), bulk.labels(recogniser), partial)
     print(f"{arguments.output}: {asked.photos} photos, {asked.failed} of them could not be read")

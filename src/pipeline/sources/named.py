@@ -27,7 +27,7 @@ class Named:
 
     Attributes:
         path: How it is called in answers: its path, in an archive with the archive's in front.
-        file: The file on disk: the photo's own or the archive's.
+        file: The file on disk, the photo's own or the archive's; absolute, for workers elsewhere.
         member: Its name in a zip.
         span: Where in an unpacked tar it begins, and how long it is (bytes).
     """
@@ -90,7 +90,7 @@ def _below(path: str) -> Iterator[Named]:
             for name in sorted(files):
                 file = Path(folder, name)
                 if _like_a_photo(name) and file.is_file():
-                    yield Named(_shown(str(file)), str(file))
+                    yield Named(_shown(str(file)), _absolute(str(file)))
     elif not Path(path).is_file():
         raise UserError(f"{path} is neither a file nor a folder")
     elif archive.is_archive(Path(path)):
@@ -99,7 +99,7 @@ def _below(path: str) -> Iterator[Named]:
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"{path} cannot be unpacked: {error}") from None
     else:
-        yield Named(_shown(path), path)
+        yield Named(_shown(path), _absolute(path))
 
 
 def _inside(path: str) -> Iterator[Named]:
@@ -108,13 +108,13 @@ def _inside(path: str) -> Iterator[Named]:
             names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         for name in names:
             if _like_a_photo(name):
-                yield Named(_shown(f"{path}/{name}"), path, member=name)
+                yield Named(_shown(f"{path}/{name}"), _absolute(path), member=name)
         return
     with tarfile.open(path) as opened:
         while (info := opened.next()) is not None:  # in its own order, so that it is read forward
             if info.isreg() and _like_a_photo(info.name):
                 shown = _shown(f"{path}/{info.name}")
-                yield Named(shown, path, span=(info.offset_data, info.size))
+                yield Named(shown, _absolute(path), span=(info.offset_data, info.size))
             opened.members = []  # tarfile would keep them all
 
 
@@ -133,6 +133,10 @@ def _suffixes() -> set[str]:
 def _opened(path: str) -> zipfile.ZipFile | tarfile.TarFile:
     """An archive that a worker reads from, again and again."""
     return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def _shown(name: str) -> str:
