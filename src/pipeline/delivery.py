@@ -36,7 +36,7 @@ def for_phones(recogniser: Path, folder: Path) -> None:
         UserError: The recogniser has one precision only.
     """
     about = json.loads((recogniser / "labels.json").read_text())
-    networks = {name: _precision(recogniser, name) for name in ("float", "int8")}
+    networks = {name: precision(recogniser, name) for name in ("float", "int8")}
     for name, path in networks.items():
         shutil.copyfile(path, folder / f"{name}.tflite")
     labels, calibration = about["labels"], about["calibration"]
@@ -75,6 +75,21 @@ def for_phones(recogniser: Path, folder: Path) -> None:
     (folder / "README.md").write_text(page, encoding="utf-8")
 
 
+def precision(recogniser: Path, name: str) -> Path:
+    """The file of the network in `float` or `int8`: under its own name, or the one that serves.
+
+    Raises:
+        UserError: The recogniser has the other one only.
+    """
+    own, serving = recogniser / f"{name}.tflite", recogniser / "model.tflite"
+    other = recogniser / {"float": "int8.tflite", "int8": "float.tflite"}[name]
+    if own.exists():
+        return own
+    if other.exists():
+        return serving
+    raise UserError(f"{recogniser} has one precision only: evaluate and register it anew")
+
+
 def to_onnx(recogniser: Path, path: Path) -> Agreement:
     """Writes the network as ONNX and proves that it agrees with the one in float.
 
@@ -98,7 +113,7 @@ def to_onnx(recogniser: Path, path: Path) -> Agreement:
     if keras_file is None:
         raise UserError(f"there is no model.keras beside {recogniser}; ONNX is made from it")
     model = engine.keras().saving.load_model(keras_file)
-    network = Network(_precision(recogniser, "float").read_bytes())
+    network = Network(precision(recogniser, "float").read_bytes())
     pictures = _scenes(network.size)
     model(pictures[:1].astype(np.float32))  # Keras exports what was called once
     with engine.quiet():
@@ -128,17 +143,6 @@ def image_context(recogniser: Path, folder: Path) -> None:
 
     backend = get_flavor_backend(str(version), docker_build=True)
     backend.generate_dockerfile(str(version), str(folder))
-
-
-def _precision(recogniser: Path, name: str) -> Path:
-    """The network in `float` or `int8`: under its own name, or as the one that serves."""
-    own, serving = recogniser / f"{name}.tflite", recogniser / "model.tflite"
-    other = recogniser / {"float": "int8.tflite", "int8": "float.tflite"}[name]
-    if own.exists():
-        return own
-    if other.exists():
-        return serving
-    raise UserError(f"{recogniser} has one precision only: evaluate and register it anew")
 
 
 def _scenes(size: int, count: int = 64) -> np.ndarray:

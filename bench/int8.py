@@ -1,0 +1,76 @@
+"""int8 beside float: accuracy, time of one picture and size, for what `dvc repro` left in a folder.
+
+Accuracy is over all photos that the network has not learned from, validation and test together,
+without calibration, which changes no label. Times are of one picture on one core, the two networks
+in turn.
+
+    dvc repro
+    python bench/int8.py . /path/to/another/project
+"""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import bulk, delivery, evaluation
+from pipeline.litert import Network
+from pipeline.shards import Shards
+
+
+def measure(project: Path, pictures: int) -> pd.DataFrame:
+    """A row a precision."""
+    final = project / "models/final"
+    files = {name: delivery.precision(final, name) for name in ("float", "int8")}
+    labels = bulk.labels(final)
+    resized = Shards(project / "data/resized")
+    manifest = pd.read_parquet(project / "data/photos/manifest.parquet")
+    split = pd.read_parquet(project / "data/split.parquet")
+    held = pd.concat(
+        evaluation.photos_of(name, resized.index, manifest, split)
+        for name in ("validation", "test")
+    )
+    targets = evaluation.positions(held["species"], labels)
+    rows = {}
+    one_core = {name: Network(path.read_bytes(), workers=1) for name, path in files.items()}
+    seconds = {name: [] for name in files}
+    for picture in resized.take(held.index[:pictures]):
+        for name, network in one_core.items():
+            started = time.perf_counter()
+            network.one(picture)
+            seconds[name].append(time.perf_counter() - started)
+    for name, path in files.items():
+        answers = Network(path.read_bytes())(resized.take(held.index))
+        rows[name] = {
+            "photos": len(held),
+            "accuracy": (answers.argmax(axis=1) == targets).mean(),
+            "ms": 1e3 * np.median(seconds[name][10:]),
+            "MB": path.stat().st_size / 1e6,
+        }
+    table = pd.DataFrame(rows).T
+    table["of float's ms"] = table["ms"] / table.loc["float", "ms"]
+    table["of float's MB"] = table["MB"] / table.loc["float", "MB"]
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("projects", nargs="*", type=Path, default=[Path()])
+    parser.add_argument("--pictures", type=int, default=200, help="to time")
+    arguments = parser.parse_args()
+    litert = importlib.metadata.version("ai-edge-litert")
+    print(f"{os.cpu_count()} cores, {platform.machine()}, ai-edge-litert {litert}, times: medians")
+    for project in arguments.projects:
+        print(f"\n{project.resolve().name}:")
+        print(measure(project, arguments.pictures).round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
