@@ -108,7 +108,7 @@ def to_onnx(recogniser: Path, path: Path) -> Agreement:
 
     from pipeline import engine
 
-    places = (recogniser / "model.keras", recogniser.parents[1] / "data" / "model.keras")
+    places = (recogniser / "model.keras", recogniser.absolute().parents[1] / "data" / "model.keras")
     keras_file = next((place for place in places if place.exists()), None)
     if keras_file is None:
         raise UserError(f"there is no model.keras beside {recogniser}; ONNX is made from it")
@@ -136,7 +136,7 @@ def image_context(recogniser: Path, folder: Path) -> None:
     Raises:
         UserError: It is no registered version's.
     """
-    version = recogniser.parents[1]
+    version = recogniser.absolute().parents[1]
     if not (version / "MLmodel").exists():
         raise UserError(f"{recogniser} is no registered version; say which with --model")
     from mlflow.models.flavor_backend_registry import get_flavor_backend
