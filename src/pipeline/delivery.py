@@ -141,7 +141,7 @@ def image_context(recogniser: Path, folder: Path) -> None:
         raise UserError(f"{recogniser} is no registered version; say which with --model")
     from mlflow.models.flavor_backend_registry import get_flavor_backend
 
-    backend = get_flavor_backend(str(version), docker_build=True)
+    backend = get_flavor_backend(str(version), docker_build=True, env_manager=None)
     backend.generate_dockerfile(str(version), str(folder))
 
 

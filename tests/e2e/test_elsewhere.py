@@ -18,9 +18,9 @@ def test_an_image_holds_a_model_that_answers_with_its_own_code(project, tmp_path
     project.run(*ANIMAL, "export", str(tmp_path / "out"), "--image")
     image = tmp_path / "out" / "image"
     dockerfile = (image / "Dockerfile").read_text()
-    assert "COPY model_dir /opt/ml/model" in dockerfile
+    (copied,) = re.findall(r"COPY (\S+) /opt/ml/model", dockerfile)
     assert "_serve('local')" in dockerfile
-    needs = (image / "model_dir" / "requirements.txt").read_text()
+    needs = (image / copied / "requirements.txt").read_text()
     assert "ai-edge-litert==" in needs
     assert "tensorflow" not in needs
     predictions = pd.read_csv(project.folder / "reports/predictions.csv")
@@ -28,7 +28,7 @@ def test_an_image_holds_a_model_that_answers_with_its_own_code(project, tmp_path
         f"""
 import json, sys
 import mlflow, pandas as pd
-model = mlflow.pyfunc.load_model({str(image / "model_dir")!r})
+model = mlflow.pyfunc.load_model({str(image / copied)!r})
 rows = pd.read_csv("reports/predictions.csv")[:8]
 images = [open("data/photos/files/" + path, "rb").read() for path in rows["path"]]
 said = model.predict(pd.DataFrame({{"image": images}}))
