@@ -42,11 +42,11 @@ def serving() -> tuple[list[int], int | None]:
 
 
 def promote(number: int, by: str = "hand") -> None:
-    champions.promote(registry.get(number), "because", by, len(audit.read()))
+    champions.promote(registry.get(number), "because", by, len(audit.moves()))
 
 
 def rollback() -> int:
-    return champions.rollback("it failed", len(audit.read())).version
+    return champions.rollback("it failed", len(audit.moves())).version
 
 
 def animal(monkeypatch, *words: str) -> str | int | None:
@@ -93,7 +93,7 @@ def test_a_deleted_champion_is_passed_over(database):
 
 def test_who_decided_on_an_older_state_is_told_who_was_faster(database):
     promote(1)
-    seen = len(audit.read())
+    seen = len(audit.moves())
     promote(2)
     with pytest.raises(UserError, match=f"version 2 was promoted at .* by {tracking.who()} meanw"):
         champions.promote(registry.get(3), "", "gate", seen)
@@ -219,7 +219,7 @@ from pipeline import audit, champions, registry
 registry.client()  # whatever is slow to import is there before the first fork
 
 def killed_at(moment):
-    version, seen, count = registry.get(2), len(audit.read()), 0
+    version, seen, count = registry.get(2), len(audit.moves()), 0
     def step(*_):
         nonlocal count
         count += 1

@@ -267,7 +267,7 @@ def test_older_data_stays_out_and_better_goes_in_and_rollback_brings_the_former_
     assert serving() == 4
     assert answer() != former
 
-    assert champions.rollback("it was a drill", len(audit.read())).version == 2
+    assert champions.rollback("it was a drill", len(audit.moves())).version == 2
     assert serving() == 2
     assert answer() == former
 

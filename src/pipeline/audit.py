@@ -63,6 +63,11 @@ def read() -> list[Entry]:
     return [Entry(**json.loads(value)) for _, value in _tags()]
 
 
+def moves() -> list[Entry]:
+    """The entries after which another version may have served."""
+    return [entry for entry in read() if entry.moves]
+
+
 def append(
     log: list[Entry], what: str, version: int, before: int | None, by: str, why: str
 ) -> None:

@@ -22,10 +22,10 @@ def promote(version: registry.Version, why: str, by: str, seen: int) -> None:
         version: The version.
         why: The reason, for the log.
         by: `gate` or `hand`.
-        seen: How many entries of the log the decision rests on.
+        seen: How many moves in the log the decision rests on.
 
     Raises:
-        UserError: The log is longer by now: somebody was faster.
+        UserError: There are more by now: somebody was faster.
     """
     _move("promoted", version.number, why, by, seen)
 
@@ -38,7 +38,7 @@ def rollback(why: str, seen: int) -> audit.Entry:
     """
     now = registry.champion()
     exist = {version.number: version for version in registry.versions()}
-    former = [number for number in _line(audit.read(), now) if number in exist]
+    former = [number for number in _line(audit.moves(), now) if number in exist]
     if not former:
         raise UserError("there is no former champion to go back to; see `animal versions`")
     registry.folder(exist[former[-1]])
@@ -70,27 +70,24 @@ def repair() -> audit.Entry | None:
         staged, named = _names()
         if staged == named:
             return None
-        log = audit.read()
-        meant = [entry.version for entry in log if entry.moves][-1:]
+        meant = [entry.version for entry in audit.moves()][-1:]
         right = next(number for number in meant + named + staged if number in named + staged)
         why = f"stage {registry.STAGE} was at {staged}, alias {registry.ALIAS} at {named}"
-        _write(log, "put right", right, why, "repair")
+        _write("put right", right, why, "repair")
     return audit.read()[-1]
 
 
 def replaced_by_hand(version: registry.Version) -> audit.Entry | None:
     """The entry of the log by which a person took this version out of service, if one did."""
-    touching = [e for e in audit.read() if e.moves and version.number in (e.version, e.before)]
+    touching = [e for e in audit.moves() if version.number in (e.version, e.before)]
     last = touching[-1] if touching else None
     return last if last and last.by == "hand" and last.version != version.number else None
 
 
-def _line(log: list[audit.Entry], now: registry.Version | None) -> list[int]:
+def _line(moves: list[audit.Entry], now: registry.Version | None) -> list[int]:
     """The versions that served before, the last one last: each rollback takes one step back."""
     line: list[int] = []
-    for entry in log:
-        if not entry.moves:
-            continue
+    for entry in moves:
         if entry.before is not None and line[-1:] != [entry.before]:
             line.append(entry.before)
         if entry.what == "rolled back to" and entry.version in line:
@@ -104,19 +101,19 @@ def _line(log: list[audit.Entry], now: registry.Version | None) -> list[int]:
 
 def _move(what: str, version: int, why: str, by: str, seen: int) -> None:
     with _one_transaction():
-        log = audit.read()
-        if len(log) == seen:
-            _write(log, what, version, why, by)
-    if len(log) != seen:
+        moves = audit.moves()
+        if len(moves) == seen:
+            _write(what, version, why, by)
+    if len(moves) != seen:
         raise UserError(
-            f"{log[-1]} meanwhile, so nothing was changed now; look at `animal versions` and say "
+            f"{moves[-1]} meanwhile, so nothing was changed now; look at `animal versions` and say "
             "it again if you still mean it"
         )
 
 
-def _write(log: list[audit.Entry], what: str, version: int, why: str, by: str) -> None:
+def _write(what: str, version: int, why: str, by: str) -> None:
     now = registry.champion()
-    audit.append(log, what, version, now and now.number, by, why)
+    audit.append(audit.read(), what, version, now and now.number, by, why)
     _stage(version, registry.STAGE)
     registry.client().set_registered_model_alias(registry.NAME, registry.ALIAS, version)
 

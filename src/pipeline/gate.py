@@ -108,7 +108,7 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
     version = registry.find(challenger.content)
     known = "was registered before" if version else "registered"
     version = version or packaging.register(challenger)
-    seen, champion = len(audit.read()), registry.champion()
+    seen, champion = len(audit.moves()), registry.champion()
 
     def decision(outcome: str, promoted: bool, checks: list[dict]) -> dict[str, Any]:
         return {

@@ -53,9 +53,9 @@ def _promote(arguments: argparse.Namespace) -> None:
             "same, say why: --why '...'"
         )
     registry.folder(version)
-    seen = sum(entry.when <= started for entry in audit.read())
+    seen = sum(entry.when <= started for entry in audit.moves())
     champions.promote(version, arguments.why or "by hand", "hand", seen)
-    _served(audit.read()[-1])
+    _served(audit.moves()[-1])
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
@@ -63,7 +63,7 @@ def _rollback(arguments: argparse.Namespace) -> None:
     from pipeline import audit, champions
 
     _tell(champions.repair())
-    seen = sum(entry.when <= started for entry in audit.read())
+    seen = sum(entry.when <= started for entry in audit.moves())
     _served(champions.rollback(arguments.why, seen))
 
 
