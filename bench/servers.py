@@ -13,19 +13,22 @@ from pathlib import Path
 
 
 @contextmanager
-def served(model: str, *arguments: str, wait: float = 600) -> Iterator[tuple[str, int, float]]:
+def served(
+    model: str, *arguments: str, command: str = "mlflow models serve", wait: float = 600
+) -> Iterator[tuple[str, int, float]]:
     """Serves a model on a free port: address to ask, process id, seconds until it was ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", model, *arguments, "--port", str(port)]
+    named = "-m" if command.startswith("mlflow") else "--model"
+    line = [*command.split(), named, model, *arguments, "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = time.monotonic()
-    server = subprocess.Popen(command, **quiet, start_new_session=True)
+    server = subprocess.Popen(line, **quiet, start_new_session=True)
     try:
         while not _answers(port):
             if server.poll() is not None or time.monotonic() - started > wait:
-                raise RuntimeError(f"{' '.join(command)} does not answer")
+                raise RuntimeError(f"{' '.join(line)} does not answer")
             time.sleep(0.1)
         ready = time.monotonic() - started
         yield f"http://127.0.0.1:{port}/invocations", server.pid, ready

@@ -151,6 +151,7 @@ def test_a_call_without_good_rows_and_one_without_rows_are_answered(post):
 
 
 def test_a_server_refuses_more_rows_than_it_answers_in_seconds(served_model, monkeypatch):
+    monkeypatch.delenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", raising=False)
     rows = pd.DataFrame({"image": [b""] * 1001})
     assert len(served_model.predict(rows, params={"on_error": "row"})) == 1001
     monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")

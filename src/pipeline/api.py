@@ -173,14 +173,13 @@ class Watched:
         from pipeline import photos
         from pipeline.recognition import bytes_of
 
-        data = bytes_of(image)
+        recogniser, data = self._model.unwrap_python_model().recogniser, bytes_of(image)
         photo = photos.identity(data)
-        width, height, *_ = photos.inspect(data)
         if self._keep:
             (self._keep / photo).write_bytes(data)
-        size = self._model.unwrap_python_model().recogniser.network.size
-        light = photos.light(photos.square(data, size))
-        return {"photo": photo, "width": width, "height": height} | light
+        width, height, *_ = photos.inspect(data, recogniser.max_pixels)
+        seen = {"photo": photo, "width": width, "height": height}
+        return seen | photos.light(recogniser.picture(data))
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
         if self._log:

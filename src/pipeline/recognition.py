@@ -29,13 +29,14 @@ class Recogniser:
 
     Attributes:
         labels: The species it knows, in the order of the network's answers.
+        max_pixels: Photos that claim more are refused.
         calibration: What makes its probabilities mean what they say.
         network: The network.
     """
 
     def __init__(self, folder: Path, workers: int | None = None):
         about = json.loads((folder / "labels.json").read_text())
-        self.labels, self._fit, self._max_pixels = (
+        self.labels, self._fit, self.max_pixels = (
             about[name] for name in ("labels", "fit", "max_pixels")
         )
         self.calibration = Calibration(**about["calibration"])
@@ -68,7 +69,7 @@ class Recogniser:
         Raises:
             PhotoError: The bytes give no picture.
         """
-        picture = photos.square(data, self.network.size, self._fit, self._max_pixels)
+        picture = self.picture(data)
         probabilities = self.calibration.apply(self.network.one(picture))
         order = np.argsort(-probabilities, kind="stable")
         likely = [
@@ -89,6 +90,10 @@ class Recogniser:
             heat = explain.heat(picture, order[0], self._one_by_one)
             answer["explanation"] = base64.b64encode(explain.overlay(heat)).decode()
         return answer
+
+    def picture(self, data: bytes) -> np.ndarray:
+        """What the network sees of a photo: uint8 (size, size, 3). Raises `PhotoError`."""
+        return photos.square(data, self.network.size, self._fit, self.max_pixels)
 
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
         """Never waits in one of the network's threads for another of them."""
