@@ -16,13 +16,11 @@ def main() -> None:
     training = resized.index[resized.index["photo"].map(split) == "train"]
     rows = augment.expand(training, p.augment.copies, p.augment.max_copies)
     ranges = augment.Ranges(**p.augment.model_dump(exclude={"copies", "max_copies", "seed"}))
-    pictures = augment.pictures(RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
-    index = rows[["photo", "species", "copy"]]
     with parallel.on(p.parallel.backend, p.parallel.address):
-        shards.write(AUGMENTED, index, pictures, resized.size)
+        augment.write(AUGMENTED, RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
     with outputs.whole(Path("reports/augment")) as folder:
         folder.mkdir()
-        sheets.sheet(augment.preview(shards.Shards(AUGMENTED))).save(folder / "preview.png")
+        sheets.sheet(augment.preview(shards.Shards(AUGMENTED), ranges)).save(folder / "preview.png")
 
 
 if __name__ == "__main__":

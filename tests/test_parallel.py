@@ -71,8 +71,7 @@ def made(collection, folder):
     resizing.write(resized, collection, manifest, 64, "crop", 10**7, 2, folder / "squares")
     rows = augment.expand(shards.Shards(resized).index, 1, 1)
     ranges = augment.Ranges(**dict.fromkeys(augment.Ranges.__dataclass_fields__, 0.1))
-    pictures = augment.pictures(resized, rows, ranges, 0, 2)
-    shards.write(augmented, rows[["photo", "species", "copy"]], pictures, 64)
+    augment.write(augmented, resized, rows, ranges, 0, 2)
     files = [folder / "manifest.parquet", *resized.iterdir(), *augmented.iterdir()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -83,7 +82,6 @@ def test_cluster_gives_the_bytes_of_one_machine_even_if_a_worker_is_killed(
 ):
     for module, name in ((looks, "_FILES_A_JOB"), (shards, "_PICTURES_A_JOB")):
         monkeypatch.setattr(module, name, 1)
-    monkeypatch.setattr(augment, "_PICTURES_A_JOB", 2)
     cluster.work(2)
     folders = {name: tmp_path / name for name in ("local", "dask", "killed")}
     for folder in folders.values():

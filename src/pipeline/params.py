@@ -88,6 +88,7 @@ class Split(Section):
 class Augment(Section):
     copies: Annotated[int, Field(ge=0, le=100)]
     max_copies: Annotated[int, Field(ge=0, le=100)]
+    strength: Annotated[float, Field(ge=0, le=2)]
     rotation: Annotated[float, Field(ge=0, le=180)]
     zoom: Fraction
     shift: Annotated[float, Field(ge=0, le=0.5)]
@@ -97,6 +98,12 @@ class Augment(Section):
     brightness: Fraction
     contrast: Fraction
     saturation: Fraction
+    hue: Annotated[float, Field(ge=0, le=180)]
+    grey: Fraction
+    blur: Fraction
+    jpeg: Fraction
+    cutout: Fraction
+    night: Fraction
     seed: Seed
 
     @model_validator(mode="after")
