@@ -21,6 +21,7 @@ DRAWN = Drawn(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items):
     """With several processes: all of e2e in one, which shares a project; else a file in one."""
     for item in items:

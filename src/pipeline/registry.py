@@ -124,15 +124,13 @@ def folder(version: Version) -> Path:
     """
     uri = client().get_model_version_download_uri(NAME, version.number)
     kept = Path(tracking.mlflow().artifacts.download_artifacts(uri))
-    sums = version.tags.get("files_sha256")
-    if sums is not None:  # versions of before there were hashes have none
-        try:
-            integrity.verify(kept, sums)
-        except integrity.Altered as error:
-            raise UserError(
-                f"version {version.number} is not what was registered: {error}. It must not "
-                "serve: go back with `animal rollback`, or bring its files back from a copy"
-            ) from None
+    try:
+        integrity.verify(kept, version.tags.get("files_sha256", ""))
+    except integrity.Altered as error:
+        raise UserError(
+            f"version {version.number} is not what was registered: {error}. It must not serve: go "
+            "back with `animal rollback`, or bring its files back from a copy"
+        ) from None
     return kept
 
 
