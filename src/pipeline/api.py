@@ -138,14 +138,13 @@ class Watched:
             "animal_answers", "Photos answered", ["species", "unknown"], registry=registry
         )
 
-    def predict(self, data: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         started = time.perf_counter()
         try:
-            answers = self._model.predict(data, params=params)
+            rows = self._model.predict(data, params=params)
         except MlflowException as error:
             self._write([self._line({}, error.get_http_status_code(), started)])
             raise
-        rows = answers.to_dict("records")
         for row in rows:
             if row.get("species") is not None:
                 self._answers.labels(row["species"], str(row["unknown"]).lower()).inc()
@@ -155,7 +154,7 @@ class Watched:
                 if line["species"] is not None:
                     line |= self._look(image)
         self._write(lines)
-        return answers
+        return rows
 
     @staticmethod
     def _line(row: dict[str, Any], status: int, started: float) -> dict[str, Any]:
@@ -349,7 +348,7 @@ def build(
             answers = await asyncio.to_thread(watched.predict, rows, params)
         except MlflowException as error:
             return refusal(error.get_http_status_code(), error.message)
-        return JSONResponse(answers.to_dict("records")[0])
+        return JSONResponse(answers[0])
 
     @app.get("/ready", responses={503: {"description": "It does not answer"}})
     async def ready() -> Response:
