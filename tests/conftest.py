@@ -23,10 +23,10 @@ DRAWN = Drawn(
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items):
-    """With several processes: all of e2e in one, which shares a project; else a file in one."""
+    """With several processes: what shares the one project in one, else a file in one."""
     for item in items:
-        file = item.path.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group(file.parts[0]))
+        group = "project" if "project" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

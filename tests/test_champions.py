@@ -10,20 +10,26 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline import audit, champions, cli, registry, tracking
+from pipeline import audit, champions, cli, integrity, registry, tracking
 from pipeline.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory):
     """A database with four versions and nothing in them."""
-    folder = tmp_path_factory.mktemp("versions")
+    folder, made = tmp_path_factory.mktemp("versions"), tmp_path_factory.mktemp("made")
+    integrity.seal(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         for number in range(1, 5):
             checks = [{"name": "accuracy", "passed": number != 4, "reason": "it is like that"}]
-            info = SimpleNamespace(model_uri=folder.as_uri(), run_id=None, model_id=None)
-            tags = {"labels": "[]", "accuracy": f"0.{number}", "gate": json.dumps(checks)}
+            info = SimpleNamespace(model_uri=made.as_uri(), run_id=None, model_id=None)
+            tags = {
+                "labels": "[]",
+                "accuracy": f"0.{number}",
+                "gate": json.dumps(checks),
+                "files_sha256": integrity.digest(made),
+            }
             registry.create(info, tags, "")
     return folder / "mlflow.db"
 

@@ -43,7 +43,10 @@ def test_neither_a_long_body_nor_a_traceback_comes_back():
 @pytest.fixture
 def log():
     logger = logging.getLogger("uvicorn.error")
+    level = logger.level
+    logger.setLevel(logging.INFO)
     yield logger
+    logger.setLevel(level)
     logger.filters.clear()
 
 

@@ -6,12 +6,14 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
+import sqlalchemy
 from ruamel.yaml import YAML
 
 from pipeline import backbones, outputs, params, tracking, training
@@ -67,13 +69,19 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
+        connect = partial(
+            optuna.storages.RDBStorage,
+            storage,
+            heartbeat_interval=_HEARTBEAT,
+            grace_period=4 * _HEARTBEAT,
+            heartbeat_stale_trial_callback=retry,
+        )
         try:
-            return optuna.storages.RDBStorage(
-                storage,
-                heartbeat_interval=_HEARTBEAT,
-                grace_period=4 * _HEARTBEAT,
-                heartbeat_stale_trial_callback=retry,
-            )
+            try:
+                return connect()
+            except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+                time.sleep(2)  # another process makes the tables just now
+                return connect()
         except Exception as error:  # each database's driver raises its own
             reason = str(error).splitlines()[0]
             raise UserError(
