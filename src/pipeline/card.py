@@ -95,7 +95,12 @@ def page(
             body += [f"<h2>{title}</h2>", _table([column, "photos"], told, "")]
     body += [
         "<h2>Pictures</h2>",
-        *strips({name: manifest[manifest["species"] == name] for name in species.index[:_STRIPS]}),
+        *strips(
+            {
+                name: manifest.loc[manifest["species"] == name, "path"]
+                for name in species.index[:_STRIPS]
+            }
+        ),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
@@ -165,7 +170,9 @@ def _flags(manifest: pd.DataFrame, strips: partial) -> str:
     counts = names.reindex([name for name in flags.FLAGS if name in names.index])
     table = _table(["flag", "photos"], counts, "No photo was flagged.")
     shown = {
-        f"{name}: {_MEANING[name]}": manifest[manifest["flags"].str.contains(rf"\b{name}\b")]
+        f"{name}: {_MEANING[name]}": manifest.loc[
+            manifest["flags"].str.contains(rf"\b{name}\b"), "path"
+        ]
         for name in counts.index
     }
     return table + "".join(strips(shown))
@@ -219,18 +226,16 @@ def _table(
     return f"<table>{''.join(lines)}</table>"
 
 
-def _strips(
-    root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.DataFrame]
-) -> Iterable[str]:
-    """A heading and a row of pictures for each of `shown`: the first photos, which are any, for
+def _strips(root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.Series]) -> Iterable[str]:
+    """A heading and a row of pictures for each of `shown`: of the first paths, which are any, for
     photos are named and ordered by hashes."""
     fewest, most = _PER_STRIP
     each = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
-    paths = [[root / path for path in rows["path"].iloc[:each]] for rows in shown.values()]
-    drawn = parallel.each(partial(_strip, max_pixels), paths, jobs)
-    for title, (rows, strip) in zip(shown, zip(shown.values(), drawn, strict=True), strict=True):
+    files = [[root / path for path in paths.iloc[:each]] for paths in shown.values()]
+    drawn = parallel.each(partial(_strip, max_pixels), files, jobs)
+    for (title, paths), strip in zip(shown.items(), drawn, strict=True):
         picture = f'<img alt="" src="data:image/jpeg;base64,{strip}">' if strip else ""
-        yield f"<h3>{_text(title)} ({len(rows):,})</h3>{picture}"
+        yield f"<h3>{_text(title)} ({len(paths):,})</h3>{picture}"
 
 
 def _strip(max_pixels: int, paths: list[Path]) -> str:

@@ -102,41 +102,49 @@ def judge(
         together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
         of [x, y, w, h] in shares of the sides, or null; `flags` is what `flags.of` says.
     """
-    rows = inspected.copy()
+    rows = inspected.sort_values("path", ignore_index=True)
     small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
     rows.loc[small, "reason"] = "too_small"
     rows.loc[small, "detail"] = [
         f"{row.width} x {row.height} px, a side below {min_side}"
         for row in rows[small].itertuples()
     ]
-    rows["box"] = _shares(rows[rows["reason"].isna()]).reindex(rows.index)
+    rows["box"] = _shares(rows)
     rows["flags"] = flags.of(rows)
+    rows = rows[rows.columns.intersection([*MANIFEST, "reason", "detail"])]
     for flag in reject:
         poor = rows["reason"].isna() & rows["flags"].str.contains(rf"\b{flag}\b")
         rows.loc[poor, "reason"] = flag
         rows.loc[poor, "detail"] = "ingest.reject in params.yaml names this flag"
-    fine = rows["reason"].isna()
-    twice = fine & rows["photo"].duplicated(keep=False)
-    same = rows.loc[twice, ["photo", "path", "species"]].sort_values("path").groupby("photo")
-    kept = rows["photo"].map(same["path"].first())
-    disputed = fine & (rows["photo"].map(same["species"].nunique()) > 1)
-    claims = rows[disputed].groupby("photo")["species"].agg(lambda names: sorted(set(names)))
-    rows.loc[disputed, "reason"] = "two_species"
-    rows.loc[disputed, "detail"] = [
-        f"the same file stands under {', '.join(claims[photo])}"
-        for photo in rows.loc[disputed, "photo"]
-    ]
-    again = fine & ~disputed & kept.notna() & (rows["path"] != kept)
-    rows.loc[again, "reason"] = "exact_duplicate"
-    rows.loc[again, "detail"] = [f"the same file as {path}" for path in kept[again]]
 
-    accepted = rows[rows["reason"].isna()].sort_values("photo").reset_index(drop=True)
+    # By numbers of rows: as labels, strings would take a kilobyte a row.
+    fine = np.flatnonzero(rows["reason"].isna())
+    content, species = (rows[name].factorize()[0] for name in ("photo", "species"))
+    _, first, copy = np.unique(content[fine], return_index=True, return_inverse=True)
+    kept = fine[first[copy]]
+    disputed = np.isin(copy, copy[species[fine] != species[kept]])
+    claimed = rows.loc[fine[disputed], ["photo", "species"]]
+    claims = claimed.groupby("photo")["species"].agg(lambda names: sorted(set(names)))
+    rows.loc[claimed.index, "reason"] = "two_species"
+    rows.loc[claimed.index, "detail"] = [
+        f"the same file stands under {', '.join(claims[photo])}" for photo in claimed["photo"]
+    ]
+    fine, kept = fine[~disputed], kept[~disputed]
+    again = fine != kept
+    rows.loc[fine[again], "reason"] = "exact_duplicate"
+    rows.loc[fine[again], "detail"] = [
+        f"the same file as {path}" for path in rows["path"][kept[again]]
+    ]
+
+    accepted = rows[rows["reason"].isna()].sort_values("photo")
+    near = np.empty(len(rows), dtype=np.int64)
     hashes = accepted["phash"].to_numpy(dtype=np.uint64)
-    near = pd.Series(duplicates.groups(hashes, near_duplicate_bits), accepted["photo"], dtype="int")
-    of_photos = rows.loc[fine & ~disputed, ["photo", "group"]]  # duplicates tie groups too
-    ties = duplicates.linked(of_photos["photo"].map(near), of_photos["group"])
-    number = accepted["photo"].map(pd.Series(ties, of_photos["photo"]).groupby(level=0).first())
-    accepted["group"] = accepted["photo"].groupby(number).transform("min")
+    near[accepted.index] = duplicates.groups(hashes, near_duplicate_bits)
+    ties = duplicates.linked(pd.Series(near[kept]), rows["group"][fine])  # also those of duplicates
+    number = pd.Series(ties, fine)[accepted.index]
+    _, smallest, group = np.unique(number, return_index=True, return_inverse=True)
+    accepted = accepted.reset_index(drop=True)
+    accepted["group"] = accepted["photo"].take(smallest[group]).array
     manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
     refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
     return manifest, refused[["path", "species", "reason", "detail"]]
@@ -145,7 +153,8 @@ def judge(
 def _shares(rows: pd.DataFrame) -> pd.Series:
     """Boxes as JSON lists of [x, y, w, h] in shares of the sides, cut at the picture's edges."""
     written = {}
-    for row in rows.loc[rows["boxes"].notna(), ["boxes", "width", "height"]].itertuples():
+    known = rows["reason"].isna() & rows["boxes"].notna()
+    for row in rows.loc[known, ["boxes", "width", "height"]].itertuples():
         boxes = np.array(row.boxes, dtype=np.float64)
         in_pixels = (boxes > _SHARE).any(axis=1)
         boxes[in_pixels] /= [row.width, row.height] * 2
@@ -159,7 +168,8 @@ def _shares(rows: pd.DataFrame) -> pd.Series:
 
 def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     """Counts files per species: found, accepted, and quarantined for each reason."""
-    files = pd.concat([manifest.assign(reason="accepted"), quarantine])
+    both = ["species", "reason"]
+    files = pd.concat([manifest[["species"]].assign(reason="accepted"), quarantine[both]])
     files["species"] = files["species"].fillna("(none)")
     counts = files.groupby(["species", "reason"]).size().unstack("reason", fill_value=0)
     if "accepted" not in counts:

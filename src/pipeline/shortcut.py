@@ -73,9 +73,10 @@ def sample(manifest: pd.DataFrame) -> pd.DataFrame:
     Which groups is decided by the hashes of their names, so other photos that come or go change
     little.
     """
-    few = manifest[manifest.groupby("group").cumcount() < _PER_GROUP]
-    places = few["group"].map({name: stratify.place(0, name) for name in few["group"].unique()})
-    return few.loc[places.sort_values(kind="stable").index[:_PHOTOS]].sort_index()
+    few = manifest.loc[manifest.groupby("group").cumcount() < _PER_GROUP, "group"]
+    places = np.fromiter((stratify.place(0, name) for name in few), float, len(few))
+    chosen = few.index[places.argsort(kind="stable")[:_PHOTOS]]
+    return manifest.loc[chosen.sort_values()]
 
 
 def score(rows: pd.DataFrame, jobs: int) -> Score:
