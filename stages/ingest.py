@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import card, checks, errors, looks, outputs, parallel, params, shortcut
+from pipeline import card, checks, errors, looks, memory, outputs, parallel, params, shortcut
 from pipeline.sources import folders, recipe
 from pipeline.sources.gather import gather
 
@@ -16,6 +16,7 @@ CACHE = Path(".cache/looks")
 
 def main() -> None:
     p = params.load()
+    memory.give_back()
     files = PHOTOS / "files"
     outputs.clear(PHOTOS, REPORT)
     with parallel.on(p.parallel.backend, p.parallel.address):
@@ -25,6 +26,7 @@ def main() -> None:
     manifest, quarantine = checks.judge(
         inspected, p.ingest.min_side, p.ingest.near_duplicate_bits, p.ingest.reject
     )
+    del found, inspected
     for column, value in recipe.provenance(p.ingest.source).items():
         manifest[column] = manifest[column].fillna(value)
     counts = checks.count(manifest, quarantine)

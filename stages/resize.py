@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, parallel, params, resizing
+from pipeline import errors, memory, parallel, params, resizing
 from pipeline.sources import folders
 
 
 def main() -> None:
     p = params.load()
-    manifest = pd.read_parquet("data/photos/manifest.parquet")
+    memory.give_back()
+    manifest = pd.read_parquet("data/photos/manifest.parquet", columns=resizing.COLUMNS)
     root = folders.root(p.ingest.source, Path("data/photos/files"))
     margin = p.resize.box_margin if p.resize.crop_to_box else None
     with parallel.on(p.parallel.backend, p.parallel.address):

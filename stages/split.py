@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, outputs, params, shortcut, splits
+from pipeline import errors, memory, outputs, params, shortcut, splits
 
 REPORT = Path("reports/split")
 
 
 def main() -> None:
     p = params.load()
+    memory.give_back()
     train, validation = p.split.train, p.split.validation
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     split = splits.assign(

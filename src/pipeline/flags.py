@@ -3,6 +3,7 @@
 import json
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -33,8 +34,9 @@ def of(rows: pd.DataFrame) -> pd.Series:
     columns = ["width", "height", "sharpness", "contrast", "darkest", "lightest"]
     values = rows[columns].astype(float)
     aspect = values[["width", "height"]].max(axis=1) / values[["width", "height"]].min(axis=1)
-    suffix = rows["path"].str.extract(r"(\.[^./]+)$", expand=False).str.lower()
-    claimed = suffix.map(Image.registered_extensions())
+    number, suffixes = rows["path"].str.extract(r"(\.[^./]+)$", expand=False).factorize()
+    formats = [Image.registered_extensions().get(suffix.lower()) for suffix in suffixes]
+    claimed = pd.Series([*formats, None], dtype="str").take(number).set_axis(rows.index)
     format = rows["format"].replace("MPO", "JPEG")  # what some cameras call .jpg
     raised = {
         "blurred": values["sharpness"] < BLURRED,
@@ -45,10 +47,10 @@ def of(rows: pd.DataFrame) -> pd.Series:
         "tiny_subject": rows["box"].map(_side, na_action="ignore").astype(float) < TINY_SUBJECT,
         "wrong_extension": claimed.notna() & format.notna() & (claimed != format),
     }
-    named = pd.Series("", index=rows.index)
-    for name in FLAGS:
-        named = named.where(~raised[name], named + " " + name)
-    return named.str.strip()
+    bits = sum(raised[name].to_numpy(dtype=np.int64) << i for i, name in enumerate(FLAGS))
+    kinds, kind = np.unique(bits, return_inverse=True)
+    words = [" ".join(name for i, name in enumerate(FLAGS) if bit >> i & 1) for bit in kinds]
+    return pd.Series(words, dtype="str").take(kind).set_axis(rows.index)
 
 
 def _side(boxes: str) -> float:

@@ -13,6 +13,7 @@ from pipeline import outputs, parallel, photos, shards
 from pipeline.errors import UserError
 from pipeline.progress import track
 
+COLUMNS = ["photo", "path", "species", "width", "height", "box"]  # of the manifest
 # A photo, its path, what is cut out of it, and the shard and row where the square stands already.
 Wanted = tuple[str, str, str | None, tuple[Path, int] | None]
 
@@ -25,7 +26,7 @@ def pictures(manifest: pd.DataFrame, margin: float | None) -> pd.DataFrame:
     one, all of its breadth is taken.
 
     Args:
-        manifest: What ingest wrote.
+        manifest: What ingest wrote, at least its `COLUMNS`.
         margin: Share of a box's longer side to keep on each side of it; None for whole photos.
 
     Returns:
@@ -33,7 +34,7 @@ def pictures(manifest: pd.DataFrame, margin: float | None) -> pd.DataFrame:
         box, what to cut out as a JSON list of [x, y, w, h] in shares of the sides; null for a
         photo as it is.
     """
-    rows = manifest[["photo", "path", "species", "width", "height", "box"]]
+    rows = manifest[COLUMNS]
     known = rows["box"].notna() & (margin is not None)
     rows = rows.assign(box=rows["box"].where(known).map(json.loads, na_action="ignore"))
     rows = rows.explode("box", ignore_index=True)
