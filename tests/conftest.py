@@ -1,4 +1,6 @@
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,16 @@ def pytest_collection_modifyitems(items):
     for item in items:
         group = "project" if "project" in item.fixturenames else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_traces_of_mlflow():
+    """A model that MLflow loads leaves its own code first in the path, where processes that are
+    started later would find it; MLflow's server leaves a mark that this process serves."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
+    os.environ.pop("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", None)
 
 
 @pytest.fixture(scope="session")
