@@ -31,13 +31,17 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def path_at_first():
+    return sys.path[:]
+
+
 @pytest.fixture(scope="module", autouse=True)
-def no_traces_of_mlflow():
+def no_traces_of_mlflow(path_at_first):
     """A model that MLflow loads leaves its own code first in the path, where processes that are
     started later would find it; MLflow's server leaves a mark that this process serves."""
-    before = sys.path[:]
     yield
-    sys.path[:] = before
+    sys.path[:] = path_at_first
     os.environ.pop("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", None)
 
 

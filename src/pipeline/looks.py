@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -88,13 +89,16 @@ def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) ->
         A look for each path, in their order.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    root = root.absolute()
+    folder = f"{root.absolute()}/"
     with closing(sqlite3.connect(cache / f"{_key(max_pixels)}.sqlite")) as seen:
         seen.execute(
             "CREATE TABLE IF NOT EXISTS looks (file TEXT PRIMARY KEY, stamp TEXT, look TEXT)"
         )
-        changed = [todo for path in paths if (todo := _changed(seen, root / path))]
-        batches = parallel.chunks(changed, _FILES_A_JOB)
+        changed, last = _changed(seen, folder, paths)
+        batches = (  # made as they are asked for: a file that waits costs a pointer
+            [(folder + path, last.get(path)) for path in chunk]
+            for chunk in parallel.chunks(changed, _FILES_A_JOB)
+        )
         done = parallel.each(partial(_look_all, max_pixels), batches, jobs)
         committed = time.monotonic()
         for rows in track(done, len(changed), "look at", count=len):
@@ -104,7 +108,7 @@ def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) ->
                 committed = time.monotonic()
         seen.commit()
         for path in paths:
-            yield Look(*json.loads(_row(seen, root / path)[1]))
+            yield Look(*json.loads(_row(seen, folder + path)[1]))
 
 
 def _key(max_pixels: int) -> str:
@@ -116,21 +120,29 @@ def _key(max_pixels: int) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _row(seen: sqlite3.Connection, file: Path) -> tuple[str | None, str] | None:
-    return seen.execute("SELECT stamp, look FROM looks WHERE file = ?", (str(file),)).fetchone()
+def _row(seen: sqlite3.Connection, file: str) -> tuple[str | None, str] | None:
+    return seen.execute("SELECT stamp, look FROM looks WHERE file = ?", (file,)).fetchone()
 
 
-def _changed(seen: sqlite3.Connection, file: Path) -> tuple | None:
-    """The file with its present stamp and its last look, or None if it has not changed."""
-    stamp, last = _row(seen, file) or (None, None)
-    now = _stamp(file)
-    return None if stamp and stamp == now else (str(file), now, last)
+def _changed(
+    seen: sqlite3.Connection, folder: str, paths: list[str]
+) -> tuple[list[str], dict[str, str]]:
+    """The paths of files that are new or not as they were, and the last looks of the latter."""
+    changed, last = [], {}
+    for path in paths:
+        file = folder + path
+        stamp, look = _row(seen, file) or (None, None)
+        if stamp is None or stamp != _stamp(file):
+            changed.append(path)
+            if look:
+                last[path] = look
+    return changed, last
 
 
-def _stamp(file: Path) -> str | None:
+def _stamp(file: str) -> str | None:
     """Size, times and inode of a file; None where they would not tell that it has changed."""
     try:
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116 a Path takes longer to make than to ask
     except OSError:
         return None
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _TOO_FRESH:
@@ -142,9 +154,8 @@ def _look_all(max_pixels: int, files: list[tuple]) -> list[tuple]:
     return [_look_at(max_pixels, *file) for file in files]
 
 
-def _look_at(
-    max_pixels: int, file: str, stamp: str | None, last: str | None
-) -> tuple[str, str | None, str]:
+def _look_at(max_pixels: int, file: str, last: str | None) -> tuple[str, str | None, str]:
+    stamp = _stamp(file)  # before it is read: a change while it is read shows the next time
     try:
         data = Path(file).read_bytes()
     except OSError as error:

@@ -106,6 +106,6 @@ print(*code, (path / "requirements.txt").read_text().split())
 """
     said = project.python(code)
     assert said.startswith(
-        "__init__ calibration desk explain litert photos recognition ['mlflow-skinny=="
+        "__init__ calibration desk explain integrity litert photos recognition ['mlflow-skinny=="
     )
     assert "tensorflow" not in said
