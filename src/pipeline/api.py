@@ -187,7 +187,7 @@ class Watched:
                 file.write(text)
 
 
-class Gate:
+class Door:
     """The ASGI application in front of all: token, size, time, counts.
 
     A body is read to its end before anything works on it, so a client that sends slowly, too much
@@ -300,8 +300,8 @@ def build(
     seconds: float = SECONDS,
     log: Path | None = None,
     keep: Path | None = None,
-) -> Gate:
-    """MLflow's application, with what `Watched` and `Gate` add, and the paths
+) -> Door:
+    """MLflow's application, with what `Watched` and `Door` add, and the paths
 
     - POST /predict: a photo as the body, or as the field `photo` of a form,
     - GET /ready: whether a photo is answered (/health only says that the server is up),
@@ -365,7 +365,7 @@ def build(
         text = prometheus_client.generate_latest(registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
-    return Gate(app, registry, token, megabytes, seconds)
+    return Door(app, registry, token, megabytes, seconds)
 
 
 async def _photo(request: Request) -> bytes | None:

@@ -1,6 +1,5 @@
 """A recogniser for places other than this machine: phones, ONNX runtimes, an image for Docker."""
 
-import hashlib
 import importlib.util
 import json
 import shutil
@@ -10,7 +9,7 @@ from string import Template
 import numpy as np
 from PIL import Image
 
-from pipeline import export
+from pipeline import export, integrity
 from pipeline.errors import UserError
 from pipeline.export import Agreement
 from pipeline.litert import Network
@@ -55,10 +54,7 @@ def for_phones(recogniser: Path, folder: Path) -> None:
         "labels": labels,
         **calibration,
         "calibrated_for": "float" if (recogniser / "int8.tflite").exists() else "int8",
-        "sha256": {
-            f"{name}.tflite": hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in networks.items()
-        },
+        "sha256": {f"{name}.tflite": integrity.sha256(path) for name, path in networks.items()},
     }
     written = json.dumps(described, indent=2, ensure_ascii=False)
     (folder / "metadata.json").write_text(f"{written}\n", encoding="utf-8")

@@ -17,7 +17,7 @@ class Altered(Exception):
 def seal(folder: Path) -> None:
     """Writes the hashes of all files that are in the folder now to its `SHA256SUMS`."""
     files = sorted(_files(folder))
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in files]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in files]
     (folder / SUMS).write_text("".join(lines))
 
 
@@ -40,12 +40,12 @@ def verify(folder: Path, sums: str | None = None) -> None:
     if sums is not None and digest(folder) != sums:
         raise Altered(f"{listed} is not the list of hashes that was registered")
     lines = listed.read_text().splitlines()
-    expected = {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines)}
+    expected = {name: known for known, name in (line.split("  ", 1) for line in lines)}
     found = _files(folder)
-    for name, sha256 in expected.items():
+    for name, known in expected.items():
         if name not in found:
             raise Altered(f"{folder / name} is missing")
-        if _sha256(folder / name) != sha256:
+        if sha256(folder / name) != known:
             raise Altered(f"{folder / name} was altered: its sha256 is not that of {SUMS}")
     if added := sorted(found - set(expected)):
         raise Altered(f"{folder / added[0]} was added later; {SUMS} does not know it")
@@ -53,7 +53,7 @@ def verify(folder: Path, sums: str | None = None) -> None:
 
 def digest(folder: Path) -> str:
     """The sha256 of the list of hashes, which stands for all the files."""
-    return _sha256(folder / SUMS)
+    return sha256(folder / SUMS)
 
 
 def _files(folder: Path) -> set[str]:
@@ -63,6 +63,7 @@ def _files(folder: Path) -> set[str]:
     return kept - _LATER - {SUMS}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -101,7 +101,7 @@ def register(challenger: Challenger) -> registry.Version:
     settings = ml.get_run(run).data.params if run else {}
     made = tracking.tags("register")
     if Path("dvc.lock").exists():
-        made["dvc_lock_sha256"] = hashlib.sha256(Path("dvc.lock").read_bytes()).hexdigest()
+        made["dvc_lock_sha256"] = integrity.sha256(Path("dvc.lock"))
     shown = made | {"by": tracking.who(), "python": platform.python_version()}
     shown |= {name: importlib.metadata.version(name) for name in _MAIN_SOFTWARE}
     tables = challenger.species, challenger.manifest, challenger.split
@@ -125,7 +125,7 @@ def register(challenger: Challenger) -> registry.Version:
         description=card if len(card) <= _DESCRIPTION else card[: card.index("## Tested")],
         tags={
             "content": challenger.content,
-            "files_sha256": hashlib.sha256(Path(sums).read_bytes()).hexdigest(),
+            "files_sha256": integrity.sha256(Path(sums)),
             "labels": json.dumps(challenger.labels),
             "tested_on": challenger.tested_on,
             **{name: str(value) for name, value in challenger.metrics["test"].items()},

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from pipeline import outputs
+from pipeline import integrity, outputs
 from pipeline.errors import UserError
 from pipeline.progress import track
 
@@ -65,7 +65,7 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     if sha256 is None and first_seen.exists():
         sha256 = first_seen.read_text().strip()
     if kept.exists():
-        if kept.stat().st_size == size and sha256 == _digest(kept):
+        if kept.stat().st_size == size and sha256 == integrity.sha256(kept):
             return kept
         print(f"{kept} is not what was fetched any more; fetching it again", file=sys.stderr)
         kept.unlink()
@@ -125,11 +125,6 @@ def retry_after(header: str | None) -> float | None:
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _download(url: str, size: int, arriving: Path) -> str:
     """Fetches what is missing of a file, in as many attempts as it takes; gives its sha256."""
     free = shutil.disk_usage(arriving.parent).free
@@ -137,7 +132,7 @@ def _download(url: str, size: int, arriving: Path) -> str:
         raise UserError(f"{url} holds {size:,} bytes, and only {free:,} are free for it")
     while _length(arriving) != size:
         patiently(url, partial(_append, url, size, arriving))
-    return _digest(arriving)
+    return integrity.sha256(arriving)
 
 
 def _length(path: Path) -> int:
