@@ -102,9 +102,9 @@ def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path
     assert told == [f"best {best.number}"] * 3
     states = [trial.state for trial in trials]
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
-    # Two that look at once may both take the last place.
-    assert TRIALS <= states.count(optuna.trial.TrialState.COMPLETE) <= TRIALS + 2
+    assert states.count(optuna.trial.TrialState.COMPLETE) == TRIALS
     tried = [tuple(t.params.values()) for t in trials if t.state.name == "COMPLETE"]
-    lost = [tuple(t.params.values()) for t in trials if t.state.name == "FAIL"]
+    # Of two that saw the last place free one drew no params: it had no place.
+    lost = [tuple(t.params.values()) for t in trials if t.state.name == "FAIL" and t.params]
     assert len(set(tried)) == len(tried)
     assert set(lost) <= set(tried)

@@ -42,7 +42,7 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
     lines = p.tune.model_dump(include={"space", "seed"})
     content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, _code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _create(key, _storage(p.tune.storage, key, folder))
     shared = p.tune.storage != "local"
     if not shared:
@@ -137,11 +137,27 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
                 lambda trial: _try(trial, p, data),
                 n_trials=1,
                 callbacks=[_show],
+                catch=(_Surplus,),
             )
         elif elsewhere:
             time.sleep(1)
         else:
             break
+
+
+class _Surplus(Exception):
+    """Several processes saw the last place free, and another one took it."""
+
+
+def _take_place(trial: optuna.Trial, places: int) -> None:
+    """The database numbers trials one by one, so the numbers decide who has a place.
+
+    Raises:
+        _Surplus: The trials before this one take all places.
+    """
+    before = trial.study.get_trials(deepcopy=False)[: trial.number]
+    if sum(other.state != optuna.trial.TrialState.FAIL for other in before) >= places:
+        raise _Surplus
 
 
 def _under_way(study: optuna.Study) -> int:
@@ -153,6 +169,7 @@ def _under_way(study: optuna.Study) -> int:
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
+    _take_place(trial, p.tune.trials)
     values = {
         name: _suggest(trial, name, options, _current(p, name))
         for name, options in p.tune.space.items()
@@ -184,6 +201,8 @@ def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    if trial.state == optuna.trial.TrialState.FAIL:  # it had no place
+        return
     state = trial.state.name.lower()
     outcome = f"accuracy {trial.value:.4f}" if state == "complete" else state
     tried = ", ".join(
