@@ -65,7 +65,10 @@ def train(**changes) -> params.Train:
         "fine_tune_rate": 0.1,
         "weight_decay": 0.0,
         "label_smoothing": 0.0,
-        "class_weights": True,
+        "focal": 0.0,
+        "balance": "weights",
+        "mixup": 0.0,
+        "cutmix": 0.0,
         "seed": 0,
     }
     return params.Train(**lines | changes)
@@ -152,11 +155,12 @@ def test_a_loss_that_is_no_number_is_a_clear_error(data):
         training.fit(model(), train(learning_rate=1e38), data)
 
 
-def test_class_weights_let_a_rare_species_count(tmp_path, cache):
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_balance_lets_a_rare_species_count(balance, tmp_path, cache):
     data = load(tmp_path, cache, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
     plain, weighted = (
-        training.fit(model(), train(class_weights=on, epochs=1, learning_rate=1e-3), data)
-        for on in (False, True)
+        training.fit(model(), train(balance=balance, epochs=1, learning_rate=1e-3), data)
+        for balance in ("none", balance)
     )
     pictures = data.validation.take(np.arange(12))
     red = [trained.model.predict(pictures, verbose=0)[:, 1].mean() for trained in (plain, weighted)]

@@ -136,7 +136,10 @@ class Train(Section):
     fine_tune_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    class_weights: bool
+    focal: Annotated[float, Field(ge=0, le=10)]
+    balance: Literal["weights", "sampling", "none"]
+    mixup: Annotated[float, Field(ge=0)]
+    cutmix: Annotated[float, Field(ge=0)]
     seed: Seed
 
 

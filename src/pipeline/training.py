@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline import backbones, engine, export, features, outputs, params
+from pipeline import backbones, engine, export, features, objective, outputs, params
 from pipeline.errors import UserError
 from pipeline.scores import Score
 from pipeline.shards import LENGTH, Shards
@@ -253,16 +253,10 @@ def _run(
 ) -> str:
     """Trains `trunk` on what `frozen` says, adds to `history`, and says why it ended."""
     inputs, validation_inputs = data.inputs(frozen)
-    targets = data.targets(data.training)
-    weights = np.ones(len(targets), dtype=np.float32)
-    if train.class_weights:
-        counts = np.bincount(targets, minlength=len(data.labels))
-        weights = (len(targets) / len(data.labels) / counts)[targets].astype(np.float32)
     labels = len(data.labels)
-    size, seed = train.batch_size, train.seed
-    batches = _batches(keras, inputs, targets, labels, size, weights=weights, seed=seed)
-    held_out = data.targets(data.validation)
-    checks = _batches(keras, validation_inputs, held_out, labels, _BATCH_TO_PREDICT)
+    targets, held_out = data.targets(data.training), data.targets(data.validation)
+    batches = objective.batches(inputs, targets, labels, train.batch_size, train)
+    checks = objective.batches(validation_inputs, held_out, labels, _BATCH_TO_PREDICT)
 
     steps, peak = len(batches), train.learning_rate * rate
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -270,9 +264,7 @@ def _run(
     )
     trunk.compile(
         keras.optimizers.AdamW(schedule, weight_decay=train.weight_decay),
-        keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=train.label_smoothing
-        ),
+        objective.loss(train),
         metrics=["accuracy"],
         jit_compile=False,  # XLA, Keras' default here, is 11 to 15 times slower on CPUs
     )
@@ -294,46 +286,14 @@ def _run(
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=train.patience, restore_best_weights=True
     )
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=record), stopping]
+    reporting = keras.callbacks.LambdaCallback(on_epoch_begin=batches.start, on_epoch_end=record)
+    callbacks = [reporting, stopping]
     trunk.fit(batches, validation_data=checks, epochs=train.epochs, verbose=0, callbacks=callbacks)
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"
         return f"{epochs}: no lower validation loss for {train.patience} epochs; {best}"
     return f"all {train.epochs} epochs done; {best}"
-
-
-def _batches(
-    keras: Any,
-    inputs: Any,
-    targets: np.ndarray,
-    labels: int,
-    size: int,
-    weights: np.ndarray | None = None,
-    seed: int | None = None,
-) -> "keras.utils.PyDataset":
-    """Batches of inputs, one-hot targets and weights; shuffled anew each epoch if seeded."""
-    one_hot = np.eye(labels, dtype=np.float32)
-    weights = np.ones(len(targets), dtype=np.float32) if weights is None else weights
-
-    class Batches(keras.utils.PyDataset):
-        def __init__(self) -> None:
-            super().__init__()
-            self._rng = None if seed is None else np.random.default_rng(seed)
-            self.on_epoch_end()
-
-        def __len__(self) -> int:
-            return -(-len(targets) // size)
-
-        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            rows = self._order[number * size : (number + 1) * size]
-            return inputs.take(rows), one_hot[targets[rows]], weights[rows]
-
-        def on_epoch_end(self) -> None:
-            rows = np.arange(len(targets))
-            self._order = rows if self._rng is None else self._rng.permutation(rows)
-
-    return Batches()
 
 
 def _predict(keras: Any, trunk: "keras.Model", inputs: Any, count: int) -> np.ndarray:

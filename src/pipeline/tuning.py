@@ -291,7 +291,8 @@ def _finished(study: optuna.Study, most: int) -> list[optuna.trial.FrozenTrial]:
 def _code() -> list[str]:
     """What a trial's score depends on besides its params and the data."""
     here = Path(training.__file__).parent
-    files = [here / "training.py", here / "features.py", *sorted(here.glob("backbones/*.py"))]
+    files = [here / f"{name}.py" for name in ("training", "objective", "features")]
+    files += sorted(here.glob("backbones/*.py"))
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
 

@@ -1,0 +1,163 @@
+"""What a network is asked to learn: which pictures a batch holds, how they are mixed and judged.
+
+What chance decides here is a function of seed, epoch and number of the batch, so a training that
+was killed and goes on sees what it would have seen.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import params
+
+if TYPE_CHECKING:
+    import keras
+
+
+def order(targets: np.ndarray, train: params.Train, epoch: int) -> np.ndarray:
+    """Which pictures an epoch shows, one after the other.
+
+    Args:
+        targets: Each picture's species, int (n,).
+        train: With `seed` and `balance`: by `sampling`, pictures are drawn with replacement and
+            each species as often as any other; else each picture is shown once.
+        epoch: From 0.
+
+    Returns:
+        Positions in `targets`, int (n,).
+    """
+    rng = np.random.default_rng([train.seed, epoch])
+    if train.balance == "sampling":
+        rarity = _rarity(targets)
+        return rng.choice(len(targets), len(targets), p=rarity / rarity.sum())
+    return rng.permutation(len(targets))
+
+
+def weights(targets: np.ndarray, train: params.Train) -> np.ndarray:
+    """How much each picture counts, float32 (n,), 1 on average; `train.balance` may even species
+    out."""
+    if train.balance == "weights":
+        return _rarity(targets).astype(np.float32)
+    return np.ones(len(targets), dtype=np.float32)
+
+
+def _rarity(targets: np.ndarray) -> np.ndarray:
+    counts = np.bincount(targets)
+    return len(targets) / np.count_nonzero(counts) / counts[targets]
+
+
+def mix(
+    pictures: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    train: params.Train,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mixes each picture of a batch with another one, and their targets likewise.
+
+    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or what a frozen
+    network says of it, is a weighted mean of two; by CutMix (Yun et al. 2019,
+    https://arxiv.org/abs/1905.04899) a rectangle of it is another one's, which wants a height and
+    a width: pooled features are only mixed by mixup. With both, a coin decides for each batch.
+
+    Args:
+        pictures: (n, ...).
+        targets: Shares of species, (n, species).
+        weights: How much each counts, (n,).
+        train: With `mixup` and `cutmix`, the alpha of each one's Beta distribution; 0 is never.
+        rng: What chance decides.
+
+    Returns:
+        The same three, mixed; pictures as float32 wherever `train` has one of both.
+    """
+    spatial = pictures.ndim == 4
+    if not (train.mixup or (train.cutmix and spatial)):
+        return pictures, targets, weights
+    pictures = pictures.astype(np.float32)
+    other = rng.permutation(len(pictures))
+    cut = train.cutmix and spatial and (not train.mixup or rng.random() < 0.5)
+    alpha = train.cutmix if cut else train.mixup
+    share = rng.beta(alpha, alpha, len(pictures)).astype(np.float32)
+    if cut:
+        kept = ~_rectangles(*pictures.shape[:3], 1 - share, rng)
+        pictures = np.where(kept[..., None], pictures, pictures[other])
+        share = kept.mean(axis=(1, 2), dtype=np.float32)
+    else:
+        by = share.reshape(-1, *[1] * (pictures.ndim - 1))
+        pictures = by * pictures + (1 - by) * pictures[other]
+    mine, others = share * weights, (1 - share) * weights[other]
+    both = mine + others
+    targets = (mine[:, None] * targets + others[:, None] * targets[other]) / both[:, None]
+    return pictures, targets, both
+
+
+def _rectangles(
+    n: int, height: int, width: int, areas: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Where rectangles of these shares of the area lie, bool (n, height, width); the border may
+    cut them."""
+
+    def between(side: int) -> np.ndarray:
+        middle, half = rng.random(n) * side, np.sqrt(areas) * side / 2
+        at = np.arange(side) + 0.5
+        return np.abs(at - middle[:, None]) < half[:, None]
+
+    return between(height)[:, :, None] & between(width)[:, None, :]
+
+
+def loss(train: params.Train) -> "keras.Loss":
+    """How answers (logits) are judged.
+
+    Cross-entropy with smoothed labels (Szegedy et al. 2016), or, if `train.focal` is above 0,
+    the focal loss with that gamma (Lin et al. 2017, https://arxiv.org/abs/1708.02002).
+    """
+    import keras
+
+    about = {"from_logits": True, "label_smoothing": train.label_smoothing}
+    if train.focal:
+        return keras.losses.CategoricalFocalCrossentropy(1.0, train.focal, **about)
+    return keras.losses.CategoricalCrossentropy(**about)
+
+
+def batches(
+    inputs: Any, targets: np.ndarray, labels: int, size: int, train: params.Train | None = None
+) -> "keras.utils.PyDataset":
+    """Batches of inputs, targets and weights.
+
+    Args:
+        inputs: With `take(rows)`.
+        targets: Each input's species, int (n,).
+        labels: How many species there are.
+        size: Of a batch.
+        train: How to draw and mix. Defaults to None: all as they stand, to be judged.
+
+    Returns:
+        A data set whose `start(epoch)` is to be called when an epoch begins.
+    """
+    import keras
+
+    one_hot = np.eye(labels, dtype=np.float32)
+    counts = np.ones(len(targets), np.float32) if train is None else weights(targets, train)
+
+    class Batches(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self.start(0)
+
+        def start(self, epoch: int, logs: dict | None = None) -> None:
+            # Keras' own hook counts no epochs, and is called once more before the first one.
+            self._epoch = epoch
+            self._order = np.arange(len(targets)) if train is None else order(targets, train, epoch)
+
+        def __len__(self) -> int:
+            return -(-len(targets) // size)
+
+        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            rows = self._order[number * size : (number + 1) * size]
+            batch = inputs.take(rows), one_hot[targets[rows]], counts[rows]
+            if train is None:
+                return batch
+            rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0 is `order`'s
+            return mix(*batch, train, rng)
+
+    return Batches()

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from test_training import train
+
+from pipeline import objective
+
+TARGETS = np.repeat([0, 1, 2], [80, 15, 5])
+
+
+class Rows:
+    """Inputs that tell which row they are of."""
+
+    def __init__(self, *shape: int):
+        self.shape = shape
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(rows.reshape(-1, *[1] * len(self.shape)), (len(rows), *self.shape))
+
+
+def drawn(epoch: int, shape: tuple[int, ...] = (1,), **changes) -> list[tuple]:
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, train(**changes))
+    batches.start(epoch)
+    return [batches[number] for number in range(len(batches))]
+
+
+def test_without_balance_each_picture_is_shown_once_an_epoch():
+    order = objective.order(TARGETS, train(balance="none"), 0)
+    np.testing.assert_array_equal(np.sort(order), np.arange(100))
+    assert (objective.weights(TARGETS, train(balance="none")) == 1).all()
+
+
+def test_weights_let_species_count_alike_and_pictures_one_on_average():
+    weights = objective.weights(TARGETS, train(balance="weights"))
+    np.testing.assert_allclose(np.bincount(TARGETS, weights), 100 / 3, rtol=1e-6)
+
+
+def test_sampling_shows_species_alike_and_counts_each_picture_once():
+    orders = [objective.order(TARGETS, train(balance="sampling"), epoch) for epoch in range(50)]
+    shown = np.bincount(TARGETS[np.concatenate(orders)])
+    np.testing.assert_allclose(shown / shown.sum(), 1 / 3, atol=0.02)
+    assert (objective.weights(TARGETS, train(balance="sampling")) == 1).all()
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+@pytest.mark.parametrize("shape", [(8,), (6, 6, 3)])
+def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
+    options = {"balance": balance, "mixup": 0.4, "cutmix": 1.0}
+    whole = drawn(3, shape, **options)
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, train(**options))
+    batches.start(3)
+    for number in (3, 1):  # in any order, as a resumed training or a second process would
+        for left, right in zip(whole[number], batches[number], strict=True):
+            np.testing.assert_array_equal(left, right)
+    for other in (drawn(2, shape, **options), drawn(3, shape, **options | {"seed": 1})):
+        assert not np.array_equal(whole[0][0], other[0][0])
+
+
+def test_mixup_gives_pictures_and_targets_the_same_shares():
+    rng = np.random.default_rng(0)
+    one_hot = np.eye(4, dtype=np.float32)  # so a picture says what it is made of
+    mixed, targets, weights = objective.mix(
+        one_hot, one_hot, np.ones(4, np.float32), train(mixup=1.0), rng
+    )
+    np.testing.assert_allclose(mixed, targets, atol=1e-6)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(weights, 1, atol=1e-6)
+    assert ((mixed > 0).sum(axis=1) == 2).any()
+
+
+def test_cutmix_takes_a_rectangle_and_its_share_of_the_target():
+    n, side = 16, 20
+    names = np.arange(n, dtype=np.uint8)[:, None, None, None]
+    pictures = np.broadcast_to(names, (n, side, side, 3))
+    one_hot, rng = np.eye(n, dtype=np.float32), np.random.default_rng(0)
+    mixed, targets, _ = objective.mix(pictures, one_hot, np.ones(n), train(cutmix=1.0), rng)
+    for number, (picture, target) in enumerate(zip(mixed[..., 0], targets, strict=True)):
+        np.testing.assert_allclose(target[number], (picture == number).mean(), atol=1e-6)
+        rows, columns = np.nonzero(picture != number)
+        if len(rows):
+            box = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            assert (box != number).all()
+    assert (targets.max(axis=1) < 1).any()
+
+
+def test_cutmix_leaves_pooled_features_alone():
+    assert all((inputs % 1 == 0).all() for inputs, *_ in drawn(0, (8,), cutmix=1.0))
+
+
+def test_a_mixed_picture_weighs_what_its_parts_weigh():
+    one_hot, weights = np.eye(4, dtype=np.float32), np.array([1, 2, 3, 4], np.float32)
+    mixed, targets, counts = objective.mix(
+        one_hot, one_hot, weights, train(mixup=1.0), np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(targets * counts[:, None], mixed * weights, rtol=1e-5)
+
+
+def test_what_is_judged_is_not_mixed_and_stands_in_order():
+    batches = objective.batches(Rows(1), TARGETS, 3, 64)
+    batches.start(5)
+    rows, targets, weights = batches[1]
+    np.testing.assert_array_equal(rows[:, 0], np.arange(64, 100))
+    np.testing.assert_array_equal(targets.argmax(axis=1), TARGETS[64:])
+    assert (weights == 1).all()
+
+
+def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():
+    logits = np.array([[4.0, 0.0, 0.0], [0.1, 0.0, 0.0]], np.float32)
+    targets = np.eye(3, dtype=np.float32)[[0, 0]]
+
+    def losses(**changes) -> np.ndarray:
+        judged = objective.loss(train(**changes))
+        return np.array(
+            [float(judged(t[None], x[None])) for t, x in zip(targets, logits, strict=True)]
+        )
+
+    for smoothing in (0.0, 0.1):
+        near = losses(focal=1e-6, label_smoothing=smoothing)
+        np.testing.assert_allclose(near, losses(label_smoothing=smoothing), rtol=1e-4)
+    easy, hard = losses(focal=2.0) / losses()
+    assert easy < 0.01 < 0.3 < hard
