@@ -8,7 +8,14 @@ from pipeline import backbones
 from pipeline.errors import UserError
 
 SIZE = 64
-SMALL = ["efficientnet_lite0", "efficientnet_lite2", "scratch_cnn", "mobilenet_v2", "vgg16"]
+SMALL = [
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "scratch_cnn",
+    "scratch_resnet",
+    "mobilenet_v2",
+    "vgg16",
+]
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
 
 
@@ -22,7 +29,7 @@ def test_importing_the_registry_loads_no_framework():
 
 
 def test_every_name_leads_to_its_backbone():
-    assert set(backbones.names()) >= {"efficientnet_lite0", "scratch_cnn"}
+    assert set(backbones.names()) >= {"efficientnet_lite0", "scratch_cnn", "scratch_resnet"}
     assert all(backbones.get(name).name == name for name in backbones.names())
 
 
@@ -75,7 +82,9 @@ def test_with_no_unfrozen_block_all_is_frozen():
     assert whole.trainable_weights == []
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "scratch_cnn", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet_lite0", "scratch_cnn", "scratch_resnet", "mobilenet_v2"]
+)
 def test_random_weights_are_all_trained(name):
     parts = backbones.get(name).build(SIZE, weights="none", unfrozen_blocks=2)
     assert parts.frozen is None and parts.trainable is parts.whole

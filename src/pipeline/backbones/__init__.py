@@ -1,6 +1,6 @@
 """What a network can start from: pretrained or from scratch, one registry.
 
-A further backbone is a file beside this one and an entry in the line below. Keras is imported only
+A further backbone is a file beside this one and an entry in the list below. Keras is imported only
 when a network is built.
 
 Example:
@@ -13,11 +13,13 @@ from pipeline.backbones.applications import APPLICATIONS
 from pipeline.backbones.backbone import Backbone, Parts, blocks
 from pipeline.backbones.efficientnet_lite import LITE0, LITE1, LITE2
 from pipeline.backbones.scratch_cnn import SCRATCH_CNN
+from pipeline.backbones.scratch_resnet import SCRATCH_RESNET
 from pipeline.errors import UserError
 
 __all__ = ["Backbone", "Parts", "blocks", "get", "names"]
 
-_REGISTRY = {b.name: b for b in (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN)}
+_ALL = (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN, SCRATCH_RESNET)
+_REGISTRY = {backbone.name: backbone for backbone in _ALL}
 
 
 def names() -> tuple[str, ...]:
