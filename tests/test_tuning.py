@@ -108,6 +108,21 @@ def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monk
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
 
 
+def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again(
+    p, tried, tmp_path, monkeypatch
+):
+    tune = p.tune.model_copy(update={"storage": f"sqlite:///{tmp_path}/study.db"})
+    p = p.model_copy(update={"tune": tune})
+    tuning.open_study(p, "digest", tmp_path).ask()  # the first, whose params are set
+    monkeypatch.setattr(tuning, "_GRACE", 0.5)
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert tried.count(p.train.learning_rate) == 1
+    states = [trial.state.name for trial in study.trials]
+    assert states.count("COMPLETE") == 6
+    assert states.count("RUNNING") == 0
+
+
 def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):
     fit = training.fit
 

@@ -1,5 +1,6 @@
 """Searching for better params: an Optuna study that survives a kill."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -19,7 +20,8 @@ from ruamel.yaml import YAML
 from pipeline import backbones, outputs, params, tracking, training
 from pipeline.errors import UserError
 
-_HEARTBEAT = 5  # seconds; a process that has not been heard of for four is taken for killed
+_HEARTBEAT = 5  # seconds
+_GRACE = 20  # seconds; a process that has not been heard of for so long is taken for killed
 _DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
@@ -47,8 +49,7 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
     shared = p.tune.storage != "local"
     if not shared:
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
+            _try_again(study, trial)
     study.sampler = optuna.samplers.TPESampler(
         # Seeded anew for each trial already there, or a resumed search would draw the same ones
         # again; of several processes each draws its own, and keeps off what others try just now.
@@ -73,7 +74,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
             optuna.storages.RDBStorage,
             storage,
             heartbeat_interval=_HEARTBEAT,
-            grace_period=4 * _HEARTBEAT,
+            grace_period=_GRACE,
             heartbeat_stale_trial_callback=retry,
         )
         try:
@@ -129,9 +130,10 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
     """
     check(p)
     ends = time.monotonic() + p.tune.minutes * 60
+    silent: dict[int, float] = {}
     while True:
         finished = len(study.get_trials(deepcopy=False, states=_DONE))
-        elsewhere = _under_way(study)
+        elsewhere = _under_way(study, silent)
         if finished + elsewhere < p.tune.trials and time.monotonic() < ends:
             study.optimize(
                 lambda trial: _try(trial, p, data),
@@ -160,12 +162,32 @@ def _take_place(trial: optuna.Trial, places: int) -> None:
         raise _Surplus
 
 
-def _under_way(study: optuna.Study) -> int:
-    """How many trials other processes are at; those of killed ones are queued again."""
+def _under_way(study: optuna.Study, silent: dict[int, float]) -> int:
+    """How many trials other processes are at; those of killed ones are queued again.
+
+    Optuna hears a trial's heart from when its params are drawn. A process killed between asking
+    for a trial and that moment leaves one that nobody else would ever give up.
+
+    Args:
+        study: The study.
+        silent: When each trial without params was first seen, by its number; kept by the caller.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
-    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)))
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    for trial in running:
+        now = time.monotonic()
+        if not trial.params and now - silent.setdefault(trial.number, now) > _GRACE:
+            _try_again(study, trial)
+    return len(running)
+
+
+def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Gives up a killed process's trial and queues its params, unless another has done so."""
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
