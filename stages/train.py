@@ -12,13 +12,16 @@ SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
 def main() -> None:
     p = params.load()
     data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"))
-    with tracking.run("train") as run:
+    kept = training.checkpoint(p.model, p.train, data)
+    with tracking.run("train", run_id=kept.run_id) as run:
+        kept.run_id = run.info.run_id
         tracking.log_params(model=p.model, train=p.train)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        trained = training.fit(p.model, p.train, data, tracking.log_epoch)
+        trained = training.fit(p.model, p.train, data, tracking.log_epoch, kept)
         trained.save(OUTPUT, run.info.run_id)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
+    kept.remove()
     print(f"{trained.stopped}\nvalidation: {trained.validation}")
 
 

@@ -21,12 +21,14 @@ def main() -> None:
         tuning.search(study, p, data)
         best = tuning.best(study, p.tune.trials)
         tuned = params.replaced(p, best.params)
-        trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch)
+        kept = training.checkpoint(tuned.model, tuned.train, data)
+        trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
         trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best))
         tuning.plot(study, REPORT)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
+    kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}\nvalidation: {trained.validation}")
 
 

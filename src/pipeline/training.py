@@ -1,17 +1,19 @@
 """Training a recogniser: a head on features of a frozen network, deeper blocks, or all of it."""
 
 import hashlib
+import importlib.metadata
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline import backbones, engine, export, features, objective, outputs, params
+from pipeline import backbones, checkpoints, engine, export, features, objective, outputs, params
 from pipeline.errors import UserError
 from pipeline.scores import Score
 from pipeline.shards import LENGTH, Shards
@@ -176,8 +178,29 @@ class Trained:
                 (partial / name).write_text(text)
 
 
+def code() -> list[str]:
+    """What the weights depend on besides the params and the data, as digests and versions."""
+    here = Path(__file__).parent
+    names = ("checkpoints.py", "features.py", "objective.py", "training.py")
+    files = [*(here / name for name in names), *sorted(here.glob("backbones/*.py"))]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
+
+
+def checkpoint(model: params.Model, train: params.Train, data: Data) -> checkpoints.Checkpoint:
+    """What a killed `fit` of the same had reached; it goes by content."""
+    content = [data.digest(), model.model_dump(), train.model_dump(), code()]
+    if Path(model.weights).is_file():
+        content.append(hashlib.sha256(Path(model.weights).read_bytes()).hexdigest())
+    return checkpoints.Checkpoint.of(data.cache / "checkpoints", content)
+
+
 def fit(
-    model: params.Model, train: params.Train, data: Data, on_epoch: OnEpoch = lambda *_: None
+    model: params.Model,
+    train: params.Train,
+    data: Data,
+    on_epoch: OnEpoch = lambda *_: None,
+    kept: checkpoints.Checkpoint | None = None,
 ) -> Trained:
     """Trains a recogniser and stops when validation no longer improves.
 
@@ -190,6 +213,8 @@ def fit(
         train: How to train it.
         data: What to learn from.
         on_epoch: Called after each epoch with its number, from 0, and its metrics.
+        kept: What `checkpoint` gave: the training goes on from there, and ends with the weights of
+            one that nobody disturbed. Defaults to None: it starts anew, and leaves nothing.
 
     Raises:
         Diverged: The loss is no number any more.
@@ -202,20 +227,21 @@ def fit(
     parts = backbone.build(size, weights=model.weights)
     head = _head(keras, parts.whole.output.shape[-1], model, len(data.labels))
     history: list[dict] = []
+    kept = kept or checkpoints.Checkpoint(None)
+    run = partial(
+        _run, keras, train=train, data=data, history=history, on_epoch=on_epoch, kept=kept
+    )
     if parts.frozen is None:
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
-        stopped = _run(keras, "whole", trunk, None, train, 1.0, data, history, on_epoch)
+        stopped = run("whole", trunk, None, 1.0)
     else:
         trunk = head
-        stopped = _run(keras, "head", trunk, parts.frozen, train, 1.0, data, history, on_epoch)
+        stopped = run("head", trunk, parts.frozen, 1.0)
         if model.unfrozen_blocks:
             blocks = model.unfrozen_blocks
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
-            rate = train.fine_tune_rate
-            stopped = _run(
-                keras, "blocks", trunk, parts.frozen, train, rate, data, history, on_epoch
-            )
+            stopped = run("blocks", trunk, parts.frozen, train.fine_tune_rate)
     inputs = data.inputs(parts.frozen)[1]
     probabilities = _softmax(_predict(keras, trunk, inputs, len(data.validation.positions)))
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
@@ -245,13 +271,20 @@ def _run(
     phase: str,
     trunk: "keras.Model",
     frozen: "keras.Model | None",
-    train: params.Train,
     rate: float,
+    train: params.Train,
     data: Data,
     history: list[dict],
     on_epoch: OnEpoch,
+    kept: checkpoints.Checkpoint,
 ) -> str:
     """Trains `trunk` on what `frozen` says, adds to `history`, and says why it ended."""
+    if kept.is_past(phase):
+        return "done before"
+    reached = kept.take()
+    first = reached["epochs"] if reached else 0
+    if reached:
+        history[:] = reached["history"]
     inputs, validation_inputs = data.inputs(frozen)
     labels = len(data.labels)
     targets, held_out = data.targets(data.training), data.targets(data.validation)
@@ -268,7 +301,8 @@ def _run(
         metrics=["accuracy"],
         jit_compile=False,  # XLA, Keras' default here, is 11 to 15 times slower on CPUs
     )
-    before, started = len(history), time.monotonic()
+    before = len(history) - first
+    started = time.monotonic() - (history[-1]["seconds"] if history else 0)
 
     def record(epoch: int, logs: dict[str, float]) -> None:
         if not np.isfinite(logs["loss"]):
@@ -286,9 +320,18 @@ def _run(
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=train.patience, restore_best_weights=True
     )
+    keep = kept.callback(keras, reached, stopping, phase=phase, history=history)
+    has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(on_epoch_begin=batches.start, on_epoch_end=record)
-    callbacks = [reporting, stopping]
-    trunk.fit(batches, validation_data=checks, epochs=train.epochs, verbose=0, callbacks=callbacks)
+    trunk.fit(
+        batches,
+        validation_data=checks,
+        initial_epoch=train.epochs if has_stopped else first,
+        epochs=train.epochs,
+        shuffle=False,  # Keras would shuffle batches by a generator that no checkpoint knows
+        verbose=0,
+        callbacks=[reporting, stopping, keep],
+    )
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"

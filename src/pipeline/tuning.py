@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import time
 import warnings
@@ -42,7 +41,7 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
         UserError: `tune.storage` is no database that can be reached.
     """
     lines = p.tune.model_dump(include={"space", "seed"})
-    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, _code()]
+    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, training.code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _create(key, _storage(p.tune.storage, key, folder))
@@ -308,15 +307,6 @@ def _current(p: params.Params, name: str) -> Any:
 
 def _finished(study: optuna.Study, most: int) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=_DONE)[:most]
-
-
-def _code() -> list[str]:
-    """What a trial's score depends on besides its params and the data."""
-    here = Path(training.__file__).parent
-    files = [here / f"{name}.py" for name in ("training", "objective", "features")]
-    files += sorted(here.glob("backbones/*.py"))
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
 
 
 def _suggest(trial: optuna.Trial, name: str, options: params.Options, current: Any) -> Any:
