@@ -34,7 +34,7 @@ def main() -> None:
             seen = pd.DataFrame(looks.at(root, list(sample["path"]), written.max_pixels, -1, cache))
         sample = sample.merge(seen[["photo", "sharpness", "colours"]], on="photo")
         fold = splits.folds(sample, "group", shortcut.FOLDS, 0)
-        gap = shortcut.gap(sample, fold, sample["group"], -1)
+        gap = shortcut.gap(sample, fold, sample["group"])
         flags = manifest["flags"].str.split().explode().value_counts().to_dict()
         print(
             f"{Path(source).name}: {gap.whole} without the animal, always the commonest species "

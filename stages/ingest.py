@@ -34,7 +34,7 @@ def main() -> None:
     again = looks.at(root, list(sample["path"]), p.ingest.max_pixels, p.parallel.jobs, CACHE)
     appearance = pd.DataFrame(again, columns=looks.Look._fields)
     appearance = appearance[["photo", "sharpness", "colours"]].dropna()
-    score = shortcut.score(sample.merge(appearance, on="photo"), p.parallel.jobs)
+    score = shortcut.score(sample.merge(appearance, on="photo"))
     with outputs.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)

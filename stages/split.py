@@ -29,7 +29,7 @@ def main() -> None:
     leaks = splits.leaks(manifest["phash"].to_numpy(), table["split"], bits)
     sample = manifest.merge(pd.read_parquet("data/photos/appearance.parquet"), on="photo")
     fold = splits.folds(sample, p.split.by, shortcut.FOLDS, p.split.seed)
-    gap = shortcut.gap(sample, fold, splits.units(sample, p.split.by), p.parallel.jobs)
+    gap = shortcut.gap(sample, fold, splits.units(sample, p.split.by))
     with outputs.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)

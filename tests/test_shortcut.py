@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics import pairwise
 
 from pipeline import shortcut, stratify
 
@@ -28,13 +30,13 @@ def made(photos=400, species=4, copies=1, seed=0, tells=0.0):
 
 
 def test_species_that_colours_tell_are_found():
-    told = shortcut.score(made(tells=1.0), jobs=1)
+    told = shortcut.score(made(tells=1.0))
     assert told.accuracy > 0.9
     assert told.photos == 400
 
 
 def test_species_that_colours_do_not_tell_are_guessed():
-    score = shortcut.score(made(), jobs=1)
+    score = shortcut.score(made())
     assert abs(score.accuracy - 0.25) < 4 * score.standard_error
     assert 0.25 <= score.guess < 0.32
 
@@ -42,16 +44,37 @@ def test_species_that_colours_do_not_tell_are_guessed():
 def test_copies_pretend_nothing_when_groups_stay_whole():
     rows = made(copies=2, photos=200)
     fold = stratify.deal(rows["group"], rows["species"], [0.2] * 5, 0)
-    gap = shortcut.gap(rows, fold, rows["group"], jobs=1)
+    gap = shortcut.gap(rows, fold, rows["group"])
     assert gap.whole.accuracy < 0.4
     assert gap.random.accuracy > 0.7
     assert gap.gap == pytest.approx(gap.random.accuracy - gap.whole.accuracy)
     assert gap.gap > 5 * gap.standard_error > 0
 
 
-def test_processes_change_nothing():
-    rows = made(photos=120, tells=0.5)
-    assert shortcut.score(rows, jobs=2) == shortcut.score(rows, jobs=1)
+def test_model_is_the_one_of_scikit_learn():
+    rows = made(photos=200, tells=0.5)
+    fold = stratify.deal(rows["photo"], rows["species"], [0.2] * 5, 0)
+    seen = shortcut._features(rows)
+    ranks = pd.DataFrame(seen).rank(pct=True).to_numpy()
+    distances = pairwise.manhattan_distances(ranks)
+    gamma = 1 / distances[np.triu_indices(200, 1)].mean()
+    kinds = pd.get_dummies(rows["species"])
+    expected = np.zeros(200, dtype=bool)
+    for number in range(5):
+        known, asked = fold != number, fold == number
+        model = KernelRidge(alpha=shortcut._RIDGE, kernel="laplacian", gamma=gamma)
+        said = model.fit(ranks[known], kinds[known]).predict(ranks[asked])
+        expected[asked] = kinds.columns[said.argmax(axis=1)] == rows.loc[asked, "species"]
+    answers = shortcut._answers(shortcut._kernel(seen), rows["species"], fold)
+    np.testing.assert_array_equal(answers, expected)
+    assert 0.3 < answers.mean() < 0.95
+
+
+def test_photos_that_look_the_same_are_all_named_alike():
+    rows = made(photos=60).assign(sharpness=1.0, colours="00" * 64)
+    rows["species"] = ["b", "a", "c"] * 20
+    score = shortcut.score(rows)
+    assert score.accuracy <= score.guess == pytest.approx(1 / 3)
 
 
 def test_standard_error_counts_units_and_not_photos():
@@ -66,7 +89,7 @@ def test_standard_error_counts_units_and_not_photos():
 
 
 def test_no_photos_have_a_score_of_nothing():
-    assert shortcut.score(made()[:0], jobs=1) == shortcut.Score(0, 0.0, 0.0, 0.0)
+    assert shortcut.score(made()[:0]) == shortcut.Score(0, 0.0, 0.0, 0.0)
 
 
 def test_sample_is_small_and_holds_whole_groups():

@@ -143,7 +143,7 @@ def _facts(
 
 def _shortcut(score: Score) -> str:
     return (
-        f"<p>A random forest that sees only size, sharpness and colour histogram names "
+        f"<p>A model that sees only size, sharpness and colour histogram names "
         f"<b>{score.accuracy:.3f} ± {score.standard_error:.3f}</b> of {score.photos:,} photos "
         f"rightly, with near-duplicates kept together; always naming the commonest species would "
         f"reach {score.guess:.3f}. So much of any accuracy may come from where the photos were "

@@ -1,26 +1,30 @@
 """How far one gets without looking at the animal: what an accuracy must be read against.
 
-A random forest sees each photo's size, sharpness and colour histogram alone. Whatever it reaches,
-it reaches because source, place or light and species go together in the collection.
+A model sees each photo's size, sharpness and colour histogram alone. Whatever it reaches, it
+reaches because source, place or light and species go together in the collection.
+
+It is a kernel ridge regression on the ranks of the features, with a Laplacian kernel. On two
+collections of real photos it names 0.56 and 0.58, where a random forest of 100 trees names 0.55
+and 0.57 in several times the time. It is scikit-learn's (tests/test_shortcut.py), which would
+take longer to import than this takes to answer.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from pipeline import parallel, quality, stratify
+from pipeline import quality, stratify
 
 FOLDS = 5
-_TREES = 100  # twice as many gain 0.002 to 0.006 on real photos
+_RIDGE = 0.1  # real photos are named as well with 0.3
 _PHOTOS = 3000  # a standard error of 0.01
 _PER_GROUP = 10  # so that one long burst is not all of the sample
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the forest reached on photos it had not learned from.
+    """What the model reached on photos it had not learned from.
 
     Attributes:
         photos: How many it was asked about.
@@ -79,31 +83,29 @@ def sample(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest.loc[chosen.sort_values()]
 
 
-def score(rows: pd.DataFrame, jobs: int) -> Score:
-    """How well the forest tells the species apart when groups stay whole.
+def score(rows: pd.DataFrame) -> Score:
+    """How well the model tells the species apart when groups stay whole.
 
     Args:
         rows: With columns photo, species, group, width, height, sharpness and colours.
-        jobs: Processes to use; they change no answer.
     """
     fold = stratify.deal(rows["group"], rows["species"], [1 / FOLDS] * FOLDS, 0)
-    right = _answers(_features(rows), rows["species"], fold, jobs)
+    right = _answers(_kernel(_features(rows)), rows["species"], fold)
     return Score.of(right, rows["species"], rows["group"])
 
 
-def gap(rows: pd.DataFrame, fold: np.ndarray, units: pd.Series, jobs: int) -> Gap:
-    """How much better the forest looks if photos are dealt out one by one.
+def gap(rows: pd.DataFrame, fold: np.ndarray, units: pd.Series) -> Gap:
+    """How much better the model looks if photos are dealt out one by one.
 
     Args:
         rows: As for `score`.
         fold: Fold of each photo, whole units in each.
         units: Unit of each photo.
-        jobs: Processes to use; they change no answer.
     """
-    seen, species = _features(rows), rows["species"]
-    whole = _answers(seen, species, fold, jobs)
+    kernel, species = _kernel(_features(rows)), rows["species"]
+    whole = _answers(kernel, species, fold)
     apart = stratify.deal(rows["photo"], species, [1 / FOLDS] * FOLDS, 0)
-    random = _answers(seen, species, apart, jobs)
+    random = _answers(kernel, species, apart)
     difference = random.astype(float) - whole
     return Gap(
         Score.of(random, species, units),
@@ -121,18 +123,35 @@ def _features(rows: pd.DataFrame) -> np.ndarray:
     return np.hstack([numbers, aspect, np.array(colours, dtype=np.float32).reshape(-1, 64)])
 
 
-def _answers(seen: np.ndarray, species: pd.Series, fold: np.ndarray, jobs: int) -> np.ndarray:
-    """Whether a forest that has learned from the other folds names each photo rightly, bool (n,).
+def _kernel(seen: np.ndarray) -> np.ndarray:
+    """How alike photos are, float64 (n, n): 1 where they are the same, 1/e at the mean distance."""
+    from scipy.spatial.distance import pdist, squareform
+
+    apart = pdist(pd.DataFrame(seen).rank(pct=True), "cityblock")
+    mean = apart.mean() if apart.any() else 1.0
+    kernel = squareform(np.exp(apart / -mean))
+    np.fill_diagonal(kernel, 1)
+    return kernel
+
+
+def _answers(kernel: np.ndarray, species: pd.Series, fold: np.ndarray) -> np.ndarray:
+    """Whether a model that has learned from the other folds names each photo rightly, bool (n,).
 
     With a single fold nothing can be learned, and no answer is right.
     """
-    names = species.to_numpy(dtype=str)
-    right = np.zeros(len(names), dtype=bool)
-    numbers = np.unique(fold).tolist()
-    if len(numbers) > 1:
-        asked = parallel.each(partial(_ask, seen, names, fold), numbers, jobs)
-        for number, answered in zip(numbers, asked, strict=True):
-            right[fold == number] = answered == names[fold == number]
+    from scipy.linalg import cho_factor, cho_solve
+
+    kind, names = pd.factorize(species, sort=True)
+    right = np.zeros(len(kind), dtype=bool)
+    numbers = np.unique(fold)
+    for number in numbers if len(numbers) > 1 else ():
+        asked, known = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        alike = kernel[np.ix_(known, known)]
+        alike[np.diag_indices_from(alike)] += _RIDGE
+        weights = cho_solve(cho_factor(alike, overwrite_a=True), np.eye(len(names))[kind[known]])
+        said = kernel[np.ix_(asked, known)] @ weights
+        # Rounded, so that what is as likely to be one as the other is so on every machine.
+        right[asked] = said.round(6).argmax(axis=1) == kind[asked]
     return right
 
 
@@ -140,10 +159,3 @@ def _standard_error(values: np.ndarray, units: pd.Series) -> float:
     """Of the mean of values of which those of one unit may depend on each other."""
     rest = pd.Series(values - values.mean()).groupby(units.to_numpy()).sum()
     return float((rest**2).sum() ** 0.5 / len(values))
-
-
-def _ask(seen: np.ndarray, names: np.ndarray, fold: np.ndarray, number: int) -> np.ndarray:
-    from sklearn.ensemble import RandomForestClassifier  # a second to import, in each process
-
-    forest = RandomForestClassifier(_TREES, random_state=0)
-    return forest.fit(seen[fold != number], names[fold != number]).predict(seen[fold == number])
