@@ -3,8 +3,10 @@ import json
 import logging
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
 from mlflow.exceptions import MlflowException
 
 from pipeline import desk
@@ -50,33 +52,127 @@ def log():
     logger.filters.clear()
 
 
-async def executor():
-    return asyncio.get_running_loop()._default_executor
+@pytest.fixture
+def app(monkeypatch):
+    """What stands in for the scoring server's application."""
+    app = FastAPI()
+    server = SimpleNamespace(app=app)
+    monkeypatch.setitem(sys.modules, "mlflow.pyfunc.scoring_server.app", server)
+    return app
+
+
+async def opened(app) -> bool:
+    await asyncio.sleep(0)
+    at_work = isinstance(asyncio.get_running_loop()._default_executor, desk.Desk)
+    counters = [middleware.cls for middleware in app.user_middleware]
+    assert counters == [desk.Counter] * at_work
+    return at_work
 
 
 def test_only_the_scoring_server_gets_a_desk(monkeypatch, log):
     monkeypatch.delitem(sys.modules, "mlflow.pyfunc.scoring_server.app", raising=False)
-    desk.open_in_server()
+    desk.open_in_server(str)
     assert not log.filters
 
 
-def test_a_server_that_loads_its_model_before_it_starts_gets_its_desk_when_it_starts(
-    monkeypatch, log
-):
+def test_a_server_that_loads_its_model_before_it_starts_gets_its_desk_when_it_starts(app, log):
     async def started():
         log.warning("Started server process")  # uvicorn informs, and shows that
-        return await executor()
+        log.warning("Application startup complete.")
+        return await opened(app)
 
-    monkeypatch.setitem(sys.modules, "mlflow.pyfunc.scoring_server.app", None)
-    desk.open_in_server()
-    assert asyncio.run(executor()) is None
-    assert isinstance(asyncio.run(started()), desk.Desk)
+    desk.open_in_server(str)
+    assert not asyncio.run(opened(app))
+    assert asyncio.run(started())
 
 
-def test_a_server_that_runs_already_gets_its_desk_at_once(monkeypatch, log):
+def test_a_server_that_runs_already_gets_its_desk_at_once(app, log):
     async def loaded():
-        desk.open_in_server()
-        return await executor()
+        desk.open_in_server(str)
+        return await opened(app)
 
-    monkeypatch.setitem(sys.modules, "mlflow.pyfunc.scoring_server.app", None)
-    assert isinstance(asyncio.run(loaded()), desk.Desk)
+    assert asyncio.run(loaded())
+
+
+def split(*rows, **more) -> bytes:
+    return json.dumps({"dataframe_split": {"columns": ["image"], "data": rows} | more}).encode()
+
+
+def asked(*parts: bytes, whole=True, **scope) -> tuple[int, bytes]:
+    """Status and answer of a counter that answers a photo with its length, and has an application
+    behind it that answers a body with a greeting."""
+
+    async def behind(scope, receive, send):
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        await send({"type": "http.response.start", "status": 222})
+        await send({"type": "http.response.body", "body": b"hello, " + body})
+
+    waiting = [{"body": part, "more_body": True} for part in parts]
+    waiting[-1]["more_body"] = not whole
+    sent = []
+
+    async def receive():
+        if not waiting:
+            await asyncio.sleep(60)
+        return {"type": "http.request"} | waiting.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    head = {"type": "http", "method": "POST", "path": "/invocations"}
+    kind = {"headers": [(b"content-type", b"application/json")]}
+    counter = desk.Counter(behind, answer=lambda image: {"length": len(image)})
+    asyncio.run(counter(head | kind | scope, receive, send))
+    return sent[0]["status"], sent[1]["body"]
+
+
+def test_one_photo_is_answered_at_once():
+    body = split(["abcd"])
+    assert asked(body) == asked(body[:30], body[30:]) == (200, b'{"predictions": [{"length": 4}]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        split(),
+        split([]),
+        split(["a"], ["b"]),
+        split(["a", "b"]),
+        split(["a"], index=[7]),
+        split(["a"]).replace(b"image", b"photo"),
+        split([None]),
+        split(["a"])[:-1] + b', "params": {"top_k": 1}}',
+        b'{"inputs": {"image": ["a"]}}',
+        b"[]",
+        b"nonsense",
+        b"\xff",
+        b"[" * 100_000,
+        b"9" * 10_000,
+        b"",
+    ],
+)
+def test_whatever_else_is_asked_and_whatever_fails_goes_mlflows_way(body):
+    assert asked(body) == asked(body[:20], body[20:]) == (222, b"hello, " + body)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"path": "/ping"},
+        {"method": "PUT"},
+        {"headers": []},
+        {"headers": [(b"content-type", b"text/csv")]},
+    ],
+)
+def test_other_paths_and_kinds_of_bodies_go_mlflows_way(scope):
+    assert asked(split(["abcd"]), **scope) == (222, b"hello, " + split(["abcd"]))
+
+
+def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch):
+    monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "0")
+    status, answer = asked(b'{"dataframe', b"_split", whole=False)
+    assert status == 408
+    assert "in time" in json.loads(answer)["message"]

@@ -1,5 +1,6 @@
 """The model as MLflow loads it, asked through the code that its scoring server runs."""
 
+import asyncio
 import base64
 import io
 import json
@@ -9,6 +10,9 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
+
+from pipeline import desk
+from pipeline.serving import _SERVING
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
@@ -80,6 +84,37 @@ def test_every_form_of_json_gets_the_same_answer(post, form):
     }[form]
     status, (answer,) = post(body)
     assert (status, answer["species"]) == (200, "blue & co")
+
+
+@pytest.mark.parametrize("image", [png(RED), png(BLUE), b"none"], ids=["red", "blue", "none"])
+def test_the_desk_answers_a_photo_to_the_byte_as_mlflow_does(served_model, image, monkeypatch):
+    from mlflow.pyfunc import scoring_server
+
+    monkeypatch.setenv(_SERVING, "true")  # so that it is taken back: the server will set it
+    theirs = scoring_server.init(served_model)
+    ours = desk.Counter(theirs, served_model.unwrap_python_model()._one)
+    body = json.dumps(split(image)).encode()
+    answered = asyncio.run(ask(theirs, body))
+    assert asyncio.run(ask(ours, body)) == answered
+    assert answered[0] == (400 if image == b"none" else 200)
+
+
+async def ask(app, body: bytes) -> tuple[int, list, bytes]:
+    """Status, headers and body that an application sends to one who posts JSON."""
+    head = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b""}
+    sent, arriving = [], [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        return arriving.pop() if arriving else await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = head | {"headers": [(b"content-type", b"application/json")]}
+    asyncio.get_running_loop().set_default_executor(desk.Desk())
+    await app(scope, receive, send)
+    head, *bodies = sent
+    return head["status"], head["headers"], b"".join(message["body"] for message in bodies)
 
 
 def test_bytes_and_base64_with_line_breaks_get_the_same_answer(served_model):

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,27 @@ def version(found: registry.Version) -> Ask:
     Raises:
         UserError: Its files are not the ones that were registered.
     """
-    model = tracking.mlflow().pyfunc.load_model(registry.folder(found).as_posix())
+    folder = registry.folder(found)
+    with _other_code():
+        model = tracking.mlflow().pyfunc.load_model(folder.as_posix())
     return lambda images: model.predict(pd.DataFrame({"image": images}))
+
+
+@contextmanager
+def _other_code() -> Iterator[None]:
+    """Lets the block import another `pipeline` than this one: a version carries parts of its own,
+    which need not fit those of today."""
+
+    def taken() -> dict[str, ModuleType]:
+        ours = [name for name in sys.modules if name.split(".")[0] == "pipeline"]
+        return {name: sys.modules.pop(name) for name in ours}
+
+    ours = taken()
+    try:
+        yield
+    finally:
+        taken()
+        sys.modules.update(ours)
 
 
 @contextmanager

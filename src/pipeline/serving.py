@@ -67,7 +67,7 @@ class Served(mlflow.pyfunc.PythonModel):
         integrity.verify(folder.parents[1])
         self.recogniser = Recogniser(folder)
         self.version = _version(folder.parents[1])
-        desk.open_in_server()
+        desk.open_in_server(self._one)
 
     def predict(
         self, context, model_input: pd.DataFrame, params=None
@@ -81,6 +81,10 @@ class Served(mlflow.pyfunc.PythonModel):
         if params["on_error"] == "row":  # what a row lacks is None; JSON has no NaN
             frame = frame.where(frame.notna(), None)
         return frame
+
+    def _one(self, image: str) -> dict[str, Any]:
+        """The answer to a call in a server that has one row and no params."""
+        return self._answer(0, image, self._checked({}, rows=1))
 
     def _checked(self, params: dict[str, Any], rows: int) -> dict[str, Any]:
         params = defaults(self.recogniser.calibration) | params
