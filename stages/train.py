@@ -22,7 +22,7 @@ def main() -> None:
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
     kept.remove()
-    print(f"{trained.stopped}\nvalidation: {trained.validation}")
+    print(trained)
 
 
 if __name__ == "__main__":

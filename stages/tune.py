@@ -29,7 +29,7 @@ def main() -> None:
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
     kept.remove()
-    print(f"best is trial {best.number} of {len(study.trials)}\nvalidation: {trained.validation}")
+    print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
 
 
 if __name__ == "__main__":

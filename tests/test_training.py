@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ def written(folder: Path, species: list[str], seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     pictures = rng.integers(0, 60, (len(species), SIZE, SIZE, 3), dtype=np.uint8)
     for picture, name in zip(pictures, species, strict=True):
-        picture[..., {"red": 0, "green": 1, "blue": 2}[name]] += 190
+        picture[..., {"red": 0, "green": 1, "blue": 2}.get(name, 0)] += 190
     names = [f"{folder.name}-{i:04d}" for i in range(len(species))]
     index = pd.DataFrame({"photo": names, "species": species, "copy": 0})
     shards.write(folder, index, [pictures], SIZE)
@@ -80,6 +81,7 @@ def weights(trained: training.Trained) -> list[np.ndarray]:
 
 def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(data):
     trained = training.fit(model(), train(epochs=20), data)
+    assert re.match(r".*; validation accuracy 1.0000 ± .*; \d+ s; features: ", str(trained))
     assert trained.labels == SPECIES
     assert trained.validation.accuracy == 1
     pictures = data.validation.take(np.arange(18))
@@ -153,6 +155,65 @@ def test_each_epoch_is_reported_as_it_ends(data):
 def test_a_loss_that_is_no_number_is_a_clear_error(data):
     with pytest.raises(training.Diverged, match=r"lower train\.learning_rate"):
         training.fit(model(), train(learning_rate=1e38), data)
+
+
+def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monkeypatch, capsys):
+    take = training._Rows.take
+
+    def short_of_memory(rows_of, rows):
+        if len(rows) > 18:
+            raise MemoryError
+        return take(rows_of, rows)
+
+    usual = training.fit(model(), train(batch_size=16, epochs=2), data)
+    monkeypatch.setattr(training._Rows, "take", short_of_memory)
+    trained = training.fit(model(), train(batch_size=32, epochs=2), data)
+    assert "no memory for batches of 32 pictures: going on with 16" in capsys.readouterr().out
+    assert trained.train_params.batch_size == 16
+    assert list(trained.history["batch_size"]) == [16, 16]
+    np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])
+
+
+def test_what_was_learned_before_memory_ran_out_stays(data):
+    import tensorflow as tf
+
+    once = []
+
+    def run_out(number, _):
+        if number == 3 and not once:
+            once.append(number)
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+
+    trained = training.fit(model(), train(epochs=5), data, run_out)
+    assert list(trained.history["batch_size"]) == [16] * 4 + [8] * 5
+    assert list(trained.history["epoch"]) == list(range(9))
+    assert trained.history["loss"][4] < trained.history["loss"][0]
+
+
+def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
+    def none_at_all(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(training._Rows, "take", none_at_all)
+    with pytest.raises(UserError, match=r"one picture at a time; lower resize\.size"):
+        training.fit(model(), train(batch_size=2), data)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "judged_by"),
+    [
+        pytest.param(["a"] * 20 + ["b"], ["a", "b"], id="a species with one photo"),
+        pytest.param(["a", "b"] * 9 + ["c"] * 9, ["a", "b"], id="a species without validation"),
+        pytest.param([f"{i:03d}" for i in range(200)] * 2, ["007", "100"], id="200 species"),
+    ],
+)
+def test_odd_collections_train(tmp_path, cache, trained_on, judged_by):
+    data = load(tmp_path, cache, trained_on, judged_by)
+    trained = training.fit(model(backbone="scratch_cnn"), train(epochs=2), data)
+    assert trained.labels == tuple(sorted(set(trained_on)))
+    assert np.isfinite(trained.history[["loss", "val_loss"]]).all(axis=None)
+    assert trained.model.output_shape == (None, len(trained.labels))
+    assert trained.validation.photos == 2
 
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])

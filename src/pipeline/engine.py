@@ -25,6 +25,13 @@ def keras(seed: int | None = None) -> ModuleType:
     return keras
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an operation failed for that; TensorFlow, JAX and numpy each have an error for it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what TensorFlow's C++ code says away from stderr; it heeds no setting while it loads.

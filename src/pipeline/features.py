@@ -13,7 +13,7 @@ from pipeline.shards import LENGTH, Shards
 
 def extract(
     model: bytes, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
     """Runs pictures through a frozen network, or reads what it said the last time.
 
     The cache goes by content: its keys are made of the network's bytes and the pictures' pixels,
@@ -27,22 +27,24 @@ def extract(
         what: How to call the pictures in the progress line.
 
     Returns:
-        float32 (n, ...): what the network says of each picture.
+        What the network says of each picture, float32 (n, ...), and of how many it had been known.
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
     parts = [positions[i : i + LENGTH] for i in range(0, len(positions), LENGTH)]
     known = hashlib.sha256(model)
-    found = []
+    found, had = [], 0
     for part in track(parts, len(positions), f"features of {what}", "pictures", count=len):
         pictures = shards.take(part)
         key = known.copy()
         key.update(repr(pictures.shape).encode())
         key.update(pictures)
         path = cache / f"{key.hexdigest()}.npy"
-        if not path.exists():
+        if path.exists():
+            had += len(part)
+        else:
             network = network or Network(model)
             with outputs.whole(path) as partial, partial.open("wb") as file:
                 np.save(file, network(pictures))
         found.append(np.load(path))
-    return np.concatenate(found)
+    return np.concatenate(found), had

@@ -130,11 +130,8 @@ def _git(*arguments: str) -> str | None:
 
 
 def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
-    """Logs an epoch to the open run, in one call, and shows it."""
+    """Logs an epoch to the open run, in one call, as soon as it has ended."""
     mlflow().log_metrics(metrics, step=epoch)
-    shown = ("loss", "accuracy", "val_loss", "val_accuracy")
-    line = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
-    print(f"epoch {epoch + 1:3d}  {line}  {metrics['seconds']:.0f} s", flush=True)
 
 
 def log_history(history: list[dict[str, float]]) -> None:

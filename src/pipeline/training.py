@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline import backbones, checkpoints, engine, export, features, objective, outputs, params
 from pipeline.errors import UserError
+from pipeline.progress import Progress
 from pipeline.scores import Score
 from pipeline.shards import LENGTH, Shards
 
@@ -66,6 +67,7 @@ class Data:
     labels: tuple[str, ...]
     cache: Path
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
+    _known: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, augmented: Path, resized: Path, split: Path, cache: Path) -> "Data":
@@ -115,11 +117,21 @@ class Data:
             for known, (first, _) in list(self._memory.items()):
                 if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
                     del self._memory[known]
-            self._memory[model] = tuple(
-                _Rows(features.extract(model, p.shards, p.positions, self.cache / "features", name))
+            found = [
+                features.extract(model, p.shards, p.positions, self.cache / "features", name)
                 for name, p in (("training", self.training), ("validation", self.validation))
-            )
+            ]
+            self._memory[model] = tuple(_Rows(values) for values, _ in found)
+            self._known[model] = sum(known for _, known in found)
         return self._memory[model]
+
+    @property
+    def cached(self) -> str:
+        """What had not to be computed, in words."""
+        if not self._known:
+            return "trained from pixels, nothing cached"
+        asked = len(self._known) * (len(self.training.positions) + len(self.validation.positions))
+        return f"features: {sum(self._known.values())} of {asked} were cached"
 
 
 @dataclass(frozen=True)
@@ -137,12 +149,15 @@ class Trained:
     Attributes:
         model: From RGB pixels in 0 to 255, (n, size, size, 3), to probabilities, (n, species).
         labels: The species, in the order of the probabilities.
-        history: A row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy,
-            learning_rate, seconds.
+        history: A row an epoch: phase, epoch, batch_size, loss, accuracy, val_loss, val_accuracy,
+            learning_rate, pictures_per_second, seconds.
         validation: Score on the validation split.
         stopped: Why training ended, in words.
         model_params: What it was built from.
-        train_params: What it was trained with.
+        train_params: What it was trained with. Its `batch_size` is the one that memory was found
+            for.
+        seconds: How long that took, features and all.
+        cached: What had not to be computed, in words.
     """
 
     model: "keras.Model"
@@ -152,6 +167,12 @@ class Trained:
     stopped: str
     model_params: params.Model
     train_params: params.Train
+    seconds: float
+    cached: str
+
+    def __str__(self) -> str:
+        told = (self.stopped, f"validation {self.validation}", f"{self.seconds:.0f} s", self.cached)
+        return "; ".join(told)
 
     def save(self, folder: Path, run_id: str, more: dict[str, str] | None = None) -> None:
         """Writes `model.keras`, `history.csv` and `run.json`.
@@ -220,6 +241,7 @@ def fit(
         Diverged: The loss is no number any more.
         UserError: There is no such backbone, or its weights are not at hand.
     """
+    began = time.monotonic()
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
     backbone = backbones.get(model.backbone)
@@ -229,7 +251,7 @@ def fit(
     history: list[dict] = []
     kept = kept or checkpoints.Checkpoint(None)
     run = partial(
-        _run, keras, train=train, data=data, history=history, on_epoch=on_epoch, kept=kept
+        _run_in_memory, keras, train=train, data=data, history=history, on_epoch=on_epoch, kept=kept
     )
     if parts.frozen is None:
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
@@ -252,7 +274,9 @@ def fit(
         validation=Score.of(probabilities, data.targets(data.validation)),
         stopped=stopped,
         model_params=model,
-        train_params=train,
+        train_params=train.model_copy(update={"batch_size": history[-1]["batch_size"]}),
+        seconds=time.monotonic() - began,
+        cached=data.cached,
     )
 
 
@@ -264,6 +288,24 @@ def _head(keras: Any, channels: int, model: params.Model, labels: int) -> "keras
             keras.layers.Dropout(model.dropout),
         ]
     return keras.Sequential([*layers, keras.layers.Dense(labels, name="logits")], name="head")
+
+
+def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
+    """`_run`, with half the batch wherever there is no memory for it; what was learned stays."""
+    while True:
+        try:
+            return _run(*args, train=train, **others)
+        except Exception as error:
+            if not engine.out_of_memory(error):
+                raise
+            size, half = train.batch_size, train.batch_size // 2
+        if not half:
+            raise UserError(
+                "there is no memory to train on one picture at a time; "
+                "lower resize.size or take a smaller model.backbone"
+            )
+        print(f"no memory for batches of {size} pictures: going on with {half}", flush=True)
+        train = train.model_copy(update={"batch_size": half})
 
 
 def _run(
@@ -285,6 +327,7 @@ def _run(
     first = reached["epochs"] if reached else 0
     if reached:
         history[:] = reached["history"]
+        train = train.model_copy(update={"batch_size": reached["batch_size"]})
     inputs, validation_inputs = data.inputs(frozen)
     labels = len(data.labels)
     targets, held_out = data.targets(data.training), data.targets(data.validation)
@@ -301,6 +344,8 @@ def _run(
         metrics=["accuracy"],
         jit_compile=False,  # XLA, Keras' default here, is 11 to 15 times slower on CPUs
     )
+    pictures, size = len(targets), train.batch_size
+    progress = Progress((train.epochs - first) * pictures, f"train {phase}", "pictures", False)
     before = len(history) - first
     started = time.monotonic() - (history[-1]["seconds"] if history else 0)
 
@@ -313,25 +358,34 @@ def _run(
         metrics = {name: float(value) for name, value in logs.items()}
         metrics["learning_rate"] = float(schedule(trunk.optimizer.iterations))
         metrics["seconds"] = round(time.monotonic() - started, 3)
+        lasted = max(1e-3, metrics["seconds"] - (history[-1]["seconds"] if history else 0))
+        metrics["pictures_per_second"] = round(pictures / lasted, 1)
         number = before + epoch
-        history.append({"phase": phase, "epoch": number, **metrics})
+        history.append({"phase": phase, "epoch": number, "batch_size": size, **metrics})
+        judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
+        progress.said = f"epoch {epoch + 1}/{train.epochs}, loss {logs['loss']:.4f}, {judged}"
         on_epoch(number, metrics)
 
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=train.patience, restore_best_weights=True
     )
-    keep = kept.callback(keras, reached, stopping, phase=phase, history=history)
+    keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
-    reporting = keras.callbacks.LambdaCallback(on_epoch_begin=batches.start, on_epoch_end=record)
-    trunk.fit(
-        batches,
-        validation_data=checks,
-        initial_epoch=train.epochs if has_stopped else first,
-        epochs=train.epochs,
-        shuffle=False,  # Keras would shuffle batches by a generator that no checkpoint knows
-        verbose=0,
-        callbacks=[reporting, stopping, keep],
+    reporting = keras.callbacks.LambdaCallback(
+        on_epoch_begin=batches.start,
+        on_train_batch_begin=lambda i, logs: progress.advance(min(size, pictures - i * size)),
+        on_epoch_end=record,
     )
+    with progress:
+        trunk.fit(
+            batches,
+            validation_data=checks,
+            initial_epoch=train.epochs if has_stopped else first,
+            epochs=train.epochs,
+            shuffle=False,  # Keras would shuffle batches by a generator that no checkpoint knows
+            verbose=0,
+            callbacks=[reporting, stopping, keep],
+        )
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"
