@@ -1,5 +1,6 @@
 """Promotion and rollback: all or nothing, logged, one at a time, and mended where need be."""
 
+import gc
 import json
 import shutil
 import subprocess
@@ -88,6 +89,16 @@ def test_each_rollback_takes_one_step_back(database):
     promote(3)
     assert rollback() == 1
     assert serving() == ([1], 1)
+
+
+def test_a_command_looks_for_garbage_neither_while_it_runs_nor_at_its_end(database, monkeypatch):
+    promote(1)
+    collects = []
+    monkeypatch.setattr(champions, "repair", lambda: collects.append(gc.isenabled()))
+    assert animal(monkeypatch, "versions") is None
+    assert collects == [False]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
 
 
 def test_a_deleted_champion_is_passed_over(database):

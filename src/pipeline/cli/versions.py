@@ -1,6 +1,9 @@
 """Which version serves: look, promote, go back."""
 
 import argparse
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from pipeline import errors
@@ -19,6 +22,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     rollback.set_defaults(run=_rollback)
 
 
+@contextmanager
+def _brief() -> Iterator[None]:
+    """For a command that imports all of MLflow, does little and ends: to look for garbage among
+    what was imported, then and at the end, takes a third of its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@_brief()
 def _versions(arguments: argparse.Namespace) -> None:
     from pipeline import audit, champions, registry
 
@@ -36,6 +52,7 @@ def _versions(arguments: argparse.Namespace) -> None:
         raise errors.UserError(damage)
 
 
+@_brief()
 def _promote(arguments: argparse.Namespace) -> None:
     started = datetime.now(UTC).isoformat()
     from pipeline import audit, champions, registry
@@ -58,6 +75,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     _served(audit.moves()[-1])
 
 
+@_brief()
 def _rollback(arguments: argparse.Namespace) -> None:
     started = datetime.now(UTC).isoformat()
     from pipeline import audit, champions
