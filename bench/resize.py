@@ -11,6 +11,7 @@ import argparse
 import io
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from ruamel.yaml import YAML
 from pipeline import engine, parallel, photos, resizing
 
 PROJECT = Path(__file__).resolve().parent.parent
-SIZE, BATCH = 224, 64
+SIZE, BATCH = 224, 16
 
 
 def plain(paths: list[Path]) -> int:
@@ -55,10 +56,9 @@ def spread(function, paths: list[Path], jobs: int) -> None:
     sum(parallel.each(function, parallel.chunks(paths, BATCH), jobs))
 
 
-def ours(root: Path, wanted: pd.DataFrame, jobs: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        cache, shards = Path(folder, "cache"), Path(folder, "shards")
-        resizing.write(shards, root, wanted, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
+def ours(root: Path, wanted: pd.DataFrame, jobs: int, folder: Path) -> None:
+    cache, shards = folder / "cache", folder / "shards"
+    resizing.write(shards, root, wanted, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
 
 
 def keras_dataset(root: Path) -> None:
@@ -70,6 +70,8 @@ def keras_dataset(root: Path) -> None:
 
 
 def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
+    """Photos a second of each peer; what a run leaves to write or remove is not the next one's."""
+    written = root.with_name(f"{root.name} resized")
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     wanted = pd.DataFrame(
         {
@@ -80,7 +82,7 @@ def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
         }
     )
     peers = {
-        "this pipeline": partial(ours, root, wanted, jobs),
+        "this pipeline": partial(ours, root, wanted, jobs, written),
         "bare Pillow (draft)": partial(spread, bare, paths, jobs),
         "plain Pillow": partial(spread, plain, paths, jobs),
         "Keras image_dataset_from_directory": partial(keras_dataset, root),
@@ -89,11 +91,14 @@ def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
     for name, peer in peers.items():
         if name != "plain Pillow":
             peer()  # workers started, files in the page cache
+            shutil.rmtree(written, ignore_errors=True)
     for _ in range(repetitions):
         for name, peer in peers.items():
+            os.sync()
             started = time.perf_counter()
             peer()
             seconds[name].append(time.perf_counter() - started)
+            shutil.rmtree(written, ignore_errors=True)
     rates = {name: len(paths) / statistics.median(times) for name, times in seconds.items()}
     table = pd.DataFrame({"photos/s": rates})
     return table.assign(ratio=table["photos/s"] / table.loc["this pipeline", "photos/s"])
@@ -145,6 +150,7 @@ def measure_ingest(photos_folder: Path, jobs: int, repetitions: int) -> pd.DataF
         for name, command in commands.items():
             with tempfile.TemporaryDirectory() as project:
                 yaml.dump(params, Path(project, "params.yaml"))
+                os.sync()
                 started = time.perf_counter()
                 subprocess.run(
                     command, cwd=project, env=environment, check=True, capture_output=True

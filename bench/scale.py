@@ -4,9 +4,9 @@ Photos are made: distinct JPEGs of 256 x 192 px in ten class folders. Each stage
 it, in an empty project; its memory is the largest sum over its processes (proportional set size).
 The shortcut score grows with the photos until it has 3,000 to learn from, so time a photo is told
 beyond those: what a run took more than one of 3,000, by the photos that it had more. Medians of
-three runs, but of one with more than 10,000 photos.
+five runs, but of one with more than 10,000 photos.
 
-    python bench/scale.py                       # 1,000, 10,000 and 100,000 photos, some 6 minutes
+    python bench/scale.py                       # 1,000, 10,000 and 100,000 photos, some 8 minutes
 """
 
 import argparse
@@ -48,6 +48,7 @@ def make_all(folder: Path, numbers: range) -> None:
         (folder / f"species{species}").mkdir(parents=True, exist_ok=True)
     for _ in parallel.each(partial(_make_some, folder), parallel.chunks(numbers, 500), -1):
         pass
+    os.sync()  # or the stages would wait for the disk to take what was made for them
 
 
 def _make_some(folder: Path, numbers: range) -> None:
@@ -146,7 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         runs = []
         for count in sorted({BASE, *arguments.photos}):
-            runs += measure(Path(folder), count, 1 if count > 10_000 else 3)
+            runs += measure(Path(folder), count, 1 if count > 10_000 else 5)
     table = pd.DataFrame(runs).groupby(["stage", "what", "photos"]).median().unstack("photos")
     seconds, memory = table["s"], table["MB"]
     counts = [count for count in arguments.photos if count > BASE]

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from pipeline import flags, parallel, photos
+from pipeline import flags, parallel, sheets
 from pipeline.shortcut import Score
 
 _PICTURES = 600  # on a page, so that it stays a few megabytes whatever the collection's size
@@ -232,21 +230,8 @@ def _strips(root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.Series])
     fewest, most = _PER_STRIP
     each = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
     files = [[root / path for path in paths.iloc[:each]] for paths in shown.values()]
-    drawn = parallel.each(partial(_strip, max_pixels), files, jobs)
+    drawn = parallel.each(partial(sheets.strip, _SIDE, max_pixels), files, jobs)
     for (title, paths), strip in zip(shown.items(), drawn, strict=True):
-        picture = f'<img alt="" src="data:image/jpeg;base64,{strip}">' if strip else ""
+        coded = base64.b64encode(strip).decode()
+        picture = f'<img alt="" src="data:image/jpeg;base64,{coded}">' if strip else ""
         yield f"<h3>{_text(title)} ({len(paths):,})</h3>{picture}"
-
-
-def _strip(max_pixels: int, paths: list[Path]) -> str:
-    pictures = []
-    for path in paths:
-        try:
-            pictures.append(photos.square(path.read_bytes(), _SIDE, max_pixels=max_pixels))
-        except (OSError, photos.PhotoError):
-            continue  # gone since it was looked at; resize will say so
-    if not pictures:
-        return ""
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "JPEG", quality=80)
-    return base64.b64encode(file.getvalue()).decode()

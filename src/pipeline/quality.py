@@ -42,9 +42,10 @@ def measure(picture: Image.Image) -> Measures:
     edges -= level[1:-1, 2:]
     levels, each = np.array(grey.histogram()), np.arange(256)
     below = levels.cumsum() / level.size
-    # Each channel by itself: numpy is several times slower on every third byte.
-    red, green, blue = (np.asarray(one) >> 6 for one in small.convert("RGB").split())
-    boxes = np.bincount(((red << 4) | (green << 2) | blue).ravel(), minlength=64)
+    # All channels of a pixel at once: numpy is several times slower on every third byte.
+    pixels = np.frombuffer(small.convert("RGB").tobytes("raw", "RGBX"), dtype="<u4")
+    box = (pixels >> 2 & 0b110000) | (pixels >> 12 & 0b1100) | (pixels >> 22 & 0b11)
+    boxes = np.bincount(box, minlength=64)
     return Measures(
         sharpness=_variance(edges.size, edges.sum(), np.square(edges, dtype=np.int32).sum()),
         contrast=_variance(level.size, levels @ each, levels @ each**2) ** 0.5,

@@ -17,7 +17,7 @@ from pipeline import outputs, parallel
 T = TypeVar("T")
 
 LENGTH = 1024
-_PICTURES_A_JOB = 64
+_PICTURES_A_JOB = 16  # few, for at the end some processes wait for the last one
 
 
 class Shards:

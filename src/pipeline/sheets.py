@@ -1,9 +1,13 @@
-"""Sheets of small pictures with captions: what a person would rather look at than read."""
+"""Sheets of small pictures: what a person would rather look at than read."""
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from pipeline import photos
 
 _GAP = 6
 _CAPTION = 16
@@ -33,3 +37,27 @@ def sheet(rows: Sequence[Sequence[tuple[np.ndarray, str]]], tile: int = 112) -> 
                 caption = caption[:-1]
             draw.text((left, top + tile + 1), caption, fill="black", font=font)
     return result
+
+
+def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:
+    """Lays photos out in one row, and leaves out those that are gone meanwhile.
+
+    Args:
+        side: Sides of a picture (px).
+        max_pixels: As in `photos.square`.
+        paths: The photos' files.
+
+    Returns:
+        A JPEG; no bytes where no photo is left.
+    """
+    pictures = []
+    for path in paths:
+        try:
+            pictures.append(photos.square(path.read_bytes(), side, max_pixels=max_pixels))
+        except (OSError, photos.PhotoError):
+            continue
+    if not pictures:
+        return b""
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "JPEG", quality=80)
+    return file.getvalue()
