@@ -148,7 +148,9 @@ def _answers(kernel: np.ndarray, species: pd.Series, fold: np.ndarray) -> np.nda
         asked, known = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         alike = kernel[np.ix_(known, known)]
         alike[np.diag_indices_from(alike)] += _RIDGE
-        weights = cho_solve(cho_factor(alike, overwrite_a=True), np.eye(len(names))[kind[known]])
+        # Turned over, which changes nothing in it, it lies as LAPACK wants it and is not copied.
+        factor = cho_factor(alike.T, overwrite_a=True, check_finite=False)
+        weights = cho_solve(factor, np.eye(len(names))[kind[known]])
         said = kernel[np.ix_(asked, known)] @ weights
         # Rounded, so that what is as likely to be one as the other is so on every machine.
         right[asked] = said.round(6).argmax(axis=1) == kind[asked]
