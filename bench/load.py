@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from PIL import Image
-from servers import about, memory, served
+from servers import about, memory, served, worked
 
 from pipeline import photos
 from pipeline.litert import Network
@@ -42,15 +42,18 @@ def main() -> None:
     paths = sorted(arguments.source.rglob("*.jpg"))
     files = [shrunk(path) for path in paths[:: max(1, len(paths) // 64)][:64]]
 
-    best = bare(files, min(20, arguments.seconds))
+    span, least = min(20, arguments.seconds), time.process_time()
+    best = bare(files, span)
+    least = (time.process_time() - least) / (best * span)
     with served("models:/animal/Production", "--env-manager", "local") as (address, pid, _):
         requests = [request(address, json.dumps(about(file)).encode()) for file in files]
         right = asyncio.run(clients(address, requests, 1, count=len(requests)))
         answers = {number: answer for number, answer, _ in right}
         before = memory(pid)
-        started = time.perf_counter()
+        started, theirs, ours = time.perf_counter(), worked(pid), time.process_time()
         got = asyncio.run(clients(address, requests, arguments.clients, arguments.seconds))
         took = time.perf_counter() - started
+        theirs, ours = worked(pid) - theirs, time.process_time() - ours
         after = memory(pid)
     waits = sorted(ms for *_, ms in got)
     median, p99 = statistics.median(waits), waits[int(0.99 * len(waits))]
@@ -59,6 +62,8 @@ def main() -> None:
     print(f"{arguments.clients} clients, {took:.0f} s, {os.cpu_count()} cores, {SIDE} px photos")
     print(f"{len(got)} answers, {other} of them another than one client gets")
     print(f"{rate:.0f} a second: {rate / best:.2f} of the bare rate, {best:.0f} a second")
+    print(f"ms of CPU a request: {theirs / len(got) * 1e3:.1f} in the server, ", end="")
+    print(f"{ours / len(got) * 1e3:.1f} in the clients, {least * 1e3:.1f} bare")
     print(f"median {median:.0f} ms, p99 {p99:.0f} ms ({p99 / median:.2f} medians), ", end="")
     print(f"longest {waits[-1]:.0f} ms; one client {statistics.median(r[2] for r in right):.1f} ms")
     print(f"resident: {before:.0f} MB before, {after:.0f} MB after")
