@@ -6,10 +6,9 @@ average before they project, so that no pixel is skipped (ResNet-D; He et al. 20
 https://arxiv.org/abs/1812.01187), and blocks that start as their shortcuts, by a last scale of 0
 (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
 
-Large pictures are averaged down to 96 to 192 px first. A few thousand photos teach more if a
-network sees each of them a hundred times than if it sees them sharply: at 224 px it costs as much
-as at 112, a quarter of what it would. Plain convolutions, for depthwise ones are slow to train on
-a CPU.
+Large pictures are averaged down to 64 to 127 px first, those of 224 px to 74: in the minutes that a
+CPU has, a network then sees each photo often enough to learn from it, if not sharply. Plain
+convolutions, for depthwise ones are slow to train on a CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pipeline.backbones.backbone import Backbone
 if TYPE_CHECKING:
     import keras
 
-_SIDE = 96  # px that large pictures are averaged down to, at least
+_SIDE = 64  # px that large pictures are averaged down to, at least
 _FILTERS = (32, 64, 128, 256)
 
 
