@@ -25,26 +25,35 @@ COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/conf
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 
 
-def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
-    """One run of the pipeline in an empty copy of the project."""
+def prepare(source: Path, folder: Path, changes: list[str]) -> dict[str, str]:
+    """Makes a folder an empty copy of the project, and gives the environment to run it in."""
     for name in COPIED:
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(PROJECT / name, folder / name)
+    change(folder, [f"ingest.source={json.dumps(str(source))}", *changes])
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return environment
+
+
+def change(folder: Path, changes: list[str]) -> None:
+    """Changes lines of a project's params, each given as `train.epochs=5`."""
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
-    params["ingest"]["source"], params["split"]["seed"] = str(source), seed
-    for change in changes:
-        name, _, value = change.partition("=")
+    for line in changes:
+        name, _, value = line.partition("=")
         section, _, key = name.partition(".")
         params[section][key] = YAML(typ="safe").load(value)
     yaml.dump(params, folder / "params.yaml")
 
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+
+def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
+    """One run of the pipeline in an empty copy of the project."""
+    environment = prepare(source, folder, [f"split.seed={seed}", *changes])
     started, starts = time.monotonic(), {}
-    environment.pop("MLFLOW_TRACKING_URI", None)
     process = subprocess.Popen(
         ["dvc", "repro", "-f"],
         cwd=folder,

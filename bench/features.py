@@ -1,0 +1,123 @@
+"""How fast frozen features are computed, and how many trials a minute they allow.
+
+`features.extract`, with nothing cached, is compared with the bare engine, over the same pictures in
+memory and as uint8: LiteRT interpreters with a thread of their own, one a core, and one interpreter
+with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up to tune,
+whose trials, as the params stand, are timed on the features that train left in the cache.
+
+    python bench/features.py ../shared/photos/main13
+"""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+from accuracy import prepare
+from ai_edge_litert.interpreter import Interpreter
+
+from pipeline import backbones, engine, export, features
+from pipeline.shards import Shards
+
+CORES = os.cpu_count() or 1
+NETWORKS = ["efficientnet_lite0", "efficientnet_lite2"]
+
+
+def bare(model: bytes, pictures: np.ndarray, threads: int) -> None:
+    """The least that LiteRT can do: one interpreter, picture by picture."""
+    interpreter = Interpreter(model_content=model, num_threads=threads)
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    answer = interpreter.get_output_details()[0]["index"]
+    for picture in pictures:
+        interpreter.set_tensor(entry, picture[None].astype(np.float32))
+        interpreter.invoke()
+        interpreter.get_tensor(answer)
+
+
+def bare_on_threads(model: bytes, pictures: np.ndarray) -> None:
+    threads = [Thread(target=bare, args=(model, pictures[i::CORES], 1)) for i in range(CORES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def extract(model: bytes, shards: Shards, count: int) -> None:
+    with tempfile.TemporaryDirectory() as cache:
+        features.extract(model, shards, np.arange(count), Path(cache))
+
+
+def rates(name: str, shards: Shards, count: int, repetitions: int) -> pd.Series:
+    """Median pictures a second of each way through a network."""
+    network = backbones.get(name).build(shards.size).whole
+    network.compile(jit_compile=False)  # Keras' default, XLA, is several times slower on CPUs
+    model = export.to_litert(network)
+    pictures = shards.take(range(count))
+    ways: dict[str, Callable[[], object]] = {
+        "features.extract": lambda: extract(model, shards, count),
+        f"bare, {CORES} x 1 thread": lambda: bare_on_threads(model, pictures),
+        f"bare, 1 x {CORES} threads": lambda: bare(model, pictures, CORES),
+        "Keras predict": lambda: network.predict(pictures, verbose=0),
+    }
+    network.predict(pictures[:32], verbose=0)  # it traces the first time
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(repetitions):
+        for way, run in ways.items():
+            started = time.perf_counter()
+            run()
+            seconds[way].append(time.perf_counter() - started)
+    return count / pd.DataFrame(seconds).median()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="photos, a folder a species")
+    parser.add_argument("--photos", type=int, default=1024)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument(
+        "--networks", nargs="*", default=["efficientnet_lite0", "efficientnet_lite2"]
+    )
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: tune.trials=20")
+    arguments = parser.parse_args()
+    engine.keras()
+    with tempfile.TemporaryDirectory() as temporary:
+        project = Path(temporary)
+        environment = prepare(arguments.source.resolve(), project, arguments.set)
+
+        def repro(stage: str) -> None:
+            command = ["dvc", "repro", "--quiet", stage]
+            subprocess.run(command, cwd=project, env=environment, check=True)
+
+        repro("resize")
+        shards = Shards(project / "data/resized")
+        count = min(arguments.photos, len(shards))
+        versions = (f"{n} {importlib.metadata.version(n)}" for n in ("keras", "ai-edge-litert"))
+        print(f"{count} pictures of {shards.size} px, {CORES} cores, {platform.machine()}, Python")
+        print(f"{platform.python_version()}, {', '.join(versions)}; medians of", end=" ")
+        print(f"{arguments.repetitions}\n")
+        for name in arguments.networks:
+            table = rates(name, shards, count, arguments.repetitions).to_frame("pictures/s")
+            table["of it extract has"] = table["pictures/s"].iloc[0] / table["pictures/s"]
+            print(f"{name}\n{table.round(2).to_string()}\n", flush=True)
+        repro("train")
+        repro("tune")
+        trials = pd.read_csv(project / "models/tuned/trials.csv")
+    seconds = trials["seconds"]
+    print(
+        f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute, median {seconds.median():.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
