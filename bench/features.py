@@ -97,7 +97,8 @@ def main() -> None:
 
         def repro(stage: str) -> None:
             command = ["dvc", "repro", "--quiet", stage]
-            subprocess.run(command, cwd=project, env=environment, check=True)
+            quiet = subprocess.DEVNULL
+            subprocess.run(command, cwd=project, env=environment, stdout=quiet, check=True)
 
         repro("resize")
         shards = Shards(project / "data/resized")

@@ -59,7 +59,7 @@ class Recogniser:
 
     def _compile(self, optimizer: keras.optimizers.Optimizer) -> None:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.model.compile(optimizer, loss, ["accuracy"], jit_compile=self._jit_compile)
+        self.model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=self._jit_compile)
 
     def train(self, pictures: tf.data.Dataset, epochs: int) -> list[float]:
         """Gives the seconds of each epoch; the first one's have the compilation in them."""
@@ -101,8 +101,9 @@ def main(jit_compile: bool | str = "auto") -> None:
         done += f", {both} of everything"
 
     def recognise(paths: list[Path]) -> list[str]:
-        read = partial(keras.utils.load_img, target_size=(SIZE, SIZE), keep_aspect_ratio=True)
-        answers = [recogniser.model(keras.utils.img_to_array(read(p))[None]) for p in paths]
+        pictures = (keras.utils.img_to_array(keras.utils.load_img(path)) for path in paths)
+        squares = (keras.preprocessing.image.smart_resize(p, (SIZE, SIZE)) for p in pictures)
+        answers = [recogniser.model(square[None]) for square in squares]
         return [contest.species[int(keras.ops.argmax(answer))] for answer in answers]
 
     contest.hand_in(recognise, done)
