@@ -70,7 +70,7 @@ def goes_on(how, data):
 def same(left, right):
     for a, b in zip(weights(left), weights(right), strict=True):
         np.testing.assert_array_equal(a, b)
-    columns = left.history.columns.drop("seconds")
+    columns = left.history.columns.drop(["seconds", "pictures_per_second"])
     assert left.history[columns].equals(right.history[columns])
     assert left.history["seconds"].is_monotonic_increasing
     assert left.stopped == right.stopped
@@ -93,6 +93,16 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     killed(how, data, epoch)
     resumed, epochs = goes_on(how, data)
     assert epochs == trained_on
+    same(resumed, undisturbed)
+
+
+def test_averages_and_mixed_batches_go_on_as_well(data):
+    options = {"averaging": 0.9, "mixup": 0.4, "cutmix": 1.0, "balance": "sampling"}
+    how = model(weights="none"), train(epochs=4, **options)
+    undisturbed = training.fit(*how, data)
+    killed(how, data, 2)
+    resumed, epochs = goes_on(how, data)
+    assert epochs == [2, 3]
     same(resumed, undisturbed)
 
 

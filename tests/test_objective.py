@@ -18,7 +18,7 @@ class Rows:
 
 
 def drawn(epoch: int, shape: tuple[int, ...] = (1,), **changes) -> list[tuple]:
-    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, train(**changes))
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**changes))
     batches.start(epoch)
     return [batches[number] for number in range(len(batches))]
 
@@ -46,7 +46,7 @@ def test_sampling_shows_species_alike_and_counts_each_picture_once():
 def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
     options = {"balance": balance, "mixup": 0.4, "cutmix": 1.0}
     whole = drawn(3, shape, **options)
-    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, train(**options))
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**options))
     batches.start(3)
     for number in (3, 1):  # in any order, as a resumed training or a second process would
         for left, right in zip(whole[number], batches[number], strict=True):
@@ -101,6 +101,13 @@ def test_what_is_judged_is_not_mixed_and_stands_in_order():
     np.testing.assert_array_equal(rows[:, 0], np.arange(64, 100))
     np.testing.assert_array_equal(targets.argmax(axis=1), TARGETS[64:])
     assert (weights == 1).all()
+
+
+def test_devices_get_as_many_pictures_of_each_batch():
+    batches = objective.batches(Rows(1), TARGETS, 3, 32, 3)
+    rows = [batches[number][0][:, 0] for number in range(len(batches))]
+    assert [len(batch) for batch in rows] == [33, 33, 33, 3]
+    np.testing.assert_array_equal(np.concatenate(rows), [*range(100), 0, 1])
 
 
 def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():

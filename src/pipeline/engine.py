@@ -8,20 +8,23 @@ from types import ModuleType
 
 
 def keras(seed: int | None = None) -> ModuleType:
-    """Imports Keras on TensorFlow.
+    """Imports Keras, on TensorFlow or what the environment's `KERAS_BACKEND` says.
 
     Args:
-        seed: Seeds Python, numpy and TensorFlow, and makes operations deterministic, so that the
+        seed: Seeds Python, numpy and the backend, and makes operations deterministic, so that the
             same inputs give the same weights on the same machine. Defaults to None: neither.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet():
         import keras
-        import tensorflow as tf
-    tf.get_logger().setLevel("ERROR")
     if seed is not None:
         keras.utils.set_random_seed(seed)
-        tf.config.experimental.enable_op_determinism()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        if seed is not None:
+            tf.config.experimental.enable_op_determinism()
     return keras
 
 

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,11 +34,27 @@ def to_litert(model: "keras.Model", measured_on: np.ndarray | None = None) -> by
             ranges of its activations, and weights and activations become int8 (Jacob et al. 2018).
             Defaults to None: everything stays float32.
     """
+    if engine.keras().backend.backend() != "tensorflow":
+        return _by_tensorflow(model, measured_on)
     settings = {} if measured_on is None else _int8(measured_on)
     with tempfile.TemporaryDirectory() as folder, engine.quiet():
         path = Path(folder) / "model.tflite"
         model.export(path, format="litert", verbose=False, **settings)
         return path.read_bytes()
+
+
+def _by_tensorflow(model: "keras.Model", measured_on: np.ndarray | None) -> bytes:
+    """`to_litert` in a process where Keras is on TensorFlow, which alone exports."""
+    spawn = get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, spawn) as process:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return process.submit(_load_and_export, path, measured_on).result()
+
+
+def _load_and_export(path: Path, measured_on: np.ndarray | None) -> bytes:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    return to_litert(engine.keras().saving.load_model(path), measured_on)
 
 
 def _int8(pictures: np.ndarray) -> dict[str, Any]:

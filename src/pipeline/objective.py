@@ -120,7 +120,12 @@ def loss(train: params.Train) -> "keras.Loss":
 
 
 def batches(
-    inputs: Any, targets: np.ndarray, labels: int, size: int, train: params.Train | None = None
+    inputs: Any,
+    targets: np.ndarray,
+    labels: int,
+    size: int,
+    devices: int = 1,
+    train: params.Train | None = None,
 ) -> "keras.utils.PyDataset":
     """Batches of inputs, targets and weights.
 
@@ -128,7 +133,9 @@ def batches(
         inputs: With `take(rows)`.
         targets: Each input's species, int (n,).
         labels: How many species there are.
-        size: Of a batch.
+        size: Of a batch; rounded up to a multiple of `devices`.
+        devices: How many share each batch alike: the last one is filled up with pictures from the
+            epoch's start. Defaults to 1.
         train: How to draw and mix. Defaults to None: all as they stand, to be judged.
 
     Returns:
@@ -138,6 +145,7 @@ def batches(
 
     one_hot = np.eye(labels, dtype=np.float32)
     counts = np.ones(len(targets), np.float32) if train is None else weights(targets, train)
+    length, size = (-(-number // devices) * devices for number in (len(targets), size))
 
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
@@ -147,10 +155,11 @@ def batches(
         def start(self, epoch: int, logs: dict | None = None) -> None:
             # Keras' own hook counts no epochs, and is called once more before the first one.
             self._epoch = epoch
-            self._order = np.arange(len(targets)) if train is None else order(targets, train, epoch)
+            rows = np.arange(len(targets)) if train is None else order(targets, train, epoch)
+            self._order = np.resize(rows, length)
 
         def __len__(self) -> int:
-            return -(-len(targets) // size)
+            return -(-length // size)
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             rows = self._order[number * size : (number + 1) * size]
@@ -161,3 +170,24 @@ def batches(
             return mix(*batch, train, rng)
 
     return Batches()
+
+
+def averaged() -> "keras.callbacks.Callback":
+    """Lets validation judge, and early stopping keep, the optimizer's average of the weights.
+
+    To stand behind what keeps weights: with the end of the epoch, training goes on from its own.
+    Averages over steps are from Polyak & Juditsky (1992).
+    """
+    import keras
+
+    class Averaged(keras.callbacks.Callback):
+        def on_test_begin(self, logs: dict | None = None) -> None:
+            self._own = self.model.get_weights()
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            # JAX gives the network the average's own memory, and frees that in the next step.
+            self.model.set_weights([weight.copy() for weight in self.model.get_weights()])
+
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            self.model.set_weights(self._own)
+
+    return Averaged()

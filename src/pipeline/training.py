@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline import backbones, checkpoints, engine, export, features, objective, outputs, params
+from pipeline import (
+    backbones,
+    checkpoints,
+    devices,
+    engine,
+    export,
+    features,
+    objective,
+    outputs,
+    params,
+)
 from pipeline.errors import UserError
 from pipeline.progress import Progress
 from pipeline.scores import Score
@@ -202,7 +212,7 @@ class Trained:
 def code() -> list[str]:
     """What the weights depend on besides the params and the data, as digests and versions."""
     here = Path(__file__).parent
-    names = ("checkpoints.py", "features.py", "objective.py", "training.py")
+    names = ("checkpoints.py", "devices.py", "features.py", "objective.py", "training.py")
     files = [*(here / name for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
@@ -331,19 +341,22 @@ def _run(
     inputs, validation_inputs = data.inputs(frozen)
     labels = len(data.labels)
     targets, held_out = data.targets(data.training), data.targets(data.validation)
-    batches = objective.batches(inputs, targets, labels, train.batch_size, train)
-    checks = objective.batches(validation_inputs, held_out, labels, _BATCH_TO_PREDICT)
+    of = max(1, len(devices.together()))
+    batches = objective.batches(inputs, targets, labels, train.batch_size, of, train)
+    checks = objective.batches(validation_inputs, held_out, labels, _BATCH_TO_PREDICT, of)
 
     steps, peak = len(batches), train.learning_rate * rate
+    warm_up = train.warm_up * steps
     schedule = keras.optimizers.schedules.CosineDecay(
-        peak / 10, max(1, train.epochs - 1) * steps, warmup_target=peak, warmup_steps=steps
+        peak / 10 if warm_up else peak,
+        max(1, train.epochs * steps - warm_up),
+        alpha=train.final_rate,
+        warmup_target=peak if warm_up else None,
+        warmup_steps=warm_up,
     )
-    trunk.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=train.weight_decay),
-        objective.loss(train),
-        metrics=["accuracy"],
-        jit_compile=False,  # XLA, Keras' default here, is 11 to 15 times slower on CPUs
-    )
+    average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
+    descent = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay, **average)
+    learner = devices.compiled(trunk, train.precision, descent, objective.loss(train))
     pictures, size = len(targets), train.batch_size
     progress = Progress((train.epochs - first) * pictures, f"train {phase}", "pictures", False)
     before = len(history) - first
@@ -356,7 +369,7 @@ def _run(
                 f"lower train.learning_rate ({train.learning_rate:g})"
             )
         metrics = {name: float(value) for name, value in logs.items()}
-        metrics["learning_rate"] = float(schedule(trunk.optimizer.iterations))
+        metrics["learning_rate"] = float(schedule(learner.optimizer.iterations))
         metrics["seconds"] = round(time.monotonic() - started, 3)
         lasted = max(1e-3, metrics["seconds"] - (history[-1]["seconds"] if history else 0))
         metrics["pictures_per_second"] = round(pictures / lasted, 1)
@@ -376,16 +389,21 @@ def _run(
         on_train_batch_begin=lambda i, logs: progress.advance(min(size, pictures - i * size)),
         on_epoch_end=record,
     )
-    with progress:
-        trunk.fit(
-            batches,
-            validation_data=checks,
-            initial_epoch=train.epochs if has_stopped else first,
-            epochs=train.epochs,
-            shuffle=False,  # Keras would shuffle batches by a generator that no checkpoint knows
-            verbose=0,
-            callbacks=[reporting, stopping, keep],
-        )
+    averaged = [objective.averaged()] if train.averaging else []
+    try:
+        with progress:
+            learner.fit(
+                batches,
+                validation_data=checks,
+                initial_epoch=train.epochs if has_stopped else first,
+                epochs=train.epochs,
+                shuffle=False,  # Keras would shuffle batches by a generator no checkpoint knows
+                verbose=0,
+                callbacks=[reporting, stopping, *averaged, keep],
+            )
+    finally:
+        if learner is not trunk:
+            trunk.set_weights(learner.get_weights())
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"

@@ -103,6 +103,16 @@ def test_more_blocks_than_there_are_is_an_error(unfrozen_blocks):
         backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
 
 
+def test_unfrozen_batch_normalisation_stays_that_of_pretraining_in_batches_of_any_size():
+    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=2)
+    activations = parts.frozen.predict_on_batch(PIXELS)
+    before = parts.trainable.get_weights()
+    alone, together = (parts.trainable(activations[:n], training=True) for n in (1, 2))
+    np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
+    for left, right in zip(before, parts.trainable.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_training_on_cached_activations_trains_the_whole_network(tmp_path):
     import keras
 

@@ -1,0 +1,196 @@
+"""What each option of training gains or loses, on real photos, group-aware, over several seeds.
+
+A seed gives another split and other random numbers. Training stops by the validation photos; the
+accuracy is that on the held-out rest, and so is the log-loss, with probabilities calibrated on
+validation as the pipeline does. Differences are paired: the same photos and seed, less the params
+as they stand.
+
+    python bench/options.py ../shared/photos/main13 ../shared/photos/monkeys10
+    python bench/options.py ../shared/photos/main13 --set model.backbone=scratch_cnn resize.size=96
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from accuracy import COPIED, PROJECT
+from ruamel.yaml import YAML
+
+from pipeline import export, features, params, splits, training
+from pipeline.calibration import Calibration
+from pipeline.scores import Score
+from pipeline.shards import Shards
+
+OPTIONS = {
+    "no warm-up": {"train.warm_up": 0},
+    "warm-up of 3 epochs": {"train.warm_up": 3},
+    "no decay of the rate": {"train.final_rate": 1.0},
+    "averaging 0.99": {"train.averaging": 0.99},
+    "averaging 0.999": {"train.averaging": 0.999},
+    "no smoothing": {"train.label_smoothing": 0.0},
+    "smoothing 0.05": {"train.label_smoothing": 0.05},
+    "smoothing 0.2": {"train.label_smoothing": 0.2},
+    "focal 1": {"train.focal": 1.0},
+    "focal 2": {"train.focal": 2.0},
+    "balance none": {"train.balance": "none"},
+    "balance weights": {"train.balance": "weights"},
+    "balance sampling": {"train.balance": "sampling"},
+    "mixup 0.2": {"train.mixup": 0.2},
+    "mixup 0.4": {"train.mixup": 0.4},
+    "mixup 1": {"train.mixup": 1.0},
+    "mixup 0.2, no smoothing": {"train.mixup": 0.2, "train.label_smoothing": 0.0},
+    "cutmix 1": {"train.cutmix": 1.0},  # of pixels and maps: nothing for a head
+    "mixup 0.2, cutmix 1": {"train.mixup": 0.2, "train.cutmix": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Known(training.Data):
+    """One split of photos whose features are computed once for all splits."""
+
+    held_out: training.Pictures | None = None
+
+    def inputs(self, frozen: Any) -> tuple[Any, Any]:
+        if frozen is None:
+            return super().inputs(None)
+        shards = self.training.shards
+        if not self._memory:
+            model = export.cached(frozen, self.cache / "litert")
+            everything = np.arange(len(shards))
+            self._memory["known"], _ = features.extract(
+                model, shards, everything, self.cache / "features"
+            )
+        values = self._memory["known"]
+        return tuple(training._Rows(values[p.positions]) for p in (self.training, self.validation))
+
+    def answers(self, model: Any, pictures: training.Pictures) -> np.ndarray:
+        """What a trained recogniser says, probabilities (n, species)."""
+        if not self._memory:
+            return model.predict(pictures.take(np.arange(len(pictures.positions))), verbose=0)
+        logits = model.get_layer("head").predict(
+            self._memory["known"][pictures.positions], verbose=0
+        )
+        return training._softmax(logits)
+
+
+def prepare(source: Path, folder: Path, changes: dict[str, Any]) -> None:
+    """The pictures of all photos, and altered copies of all, in a copy of the project."""
+    for name in COPIED:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(PROJECT / name, folder / name)
+    yaml = YAML()
+    lines = yaml.load(folder / "params.yaml")
+    for name, value in (changes | {"ingest.source": str(source)}).items():
+        section, _, key = name.partition(".")
+        lines[section][key] = value
+    yaml.dump(lines, folder / "params.yaml")
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    for stage in ("ingest", "resize", "augment"):
+        if stage == "augment":
+            split = pd.read_parquet(folder / "data/photos/manifest.parquet").assign(split="train")
+            split[["photo", "species", "group", "split"]].to_parquet(folder / "data/split.parquet")
+        command = [sys.executable, f"stages/{stage}.py"]
+        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
+    """The data of one seed."""
+    manifest = pd.read_parquet(folder / "data/photos/manifest.parquet").set_index("photo")
+    shards = Shards(folder / "data/augmented")
+    share = splits.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
+    part = shards.index["photo"].map(dict(zip(manifest.index, share, strict=True)))
+    pictures = {
+        name: training.Pictures(
+            shards,
+            np.flatnonzero((part == name) & ((name == "train") | (shards.index["copy"] == 0))),
+        )
+        for name in splits.SPLITS
+    }
+    train, validation, held_out = pictures.values()
+    labels = tuple(sorted(train.species.unique()))
+    return Known(train, validation, labels, folder / ".cache", memory, held_out)
+
+
+def judge(p: params.Params, data: Known) -> dict[str, float]:
+    """Accuracy, calibrated log-loss, epochs and seconds of one training."""
+    started = time.monotonic()
+    trained = training.fit(p.model, p.train, data)
+    seconds = time.monotonic() - started
+    calibration = Calibration.fit(
+        data.answers(trained.model, data.validation), data.targets(data.validation)
+    )
+    said = calibration.apply(data.answers(trained.model, data.held_out))
+    score = Score.of(said, data.targets(data.held_out))
+    return {
+        "accuracy": score.accuracy,
+        "log_loss": score.log_loss,
+        "epochs": len(trained.history),
+        "seconds": seconds,
+    }
+
+
+def show(rows: list[dict]) -> None:
+    """Means, and mean and standard error of what each option adds to the params as they stand."""
+    table = pd.DataFrame(rows)
+    keys = ["collection", "seed"]
+    stand = table[table["option"] == "as they stand"].set_index(keys)[["accuracy", "log_loss"]]
+    gain = table.set_index(keys)[["accuracy", "log_loss"]] - stand
+    table[["gain", "less_loss"]] = gain.to_numpy()
+    for name, part in table.groupby("collection", sort=False):
+        by = part.groupby("option", sort=False)
+        mean, error = by.mean(numeric_only=True), by[["gain", "less_loss"]].sem()
+        shown = mean[["accuracy", "log_loss", "epochs", "seconds"]].round(4)
+        for column, label in (("gain", "accuracy +-"), ("less_loss", "log-loss +-")):
+            pairs = zip(mean[column], error[column], strict=True)
+            shown[label] = [f"{m:+.4f} ({e:.4f})" for m, e in pairs]
+        print(f"\n{name}, {part['seed'].nunique()} seeds, {os.cpu_count()} cores")
+        print(shown.to_string(), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("sources", nargs="+", type=Path, help="collections of photos")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[100, 101, 102, 103, 104])
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: train.epochs=5")
+    parser.add_argument("--keep", type=Path, help="folder to prepare in; used again if it is there")
+    arguments = parser.parse_args()
+    changes = {
+        name: YAML(typ="safe").load(value)
+        for name, _, value in (change.partition("=") for change in arguments.set)
+    }
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for source in arguments.sources:
+            folder = (arguments.keep or Path(temporary)) / source.name
+            if not folder.exists():
+                prepare(source.resolve(), folder, changes)
+            memory: dict = {}
+            start = params.replaced(params.load(PROJECT / "params.yaml"), changes)
+            for seed in arguments.seeds:
+                data = split(folder, start, seed, memory)
+                seeded = params.replaced(start, {"train.seed": seed})
+                for option in ("as they stand", *arguments.options):
+                    p = params.replaced(seeded, OPTIONS.get(option, {}))
+                    if option in OPTIONS and p.train == seeded.train:
+                        continue
+                    about = {"collection": source.name, "seed": seed, "option": option}
+                    rows.append(about | judge(p, data))
+                    print(rows[-1], file=sys.stderr, flush=True)
+            show([row for row in rows if row["collection"] == source.name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_training import model, train
+
+from pipeline import backbones, devices, engine, objective, training
+
+SIZE, LABELS = 32, 3
+
+
+class Rows:
+    def __init__(self, values: np.ndarray):
+        self.values = values
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.values[rows]
+
+
+def learn(network, inputs: np.ndarray, precision: str = "float32"):
+    """Losses of some epochs, the network that was trained, and `network` with its weights."""
+    keras = engine.keras(0)
+    shared = max(1, len(devices.together()))
+    targets = np.arange(len(inputs)) % LABELS
+    batches = objective.batches(Rows(inputs), targets, LABELS, 16, shared, train())
+    learner = devices.compiled(
+        network, precision, lambda: keras.optimizers.AdamW(0.003), objective.loss(train())
+    )
+    start = keras.callbacks.LambdaCallback(on_epoch_begin=batches.start)
+    history = learner.fit(
+        batches, validation_data=batches, epochs=3, shuffle=False, verbose=0, callbacks=[start]
+    )
+    network.set_weights(learner.get_weights())
+    return history.history, learner
+
+
+def head():
+    keras = engine.keras(0)
+    inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
+    return training._head(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
+
+
+def pixels():
+    keras = engine.keras(0)
+    whole = backbones.get("scratch_cnn").build(SIZE).whole
+    top = training._head(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
+    inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
+    return keras.Model(whole.input, top(whole.output)), inputs
+
+
+def on_two_devices() -> None:
+    """Run in a process of its own: TensorFlow's devices are decided once."""
+    import tensorflow as tf
+
+    halves = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+    for made in (head, pixels):
+        (alone, inputs), (shared, _) = made(), made()
+        devices.together = lambda: []
+        one, _ = learn(alone, inputs)
+        devices.together = lambda: ["cpu:0", "cpu:1"]
+        two, learner = learn(shared, inputs)
+        assert learner.distribute_strategy.num_replicas_in_sync == 2
+        for name in one:
+            np.testing.assert_allclose(one[name], two[name], rtol=1e-3, err_msg=name)
+        for left, right in zip(alone.get_weights(), shared.get_weights(), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_devices_together_learn_what_one_does():
+    path = [str(Path(__file__).parent), *sys.path]
+    code = f"import sys; sys.path[:] = {path!r}; import test_devices; test_devices.on_two_devices()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_gpu_the_network_itself_trains_in_float32():
+    network, inputs = head()
+    _, learner = learn(network, inputs, "auto")
+    assert learner is network
+
+
+def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # float16 works on a CPU, slowly
+    network, inputs = pixels()
+    history, learner = learn(network, inputs, "auto")
+    assert {layer.compute_dtype for layer in learner.layers[1:-1]} == {"float16"}
+    assert learner.layers[-1].get_layer("logits").compute_dtype == "float32"
+    assert history["loss"][-1] < history["loss"][0]
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    said, again = (n.predict(inputs, verbose=0) for n in (learner, network))
+    np.testing.assert_allclose(said, again, atol=0.05)
+    _, plain = learn(pixels()[0], inputs, "float32")
+    assert {layer.compute_dtype for layer in plain.layers} == {"float32"}

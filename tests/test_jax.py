@@ -1,0 +1,54 @@
+"""Keras on JAX trains the same recognisers. The backend is decided when Keras is imported, so here
+in a process of its own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_training import SPECIES, load, model, train
+
+from pipeline import engine, training
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("jax") is None, reason="no jax: pip install 'animal[jax]'"
+    ),
+]
+
+WAYS = {
+    "head": (model(), train()),
+    "pixels": (model(backbone="scratch_cnn"), train(averaging=0.9)),
+}
+
+
+def train_and_save(folder: Path) -> None:
+    data = load(folder, folder / "cache", [*SPECIES] * 20, [*SPECIES] * 6)
+    pictures = data.validation.take(np.arange(18))
+    for name, how in WAYS.items():
+        trained = training.fit(*how, data)
+        assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
+        trained.save(folder / name, "run")
+        np.save(folder / f"{name}.npy", trained.model.predict(pictures, verbose=0))
+    np.save(folder / "pictures.npy", pictures)
+
+
+def test_what_jax_trained_says_the_same_on_tensorflow(tmp_path):
+    path = [str(Path(__file__).parent), *sys.path]
+    code = (
+        f"import sys; sys.path[:] = {path!r}; from pathlib import Path; import test_jax; "
+        f"test_jax.train_and_save(Path({str(tmp_path)!r}))"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    keras, pictures = engine.keras(), np.load(tmp_path / "pictures.npy")
+    for name in WAYS:
+        loaded = keras.saving.load_model(tmp_path / name / "model.keras")
+        answers = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(loaded.predict(pictures, verbose=0), answers, atol=1e-4)
