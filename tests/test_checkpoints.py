@@ -79,8 +79,7 @@ def same(left, right):
 @pytest.mark.parametrize(
     ("changes", "epoch", "trained_on"),
     [
-        ({"hidden": 8}, 2, [2, 3]),
-        ({"unfrozen_blocks": 1}, 2, [2, 3, 4, 5, 6, 7]),
+        ({"hidden": 8, "unfrozen_blocks": 1}, 2, [2, 3, 4, 5, 6, 7]),
         ({"unfrozen_blocks": 1}, 6, [6, 7]),
         ({"weights": "none"}, 3, [3]),
     ],

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -161,6 +162,31 @@ def test_a_killed_search_goes_on_with_the_trials_it_has(project):
     finished = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(finished) == 6
     assert finished["train.learning_rate"].is_unique
+
+
+def test_a_killed_training_goes_on_in_its_run_and_gives_the_same_weights(project):
+    trained = weights(project)
+    process = subprocess.Popen(
+        [sys.executable, "stages/train.py"],
+        cwd=project.folder,
+        env=project.environment,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = project.folder / ".cache/checkpoints"
+    while not list(checkpoints.glob("*/state.npz")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    (run_id,) = (path.read_text() for path in checkpoints.glob("*/run_id"))
+    project.repro("--single-item", "--force", "train")
+    run = json.loads((project.folder / "models/trained/run.json").read_text())
+    assert run["run_id"] == run_id
+    assert not list(checkpoints.iterdir())
+    for left, right in zip(trained, weights(project), strict=True):
+        np.testing.assert_array_equal(left, right)
+    project.run("dvc", "commit", "--force")
+    assert project.repro() == ["register"]
 
 
 def test_another_split_leaves_ingest_and_resize_alone(project):
