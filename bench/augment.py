@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -148,8 +149,8 @@ def main() -> None:
     step = max(1, len(paths) // arguments.pictures)
     chosen = paths[::step][: arguments.pictures]
     pictures = np.stack([photos.square(path.read_bytes(), SIZE) for path in chosen])
-    lines = params.load().augment.model_dump(exclude={"copies", "max_copies", "seed"})
-    usual = augment.Ranges(**lines | {"hue": HUE} | dict.fromkeys(OCCASIONAL, 0.0))
+    written = augment.Ranges.of(params.load().augment)
+    usual = replace(written, hue=HUE, **dict.fromkeys(OCCASIONAL, 0.0))
 
     versions = [
         f"{name} {importlib.metadata.version(name)}"

@@ -15,7 +15,7 @@ def main() -> None:
     split = pd.read_parquet("data/split.parquet").set_index("photo")["split"]
     training = resized.index[resized.index["photo"].map(split) == "train"]
     rows = augment.expand(training, p.augment.copies, p.augment.max_copies)
-    ranges = augment.Ranges(**p.augment.model_dump(exclude={"copies", "max_copies", "seed"}))
+    ranges = augment.Ranges.of(p.augment)
     with parallel.on(p.parallel.backend, p.parallel.address):
         augment.write(AUGMENTED, RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
     with outputs.whole(Path("reports/augment")) as folder:

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, params, tracking, training
+from pipeline import augment, errors, params, tracking, training
 
 SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
 
 
 def main() -> None:
     p = params.load()
-    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"))
+    ranges = augment.Ranges.of(p.augment)
+    data = training.Data.load(
+        Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"), ranges
+    )
     kept = training.checkpoint(p.model, p.train, data)
     with tracking.run("train", run_id=kept.run_id) as run:
         kept.run_id = run.info.run_id

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, params, tracking, training, tuning
+from pipeline import augment, errors, params, tracking, training, tuning
 
 SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
 CACHE = Path(".cache")
@@ -12,7 +12,8 @@ CACHE = Path(".cache")
 
 def main() -> None:
     p = params.load()
-    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE)
+    ranges = augment.Ranges.of(p.augment)
+    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     study = tuning.open_study(p, data.digest(), CACHE / "studies")
     with tracking.run("tune", run_id=study.user_attrs.get("run_id")) as run:
         study.set_user_attr("run_id", run.info.run_id)

@@ -55,6 +55,20 @@ def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
         assert not np.array_equal(whole[0][0], other[0][0])
 
 
+def test_a_batch_is_altered_by_the_chance_of_seed_epoch_and_number():
+    def seen(epoch, number):
+        def alter(pictures, rows, rng):
+            np.testing.assert_array_equal(pictures[:, 0], rows)
+            return pictures + rng.random(pictures.shape)
+
+        batches = objective.batches(Rows(4), TARGETS, 3, 32, 1, train(), alter)
+        batches.start(epoch)
+        return batches[number][0]
+
+    np.testing.assert_array_equal(seen(3, 1), seen(3, 1))
+    assert not np.array_equal(seen(3, 1), seen(3, 0)) and not np.array_equal(seen(3, 1), seen(2, 1))
+
+
 def test_mixup_gives_pictures_and_targets_the_same_shares():
     rng = np.random.default_rng(0)
     one_hot = np.eye(4, dtype=np.float32)  # so a picture says what it is made of

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import features, outputs, params, shards, training
+from pipeline import augment, features, outputs, params, shards, training
 from pipeline.errors import UserError
 
+ROOT = Path(__file__).parents[1]
 SIZE = 32
 SPECIES = ("blue", "green", "red")
 
@@ -30,8 +31,13 @@ def load(
     trained = written(folder / "augmented", training_species, 0).assign(split="train")
     held = written(folder / "resized", validation_species, 1).assign(split="validation")
     outputs.write_table(pd.concat([trained, held]), folder / "split.parquet")
+    return opened(folder, cache)
+
+
+def opened(folder: Path, cache: Path) -> training.Data:
+    ranges = augment.Ranges.of(params.load(ROOT / "params.yaml").augment)
     return training.Data.load(
-        folder / "augmented", folder / "resized", folder / "split.parquet", cache
+        folder / "augmented", folder / "resized", folder / "split.parquet", cache, ranges
     )
 
 
@@ -106,10 +112,7 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
 def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
     training.fit(model(), train(epochs=1), data)
     monkeypatch.setattr(features, "Network", None)  # computing again would call it
-    again = training.Data.load(
-        tmp_path / "augmented", tmp_path / "resized", tmp_path / "split.parquet", cache
-    )
-    training.fit(model(), train(epochs=1), again)
+    training.fit(model(), train(epochs=1), opened(tmp_path, cache))
 
 
 def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):
@@ -135,6 +138,33 @@ def test_a_network_without_weights_trains_from_pixels(data):
     trained = training.fit(model(backbone="scratch_cnn"), train(epochs=4), data)
     assert set(trained.history["phase"]) == {"whole"}
     assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
+
+
+def test_from_pixels_photos_are_seen_as_they_are_and_their_copies_are_drawn_anew(data):
+    index, rows = data.training.shards.index, np.arange(60)
+    index["copy"] = rows % 3  # each third picture is a photo, and two copies of it follow
+    photos = data.inputs(None)[0].take(rows)
+    np.testing.assert_array_equal(photos, data.training.take(rows // 3 * 3))
+    first, again, other = (
+        data.alter(photos, rows, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    differs = (first != other).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(differs, rows % 3 > 0)
+    np.testing.assert_array_equal(first[::3], photos[::3])
+
+
+def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
+    def alter(self, photos, rows, rng):
+        drawn.append(rows)
+        return photos
+
+    drawn = []
+    monkeypatch.setattr(training.Data, "alter", alter)
+    training.fit(model(), train(epochs=1), data)
+    assert not drawn
+    training.fit(model(backbone="scratch_cnn"), train(epochs=1), data)
+    assert drawn
 
 
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path, cache):

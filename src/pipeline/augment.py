@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import outputs, parallel, shards
+from pipeline import outputs, parallel, params, shards
 from pipeline.progress import track
 from pipeline.shards import Shards
 
@@ -64,6 +64,11 @@ class Ranges:
     jpeg: float
     cutout: float
     night: float
+
+    @classmethod
+    def of(cls, section: params.Augment) -> "Ranges":
+        """Those of a params file."""
+        return cls(**{field.name: getattr(section, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ What chance decides here is a function of seed, epoch and number of the batch, s
 was killed and goes on sees what it would have seen.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +127,7 @@ def batches(
     size: int,
     devices: int = 1,
     train: params.Train | None = None,
+    alter: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray] | None = None,
 ) -> "keras.utils.PyDataset":
     """Batches of inputs, targets and weights.
 
@@ -137,6 +139,8 @@ def batches(
         devices: How many share each batch alike: the last one is filled up with pictures from the
             epoch's start. Defaults to 1.
         train: How to draw and mix. Defaults to None: all as they stand, to be judged.
+        alter: What to do with the inputs of a batch, given their rows, by chance, before they are
+            mixed. Defaults to None: nothing.
 
     Returns:
         A data set whose `start(epoch)` is to be called when an epoch begins.
@@ -163,11 +167,13 @@ def batches(
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             rows = self._order[number * size : (number + 1) * size]
-            batch = inputs.take(rows), one_hot[targets[rows]], counts[rows]
+            pictures, labels, weights = inputs.take(rows), one_hot[targets[rows]], counts[rows]
             if train is None:
-                return batch
+                return pictures, labels, weights
             rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0 is `order`'s
-            return mix(*batch, train, rng)
+            if alter is not None:
+                pictures = alter(pictures, rows, rng)
+            return mix(pictures, labels, weights, train, rng)
 
     return Batches()
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import (
+    augment,
     backbones,
     checkpoints,
     devices,
@@ -60,6 +61,11 @@ class Pictures:
         """uint8 (n, size, size, 3)."""
         return self.shards.take(self.positions[rows])
 
+    @property
+    def copies(self) -> np.ndarray:
+        """For each picture its number among the copies of its photo, from 0, the photo itself."""
+        return self.shards.index["copy"].to_numpy()[self.positions]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -70,17 +76,21 @@ class Data:
         validation: The validation pictures.
         labels: Species in the order of the network's answers: sorted, those of the training split.
         cache: Folder for features and exported networks; safe to delete at any time.
+        ranges: How far copies may differ that are drawn while training.
     """
 
     training: Pictures
     validation: Pictures
     labels: tuple[str, ...]
     cache: Path
+    ranges: augment.Ranges
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
     _known: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def load(cls, augmented: Path, resized: Path, split: Path, cache: Path) -> "Data":
+    def load(
+        cls, augmented: Path, resized: Path, split: Path, cache: Path, ranges: augment.Ranges
+    ) -> "Data":
         """Opens what augment, resize and split wrote.
 
         Raises:
@@ -95,17 +105,36 @@ class Data:
             raise UserError(f"no training photos of {', '.join(sorted(unknown))}; change the split")
         if not len(chosen):
             raise UserError("the validation split is empty; raise split.validation or add photos")
-        return cls(Pictures(training, np.arange(len(training))), validation, labels, cache)
+        everything = Pictures(training, np.arange(len(training)))
+        return cls(everything, validation, labels, cache, ranges)
 
     def digest(self) -> str:
         """The sha256 of all that training sees, as hexadecimal digits."""
-        digest = hashlib.sha256(repr(self.labels).encode())
+        digest = hashlib.sha256(repr((self.labels, self.ranges)).encode())
         for pictures in (self.training, self.validation):
             digest.update(pictures.species.str.cat(sep="\n").encode())
             rows = np.arange(len(pictures.positions))
             for start in range(0, len(rows), LENGTH):
                 digest.update(pictures.take(rows[start : start + LENGTH]))
         return digest.hexdigest()
+
+    def alter(self, photos: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draws copies of training photos anew, and leaves the photos themselves as they are.
+
+        Args:
+            photos: uint8 (n, size, size, 3).
+            rows: Which training pictures they are in place of, int (n,).
+            rng: What chance decides.
+
+        Returns:
+            uint8 (n, size, size, 3).
+        """
+        return np.stack(
+            [
+                augment.altered(photo, augment.draw(self.ranges, rng)) if copy else photo
+                for photo, copy in zip(photos, self.training.copies[rows], strict=True)
+            ]
+        )
 
     def targets(self, pictures: Pictures) -> np.ndarray:
         """Positions in `labels`, int (n,)."""
@@ -118,10 +147,12 @@ class Data:
             frozen: From pixels to where training starts; None to train from pixels.
 
         Returns:
-            Training and validation inputs, each with `take(rows)`.
+            Training and validation inputs, each with `take(rows)`. Of pixels, in place of a copy
+            its photo, for `alter` to copy anew.
         """
         if frozen is None:
-            return self.training, self.validation
+            photos = self.training.positions - self.training.copies  # copies follow their photo
+            return Pictures(self.training.shards, photos), self.validation
         model = export.cached(frozen, self.cache / "litert")
         if model not in self._memory:
             for known, (first, _) in list(self._memory.items()):
@@ -212,8 +243,8 @@ class Trained:
 def code() -> list[str]:
     """What the weights depend on besides the params and the data, as digests and versions."""
     here = Path(__file__).parent
-    names = ("checkpoints.py", "devices.py", "features.py", "objective.py", "training.py")
-    files = [*(here / name for name in names), *sorted(here.glob("backbones/*.py"))]
+    names = ["augment", "checkpoints", "devices", "features", "objective", "training"]
+    files = [*(here / f"{name}.py" for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
 
@@ -237,7 +268,7 @@ def fit(
 
     A pretrained backbone is frozen and its features are computed once, so that a head trains in
     seconds; unfrozen blocks follow afterwards from cached activations, at a lower rate. A backbone
-    without weights trains whole, from pixels.
+    without weights trains whole, from pixels, and sees no copy twice.
 
     Args:
         model: What to build.
@@ -342,7 +373,8 @@ def _run(
     labels = len(data.labels)
     targets, held_out = data.targets(data.training), data.targets(data.validation)
     of = max(1, len(devices.together()))
-    batches = objective.batches(inputs, targets, labels, train.batch_size, of, train)
+    alter = data.alter if frozen is None else None
+    batches = objective.batches(inputs, targets, labels, train.batch_size, of, train, alter)
     checks = objective.batches(validation_inputs, held_out, labels, _BATCH_TO_PREDICT, of)
 
     steps, peak = len(batches), train.learning_rate * rate
