@@ -4,25 +4,28 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
+from pipeline import errors, outputs, parallel, params
 
-from pipeline import card, checks, errors, looks, memory, outputs, parallel, params, shortcut
-from pipeline.sources import folders, recipe
-from pipeline.sources.gather import gather
-
-PHOTOS, REPORT = Path("data/photos"), Path("reports/ingest")
-CACHE = Path(".cache/looks")
+PHOTOS, REPORT, CACHE = Path("data/photos"), Path("reports/ingest"), Path(".cache/looks")
 
 
 def main() -> None:
     p = params.load()
-    memory.give_back()
-    files = PHOTOS / "files"
+    max_pixels, jobs = p.ingest.max_pixels, p.parallel.jobs
     outputs.clear(PHOTOS, REPORT)
     with parallel.on(p.parallel.backend, p.parallel.address):
-        found = gather(p.ingest.source, files, p.ingest.labels, p.parallel.jobs)
-        root = folders.root(p.ingest.source, files)
-        inspected = checks.inspect(root, found, p.ingest.max_pixels, p.parallel.jobs, CACHE)
+        with parallel.ready("pipeline.looks", jobs):
+            # Imported here, for all processes load at the same time.
+            import pandas as pd
+
+            from pipeline import card, checks, looks, memory, shortcut
+            from pipeline.sources import folders, gather, recipe
+
+            memory.give_back()
+            files = PHOTOS / "files"
+            found = gather.gather(p.ingest.source, files, p.ingest.labels, jobs)
+            root = folders.root(p.ingest.source, files)
+        inspected = checks.inspect(root, found, max_pixels, jobs, CACHE)
     manifest, quarantine = checks.judge(
         inspected, p.ingest.min_side, p.ingest.near_duplicate_bits, p.ingest.reject
     )
@@ -31,7 +34,7 @@ def main() -> None:
         manifest[column] = manifest[column].fillna(value)
     counts = checks.count(manifest, quarantine)
     sample = shortcut.sample(manifest)
-    again = looks.at(root, list(sample["path"]), p.ingest.max_pixels, p.parallel.jobs, CACHE)
+    again = looks.at(root, list(sample["path"]), max_pixels, jobs, CACHE)
     appearance = pd.DataFrame(again, columns=looks.Look._fields)
     appearance = appearance[["photo", "sharpness", "colours"]].dropna()
     score = shortcut.score(sample.merge(appearance, on="photo"))
@@ -42,9 +45,7 @@ def main() -> None:
         flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
         flagged.sort_values("path").to_csv(folder / "flags.csv", index=False)
         (folder / "shortcut.json").write_text(json.dumps(asdict(score), indent=2) + "\n")
-        page = card.page(
-            p.ingest.source, root, manifest, quarantine, score, p.ingest.max_pixels, p.parallel.jobs
-        )
+        page = card.page(p.ingest.source, root, manifest, quarantine, score, max_pixels, jobs)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False))
     print(f"named without looking at the animal: {score}")

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -48,8 +47,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_table(frame: pd.DataFrame, path: Path | BinaryIO) -> None:
+def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
     """Writes a frame as Parquet, the same bytes for the same rows and types."""
+    # Imported here: what only wants whole files need not wait for it.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table.replace_schema_metadata(None), path)
 
