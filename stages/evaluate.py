@@ -29,25 +29,25 @@ def main() -> None:
     some = resized.take(train.index[:: max(1, len(train) // export.ENOUGH_FOR_INT8)])
     networks = {"float": export.to_litert(model), "int8": export.to_litert(model, some)}
 
-    pictures = resized.take(validation.index)
-    targets = evaluation.positions(validation["species"], chosen.labels)
-    said = {name: Network(exported)(pictures) for name, exported in networks.items()}
-    precisions = evaluation.Precisions.of(p.evaluate.precision, said, targets)
-    served, other = precisions.served, precisions.other
-    calibration = Calibration.fit(said[served], targets)
-    sizes = resized.index.loc[validation.index]
-    reference = drift.reference(sizes, pictures, chosen.labels, calibration, said[served])
+    held_out, found = chosen.held_out()
+    calibration = Calibration.fit(found, evaluation.positions(held_out["species"], chosen.labels))
+    pictures, sizes = resized.take(validation.index), resized.index.loc[validation.index]
+    found = found[held_out["split"] == "validation"]
+    reference = drift.reference(sizes, pictures, chosen.labels, calibration, found)
+    answers = {name: Network(exported)(pictures) for name, exported in networks.items()}
 
     pictures = resized.take(test.index)
+    targets = evaluation.positions(test["species"], chosen.labels)
     said = {name: Network(exported)(pictures) for name, exported in networks.items()}
+    precisions = evaluation.Precisions.of(p.evaluate.precision, answers, said, targets)
+    served, other = precisions.served, precisions.other
     agreement = export.compare(model.predict(pictures, verbose=0), said["float"])
     about = chosen.labels, p.resize.fit, p.ingest.max_pixels, asdict(calibration)
     beside = {f"{other}.tflite": networks[other], drift.REFERENCE: reference}
     export.write(FINAL, network, networks[served], *about, beside)
 
-    drawn = bool((manifest["origin"] == "drawn").all())
     found = calibration.apply(said[served]), chosen, calibration, agreement, precisions
-    report = evaluation.Report.of(test, *found, drawn)
+    report = evaluation.Report.of(test, *found, drawn=bool((manifest["origin"] == "drawn").all()))
     report.save(REPORTS, pictures)
     print(report)
     with tracking.run("evaluate", run_id=chosen.run_id):

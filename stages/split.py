@@ -21,7 +21,10 @@ def main() -> None:
     )
     left_out = splits.left_out(manifest, split)
     manifest = manifest.assign(split=split).dropna(subset="split")
-    table = manifest[["photo", "species", "group", "split"]]
+    fold = splits.folds_to_learn(
+        manifest, p.split.by, p.split.folds, p.split.seed, p.split.respect_given
+    )
+    table = manifest[["photo", "species", "group", "split"]].assign(fold=fold)
     counts = splits.count(table)
     units = splits.units(manifest, p.split.by)
     balance = splits.balance(table.assign(unit=units), train, validation)

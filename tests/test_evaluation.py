@@ -90,7 +90,7 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
     )
     agreement = Agreement(4, 4, 0.0)
     both = {"float": PROBABILITIES, "int8": PROBABILITIES}
-    found = CALIBRATION, agreement, evaluation.Precisions.of("float", both, TARGETS)
+    found = CALIBRATION, agreement, evaluation.Precisions.of("float", both, both, TARGETS)
     chosen = candidate("tuned", 0.9, 0.4)
     report = evaluation.Report.of(test, PROBABILITIES, chosen, *found, False)
     assert report.predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat"]
@@ -109,8 +109,9 @@ def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
 
 def test_both_precisions_are_judged_and_int8_is_served_only_if_it_agrees():
     off = PROBABILITIES[[0, 1, 2, 0]]
-    found = evaluation.Precisions.of("float", {"float": PROBABILITIES, "int8": off}, TARGETS)
+    seen, test = {"float": off, "int8": off}, {"float": PROBABILITIES, "int8": off}
+    found = evaluation.Precisions.of("float", seen, test, TARGETS)
     assert (found.float.accuracy, found.int8.accuracy) == (0.5, 0.25)
-    assert (found.same_label, found.served, found.other) == (0.75, "float", "int8")
+    assert (found.same_label, found.served, found.other) == (1, "float", "int8")
     with pytest.raises(UserError, match=r"75.0% .* set evaluate.precision to float"):
-        evaluation.Precisions.of("int8", {"float": PROBABILITIES, "int8": off}, TARGETS)
+        evaluation.Precisions.of("int8", test, seen, TARGETS)

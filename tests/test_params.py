@@ -87,7 +87,7 @@ def test_params_are_frozen(written):
         ("train.learning_rate", ".nan", "nan", ""),
         ("train.learning_rate", ".inf", "inf", ""),
         ("train.weight_decay", ".inf", "inf", ""),
-        ("tune.minutes", "0", "0", "greater than 0"),
+        ("tune.time_budget", "0", "0", "greater than 0"),
         ("register.min_accuracy", "70", "70", "less than or equal to 1"),
         ("parallel.jobs", "-2", "-2", "greater than or equal to -1"),
     ],

@@ -26,11 +26,17 @@ def written(folder: Path, species: list[str], seed: int) -> pd.DataFrame:
 
 
 def load(
-    folder: Path, cache: Path, training_species: list[str], validation_species: list[str]
+    folder: Path,
+    cache: Path,
+    training_species: list[str],
+    validation_species: list[str],
+    folds: int | None = None,
 ) -> training.Data:
     trained = written(folder / "augmented", training_species, 0).assign(split="train")
     held = written(folder / "resized", validation_species, 1).assign(split="validation")
-    outputs.write_table(pd.concat([trained, held]), folder / "split.parquet")
+    table = pd.concat([trained, held], ignore_index=True)
+    fold = pd.Series(pd.NA if folds is None else np.arange(len(table)) // 3 % folds, table.index)
+    outputs.write_table(table.assign(fold=fold.astype("Int64")), folder / "split.parquet")
     return opened(folder, cache)
 
 
@@ -132,6 +138,38 @@ def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data)
     moved -= {"head"}
     assert moved
     assert all(name.startswith("conv_head") for name in moved)
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it(
+    hidden, tmp_path, cache
+):
+    data = load(tmp_path, cache, [*SPECIES] * 20, [*SPECIES] * 6, folds=3)
+    data.training.shards.index.loc[0, "species"] = "red"  # it is blue
+    trained = training.fit(model(hidden=hidden), train(epochs=30, mixup=0.2), data)
+    held = trained.held_out
+    assert list(held["split"]) == ["train"] * 60 + ["validation"] * 18
+    assert held["species"].iloc[0] == "red"
+    assert held["probabilities"].iloc[0][SPECIES.index("red")] < 0.5
+    assert trained.validation.photos == 78
+    assert trained.validation.accuracy == pytest.approx(77 / 78)
+    pictures = data.validation.take(np.arange(18))
+    answers = trained.model.predict(pictures, verbose=0)
+    assert (answers.argmax(axis=1) == data.targets(data.validation)).all()
+
+
+def test_the_merged_head_answers_with_the_mean_of_the_logits():
+    import keras
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(5, 7)).astype(np.float32)
+    for hidden in (0, 4):
+        about = model(hidden=hidden)
+        heads = training._head(keras, 7, about, 3, count=2)
+        heads.set_weights([rng.normal(size=w.shape) for w in heads.get_weights()])
+        one = training._merged(keras, heads, about, 3)
+        mean = heads.predict(features, verbose=0).mean(axis=1)
+        np.testing.assert_allclose(one.predict(features, verbose=0), mean, rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_without_weights_trains_from_pixels(data):

@@ -1,4 +1,5 @@
 import re
+import time
 
 import optuna
 import pytest
@@ -11,7 +12,7 @@ from pipeline.scores import Score
 @pytest.fixture
 def p(request):
     written = params.load(request.config.rootpath / "params.yaml")
-    tune = written.tune.model_copy(update={"trials": 6, "minutes": 5.0})
+    tune = written.tune.model_copy(update={"trials": 6, "time_budget": 5.0})
     return written.model_copy(update={"tune": tune})
 
 
@@ -32,7 +33,8 @@ def tried(store, tmp_path, monkeypatch):
         def __init__(self, rate):
             self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
 
-    def fit(model, train, data, on_epoch):
+    def fit(model, train, data, on_epoch, ends):
+        assert ends > time.monotonic()
         ran.append(train.learning_rate)
         on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
         return Trained(train.learning_rate)
@@ -47,7 +49,7 @@ def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
     assert len(tried) == 6
     assert tried[0] == p.train.learning_rate
     assert len(set(tried)) == 6
-    assert tuning.best(study, 6).value == max(trial.value for trial in study.trials)
+    assert tuning.best(study, p).value == max(trial.value for trial in study.trials)
 
 
 def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried, tmp_path):
@@ -61,8 +63,9 @@ def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried,
 def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
     study = tuning.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
-    assert tuning.best(study, 1).number == 0
-    assert tuning.best(study, 3).number in (0, 1, 2)
+    for trials in (1, 3):
+        fewer = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": trials})})
+        assert tuning.best(study, fewer).number in range(trials)
 
 
 def test_the_present_value_is_tried_even_where_the_space_leaves_it_out(p, tried, tmp_path):
@@ -96,6 +99,58 @@ def test_other_photos_another_space_or_other_params_start_another_study(p, tried
         assert waiting.state == optuna.trial.TrialState.WAITING
 
 
+def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
+    p, tried, tmp_path, monkeypatch
+):
+    tuning.search(tuning.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
+    undisturbed = tried.copy()
+    fit = training.fit
+
+    def killed(model, train, data, on_epoch, ends):
+        if len(tried) == 9:
+            raise KeyboardInterrupt
+        return fit(model, train, data, on_epoch, ends)
+
+    monkeypatch.setattr(training, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    monkeypatch.setattr(training, "fit", fit)
+    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    assert tried[6:] == undisturbed
+
+
+def test_known_params_are_tried_second_and_those_outside_the_space_are_left_alone(
+    p, tried, tmp_path
+):
+    known = {"train.learning_rate": 0.003, "train.epochs": 1}
+    study = tuning.open_study(p, "digest", tmp_path, known)
+    tuning.search(study, p, None)
+    assert tried[1] == 0.003
+    assert tuning.best(study, p).number == 1
+
+
+def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
+    p, tried, tmp_path, monkeypatch
+):
+    trained = []
+    fit = training.fit
+
+    def deeper(model, train, data, on_epoch, ends):
+        trained.append((model.unfrozen_blocks, train.learning_rate))
+        if len(trained) == 9:  # as if time went by
+            monkeypatch.setattr(tuning, "_seconds", lambda *_: 1e6)
+        return fit(model, train, data, on_epoch, ends)
+
+    monkeypatch.setattr(training, "fit", deeper)
+    tune = p.tune.model_copy(update={"time_budget": 45.0})
+    p = p.model_copy(update={"tune": tune})
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert [blocks > 0 for blocks, _ in trained] == [False] * 6 + [True] * 3
+    best = sorted((rate for _, rate in trained[:6]), key=lambda rate: abs(rate - 0.003))[:3]
+    assert {rate for _, rate in trained[6:]} == set(best)
+
+
 def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):
     study = tuning.open_study(p, "digest", tmp_path)
     killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever
@@ -126,11 +181,11 @@ def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again
 def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):
     fit = training.fit
 
-    def sometimes(model, train, data, on_epoch):
+    def sometimes(model, train, data, on_epoch, ends):
         if len(tried) == 2:
             tried.append(None)
             raise training.Diverged("the loss is nan")
-        return fit(model, train, data, on_epoch)
+        return fit(model, train, data, on_epoch, ends)
 
     monkeypatch.setattr(training, "fit", sometimes)
     study = tuning.open_study(p, "digest", tmp_path)
@@ -167,15 +222,16 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
 def test_findings_and_plots(p, tried, tmp_path):
     study = tuning.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
-    best = tuning.best(study, 6)
+    best = tuning.best(study, p)
     found = tuning.findings(study, best)
     assert len(found["trials.csv"].splitlines()) == 7
     assert f"train.learning_rate: {best.params['train.learning_rate']}" in found["best.yaml"]
     tuning.plot(study, tmp_path / "plots")
     names = {path.name for path in (tmp_path / "plots").iterdir()}
-    assert names == {"history.png", "importance.png"}
+    plots = ("history", "cost", "importance", "slice", "parallel")
+    assert names == {f"{name}.png" for name in plots}
 
 
 def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):
     with pytest.raises(UserError, match="no trial came to its end"):
-        tuning.best(tuning.open_study(p, "digest", tmp_path), 6)
+        tuning.best(tuning.open_study(p, "digest", tmp_path), p)

@@ -26,7 +26,7 @@ class Trained:
     def __init__(self, rate):
         self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
 
-def fit(model, train, data, on_epoch):
+def fit(model, train, data, on_epoch, ends):
     on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
     time.sleep(0.5)
     return Trained(train.learning_rate)
@@ -36,7 +36,7 @@ p = params.load(Path("params.yaml"))
 study = tuning.open_study(p, "digest", Path("studies"))
 print("opened", flush=True)
 tuning.search(study, p, None)
-print("best", tuning.best(study, p.tune.trials).number, flush=True)
+print("best", tuning.best(study, p).number, flush=True)
 """
 
 
@@ -98,7 +98,7 @@ def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path
 
     told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes[:3]]
     trials = study.trials
-    best = tuning.best(study, TRIALS)
+    best = tuning.best(study, p)
     assert told == [f"best {best.number}"] * 3
     states = [trial.state for trial in trials]
     assert states.count(optuna.trial.TrialState.RUNNING) == 0

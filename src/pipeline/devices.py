@@ -66,7 +66,7 @@ def compiled(
         network.compile(
             keras.optimizers.LossScaleOptimizer(descent) if half else descent,
             loss,
-            metrics=["accuracy"],
+            weighted_metrics=["accuracy"],
             # XLA, Keras' default, is 11 to 15 times slower than TensorFlow on CPUs; JAX needs it
             jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
         )

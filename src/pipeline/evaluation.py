@@ -34,6 +34,12 @@ class Candidate:
         run = json.loads((folder / "run.json").read_text())
         return cls(folder, run["run_id"], tuple(run["labels"]), Score(**run["validation"]))
 
+    def held_out(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """Photos it had not learned from, and the probabilities it gave them, (n, species), as
+        `training.Trained.held_out` has them."""
+        table = pd.read_parquet(self.folder / "held_out.parquet")
+        return table, np.stack(table["probabilities"])
+
 
 def better(first: Candidate, second: Candidate) -> Candidate:
     """The candidate that is better on validation; of equals the first."""
@@ -133,43 +139,48 @@ def photos_of(
 
 @dataclass(frozen=True)
 class Precisions:
-    """A network in float and in int8, on the validation photos.
+    """A network in float and in int8.
 
     Attributes:
         served: Which one is tested and served: `float` or `int8`.
-        float: How good it is in float.
-        int8: How good it is in int8.
-        same_label: Share of photos that both give the same species.
+        same_label: Share of validation photos that both give the same species.
+        float: How good it is in float on the test photos.
+        int8: How good it is in int8 on the test photos.
     """
 
     served: str
+    same_label: float
     float: Score
     int8: Score
-    same_label: float
 
     @classmethod
     def of(
-        cls, served: str, answers: Mapping[str, np.ndarray], targets: np.ndarray
+        cls,
+        served: str,
+        validation: Mapping[str, np.ndarray],
+        test: Mapping[str, np.ndarray],
+        targets: np.ndarray,
     ) -> "Precisions":
         """Compares both.
 
         Args:
             served: `evaluate.precision`.
-            answers: Probabilities of both, (n, species).
-            targets: The right positions, int (n,).
+            validation: Probabilities of both for the validation photos, (n, species).
+            test: Likewise for the test photos, (m, species).
+            targets: The right positions of the test photos, int (m,).
 
         Raises:
             UserError: int8 is to be served and differs from float too often.
         """
-        left, right = answers["float"], answers["int8"]
-        same = np.mean(left.argmax(axis=1) == right.argmax(axis=1)).item()
+        left, right = (validation[name].argmax(axis=1) for name in ("float", "int8"))
+        same = np.mean(left == right).item()
         if served == "int8" and same < LEAST_SAME:
             raise UserError(
                 f"in int8 the network gives {same:.1%} of the validation photos the species that "
                 f"it gives them in float; under {LEAST_SAME:.0%} it is not served: set "
                 "evaluate.precision to float"
             )
-        return cls(served, Score.of(left, targets), Score.of(right, targets), same)
+        return cls(served, same, *(Score.of(test[name], targets) for name in ("float", "int8")))
 
     @property
     def other(self) -> str:
@@ -213,7 +224,7 @@ class Report:
             chosen: Which network it is.
             calibration: Of its answers.
             agreement: How the Keras network and the LiteRT one, in float, differ on these photos.
-            precisions: What int8 costs it on validation, and which one this is.
+            precisions: What int8 costs it, and which one this is.
             drawn: Whether the pictures are drawn by code and no photos.
         """
         labels = chosen.labels
@@ -269,8 +280,8 @@ class Report:
             f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
             f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
             f"log-loss {test['log_loss']:.4f}, calibration error {test['calibration_error']:.4f}\n"
-            f"on validation {both['float']['accuracy']:.4f} in float, "
-            f"{both['int8']['accuracy']:.4f} in int8; this is {both['served']}"
+            f"{both['float']['accuracy']:.4f} in float, {both['int8']['accuracy']:.4f} in int8; "
+            f"this is {both['served']}"
         )
 
     def _mistakes(

@@ -53,6 +53,7 @@ def mix(
     weights: np.ndarray,
     train: params.Train,
     rng: np.random.Generator,
+    fold: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mixes each picture of a batch with another one, and their targets likewise.
 
@@ -67,6 +68,7 @@ def mix(
         weights: How much each counts, (n,).
         train: With `mixup` and `cutmix`, the alpha of each one's Beta distribution; 0 is never.
         rng: What chance decides.
+        fold: Of each picture, (n,): it is mixed with one of the same. Defaults to None: with any.
 
     Returns:
         The same three, mixed; pictures as float32 wherever `train` has one of both.
@@ -76,6 +78,10 @@ def mix(
         return pictures, targets, weights
     pictures = pictures.astype(np.float32)
     other = rng.permutation(len(pictures))
+    if fold is not None:
+        places = np.empty_like(other)
+        places[np.argsort(fold, kind="stable")] = other[np.argsort(fold[other], kind="stable")]
+        other = places
     cut = train.cutmix and spatial and (not train.mixup or rng.random() < 0.5)
     alpha = train.cutmix if cut else train.mixup
     share = rng.beta(alpha, alpha, len(pictures)).astype(np.float32)
@@ -128,8 +134,12 @@ def batches(
     devices: int = 1,
     train: params.Train | None = None,
     alter: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray] | None = None,
+    fold: np.ndarray | None = None,
 ) -> "keras.utils.PyDataset":
     """Batches of inputs, targets and weights.
+
+    With folds they are for as many heads side by side, whose answers are (n, heads, species):
+    what one head learns from, the others are judged by.
 
     Args:
         inputs: With `take(rows)`.
@@ -141,6 +151,8 @@ def batches(
         train: How to draw and mix. Defaults to None: all as they stand, to be judged.
         alter: What to do with the inputs of a batch, given their rows, by chance, before they are
             mixed. Defaults to None: nothing.
+        fold: Of each input, int (n,): the head that does not learn from it, and is judged by it.
+            Defaults to None: there is one network, without an axis of heads.
 
     Returns:
         A data set whose `start(epoch)` is to be called when an epoch begins.
@@ -150,6 +162,7 @@ def batches(
     one_hot = np.eye(labels, dtype=np.float32)
     counts = np.ones(len(targets), np.float32) if train is None else weights(targets, train)
     length, size = (-(-number // devices) * devices for number in (len(targets), size))
+    heads = 1 if fold is None else fold.max() + 1
 
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
@@ -167,13 +180,19 @@ def batches(
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             rows = self._order[number * size : (number + 1) * size]
-            pictures, labels, weights = inputs.take(rows), one_hot[targets[rows]], counts[rows]
-            if train is None:
-                return pictures, labels, weights
-            rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0 is `order`'s
-            if alter is not None:
-                pictures = alter(pictures, rows, rng)
-            return mix(pictures, labels, weights, train, rng)
+            taken, wanted, weight = inputs.take(rows), one_hot[targets[rows]], counts[rows]
+            here = None if fold is None else fold[rows]
+            if train is not None:
+                rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0: `order`'s
+                if alter is not None:
+                    taken = alter(taken, rows, rng)
+                taken, wanted, weight = mix(taken, wanted, weight, train, rng, here)
+            if here is None:
+                return taken, wanted, weight
+            judged = here[:, None] == np.arange(heads)
+            share = judged * heads if train is None else ~judged * (heads / (heads - 1))
+            weight = weight[:, None] * share.astype(np.float32)
+            return taken, np.repeat(wanted[:, None], heads, axis=1), weight
 
     return Batches()
 

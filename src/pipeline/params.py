@@ -75,6 +75,7 @@ class Split(Section):
     train: Annotated[float, Field(gt=0, lt=1)]
     validation: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=1, le=20)]
     seed: Seed
 
     @model_validator(mode="after")
@@ -168,6 +169,14 @@ class Options(Section):
             raise ValueError(f"low is {self.low}; with `log: true` it must be above 0")
         return self
 
+    def also(self, value: Any) -> "Options":
+        """The same with one value more, if it is not among them."""
+        if self.choices is None:
+            ends = {"low": min(self.low, value), "high": max(self.high, value)}
+            return self.model_copy(update=ends)
+        more = [] if value in self.choices else [value]
+        return self.model_copy(update={"choices": [*self.choices, *more]})
+
     @property
     def extremes(self) -> list[Any]:
         """Values that are allowed if all are."""
@@ -176,10 +185,11 @@ class Options(Section):
 
 class Tune(Section):
     trials: Annotated[int, Field(ge=1)]
-    minutes: Annotated[float, Field(gt=0)]
+    time_budget: Annotated[float, Field(gt=0)]
     storage: Annotated[str, Field(min_length=1)]
     seed: Seed
     space: dict[str, Options]
+    blocks: dict[str, Options]
 
 
 class Evaluate(Section):
@@ -212,16 +222,19 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _space_names_params(self) -> "Params":
-        for name, options in self.tune.space.items():
-            section, _, key = name.partition(".")
-            known = {"model": Model, "train": Train}.get(section)
-            if known is None or key not in known.model_fields:
-                raise ValueError(f"tune.space has {name!r}; name a line of `model` or `train`")
-            for value in options.extremes:
-                try:
-                    replaced(self, {name: value})
-                except ValueError as error:
-                    raise ValueError(f"tune.space: {error}") from None
+        for where, lines in (("space", self.tune.space), ("blocks", self.tune.blocks)):
+            for name, options in lines.items():
+                section, _, key = name.partition(".")
+                known = {"model": Model, "train": Train}.get(section)
+                if known is None or key not in known.model_fields:
+                    raise ValueError(
+                        f"tune.{where} has {name!r}; name a line of `model` or `train`"
+                    )
+                for value in options.extremes:
+                    try:
+                        replaced(self, {name: value})
+                    except ValueError as error:
+                        raise ValueError(f"tune.{where}: {error}") from None
         return self
 
 

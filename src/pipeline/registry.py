@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import integrity, tracking
 from pipeline.errors import UserError
 
-NAME, STAGE, ALIAS = "animal", "Production", "champion"
+NAME, STAGE, ALIAS = tracking.MODEL, "Production", tracking.ALIAS
 RECOGNISER = Path("artifacts/recogniser")  # in a version's folder
 _DESCRIPTION = "Which animal a photo shows."
 

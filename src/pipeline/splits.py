@@ -15,6 +15,7 @@ By = Literal["group", "location", "time"]
 
 SPLITS = ("train", "validation", "test")
 _SLACK = 0.02
+_ENOUGH = 5000  # validation photos: a standard error of 0.003 at an accuracy of 0.95
 
 
 def assign(
@@ -102,6 +103,32 @@ def folds(manifest: pd.DataFrame, by: By, number: int, seed: int) -> np.ndarray:
     size = table.groupby("unit", sort=False)["photo"].size()
     fold = (size.cumsum() - size / 2) * number // len(table)
     return unit.map(fold).astype("int64").to_numpy()
+
+
+def folds_to_learn(
+    manifest: pd.DataFrame, by: By, number: int, seed: int, respect_given: bool = True
+) -> pd.Series:
+    """Deals the photos of the training and validation splits out to folds.
+
+    Args:
+        manifest: As for `assign`, with what it gave as split.
+        by: As for `assign`.
+        number: How many folds; of 1 there are none.
+        seed: Another seed gives other folds.
+        respect_given: As for `assign`.
+
+    Returns:
+        The fold of each photo, 0 to `number` - 1, as Int64. Null for test photos, and for all where
+        validation photos are not like the others and must stay apart (by time they are younger,
+        and a collection that came with them has its reasons) or are so many that they tell enough.
+    """
+    fold = pd.Series(pd.NA, index=manifest.index, dtype="Int64", name="fold")
+    known = manifest[manifest["split"] != "test"]
+    given = respect_given and "split_hint" in known and (known["split_hint"] == "validation").any()
+    enough = (known["split"] == "validation").sum() >= _ENOUGH
+    if number > 1 and by != "time" and not given and not enough:
+        fold[known.index] = folds(known, by, number, seed)
+    return fold
 
 
 def units(manifest: pd.DataFrame, by: By) -> pd.Series:

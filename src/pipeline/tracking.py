@@ -14,7 +14,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXPERIMENT = "animal"
+MODEL, ALIAS = "animal", "champion"  # what is registered, and the version of it that serves
 
 
 def mlflow() -> "mlflow_type":
@@ -84,6 +85,18 @@ def run(
     opened = {"run_id": run_id} if run_id else {"run_name": name or stage, "tags": tags(stage)}
     with ml.start_run(**opened, nested=nested) as active:
         yield active
+
+
+def champion_params() -> dict[str, Any]:
+    """What the serving version was trained with, by the name of its line; empty if none serves."""
+    from ruamel.yaml import YAML
+
+    ml = mlflow()
+    with suppress(ml.exceptions.MlflowException):
+        version = ml.MlflowClient().get_model_version_by_alias(MODEL, ALIAS)
+        said = ml.get_run(version.run_id).data.params
+        return {name: YAML(typ="safe").load(value) for name, value in said.items()}
+    return {}
 
 
 def exists(run_id: str) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import keras
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+Alter = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+HELD_OUT = "held_out.parquet"
 _BATCH_TO_PREDICT = 64
 
 
@@ -75,6 +78,8 @@ class Data:
         training: The training pictures and their altered copies.
         validation: The validation pictures.
         labels: Species in the order of the network's answers: sorted, those of the training split.
+        fold: Of each training picture and then each validation picture, int (n,); None if they are
+            not to be mixed.
         cache: Folder for features and exported networks; safe to delete at any time.
         ranges: How far copies may differ that are drawn while training.
     """
@@ -82,6 +87,7 @@ class Data:
     training: Pictures
     validation: Pictures
     labels: tuple[str, ...]
+    fold: np.ndarray | None
     cache: Path
     ranges: augment.Ranges
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
@@ -97,20 +103,24 @@ class Data:
             UserError: A species has validation photos and no training photos.
         """
         training, shards = Shards(augmented), Shards(resized)
-        splits = pd.read_parquet(split).set_index("photo")["split"]
-        chosen = np.flatnonzero(shards.index["photo"].map(splits) == "validation")
+        table = pd.read_parquet(split).set_index("photo")
+        chosen = np.flatnonzero(shards.index["photo"].map(table["split"]) == "validation")
         validation = Pictures(shards, chosen)
         labels = tuple(sorted(training.index["species"].unique()))
         if unknown := set(validation.species) - set(labels):
             raise UserError(f"no training photos of {', '.join(sorted(unknown))}; change the split")
         if not len(chosen):
             raise UserError("the validation split is empty; raise split.validation or add photos")
+        known = pd.concat([training.index["photo"], shards.index["photo"].iloc[chosen]])
+        fold = known.map(table["fold"])
+        fold = None if fold.isna().any() else fold.to_numpy(dtype=np.int64)
         everything = Pictures(training, np.arange(len(training)))
-        return cls(everything, validation, labels, cache, ranges)
+        return cls(everything, validation, labels, fold, cache, ranges)
 
     def digest(self) -> str:
         """The sha256 of all that training sees, as hexadecimal digits."""
-        digest = hashlib.sha256(repr((self.labels, self.ranges)).encode())
+        fold = None if self.fold is None else self.fold.tolist()
+        digest = hashlib.sha256(repr((self.labels, fold, self.ranges)).encode())
         for pictures in (self.training, self.validation):
             digest.update(pictures.species.str.cat(sep="\n").encode())
             rows = np.arange(len(pictures.positions))
@@ -174,6 +184,61 @@ class Data:
         asked = len(self._known) * (len(self.training.positions) + len(self.validation.positions))
         return f"features: {sum(self._known.values())} of {asked} were cached"
 
+    def lesson(self, frozen: "keras.Model | None", folded: bool) -> "Lesson":
+        """What a network learns from and is judged by.
+
+        Args:
+            frozen: As for `inputs`.
+            folded: Whether heads side by side learn from folds of the training and the validation
+                pictures; else one learns from the former and is judged by the latter.
+        """
+        learned, held_out = self.inputs(frozen)
+        targets, held_targets = self.targets(self.training), self.targets(self.validation)
+        photos = self.validation.shards.index["photo"].iloc[self.validation.positions]
+        about = pd.DataFrame({"photo": photos, "split": "validation"})
+        if not folded:
+            alter = self.alter if frozen is None else None
+            return Lesson(learned, targets, None, held_out, held_targets, None, about, alter)
+        pool = _Rows(np.concatenate([learned.values, held_out.values]))
+        targets = np.concatenate([targets, held_targets])
+        index = self.training.shards.index.iloc[self.training.positions]
+        about = pd.concat([index.assign(split="train"), about.assign(copy=0)], ignore_index=True)
+        originals = np.flatnonzero(about["copy"] == 0)
+        return Lesson(
+            pool,
+            targets,
+            self.fold,
+            _Rows(pool.take(originals)),
+            targets[originals],
+            self.fold[originals],
+            about.loc[originals, ["photo", "split"]],
+        )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network learns from and is judged by.
+
+    Attributes:
+        inputs: What it learns from, with `take(rows)`.
+        targets: Their positions in the labels, int (n,).
+        fold: Of each, the head that does not learn from it; None if there is but one network.
+        checks: What it is judged by, likewise; altered copies are not among them.
+        check_targets: Likewise.
+        check_fold: Of each, the head that is judged by it.
+        about: photo and split of each check.
+        alter: As for `objective.batches`. Defaults to None.
+    """
+
+    inputs: Any
+    targets: np.ndarray
+    fold: np.ndarray | None
+    checks: Any
+    check_targets: np.ndarray
+    check_fold: np.ndarray | None
+    about: pd.DataFrame
+    alter: Alter | None = None
+
 
 @dataclass(frozen=True)
 class _Rows:
@@ -192,7 +257,9 @@ class Trained:
         labels: The species, in the order of the probabilities.
         history: A row an epoch: phase, epoch, batch_size, loss, accuracy, val_loss, val_accuracy,
             learning_rate, pictures_per_second, seconds.
-        validation: Score on the validation split.
+        validation: Score on the pictures held out: those of the validation split, or with folds
+            also those of the training split, each judged by the head that did not learn from it.
+        held_out: Their photo, split and species, and the probabilities, in the order of `labels`.
         stopped: Why training ended, in words.
         model_params: What it was built from.
         train_params: What it was trained with. Its `batch_size` is the one that memory was found
@@ -205,6 +272,7 @@ class Trained:
     labels: tuple[str, ...]
     history: pd.DataFrame
     validation: Score
+    held_out: pd.DataFrame
     stopped: str
     model_params: params.Model
     train_params: params.Train
@@ -216,7 +284,7 @@ class Trained:
         return "; ".join(told)
 
     def save(self, folder: Path, run_id: str, more: dict[str, str] | None = None) -> None:
-        """Writes `model.keras`, `history.csv` and `run.json`.
+        """Writes `model.keras`, `history.csv`, `held_out.parquet` and `run.json`.
 
         Args:
             folder: Where; it appears whole.
@@ -235,6 +303,7 @@ class Trained:
             partial.mkdir()
             self.model.save(partial / "model.keras")
             self.history.to_csv(partial / "history.csv", index=False)
+            outputs.write_table(self.held_out, partial / HELD_OUT)
             (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n")
             for name, text in (more or {}).items():
                 (partial / name).write_text(text)
@@ -263,6 +332,7 @@ def fit(
     data: Data,
     on_epoch: OnEpoch = lambda *_: None,
     kept: checkpoints.Checkpoint | None = None,
+    ends: float = math.inf,
 ) -> Trained:
     """Trains a recogniser and stops when validation no longer improves.
 
@@ -277,6 +347,7 @@ def fit(
         on_epoch: Called after each epoch with its number, from 0, and its metrics.
         kept: What `checkpoint` gave: the training goes on from there, and ends with the weights of
             one that nobody disturbed. Defaults to None: it starts anew, and leaves nothing.
+        ends: When to stop at the latest, as `time.monotonic` tells it. Defaults to never.
 
     Raises:
         Diverged: The loss is no number any more.
@@ -288,31 +359,50 @@ def fit(
     backbone = backbones.get(model.backbone)
     size = data.training.shards.size
     parts = backbone.build(size, weights=model.weights)
-    head = _head(keras, parts.whole.output.shape[-1], model, len(data.labels))
+    channels, labels = parts.whole.output.shape[-1], len(data.labels)
     history: list[dict] = []
     kept = kept or checkpoints.Checkpoint(None)
     run = partial(
-        _run_in_memory, keras, train=train, data=data, history=history, on_epoch=on_epoch, kept=kept
+        _run_in_memory,
+        keras,
+        labels,
+        train=train,
+        history=history,
+        on_epoch=on_epoch,
+        kept=kept,
+        ends=ends,
     )
     if parts.frozen is None:
+        head = _head(keras, channels, model, labels)
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
-        stopped = run("whole", trunk, None, 1.0)
+        lesson = data.lesson(None, folded=False)
+        stopped = run("whole", trunk, lesson, 1.0)
+        logits = _predict(keras, trunk, lesson)
     else:
-        trunk = head
-        stopped = run("head", trunk, parts.frozen, 1.0)
+        # Blocks differ from head to head once they are trained, and cost minutes each.
+        folded = data.fold is not None and not model.unfrozen_blocks
+        count = data.fold.max() + 1 if folded else None
+        heads = _head(keras, channels, model, labels, count)
+        lesson = data.lesson(parts.frozen, folded)
+        stopped = run("head", heads, lesson, 1.0)
+        logits = _predict(keras, heads, lesson)
+        head = _merged(keras, heads, model, labels) if folded else heads
         if model.unfrozen_blocks:
             blocks = model.unfrozen_blocks
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
-            stopped = run("blocks", trunk, parts.frozen, train.fine_tune_rate)
-    inputs = data.inputs(parts.frozen)[1]
-    probabilities = _softmax(_predict(keras, trunk, inputs, len(data.validation.positions)))
+            lesson = data.lesson(parts.frozen, folded=False)
+            stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
+            logits = _predict(keras, trunk, lesson)
+    probabilities = _softmax(logits)
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
+    species = np.array(data.labels)[lesson.check_targets]
     return Trained(
         model=keras.Model(parts.whole.input, answers, name=model.backbone),
         labels=data.labels,
         history=pd.DataFrame(history),
-        validation=Score.of(probabilities, data.targets(data.validation)),
+        validation=Score.of(probabilities, lesson.check_targets),
+        held_out=lesson.about.assign(species=species, probabilities=list(probabilities)),
         stopped=stopped,
         model_params=model,
         train_params=train.model_copy(update={"batch_size": history[-1]["batch_size"]}),
@@ -321,14 +411,43 @@ def fit(
     )
 
 
-def _head(keras: Any, channels: int, model: params.Model, labels: int) -> "keras.Model":
-    layers = [keras.Input((channels,)), keras.layers.Dropout(model.dropout)]
+def _head(
+    keras: Any, channels: int, model: params.Model, labels: int, count: int | None = None
+) -> "keras.Model":
+    """From features (n, channels) to logits (n, labels), or of `count` heads (n, count, labels)."""
+    layers = keras.layers
+    if count is None:
+        hidden = partial(layers.Dense, model.hidden)
+        logits = layers.Dense(labels, name="logits")
+    else:
+        equation = "nkd,kdc->nkc" if model.hidden else "nd,kdc->nkc"
+        shape = (count, labels)
+        logits = layers.EinsumDense(equation, shape, bias_axes="kc", name="logits")
+        hidden = partial(layers.EinsumDense, "nd,kdh->nkh", (count, model.hidden), bias_axes="kh")
+    between = [hidden(activation="relu"), layers.Dropout(model.dropout)] if model.hidden else []
+    first = [keras.Input((channels,)), layers.Dropout(model.dropout)]
+    return keras.Sequential([*first, *between, logits], name="head")
+
+
+def _merged(keras: Any, heads: "keras.Model", model: params.Model, labels: int) -> "keras.Model":
+    """One head whose logits are the mean of those of several side by side.
+
+    Linear heads make a linear one; hidden layers stand beside each other in one that is as many
+    times wider.
+    """
+    weights = heads.get_weights()
+    count = len(weights[-2])
     if model.hidden:
-        layers += [
-            keras.layers.Dense(model.hidden, activation="relu"),
-            keras.layers.Dropout(model.dropout),
-        ]
-    return keras.Sequential([*layers, keras.layers.Dense(labels, name="logits")], name="head")
+        kernel, bias = weights[0], weights[1]
+        wide = [np.concatenate(kernel, axis=1), bias.ravel()]
+        last = np.concatenate(weights[-2]) / count
+    else:
+        wide, last = [], weights[-2].mean(axis=0)
+    channels = heads.input_shape[-1]
+    one = model.model_copy(update={"hidden": model.hidden * count})
+    head = _head(keras, channels, one, labels)
+    head.set_weights([*wide, last, weights[-1].mean(axis=0)])
+    return head
 
 
 def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
@@ -351,17 +470,18 @@ def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
 
 def _run(
     keras: Any,
+    labels: int,
     phase: str,
     trunk: "keras.Model",
-    frozen: "keras.Model | None",
+    lesson: Lesson,
     rate: float,
     train: params.Train,
-    data: Data,
     history: list[dict],
     on_epoch: OnEpoch,
     kept: checkpoints.Checkpoint,
+    ends: float,
 ) -> str:
-    """Trains `trunk` on what `frozen` says, adds to `history`, and says why it ended."""
+    """Teaches `trunk` a lesson, adds to `history`, and says why it ended."""
     if kept.is_past(phase):
         return "done before"
     reached = kept.take()
@@ -369,13 +489,21 @@ def _run(
     if reached:
         history[:] = reached["history"]
         train = train.model_copy(update={"batch_size": reached["batch_size"]})
-    inputs, validation_inputs = data.inputs(frozen)
-    labels = len(data.labels)
-    targets, held_out = data.targets(data.training), data.targets(data.validation)
+    targets = lesson.targets
     of = max(1, len(devices.together()))
-    alter = data.alter if frozen is None else None
-    batches = objective.batches(inputs, targets, labels, train.batch_size, of, train, alter)
-    checks = objective.batches(validation_inputs, held_out, labels, _BATCH_TO_PREDICT, of)
+    batches = objective.batches(
+        lesson.inputs,
+        targets,
+        labels,
+        train.batch_size,
+        of,
+        train,
+        alter=lesson.alter,
+        fold=lesson.fold,
+    )
+    checks = objective.batches(
+        lesson.checks, lesson.check_targets, labels, _BATCH_TO_PREDICT, of, fold=lesson.check_fold
+    )
 
     steps, peak = len(batches), train.learning_rate * rate
     warm_up = train.warm_up * steps
@@ -410,6 +538,7 @@ def _run(
         judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
         progress.said = f"epoch {epoch + 1}/{train.epochs}, loss {logs['loss']:.4f}, {judged}"
         on_epoch(number, metrics)
+        trunk.stop_training = time.monotonic() > ends
 
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=train.patience, restore_best_weights=True
@@ -440,13 +569,18 @@ def _run(
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"
         return f"{epochs}: no lower validation loss for {train.patience} epochs; {best}"
+    if trunk.stop_training:
+        return f"time was up; {best}"
     return f"all {train.epochs} epochs done; {best}"
 
 
-def _predict(keras: Any, trunk: "keras.Model", inputs: Any, count: int) -> np.ndarray:
-    rows = np.arange(count)
-    parts = [rows[i : i + _BATCH_TO_PREDICT] for i in range(0, count, _BATCH_TO_PREDICT)]
-    return np.concatenate([keras.ops.convert_to_numpy(trunk(inputs.take(p))) for p in parts])
+def _predict(keras: Any, trunk: "keras.Model", lesson: Lesson) -> np.ndarray:
+    """Logits of what is held out, (n, labels), each from the head that did not learn from it."""
+    rows = np.arange(len(lesson.check_targets))
+    parts = [rows[i : i + _BATCH_TO_PREDICT] for i in range(0, len(rows), _BATCH_TO_PREDICT)]
+    taken = (keras.ops.convert_to_numpy(trunk(lesson.checks.take(part))) for part in parts)
+    logits = np.concatenate(list(taken))
+    return logits if lesson.check_fold is None else logits[rows, lesson.check_fold]
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -5,10 +5,13 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -21,10 +24,18 @@ from pipeline.errors import UserError
 
 _HEARTBEAT = 5  # seconds
 _GRACE = 20  # seconds; a process that has not been heard of for so long is taken for killed
+_DEAR = 600  # seconds that must be left for the first trial that trains blocks: what one costs is
+# known only then, and on two cores 2,500 photos cost 2 to 4 minutes
+_PROMISING = 3  # how many of the best heads are worth training blocks below
 _DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
-def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study:
+def open_study(
+    p: params.Params,
+    data_digest: str,
+    folder: Path,
+    known: Mapping[str, Any] = MappingProxyType({}),
+) -> optuna.Study:
     """Opens the study of these params and these photos, new or as a killed search left it.
 
     It goes by content, all that decides a trial's score: the data, the params that trials start
@@ -36,11 +47,13 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
         p: The params.
         data_digest: `training.Data.digest`.
         folder: Folder for journals; safe to delete at any time.
+        known: Params by the name of their line that have been good before, such as the champion's:
+            the second trial. Defaults to none. Then each backbone is tried as the params stand.
 
     Raises:
         UserError: `tune.storage` is no database that can be reached.
     """
-    lines = p.tune.model_dump(include={"space", "seed"})
+    lines = p.tune.model_dump(include={"space", "blocks", "seed"})
     content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, training.code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -49,16 +62,23 @@ def open_study(p: params.Params, data_digest: str, folder: Path) -> optuna.Study
     if not shared:
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             _try_again(study, trial)
-    study.sampler = optuna.samplers.TPESampler(
-        # Seeded anew for each trial already there, or a resumed search would draw the same ones
-        # again; of several processes each draws its own, and keeps off what others try just now.
-        seed=None if shared else p.tune.seed + len(study.trials),
-        constant_liar=shared,
-    )
     if not study.trials:
         current = {name: _current(p, name) for name in p.tune.space}
-        study.enqueue_trial(current, skip_if_exists=True)
+        good = current | {name: value for name, value in known.items() if name in p.tune.space}
+        networks = p.tune.space.get("model.backbone")
+        others = [{"model.backbone": name} for name in networks.extremes] if networks else []
+        for start in (current, good, *(current | other for other in others)):
+            study.enqueue_trial(start, skip_if_exists=True)
     return study
+
+
+def _sampler(study: optuna.Study, p: params.Params) -> optuna.samplers.BaseSampler:
+    """What draws the next trial's params: from the trials that have ended, and their number."""
+    if p.tune.storage != "local":  # each process draws its own, off what others try just now
+        return optuna.samplers.TPESampler(constant_liar=True)
+    finished = len(study.get_trials(deepcopy=False, states=_DONE))
+    # Seeded by their number, a search that was killed goes on as if nobody had disturbed it.
+    return optuna.samplers.TPESampler(seed=p.tune.seed * 10_000 + finished)
 
 
 def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorage:
@@ -108,19 +128,21 @@ def check(p: params.Params) -> None:
         UserError: There is no such backbone, or it has not that many blocks.
     """
     tried = [p]
-    for name in ("model.backbone", "model.unfrozen_blocks"):
-        options = p.tune.space.get(name)
-        values = options.extremes if options else []
-        tried = [params.replaced(q, {name: v}) for q in tried for v in values] + tried
+    for name, options in [*p.tune.space.items(), *p.tune.blocks.items()]:
+        if name in ("model.backbone", "model.unfrozen_blocks"):
+            tried += [params.replaced(q, {name: v}) for q in tried for v in options.extremes]
     for q in tried:
         backbones.get(q.model.backbone).check(q.resize.size, q.model.unfrozen_blocks)
 
 
 def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
-    """Runs trials, each an MLflow run below the open one, until there are `tune.trials`.
+    """Runs trials, each an MLflow run below the open one.
 
-    No trial starts after `tune.minutes`. A trial that diverges counts as pruned. Where several
-    processes search, each waits at the end for the others' last trials, so that all see the same.
+    First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
+    go to blocks below the most promising heads, by `tune.blocks`. No trial starts that could not be
+    run twice in what is left, for the winner is trained once more. A trial that diverges counts as
+    pruned. Where several processes search, each waits at the end for the others' last trials, so
+    that all see the same.
 
     Args:
         study: What `open_study` gave.
@@ -128,14 +150,14 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
         data: What they learn from.
     """
     check(p)
-    ends = time.monotonic() + p.tune.minutes * 60
+    ends = time.monotonic() + p.tune.time_budget * 60
     silent: dict[int, float] = {}
     while True:
-        finished = len(study.get_trials(deepcopy=False, states=_DONE))
         elsewhere = _under_way(study, silent)
-        if finished + elsewhere < p.tune.trials and time.monotonic() < ends:
+        if _has_room(study, p, ends - time.monotonic()):
+            study.sampler = _sampler(study, p)
             study.optimize(
-                lambda trial: _try(trial, p, data),
+                lambda trial: _try(trial, p, data, ends),
                 n_trials=1,
                 callbacks=[_show],
                 catch=(_Surplus,),
@@ -144,6 +166,31 @@ def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
             time.sleep(1)
         else:
             break
+
+
+def _has_room(study: optuna.Study, p: params.Params, left: float) -> bool:
+    """Whether one more trial may start in the seconds left; one of blocks is queued for it."""
+    done = study.get_trials(deepcopy=False, states=_DONE)
+    heads = [trial for trial in done if _BLOCKS not in trial.user_attrs]
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    elsewhere = sum(_BLOCKS not in trial.user_attrs for trial in running)
+    if len(heads) + elsewhere < p.tune.trials:
+        return left > 2 * _seconds(heads, 0)
+    dear = [trial for trial in done if _BLOCKS in trial.user_attrs]
+    promising = sorted((t for t in heads if t.value is not None), key=_rank)[-_PROMISING:]
+    if elsewhere or not p.tune.blocks or not promising or left < 2 * _seconds(dear, _DEAR / 2):
+        return False
+    below = promising[-1 - len(dear) % len(promising)]
+    study.enqueue_trial(below.params, user_attrs={_BLOCKS: True})
+    return True
+
+
+def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
+    """What such a trial takes, as far as one knows."""
+    return median([t.duration.total_seconds() for t in trials if t.duration] or [otherwise])
+
+
+_BLOCKS = "blocks"  # marks trials that train blocks
 
 
 class _Surplus(Exception):
@@ -157,7 +204,8 @@ def _take_place(trial: optuna.Trial, places: int) -> None:
         _Surplus: The trials before this one take all places.
     """
     before = trial.study.get_trials(deepcopy=False)[: trial.number]
-    if sum(other.state != optuna.trial.TrialState.FAIL for other in before) >= places:
+    heads = (other for other in before if _BLOCKS not in other.user_attrs)
+    if sum(other.state != optuna.trial.TrialState.FAIL for other in heads) >= places:
         raise _Surplus
 
 
@@ -186,15 +234,18 @@ def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     """Gives up a killed process's trial and queues its params, unless another has done so."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
+        fixed = trial.params or trial.system_attrs.get("fixed_params", {})
+        study.enqueue_trial(fixed, user_attrs=trial.user_attrs)
 
 
-def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
-    _take_place(trial, p.tune.trials)
-    values = {
-        name: _suggest(trial, name, options, _current(p, name))
-        for name, options in p.tune.space.items()
-    }
+def _try(trial: optuna.Trial, p: params.Params, data: training.Data, ends: float) -> float:
+    values = {}
+    if _BLOCKS in trial.user_attrs:
+        values = {name: _suggest(trial, name, options) for name, options in p.tune.blocks.items()}
+    else:
+        _take_place(trial, p.tune.trials)
+    for name, options in p.tune.space.items():
+        values[name] = _suggest(trial, name, options.also(_current(p, name)))
     tried = params.replaced(p, values)
     history: list[dict[str, float]] = []
 
@@ -207,7 +258,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
     with tracking.run("tune", f"trial {trial.number}", nested=True):
         tracking.log_params(model=tried.model, train=tried.train)
         try:
-            score = training.fit(tried.model, tried.train, data, on_epoch).validation
+            score = training.fit(tried.model, tried.train, data, on_epoch, ends=ends).validation
         except (optuna.TrialPruned, training.Diverged):
             score = None  # raised again below: to MLflow a pruned run is no failed one
         finally:
@@ -217,15 +268,18 @@ def _try(trial: optuna.Trial, p: params.Params, data: training.Data) -> float:
             tracking.log_score(score)
     if score is None:
         raise optuna.TrialPruned
-    trial.set_user_attr("log_loss", score.log_loss)
-    return score.accuracy
+    for name, value in asdict(score).items():
+        trial.set_user_attr(name, value)
+    return score.sure
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     if trial.state == optuna.trial.TrialState.FAIL:  # it had no place
         return
     state = trial.state.name.lower()
-    outcome = f"accuracy {trial.value:.4f}" if state == "complete" else state
+    outcome = state
+    if trial.state == optuna.trial.TrialState.COMPLETE:
+        outcome = "accuracy {accuracy:.4f} ± {standard_error:.4f}".format_map(trial.user_attrs)
     tried = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.params.items()
@@ -233,27 +287,35 @@ def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     print(f"trial {trial.number:3d}  {outcome}  {tried}", flush=True)
 
 
-def best(study: optuna.Study, trials: int) -> optuna.trial.FrozenTrial:
-    """The trial with the highest validation accuracy, and among equals the lowest log-loss.
+def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
+    """The trial that is surest: accuracy less one standard error, and of equals the lowest
+    log-loss.
 
     Args:
-        study: The study.
-        trials: Only so many finished trials count: a study may have more from an earlier run.
+        study: The study; of an earlier, longer search it may have more trials than `p` asks for,
+            and they do not count.
+        p: The params.
 
     Raises:
         UserError: No trial came to its end.
     """
-    done = [trial for trial in _finished(study, trials) if trial.value is not None]
-    done = [trial for trial in done if "log_loss" in trial.user_attrs]
+    done = [trial for trial in _finished(study, p) if "log_loss" in trial.user_attrs]
     if not done:
-        raise UserError("no trial came to its end; raise tune.minutes or lower train.learning_rate")
-    return max(done, key=lambda trial: (trial.value, -trial.user_attrs["log_loss"]))
+        raise UserError(
+            "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
+        )
+    return max(done, key=_rank)
+
+
+def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
+    return (trial.value, -trial.user_attrs["log_loss"])
 
 
 def findings(study: optuna.Study, best: optuna.trial.FrozenTrial) -> dict[str, str]:
     """What a study found, as text files: `trials.csv`, and `best.yaml` with lines for the params.
 
-    `trials.csv` has a row a trial: number, state, validation accuracy, log-loss, seconds, params.
+    `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
+    log-loss, seconds, params.
     """
     lines = StringIO()
     YAML().dump(best.params, lines)
@@ -265,7 +327,8 @@ def _table(study: optuna.Study) -> pd.DataFrame:
         {
             "trial": trial.number,
             "state": trial.state.name.lower(),
-            "accuracy": trial.value,
+            "accuracy": trial.user_attrs.get("accuracy"),
+            "standard_error": trial.user_attrs.get("standard_error"),
             "log_loss": trial.user_attrs.get("log_loss"),
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             **trial.params,
@@ -275,10 +338,10 @@ def _table(study: optuna.Study) -> pd.DataFrame:
 
 
 def plot(study: optuna.Study, folder: Path) -> None:
-    """Draws the study's history and the importance of each param into a folder.
+    """Draws a study into a folder: its history, score against cost, and what the params do.
 
     The importance is fANOVA's (Hutter et al. 2014), which wants a few trials that differ; with
-    fewer only the history is drawn.
+    fewer it is left out, and so are slices and parallel coordinates.
     """
     import matplotlib
 
@@ -286,10 +349,15 @@ def plot(study: optuna.Study, folder: Path) -> None:
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as drawn
 
-    draw: dict[str, Callable[[optuna.Study], Any]] = {"history": drawn.plot_optimization_history}
+    draw: dict[str, Callable[[optuna.Study], Any]] = {
+        "history": drawn.plot_optimization_history,
+        "cost": _plot_cost,
+    }
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if len({trial.value for trial in done}) > 1:
         draw["importance"] = drawn.plot_param_importances
+        draw["slice"] = drawn.plot_slice
+        draw["parallel"] = drawn.plot_parallel_coordinate
     with outputs.whole(folder) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
         partial.mkdir()
@@ -299,22 +367,37 @@ def plot(study: optuna.Study, folder: Path) -> None:
             plt.close("all")
 
 
+def _plot_cost(study: optuna.Study) -> None:
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots()
+    table = _table(study).dropna(subset="accuracy")
+    axes.errorbar("seconds", "accuracy", yerr="standard_error", data=table, fmt="o", capsize=2)
+    for row in table.itertuples():
+        axes.annotate(
+            row.trial, (row.seconds, row.accuracy), xytext=(4, 4), textcoords="offset points"
+        )
+    axes.set(xscale="log", xlabel="seconds a trial took", ylabel="validation accuracy")
+
+
 def _current(p: params.Params, name: str) -> Any:
     """The value of a line such as `train.learning_rate`."""
     section, key = name.split(".")
     return getattr(getattr(p, section), key)
 
 
-def _finished(study: optuna.Study, most: int) -> list[optuna.trial.FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=_DONE)[:most]
+def _finished(study: optuna.Study, p: params.Params) -> list[optuna.trial.FrozenTrial]:
+    done = study.get_trials(deepcopy=False, states=_DONE)
+    heads = [trial for trial in done if _BLOCKS not in trial.user_attrs][: p.tune.trials]
+    if p.tune.time_budget * 60 < _DEAR:
+        return heads
+    return heads + [trial for trial in done if _BLOCKS in trial.user_attrs]
 
 
-def _suggest(trial: optuna.Trial, name: str, options: params.Options, current: Any) -> Any:
-    """Draws a value; the present one is always among those that can be drawn."""
+def _suggest(trial: optuna.Trial, name: str, options: params.Options) -> Any:
+    low, high, log = options.low, options.high, options.log
     if options.choices is not None:
-        also = [] if current in options.choices else [current]
-        return trial.suggest_categorical(name, [*options.choices, *also])
-    low, high, log = min(options.low, current), max(options.high, current), options.log
+        return trial.suggest_categorical(name, options.choices)
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=log)
     return trial.suggest_float(name, low, high, log=log)
