@@ -1,14 +1,22 @@
 """What the frozen part of a network says of each picture, computed once."""
 
 import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline import outputs
 from pipeline.litert import Network
 from pipeline.progress import track
-from pipeline.shards import LENGTH, Shards
+from pipeline.shards import Shards
+
+T = TypeVar("T")
+R = TypeVar("R")
+_PART = 256  # pictures: what is lost when a run is killed, and what lies in memory, two at a time
 
 
 def extract(
@@ -31,20 +39,38 @@ def extract(
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
-    parts = [positions[i : i + LENGTH] for i in range(0, len(positions), LENGTH)]
+    parts = [positions[i : i + _PART] for i in range(0, len(positions), _PART)]
     known = hashlib.sha256(model)
-    found, had = [], 0
-    for part in track(parts, len(positions), f"features of {what}", "pictures", count=len):
+
+    def read(part: np.ndarray) -> tuple[np.ndarray, Path]:
         pictures = shards.take(part)
         key = known.copy()
         key.update(repr(pictures.shape).encode())
         key.update(pictures)
-        path = cache / f"{key.hexdigest()}.npy"
+        return pictures, cache / f"{key.hexdigest()}.npy"
+
+    found, had = [], 0
+    ready = _ahead(read, parts)
+    for pictures, path in track(
+        ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
+    ):
         if path.exists():
-            had += len(part)
+            had += len(pictures)
         else:
             network = network or Network(model)
             with outputs.whole(path) as partial, partial.open("wb") as file:
                 np.save(file, network(pictures))
         found.append(np.load(path))
     return np.concatenate(found), had
+
+
+def _ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """`function` of every item, worked out while the caller is busy with the one before."""
+    with ThreadPoolExecutor(1) as worker:
+        coming: deque[Future[R]] = deque()
+        for item in items:
+            coming.append(worker.submit(function, item))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
