@@ -27,6 +27,7 @@ def checkpoint(folder: Path) -> Path:
     network = timm.create_model(ARCHITECTURE, pretrained=False)
     names = network.state_dict()
     network.load_state_dict(dict(zip(names, given.values(), strict=True)))
+    network.reset_classifier(0)  # AutoGluon puts its own in its place
     torch.save(network.state_dict(), folder / "pytorch_model.bin")
     config = {"architecture": ARCHITECTURE, "num_features": network.num_features}
     (folder / "config.json").write_text(json.dumps(config | network.default_cfg))
