@@ -2,8 +2,8 @@
 
 Photos are made: distinct JPEGs of 256 x 192 px in ten class folders. Each stage runs as DVC runs
 it, in an empty project; its memory is the largest sum over its processes (proportional set size).
-The shortcut score grows with the photos until it has 3,000 to learn from, so time a photo is told
-beyond those: what a run took more than one of 3,000, by the photos that it had more. Medians of
+The shortcut score grows with the photos until it has 2,000 to learn from, so time a photo is told
+beyond those: what a run took more than one of 2,000, by the photos that it had more. Medians of
 five runs, but of one with more than 10,000 photos.
 
     python bench/scale.py                       # 1,000, 10,000 and 100,000 photos, some 8 minutes
@@ -31,7 +31,7 @@ from ruamel.yaml import YAML
 from pipeline import duplicates, parallel
 
 PROJECT = Path(__file__).resolve().parent.parent
-BASE, SIDE = 3_000, 64
+BASE, SIDE = 2_000, 64
 STAGES = ("ingest", "resize")
 
 
