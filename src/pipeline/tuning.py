@@ -177,7 +177,7 @@ def _has_room(study: optuna.Study, p: params.Params, left: float) -> bool:
     if len(heads) + elsewhere < p.tune.trials:
         return left > 2 * _seconds(heads, 0)
     dear = [trial for trial in done if _BLOCKS in trial.user_attrs]
-    promising = sorted((t for t in heads if t.value is not None), key=_rank)[-_PROMISING:]
+    promising = sorted(_complete(heads), key=_rank)[-_PROMISING:]
     if elsewhere or not p.tune.blocks or not promising or left < 2 * _seconds(dear, _DEAR / 2):
         return False
     below = promising[-1 - len(dear) % len(promising)]
@@ -299,12 +299,17 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
     Raises:
         UserError: No trial came to its end.
     """
-    done = [trial for trial in _finished(study, p) if "log_loss" in trial.user_attrs]
+    done = _complete(_finished(study, p))
     if not done:
         raise UserError(
             "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
         )
     return max(done, key=_rank)
+
+
+def _complete(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    """Those with a score of their own; what a pruned one had reached is no such thing."""
+    return [trial for trial in trials if "log_loss" in trial.user_attrs]
 
 
 def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
