@@ -18,7 +18,7 @@ setup: .venv/ready ## make .venv with the exact versions of requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; say which with PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
 	python -m pip install --quiet --disable-pip-version-check uv
-	uv pip sync --quiet --require-hashes requirements.lock
+	uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
