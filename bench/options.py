@@ -25,7 +25,7 @@ import pandas as pd
 from accuracy import COPIED, PROJECT
 from ruamel.yaml import YAML
 
-from pipeline import export, features, params, splits, training
+from pipeline import export, features, lessons, params, splits, training
 from pipeline.calibration import Calibration
 from pipeline.scores import Score
 from pipeline.shards import Shards
@@ -54,10 +54,10 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Known(training.Data):
+class Known(lessons.Data):
     """One split of photos whose features are computed once for all splits."""
 
-    held_out: training.Pictures | None = None
+    held_out: lessons.Pictures | None = None
 
     def inputs(self, frozen: Any) -> tuple[Any, Any]:
         if frozen is None:
@@ -70,9 +70,9 @@ class Known(training.Data):
                 model, shards, everything, self.cache / "features"
             )
         values = self._memory["known"]
-        return tuple(training._Rows(values[p.positions]) for p in (self.training, self.validation))
+        return tuple(lessons.Rows(values[p.positions]) for p in (self.training, self.validation))
 
-    def answers(self, model: Any, pictures: training.Pictures) -> np.ndarray:
+    def answers(self, model: Any, pictures: lessons.Pictures) -> np.ndarray:
         """What a trained recogniser says, probabilities (n, species)."""
         if not self._memory:
             return model.predict(pictures.take(np.arange(len(pictures.positions))), verbose=0)
@@ -110,7 +110,7 @@ def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
     share = splits.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
     part = shards.index["photo"].map(dict(zip(manifest.index, share, strict=True)))
     pictures = {
-        name: training.Pictures(
+        name: lessons.Pictures(
             shards,
             np.flatnonzero((part == name) & ((name == "train") | (shards.index["copy"] == 0))),
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import augment, errors, params, tracking, training
+from pipeline import augment, errors, lessons, params, tracking, training
 
 SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
 
@@ -12,7 +12,7 @@ SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
 def main() -> None:
     p = params.load()
     ranges = augment.Ranges.of(p.augment)
-    data = training.Data.load(
+    data = lessons.Data.load(
         Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"), ranges
     )
     kept = training.checkpoint(p.model, p.train, data)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import augment, errors, params, tracking, training, tuning
+from pipeline import augment, errors, lessons, params, tracking, training, tuning
 
 SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
 CACHE = Path(".cache")
@@ -13,7 +13,7 @@ CACHE = Path(".cache")
 def main() -> None:
     p = params.load()
     ranges = augment.Ranges.of(p.augment)
-    data = training.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
+    data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()
     study = tuning.open_study(p, data.digest(), CACHE / "studies", known)
     with tracking.run("tune", run_id=study.user_attrs.get("run_id")) as run:

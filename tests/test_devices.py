@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_training import model, train
 
-from pipeline import backbones, devices, engine, objective, training
+from pipeline import backbones, devices, engine, heads, objective
 
 SIZE, LABELS = 32, 3
 
@@ -39,13 +39,13 @@ def learn(network, inputs: np.ndarray, precision: str = "float32"):
 def head():
     keras = engine.keras(0)
     inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
-    return training._head(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
+    return heads.build(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
 
 
 def pixels():
     keras = engine.keras(0)
     whole = backbones.get("scratch_cnn").build(SIZE).whole
-    top = training._head(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
+    top = heads.build(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
     inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
     return keras.Model(whole.input, top(whole.output)), inputs
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import augment, features, outputs, params, shards, training
+from pipeline import augment, features, heads, lessons, outputs, params, shards, training
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ def load(
     training_species: list[str],
     validation_species: list[str],
     folds: int | None = None,
-) -> training.Data:
+) -> lessons.Data:
     trained = written(folder / "augmented", training_species, 0).assign(split="train")
     held = written(folder / "resized", validation_species, 1).assign(split="validation")
     table = pd.concat([trained, held], ignore_index=True)
@@ -40,9 +40,9 @@ def load(
     return opened(folder, cache)
 
 
-def opened(folder: Path, cache: Path) -> training.Data:
+def opened(folder: Path, cache: Path) -> lessons.Data:
     ranges = augment.Ranges.of(params.load(ROOT / "params.yaml").augment)
-    return training.Data.load(
+    return lessons.Data.load(
         folder / "augmented", folder / "resized", folder / "split.parquet", cache, ranges
     )
 
@@ -165,10 +165,10 @@ def test_the_merged_head_answers_with_the_mean_of_the_logits():
     features = rng.normal(size=(5, 7)).astype(np.float32)
     for hidden in (0, 4):
         about = model(hidden=hidden)
-        heads = training._head(keras, 7, about, 3, count=2)
-        heads.set_weights([rng.normal(size=w.shape) for w in heads.get_weights()])
-        one = training._merged(keras, heads, about, 3)
-        mean = heads.predict(features, verbose=0).mean(axis=1)
+        several = heads.build(keras, 7, about, 3, count=2)
+        several.set_weights([rng.normal(size=w.shape) for w in several.get_weights()])
+        one = heads.merged(keras, several, about, 3)
+        mean = several.predict(features, verbose=0).mean(axis=1)
         np.testing.assert_allclose(one.predict(features, verbose=0), mean, rtol=1e-4, atol=1e-5)
 
 
@@ -198,7 +198,7 @@ def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
         return photos
 
     drawn = []
-    monkeypatch.setattr(training.Data, "alter", alter)
+    monkeypatch.setattr(lessons.Data, "alter", alter)
     training.fit(model(), train(epochs=1), data)
     assert not drawn
     training.fit(model(backbone="scratch_cnn"), train(epochs=1), data)
@@ -230,7 +230,7 @@ def test_a_loss_that_is_no_number_is_a_clear_error(data):
 
 
 def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monkeypatch, capsys):
-    take = training._Rows.take
+    take = lessons.Rows.take
 
     def short_of_memory(rows_of, rows):
         if len(rows) > 18:
@@ -238,7 +238,7 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
         return take(rows_of, rows)
 
     usual = training.fit(model(), train(batch_size=16, epochs=2), data)
-    monkeypatch.setattr(training._Rows, "take", short_of_memory)
+    monkeypatch.setattr(lessons.Rows, "take", short_of_memory)
     trained = training.fit(model(), train(batch_size=32, epochs=2), data)
     assert "no memory for batches of 32 pictures: going on with 16" in capsys.readouterr().out
     assert trained.train_params.batch_size == 16
@@ -266,7 +266,7 @@ def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
     def none_at_all(*_):
         raise MemoryError
 
-    monkeypatch.setattr(training._Rows, "take", none_at_all)
+    monkeypatch.setattr(lessons.Rows, "take", none_at_all)
     with pytest.raises(UserError, match=r"one picture at a time; lower resize\.size"):
         training.fit(model(), train(batch_size=2), data)
 

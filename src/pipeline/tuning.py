@@ -19,7 +19,7 @@ import pandas as pd
 import sqlalchemy
 from ruamel.yaml import YAML
 
-from pipeline import backbones, outputs, params, tracking, training
+from pipeline import backbones, lessons, outputs, params, tracking, training
 from pipeline.errors import UserError
 
 _HEARTBEAT = 5  # seconds
@@ -45,7 +45,7 @@ def open_study(
 
     Args:
         p: The params.
-        data_digest: `training.Data.digest`.
+        data_digest: `lessons.Data.digest`.
         folder: Folder for journals; safe to delete at any time.
         known: Params by the name of their line that have been good before, such as the champion's:
             the second trial. Defaults to none. Then each backbone is tried as the params stand.
@@ -135,7 +135,7 @@ def check(p: params.Params) -> None:
         backbones.get(q.model.backbone).check(q.resize.size, q.model.unfrozen_blocks)
 
 
-def search(study: optuna.Study, p: params.Params, data: training.Data) -> None:
+def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     """Runs trials, each an MLflow run below the open one.
 
     First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
@@ -238,7 +238,7 @@ def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         study.enqueue_trial(fixed, user_attrs=trial.user_attrs)
 
 
-def _try(trial: optuna.Trial, p: params.Params, data: training.Data, ends: float) -> float:
+def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float) -> float:
     values = {}
     if _BLOCKS in trial.user_attrs:
         values = {name: _suggest(trial, name, options) for name, options in p.tune.blocks.items()}
