@@ -176,8 +176,8 @@ def test_ratios_that_do_not_sum_to_one(written):
 
 
 def test_fewer_copies_than_the_least(written):
-    change(written, "augment.max_copies", "1")
-    assert "max_copies is 1, below copies (2)" in mistake(written)
+    change(written, "augment.max_copies", "0")
+    assert "max_copies is 0, below copies (1)" in mistake(written)
 
 
 def test_every_mistake_is_told_at_once(written):

@@ -12,8 +12,11 @@ from pipeline.scores import Score
 @pytest.fixture
 def p(request):
     written = params.load(request.config.rootpath / "params.yaml")
-    tune = written.tune.model_copy(update={"trials": 6, "time_budget": 5.0})
-    return written.model_copy(update={"tune": tune})
+    one = params.Options(choices=[written.model.backbone])
+    space = written.tune.space | {"model.backbone": one}
+    tune = written.tune.model_copy(update={"trials": 6, "time_budget": 5.0, "space": space})
+    train = written.train.model_copy(update={"learning_rate": 0.0007})
+    return written.model_copy(update={"tune": tune, "train": train})
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +156,28 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
     ended = [rate for number, (_, rate) in enumerate(trained[:6]) if number != 1]
     best = sorted(ended, key=lambda rate: abs(rate - 0.003))[:3]
     assert {rate for _, rate in trained[6:]} == set(best)
+
+
+def of_backbones(p: params.Params, *names: str) -> params.Params:
+    space = p.tune.space | {"model.backbone": params.Options(choices=list(names))}
+    return p.model_copy(update={"tune": p.tune.model_copy(update={"space": space})})
+
+
+def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_path):
+    p = of_backbones(p, p.model.backbone, "efficientnet_lite0", "scratch_cnn")
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    first = [trial.params["model.backbone"] for trial in study.trials[:3]]
+    assert first == [p.model.backbone, "efficientnet_lite0", "scratch_cnn"]
+    assert tried[:3] == [p.train.learning_rate] * 3
+
+
+@pytest.mark.parametrize("name", ["scratch_cnn", "efficientnet_lite0+efficientnet_lite2"])
+def test_no_blocks_below_a_network_that_has_none(name, p, tried, tmp_path):
+    p = params.replaced(of_backbones(p, name), {"model.backbone": name})
+    p = p.model_copy(update={"tune": p.tune.model_copy(update={"time_budget": 45.0})})
+    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    assert len(tried) == 6
 
 
 def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):

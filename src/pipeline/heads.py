@@ -1,6 +1,5 @@
 """What stands on a network's features: one head, or several side by side that become one."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +15,21 @@ def build(
 ) -> "keras.Model":
     """From features (n, channels) to logits (n, labels), or of `count` heads (n, count, labels)."""
     layers = keras.layers
+    one = [keras.Input((channels,)), layers.Dropout(model.dropout)]
     if count is None:
-        hidden = partial(layers.Dense, model.hidden)
         logits = layers.Dense(labels, name="logits")
-    else:
-        equation = "nkd,kdc->nkc" if model.hidden else "nd,kdc->nkc"
+        between = [layers.Dense(model.hidden, "relu")] if model.hidden else []
+    elif model.hidden:
+        hidden = layers.Dense(count * model.hidden, "relu")
+        between = [hidden, layers.Reshape((count, model.hidden))]
         shape = (count, labels)
-        logits = layers.EinsumDense(equation, shape, bias_axes="kc", name="logits")
-        hidden = partial(layers.EinsumDense, "nd,kdh->nkh", (count, model.hidden), bias_axes="kh")
-    between = [hidden(activation="relu"), layers.Dropout(model.dropout)] if model.hidden else []
-    first = [keras.Input((channels,)), layers.Dropout(model.dropout)]
-    return keras.Sequential([*first, *between, logits], name="head")
+        logits = layers.EinsumDense("nkh,khc->nkc", shape, bias_axes="kc", name="logits")
+    else:
+        # One product for all heads: an einsum would turn the weights round in every step.
+        between = [layers.Dense(count * labels)]
+        logits = layers.Reshape((count, labels), name="logits")
+    dropout = [layers.Dropout(model.dropout)] if model.hidden else []
+    return keras.Sequential([*one, *between, *dropout, logits], name="head")
 
 
 def merged(keras: Any, heads: "keras.Model", model: params.Model, labels: int) -> "keras.Model":
@@ -36,15 +39,12 @@ def merged(keras: Any, heads: "keras.Model", model: params.Model, labels: int) -
     times wider.
     """
     weights = heads.get_weights()
-    count = len(weights[-2])
+    count, channels = heads.output_shape[1], heads.input_shape[-1]
     if model.hidden:
-        kernel, bias = weights[0], weights[1]
-        wide = [np.concatenate(kernel, axis=1), bias.ravel()]
-        last = np.concatenate(weights[-2]) / count
+        wide, last, bias = weights[:2], np.concatenate(weights[2]) / count, weights[3]
     else:
-        wide, last = [], weights[-2].mean(axis=0)
-    channels = heads.input_shape[-1]
-    one = model.model_copy(update={"hidden": model.hidden * count})
-    head = build(keras, channels, one, labels)
-    head.set_weights([*wide, last, weights[-1].mean(axis=0)])
+        wide, last = [], weights[0].reshape(channels, count, labels).mean(axis=1)
+        bias = weights[1].reshape(count, labels)
+    head = build(keras, channels, model.model_copy(update={"hidden": model.hidden * count}), labels)
+    head.set_weights([*wide, last, bias.mean(axis=0)])
     return head

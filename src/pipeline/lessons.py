@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline import augment, export, features
+from pipeline import augment, backbones, export, features
 from pipeline.errors import UserError
 from pipeline.shards import LENGTH, Shards
 
@@ -138,6 +138,9 @@ class Data:
         if frozen is None:
             photos = self.training.positions - self.training.copies  # copies follow their photo
             return Pictures(self.training.shards, photos), self.validation
+        if towers := backbones.towers(frozen):  # each alone: another network may have it too
+            found = zip(*(self.inputs(tower) for tower in towers), strict=True)
+            return tuple(Rows(np.hstack([rows.values for rows in side])) for side in found)
         model = export.cached(frozen, self.cache / "litert")
         if model not in self._memory:
             for known, (first, _) in list(self._memory.items()):

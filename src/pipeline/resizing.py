@@ -150,10 +150,12 @@ class _Former:
 def _squares(
     root: Path, size: int, fit: photos.Fit, max_pixels: int, wanted: list[Wanted]
 ) -> np.ndarray:
+    former = {known[0] for *_, known in wanted if known and known[0].exists()}
+    shard = {file: np.load(file, mmap_mode="r") for file in former}
     return np.stack(
         [
-            np.load(known[0], mmap_mode="r")[known[1]]
-            if known and known[0].exists()
+            shard[known[0]][known[1]]
+            if known and known[0] in shard
             else _square(root / path, photo, box, size, fit, max_pixels)
             for photo, path, box, known in wanted
         ]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 HELD_OUT = "held_out.parquet"
-_BATCH_TO_PREDICT = 64
+_BATCH_TO_PREDICT = {"head": 1024, "blocks": 64, "whole": 64}
 
 
 class Diverged(UserError):
@@ -152,9 +152,9 @@ def fit(
     began = time.monotonic()
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
-    backbone = backbones.get(model.backbone)
     size = data.training.shards.size
-    parts = backbone.build(size, weights=model.weights)
+    parts = _network(model.backbone, size, model.weights)
+    engine.keras(train.seed)  # again: a network that was at hand has drawn no random weights
     channels, labels = parts.whole.output.shape[-1], len(data.labels)
     history: list[dict] = []
     kept = kept or checkpoints.Checkpoint(None)
@@ -173,23 +173,24 @@ def fit(
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
         lesson = data.lesson(None, folded=False)
         stopped = run("whole", trunk, lesson, 1.0)
-        logits = _predict(keras, trunk, lesson)
+        logits = _predict(keras, "whole", trunk, lesson)
     else:
         # Blocks differ from head to head once they are trained, and cost minutes each.
         folded = data.fold is not None and not model.unfrozen_blocks
-        count = data.fold.max() + 1 if folded else None
+        count = int(data.fold.max()) + 1 if folded else None
         trunk = heads.build(keras, channels, model, labels, count)
         lesson = data.lesson(parts.frozen, folded)
         stopped = run("head", trunk, lesson, 1.0)
-        logits = _predict(keras, trunk, lesson)
+        logits = _predict(keras, "head", trunk, lesson)
         head = heads.merged(keras, trunk, model, labels) if folded else trunk
         if model.unfrozen_blocks:
             blocks = model.unfrozen_blocks
+            backbone = backbones.get(model.backbone)
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
             lesson = data.lesson(parts.frozen, folded=False)
             stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
-            logits = _predict(keras, trunk, lesson)
+            logits = _predict(keras, "blocks", trunk, lesson)
     probabilities = _softmax(logits)
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     species = np.array(data.labels)[lesson.check_targets]
@@ -205,6 +206,19 @@ def fit(
         seconds=time.monotonic() - began,
         cached=data.cached,
     )
+
+
+_FROZEN: dict[tuple[str, int, str], backbones.Parts] = {}
+
+
+def _network(name: str, size: int, weights: str) -> backbones.Parts:
+    """A backbone; a frozen one is built once, for the trials of a search share it."""
+    if (name, size, weights) in _FROZEN:
+        return _FROZEN[name, size, weights]
+    parts = backbones.get(name).build(size, weights=weights)
+    if parts.frozen is not None:
+        _FROZEN[name, size, weights] = parts
+    return parts
 
 
 def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
@@ -259,7 +273,12 @@ def _run(
         fold=lesson.fold,
     )
     checks = objective.batches(
-        lesson.checks, lesson.check_targets, labels, _BATCH_TO_PREDICT, of, fold=lesson.check_fold
+        lesson.checks,
+        lesson.check_targets,
+        labels,
+        _BATCH_TO_PREDICT[phase],
+        of,
+        fold=lesson.check_fold,
     )
 
     steps, peak = len(batches), train.learning_rate * rate
@@ -331,10 +350,11 @@ def _run(
     return f"all {train.epochs} epochs done; {best}"
 
 
-def _predict(keras: Any, trunk: "keras.Model", lesson: lessons.Lesson) -> np.ndarray:
+def _predict(keras: Any, phase: str, trunk: "keras.Model", lesson: lessons.Lesson) -> np.ndarray:
     """Logits of what is held out, (n, labels), each from the head that did not learn from it."""
     rows = np.arange(len(lesson.check_targets))
-    parts = [rows[i : i + _BATCH_TO_PREDICT] for i in range(0, len(rows), _BATCH_TO_PREDICT)]
+    size = _BATCH_TO_PREDICT[phase]
+    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     taken = (keras.ops.convert_to_numpy(trunk(lesson.checks.take(part))) for part in parts)
     logits = np.concatenate(list(taken))
     return logits if lesson.check_fold is None else logits[rows, lesson.check_fold]

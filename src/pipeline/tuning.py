@@ -128,11 +128,15 @@ def check(p: params.Params) -> None:
         UserError: There is no such backbone, or it has not that many blocks.
     """
     tried = [p]
-    for name, options in [*p.tune.space.items(), *p.tune.blocks.items()]:
+    for name, options in p.tune.space.items():
         if name in ("model.backbone", "model.unfrozen_blocks"):
             tried += [params.replaced(q, {name: v}) for q in tried for v in options.extremes]
+    blocks = p.tune.blocks.get("model.unfrozen_blocks")
     for q in tried:
-        backbones.get(q.model.backbone).check(q.resize.size, q.model.unfrozen_blocks)
+        backbone = backbones.get(q.model.backbone)
+        more = blocks.extremes if blocks and backbone.has_blocks else ()
+        for count in (q.model.unfrozen_blocks, *more):
+            backbone.check(q.resize.size, count)
 
 
 def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
@@ -177,12 +181,17 @@ def _has_room(study: optuna.Study, p: params.Params, left: float) -> bool:
     if len(heads) + elsewhere < p.tune.trials:
         return left > 2 * _seconds(heads, 0)
     dear = [trial for trial in done if _BLOCKS in trial.user_attrs]
-    promising = sorted(_complete(heads), key=_rank)[-_PROMISING:]
+    divisible = [t for t in _complete(heads) if _backbone(t, p).has_blocks]
+    promising = sorted(divisible, key=_rank)[-_PROMISING:]
     if elsewhere or not p.tune.blocks or not promising or left < 2 * _seconds(dear, _DEAR / 2):
         return False
     below = promising[-1 - len(dear) % len(promising)]
     study.enqueue_trial(below.params, user_attrs={_BLOCKS: True})
     return True
+
+
+def _backbone(trial: optuna.trial.FrozenTrial, p: params.Params) -> backbones.Backbone:
+    return backbones.get(trial.params.get("model.backbone", p.model.backbone))
 
 
 def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:

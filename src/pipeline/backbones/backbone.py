@@ -21,8 +21,7 @@ class Parts(NamedTuple):
 
     Args:
         whole: RGB pixels in 0..255, uint8 or float32 `(n, size, size, 3)`, to pooled features,
-            float32 `(n, channels)`. Preprocessing is inside. The last layer is the global average
-            pooling: the feature map `(n, height, width, channels)` is `whole.layers[-1].input`.
+            float32 `(n, channels)`. Preprocessing is inside.
         frozen: from pixels to the activations where training starts. `None` if all is trained.
         trainable: from those activations to the pooled features. `None` if nothing is trained.
     """
@@ -44,6 +43,7 @@ class Backbone:
         load_weights: gives that network weights: `imagenet`, or those of a file by its path.
             `None` (default) if it only starts from random ones.
         at_hand: whether its ImageNet weights are on this machine.
+        has_blocks: whether some of its blocks can be trained and others stay as they are.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Backbone:
     network: Callable[[int], keras.Model]
     load_weights: Callable[[keras.Model, str], None] | None = None
     at_hand: Callable[[], bool] = lambda: True
+    has_blocks: bool = True
 
     def build(self, size: int, *, weights: str = "imagenet", unfrozen_blocks: int = 0) -> Parts:
         """Builds the network and splits it into what stays as it is and what is trained.
@@ -121,8 +122,11 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
     """Where each block of a network starts, in the order pixels pass them.
 
     A block is the smallest piece of the network with a convolution that one tensor enters: a
-    residual block with its shortcut, an Inception module, or a convolution in a plain chain.
+    residual block with its shortcut, an Inception module, or a convolution in a plain chain. There
+    is none in a network that is made of whole ones.
     """
+    if towers(network):
+        return []
     consumers = Counter(id(x) for layer in network.layers[1:] for x in _tensors(layer.input))
     starts: list[keras.KerasTensor] = []
     alive: Counter[int] = Counter()
@@ -136,6 +140,13 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
                 starts.append(entered)
             entered, convolves = layer.output, False
     return starts
+
+
+def towers(network: keras.Model) -> list[keras.Model]:
+    """The networks that stand side by side in a network; none if it is but one."""
+    import keras
+
+    return [layer for layer in network.layers if isinstance(layer, keras.Model)]
 
 
 def _tensors(one_or_more: object) -> list[keras.KerasTensor]:

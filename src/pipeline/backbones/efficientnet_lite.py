@@ -83,8 +83,9 @@ def _blocks(variant: Variant) -> Iterator[_Block]:
         yield from [block._replace(stride=1)] * (repeats - 1)
 
 
-def network(variant: Variant, size: int) -> keras.Model:
-    """The network with random weights: pixels `(n, size, size, 3)` to features `(n, 1280)`.
+def network(name: str, variant: Variant, size: int) -> keras.Model:
+    """The network with random weights, called `name`: pixels `(n, size, size, 3)` to features
+    `(n, 1280)`.
 
     Layers are called what the weights call them, less the leading underscores.
     """
@@ -118,7 +119,7 @@ def network(variant: Variant, size: int) -> keras.Model:
     for index, block in enumerate(_blocks(variant)):
         x = mbconv(x, block, f"blocks.{index}")
     x = activate(normalise(convolve(x, 1280, "conv_head"), "bn1"), "relu1")
-    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="efficientnet_lite")
+    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name=name)
 
 
 def read_weights(variant: Variant, weights: str = "imagenet") -> dict[str, np.ndarray]:
@@ -193,7 +194,7 @@ def _backbone(name: str, size: int, variant: Variant) -> Backbone:
     return Backbone(
         name=name,
         size=size,
-        network=partial(network, variant),
+        network=partial(network, name, variant),
         load_weights=partial(load_weights, variant),
         at_hand=partial(_at_hand, variant),
     )

@@ -40,4 +40,4 @@ def network(size: int) -> keras.Model:
     return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="scratch_cnn")
 
 
-SCRATCH_CNN = Backbone(name="scratch_cnn", size=96, network=network)
+SCRATCH_CNN = Backbone(name="scratch_cnn", size=96, network=network, has_blocks=False)

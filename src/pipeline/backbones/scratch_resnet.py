@@ -66,4 +66,4 @@ def network(size: int) -> keras.Model:
     return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name="scratch_resnet")
 
 
-SCRATCH_RESNET = Backbone(name="scratch_resnet", size=224, network=network)
+SCRATCH_RESNET = Backbone(name="scratch_resnet", size=224, network=network, has_blocks=False)
