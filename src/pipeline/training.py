@@ -195,7 +195,7 @@ def fit(
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     species = np.array(data.labels)[lesson.check_targets]
     return Trained(
-        model=keras.Model(parts.whole.input, answers, name=model.backbone),
+        model=keras.Model(parts.whole.input, answers, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(history),
         validation=Score.of(probabilities, lesson.check_targets),
