@@ -36,7 +36,7 @@ OPTIONS = {
     "no decay of the rate": {"train.final_rate": 1.0},
     "averaging 0.99": {"train.averaging": 0.99},
     "averaging 0.999": {"train.averaging": 0.999},
-    "no smoothing": {"train.label_smoothing": 0.0},
+    "smoothing 0.1": {"train.label_smoothing": 0.1},
     "smoothing 0.05": {"train.label_smoothing": 0.05},
     "smoothing 0.2": {"train.label_smoothing": 0.2},
     "focal 1": {"train.focal": 1.0},
@@ -47,7 +47,6 @@ OPTIONS = {
     "mixup 0.2": {"train.mixup": 0.2},
     "mixup 0.4": {"train.mixup": 0.4},
     "mixup 1": {"train.mixup": 1.0},
-    "mixup 0.2, no smoothing": {"train.mixup": 0.2, "train.label_smoothing": 0.0},
     "cutmix 1": {"train.cutmix": 1.0},  # of pixels and maps: nothing for a head
     "mixup 0.2, cutmix 1": {"train.mixup": 0.2, "train.cutmix": 1.0},
 }

@@ -20,13 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from accuracy import PROJECT, change, prepare
+from accuracy import PROJECT, change, prepare, tested
 from ruamel.yaml import YAML
-
-from pipeline import engine, shards
-from pipeline.scores import Score
 
 BACKBONES = ("scratch_resnet", "scratch_cnn")
 
@@ -53,17 +49,6 @@ def stage(name: str, folder: Path, environment: dict[str, str]) -> tuple[float, 
     return time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
 
-def tested(folder: Path) -> Score:
-    """What `models/trained` scores on the test split."""
-    model = engine.keras().models.load_model(folder / "models/trained/model.keras")
-    resized = shards.Shards(folder / "data/resized")
-    split = pd.read_parquet(folder / "data/split.parquet").set_index("photo")["split"]
-    positions = np.flatnonzero(resized.index["photo"].map(split) == "test")
-    species = resized.index["species"].iloc[positions]
-    targets = species.map(sorted(resized.index["species"].unique()).index).to_numpy()
-    return Score.of(model.predict(resized.take(positions), verbose=0), targets)
-
-
 def runs(source: Path, seed: int, names: list[str], folder: Path) -> tuple[list, list]:
     """A row of results and a history for each network."""
     environment = prepare(source, folder, [f"split.seed={seed}", *recipe()])
@@ -73,7 +58,10 @@ def runs(source: Path, seed: int, names: list[str], folder: Path) -> tuple[list,
     for name in names:
         change(folder, [f"model.backbone={name}"])
         seconds, cpu = stage("train", folder, environment)
-        score, history = tested(folder), pd.read_csv(folder / "models/trained/history.csv")
+        score, history = (
+            tested(folder, "trained"),
+            pd.read_csv(folder / "models/trained/history.csv"),
+        )
         run = json.loads((folder / "models/trained/run.json").read_text())
         row = {"backbone": name, "seed": seed, "accuracy": score.accuracy}
         row |= {"log_loss": score.log_loss, "validation": run["validation"]["accuracy"]}
