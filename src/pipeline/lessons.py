@@ -57,6 +57,7 @@ class Data:
             not to be mixed.
         cache: Folder for features and exported networks; safe to delete at any time.
         ranges: How far copies may differ that are drawn while training.
+        networks: Frozen networks that were built for its pictures, by name and weights.
     """
 
     training: Pictures
@@ -65,6 +66,9 @@ class Data:
     fold: np.ndarray | None
     cache: Path
     ranges: augment.Ranges
+    networks: dict[tuple[str, str], backbones.Parts] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
     _known: dict = field(default_factory=dict, repr=False, compare=False)
 

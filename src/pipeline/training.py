@@ -153,7 +153,7 @@ def fit(
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
     size = data.training.shards.size
-    parts = _network(model.backbone, size, model.weights)
+    parts = _network(model, data)
     engine.keras(train.seed)  # again: a network that was at hand has drawn no random weights
     channels, labels = parts.whole.output.shape[-1], len(data.labels)
     history: list[dict] = []
@@ -208,16 +208,15 @@ def fit(
     )
 
 
-_FROZEN: dict[tuple[str, int, str], backbones.Parts] = {}
-
-
-def _network(name: str, size: int, weights: str) -> backbones.Parts:
+def _network(model: params.Model, data: lessons.Data) -> backbones.Parts:
     """A backbone; a frozen one is built once, for the trials of a search share it."""
-    if (name, size, weights) in _FROZEN:
-        return _FROZEN[name, size, weights]
-    parts = backbones.get(name).build(size, weights=weights)
+    key = model.backbone, model.weights
+    if key in data.networks:
+        return data.networks[key]
+    size = data.training.shards.size
+    parts = backbones.get(model.backbone).build(size, weights=model.weights)
     if parts.frozen is not None:
-        _FROZEN[name, size, weights] = parts
+        data.networks[key] = parts
     return parts
 
 

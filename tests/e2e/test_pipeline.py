@@ -96,7 +96,7 @@ print(json.dumps([{
         assert run["inputs"][0] == "photos"
         assert len(run["tags"]["manifest_sha256"]) == 64
         assert "val_accuracy" in run["metrics"]
-        assert run["params"]["model.backbone"] == "efficientnet_lite0"
+        assert run["params"]["model.backbone"].startswith("efficientnet_lite")
     tested = [run for run in runs if "test_accuracy" in run["metrics"]]
     assert len(tested) == 1
     assert tested[0]["artifacts"] == ["models", "reports"]
@@ -161,7 +161,7 @@ def test_a_killed_search_goes_on_with_the_trials_it_has(project):
     trials = pd.read_csv(project.folder / "models/tuned/trials.csv")
     finished = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(finished) == 6
-    assert finished["train.learning_rate"].is_unique
+    assert not finished.filter(like=".").duplicated().any()
 
 
 def test_a_killed_training_goes_on_in_its_run_and_gives_the_same_weights(project):
