@@ -280,9 +280,9 @@ def write(
     pictures = partial(_pictures, resized.absolute(), ranges, seed)
     with outputs.whole(folder) as unfinished:
         unfinished.mkdir()
-        shards.write_index(unfinished, rows[["photo", "species", "copy"]])
-        made_of = rows[["shard", "row", "photo", "copy"]]
-        parts = (made_of[i : i + shards.LENGTH] for i in range(0, len(rows), shards.LENGTH))
+        parts = parallel.chunks(rows[["shard", "row", "photo", "copy"]], shards.LENGTH)
+        index = rows[["photo", "species", "copy"]]
+        shards.write_index(unfinished, index, [len(part) for part in parts])
         wanted = (
             (shards.path(unfinished, number), list(part.itertuples(index=False, name=None)))
             for number, part in enumerate(parts)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import outputs, parallel, photos, shards
+from pipeline import outputs, photos, shards
 from pipeline.errors import UserError
 from pipeline.progress import track
 
@@ -30,11 +30,11 @@ def pictures(manifest: pd.DataFrame, margin: float | None) -> pd.DataFrame:
         margin: Share of a box's longer side to keep on each side of it; None for whole photos.
 
     Returns:
-        A row a picture in the order of the manifest: photo, path, species, width, height (px) and
-        box, what to cut out as a JSON list of [x, y, w, h] in shares of the sides; null for a
-        photo as it is.
+        A row a picture in the order of the paths, for new photos mostly stand together there:
+        photo, path, species, width, height (px) and box, what to cut out as a JSON list of
+        [x, y, w, h] in shares of the sides; null for a photo as it is.
     """
-    rows = manifest[COLUMNS]
+    rows = manifest[COLUMNS].sort_values("path", ignore_index=True)
     known = rows["box"].notna() & (margin is not None)
     rows = rows.assign(box=rows["box"].where(known).map(json.loads, na_action="ignore"))
     rows = rows.explode("box", ignore_index=True)
@@ -66,6 +66,10 @@ def write(
     copied, for what stands in the cache stays when DVC removes `folder`. The cache holds no shard
     that `folder` does not, and where the file system knows hard links it takes no room.
 
+    A shard ends where a photo's identity says so, whatever stands before it. So photos that come
+    or go change the shards in which they stand and none after them (content-defined chunking,
+    Muthitacharoen et al. 2001).
+
     Args:
         folder: The folder; it appears when everything is written.
         root: The folder that paths start from.
@@ -82,19 +86,23 @@ def write(
     store = cache.absolute() / _key(size, fit)
     store.mkdir(parents=True, exist_ok=True)
     identities = _identities(wanted)
-    files = _files(store, identities)
-    parts = (slice(i, i + shards.LENGTH) for i in range(0, len(wanted), shards.LENGTH))
-    missing = [(f, rows) for f, rows in zip(files, parts, strict=True) if not f.exists()]
+    starts, files = _parts(store, identities)
+    lengths = np.diff(starts, append=len(identities))
+    missing = [
+        (file, slice(start, start + length))
+        for file, start, length in zip(files, starts, lengths, strict=True)
+        if not file.exists()
+    ]
     former = _Former(store)
-    todo = ((file, former.wanted(wanted[rows])) for file, rows in missing)
+    todo = ((file, former.wanted(wanted[rows], identities[rows])) for file, rows in missing)
     draw = partial(_squares, root.absolute(), size, fit, max_pixels)
-    total = sum(len(identities[rows]) for _, rows in missing)
+    total = sum(rows.stop - rows.start for _, rows in missing)
     for _ in track(shards.fill(todo, size, draw, jobs), total, "resize", count=int):
         pass
     with outputs.whole(folder) as unfinished:
         unfinished.mkdir()
         index = wanted[["photo", "species", "width", "height", "box"]]
-        shards.write_index(unfinished, index)
+        shards.write_index(unfinished, index, lengths)
         for number, file in enumerate(files):
             outputs.link(file, shards.path(unfinished, number))
     with outputs.whole(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
@@ -119,10 +127,12 @@ def _identities(wanted: pd.DataFrame) -> np.ndarray:
     return np.array(names, dtype="S64")
 
 
-def _files(store: Path, identities: np.ndarray) -> list[Path]:
-    """Where the shards of some photos stand, in their order: the photos name them."""
-    parts = parallel.chunks(identities, shards.LENGTH)
-    return [store / f"{hashlib.sha256(part.tobytes()).hexdigest()}.npy" for part in parts]
+def _parts(store: Path, identities: np.ndarray) -> tuple[np.ndarray, list[Path]]:
+    """Where each shard of some photos starts, and its file: the photos name it."""
+    ends = [int(name[:8], 16) % shards.LENGTH == 0 for name in identities[:-1].tolist()]
+    starts = np.append(0, np.flatnonzero(ends) + 1)
+    parts = np.split(identities, starts[1:])
+    return starts, [store / f"{hashlib.sha256(part.tobytes()).hexdigest()}.npy" for part in parts]
 
 
 class _Former:
@@ -131,18 +141,18 @@ class _Former:
     def __init__(self, store: Path):
         path = store / "photos.npy"
         identities = np.load(path) if path.exists() else np.empty(0, "S64")
-        self._files = _files(store, identities)
+        self._starts, self._files = _parts(store, identities)
         self._order = np.argsort(identities)
         self._sorted = identities[self._order]
 
-    def wanted(self, rows: pd.DataFrame) -> list[Wanted]:
+    def wanted(self, rows: pd.DataFrame, identities: np.ndarray) -> list[Wanted]:
         """What a shard of these pictures is made of."""
-        identities = _identities(rows)
         first, after = (np.searchsorted(self._sorted, identities, s) for s in ("left", "right"))
         known: list[tuple[Path, int] | None] = [None] * len(rows)
         for i in np.flatnonzero(first < after).tolist():
-            shard, row = divmod(int(self._order[first[i]]), shards.LENGTH)
-            known[i] = (self._files[shard], row)
+            place = self._order[first[i]]
+            shard = np.searchsorted(self._starts, place, "right") - 1
+            known[i] = (self._files[shard], int(place - self._starts[shard]))
         boxes = rows["box"].astype(object).where(rows["box"].notna(), None)
         return list(zip(rows["photo"], rows["path"], boxes, known, strict=True))
 

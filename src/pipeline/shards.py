@@ -1,6 +1,6 @@
 """The pictures between stages: a few large arrays and an index, read without decoding.
 
-A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with at most `LENGTH`
+A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with some `LENGTH`
 pictures each, and `index.parquet`: a row a picture with at least photo, species, shard and row.
 """
 
@@ -58,11 +58,17 @@ def path(folder: Path, number: int) -> Path:
     return folder / f"images-{number:05d}.npy"
 
 
-def write_index(folder: Path, index: pd.DataFrame) -> None:
-    """Writes the index of a folder of shards: a row a picture, in order; gains shard and row."""
-    index = index.reset_index(drop=True)
-    index = index.assign(shard=index.index // LENGTH, row=index.index % LENGTH)
-    outputs.write_table(index, folder / "index.parquet")
+def write_index(folder: Path, index: pd.DataFrame, lengths: Sequence[int]) -> None:
+    """Writes the index of a folder of shards: a row a picture, in order; gains shard and row.
+
+    Args:
+        folder: The folder.
+        index: A row a picture.
+        lengths: Pictures in each shard.
+    """
+    shard = np.repeat(np.arange(len(lengths)), lengths)
+    row = np.arange(len(index)) - (np.cumsum(lengths) - lengths)[shard]
+    outputs.write_table(index.assign(shard=shard, row=row), folder / "index.parquet")
 
 
 def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], size: int) -> None:
@@ -74,9 +80,10 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], siz
         pictures: Batches, each uint8 (n, size, size, 3); as many pictures as rows altogether.
         size: Sides of the pictures (px).
     """
+    lengths = [len(part) for part in parallel.chunks(index, LENGTH)]
     with outputs.whole(folder) as partial:
         partial.mkdir()
-        write_index(partial, index)
+        write_index(partial, index, lengths)
         shard, done = None, 0
         for batch in pictures:
             while len(batch):
