@@ -40,6 +40,14 @@ PATIENCE = 600  # seconds after its minutes until a peer is stopped; it times an
 LAST_FIT = 45  # seconds that tune needs before its first and after its last trial
 MOST_TRIALS = 10_000  # the minutes decide
 OURS = "animal"
+# The network that all of them start from, at the size it was made for; else the params as they are.
+ONE_NETWORK = (
+    "resize.size=224",
+    "model.backbone=efficientnet_lite0",
+    "tune.space={train.learning_rate: {low: 0.001, high: 0.01, log: true},"
+    " train.weight_decay: {low: 0.00001, high: 0.01, log: true},"
+    " model.hidden: {choices: [0, 128]}, model.dropout: {low: 0.2, high: 0.7}}",
+)
 
 
 @dataclass(frozen=True)
@@ -111,14 +119,14 @@ def ours(source: Path, seed: int, minutes: float) -> dict:
     """The pipeline up to tune; then evaluate tests the better of the networks it has by then."""
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
-        environment = prepare(source, project, [f"split.seed={seed}"])
+        environment = prepare(source, project, [f"split.seed={seed}", *ONE_NETWORK])
         trained, tuned = project / "models/trained", project / "models/tuned"
         started = time.monotonic()
         ends = started + minutes * 60
         run(["dvc", "repro", "train"], project, environment, minutes * 60)
         seconds, done = time.monotonic() - started, "train"
         if (left := ends - time.monotonic() - LAST_FIT) > 0:
-            change(project, [f"tune.minutes={left / 60}", f"tune.trials={MOST_TRIALS}"])
+            change(project, [f"tune.time_budget={left / 60}", f"tune.trials={MOST_TRIALS}"])
             try:
                 run(["dvc", "repro", "tune"], project, environment, ends - time.monotonic())
                 seconds = time.monotonic() - started

@@ -95,3 +95,15 @@ def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
     np.testing.assert_allclose(said, again, atol=0.05)
     _, plain = learn(pixels()[0], inputs, "float32")
     assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
+
+
+@pytest.mark.parametrize("hidden", [0, 16])
+@pytest.mark.parametrize("count", [None, 3])
+def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    keras = engine.keras(0)
+    network = heads.build(keras, 8, model(hidden=hidden), LABELS, count)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, objective.loss(train()))
+    kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
+    assert kinds == ["float16"] * bool(hidden) + ["float32"]
+    assert learner(np.ones((2, 8), np.float16)).dtype == "float32"

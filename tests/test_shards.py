@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,18 @@ def test_pictures_stay_on_disk_until_they_are_read(tmp_path):
     index, pictures = made(6)
     shards.write(tmp_path / "s", index, [pictures], SIZE)
     assert isinstance(shards.Shards(tmp_path / "s").shard(0), np.memmap)
+
+
+def test_few_files_are_held_open(tmp_path, monkeypatch):
+    """Though each picture may be asked for: a system gives a process a thousand or so."""
+    monkeypatch.setattr(shards, "_OPEN", 2)
+    index, pictures = made(40)
+    shards.write(tmp_path / "s", index, [pictures], SIZE)
+    read = shards.Shards(tmp_path / "s")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for position in (*range(40), *range(40)):
+        assert np.array_equal(read.take([position])[0], pictures[position])
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
 
 
 def test_any_index_of_the_frame_will_do(tmp_path):

@@ -30,7 +30,7 @@ def compiled(
     every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
 
     Args:
-        network: From inputs to logits, the layer called so.
+        network: From inputs to logits, the layers called so, which stay in float32.
         precision: `auto` for float16 on GPUs; `float32` for float32 everywhere.
         optimizer: Makes one; called where its variables belong.
         loss: Takes logits.
@@ -52,7 +52,8 @@ def compiled(
     def clone(layer: "keras.Layer") -> "keras.Layer":
         config = layer.get_config()
         if half:
-            config["dtype"] = "float32" if layer.name == "logits" else "mixed_float16"
+            last = layer.name.startswith("logits")
+            config["dtype"] = "float32" if last else "mixed_float16"
         if len(gpus) > 1 and isinstance(layer, keras.layers.BatchNormalization):
             config["synchronized"] = True
         return type(layer).from_config(config)

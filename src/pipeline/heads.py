@@ -26,8 +26,8 @@ def build(
         logits = layers.EinsumDense("nkh,khc->nkc", shape, bias_axes="kc", name="logits")
     else:
         # One product for all heads: an einsum would turn the weights round in every step.
-        between = [layers.Dense(count * labels)]
-        logits = layers.Reshape((count, labels), name="logits")
+        between = [layers.Dense(count * labels, name="logits")]
+        logits = layers.Reshape((count, labels), name="logits_by_head")
     dropout = [layers.Dropout(model.dropout)] if model.hidden else []
     return keras.Sequential([*one, *between, *dropout, logits], name="head")
 

@@ -5,7 +5,7 @@ pictures each, and `index.parquet`: a row a picture with at least photo, species
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +16,8 @@ from pipeline import outputs, parallel
 
 T = TypeVar("T")
 
-LENGTH = 1024
+LENGTH = 256  # 52 MB at 260 px; what changes, and what a killed run does again, is whole shards
+_OPEN = 256  # a process may hold 1,024 files on many systems, and a million photos are 4,000 shards
 _PICTURES_A_JOB = 16  # few, for at the end some processes wait for the last one
 
 
@@ -25,12 +26,13 @@ class Shards:
 
     Attributes:
         index: The index, in the order of the pictures.
+        shard: Gives a shard by its number, uint8 (n, size, size, 3), on disk until it is read.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.index = pd.read_parquet(self.folder / "index.parquet")
-        self._open: dict[int, np.ndarray] = {}
+        self.shard = lru_cache(_OPEN)(self._shard)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -40,11 +42,8 @@ class Shards:
         """Sides of the pictures (px)."""
         return self.shard(0).shape[1]
 
-    def shard(self, number: int) -> np.ndarray:
-        """One shard, uint8 (n, size, size, 3), on disk until it is read."""
-        if number not in self._open:
-            self._open[number] = np.load(path(self.folder, number), mmap_mode="r")
-        return self._open[number]
+    def _shard(self, number: int) -> np.ndarray:
+        return np.load(path(self.folder, number), mmap_mode="r")
 
     def take(self, positions: Iterable[int]) -> np.ndarray:
         """The pictures at some positions of the index, uint8 (n, size, size, 3)."""
