@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint ui serve lock clean
+.PHONY: help setup run test test-fast lint ui dashboard serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: setup ## check style and formatting
 
 ui: setup ## look at all runs, trials and versions in the browser
 	mlflow ui
+
+dashboard: setup ## look into the last search with Optuna's dashboard, STUDY=a database's URL into a shared one
+	uv pip install --quiet --requirement pyproject.toml --extra dashboard
+	optuna-dashboard "$(or $(STUDY),$$(ls -t .cache/studies/*.log | head -n 1))"
 
 serve: setup ## serve the champion on port 5001
 	mlflow models serve -m models:/animal/Production --env-manager local --port 5001

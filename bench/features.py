@@ -3,7 +3,8 @@
 `features.extract`, with nothing cached, is compared with the bare engine, over the same pictures in
 memory and as uint8: LiteRT interpreters with a thread of their own, one a core, and one interpreter
 with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up to tune,
-whose trials, as the params stand, are timed on the features that train left in the cache.
+as the params stand, and tune once more, which has then all features in its cache, and forgets the
+trials: these are timed, as many as its minutes allow.
 
     python bench/features.py ../shared/photos/main13
 """
@@ -12,6 +13,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
@@ -21,7 +23,7 @@ from threading import Thread
 
 import numpy as np
 import pandas as pd
-from accuracy import prepare
+from accuracy import change, prepare
 from ai_edge_litert.interpreter import Interpreter
 
 from pipeline import backbones, engine, export, features
@@ -111,13 +113,14 @@ def main() -> None:
             table = rates(name, shards, count, arguments.repetitions).to_frame("pictures/s")
             table["of it extract has"] = table["pictures/s"].iloc[0] / table["pictures/s"]
             print(f"{name}\n{table.round(2).to_string()}\n", flush=True)
-        repro("train")
+        repro("tune")
+        shutil.rmtree(project / ".cache/studies")
+        change(project, ["tune.trials=1000"])
         repro("tune")
         trials = pd.read_csv(project / "models/tuned/trials.csv")
-    seconds = trials["seconds"]
-    print(
-        f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute, median {seconds.median():.1f} s"
-    )
+    seconds, pruned = trials["seconds"], trials["state"] == "pruned"
+    print(f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute; {pruned.sum()} pruned, median")
+    print(f"{seconds[pruned].median():.1f} s, the others {seconds[~pruned].median():.1f} s")
 
 
 if __name__ == "__main__":
