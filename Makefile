@@ -41,6 +41,7 @@ ui: setup ## look at all runs, trials and versions in the browser
 	mlflow ui
 
 dashboard: setup ## look into the last search with Optuna's dashboard, STUDY=a database's URL into a shared one
+	@[ "$(STUDY)" ] || ls .cache/studies/*.log >/dev/null 2>&1 || { echo 'no search yet: run `dvc repro tune` first'; exit 1; }
 	uv pip install --quiet --requirement pyproject.toml --extra dashboard
 	optuna-dashboard "$(or $(STUDY),$$(ls -t .cache/studies/*.log | head -n 1))"
 
