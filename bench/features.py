@@ -119,8 +119,9 @@ def main() -> None:
         repro("tune")
         trials = pd.read_csv(project / "models/tuned/trials.csv")
     seconds, pruned = trials["seconds"], trials["state"] == "pruned"
-    print(f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute; {pruned.sum()} pruned, median")
-    print(f"{seconds[pruned].median():.1f} s, the others {seconds[~pruned].median():.1f} s")
+    print(f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute;", end=" ")
+    print(f"medians: {pruned.sum()} pruned ones {seconds[pruned].median():.1f} s,", end=" ")
+    print(f"the others {seconds[~pruned].median():.1f} s")
 
 
 if __name__ == "__main__":
