@@ -29,18 +29,38 @@ def candidate(name: str, accuracy: float, log_loss: float) -> evaluation.Candida
     return evaluation.Candidate(Path(name), "run", LABELS, Score(4, accuracy, 0.1, log_loss))
 
 
+def judged(folder: Path, right: list[bool], first: int = 0) -> evaluation.Candidate:
+    """A candidate that named some photos of ants, numbered from `first`, rightly or as bees."""
+    folder.mkdir()
+    answers = [PROBABILITIES[0] if it else PROBABILITIES[0][[1, 0, 2, 3]] for it in right]
+    photos = [f"p{first + i}" for i in range(len(right))]
+    table = pd.DataFrame({"photo": photos, "species": "ant", "probabilities": answers})
+    table.to_parquet(folder / "held_out.parquet")
+    return candidate(str(folder), np.mean(right).item(), 0.1)
+
+
 @pytest.mark.parametrize(
     ("trained", "tuned", "chosen"),
     [
-        ((0.9, 0.5), (0.8, 0.1), "trained"),
-        ((0.8, 0.1), (0.9, 0.5), "tuned"),
-        ((0.9, 0.5), (0.9, 0.4), "tuned"),
-        ((0.9, 0.5), (0.9, 0.5), "trained"),
+        ([1] * 80 + [0] * 20, [1] * 90 + [0] * 10, "tuned"),
+        ([1] * 90 + [0] * 10, [1] * 80 + [0] * 20, "trained"),
+        ([1] * 90 + [0] * 10, [1] * 90 + [0] * 10, "trained"),
+        ([1] * 89 + [0] * 11, [0] + [1] * 90 + [0] * 9, "trained"),  # 2 gained, 1 lost: chance
+        ([1] * 86 + [0] * 14, [0] * 10 + [1] * 90, "trained"),  # 14 gained, 10 lost: likewise
+        ([1], [1], "trained"),
     ],
 )
-def test_the_better_one_on_validation_is_chosen(trained, tuned, chosen):
-    first, second = candidate("trained", *trained), candidate("tuned", *tuned)
+def test_the_tuned_one_is_chosen_where_it_is_surely_better(tmp_path, trained, tuned, chosen):
+    first, second = judged(tmp_path / "trained", trained), judged(tmp_path / "tuned", tuned)
     assert evaluation.better(first, second).folder.name == chosen
+
+
+def test_only_photos_that_judged_both_are_compared(tmp_path):
+    """Where blocks are trained, those of the validation split alone are held out."""
+    trained = judged(tmp_path / "trained", [1] * 50 + [0] * 10 + [1] * 10)
+    tuned = judged(tmp_path / "tuned", [1] * 20, first=50)
+    assert evaluation.better(trained, tuned) is tuned
+    assert evaluation.better(tuned, trained) is tuned
 
 
 def test_the_numbers_by_hand():

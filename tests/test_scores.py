@@ -17,11 +17,6 @@ def test_a_certain_mistake_costs_much_but_not_everything():
     assert np.isfinite(Score.of(np.array([[1.0, 0.0]]), np.array([1])).log_loss)
 
 
-def test_accuracy_ranks_first_and_log_loss_breaks_ties():
-    good, better = Score(10, 0.9, 0, 0.5), Score(10, 0.9, 0, 0.4)
-    assert max([good, better, Score(10, 0.8, 0, 0.1)], key=lambda score: score.rank) is better
-
-
 def test_calibration_error_is_nothing_where_probabilities_hold_what_they_say():
     """Of ten answers of 0.8 eight are right."""
     probabilities = np.tile([0.8, 0.2], (10, 1))

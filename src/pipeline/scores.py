@@ -40,11 +40,6 @@ class Score:
         """The accuracy less one standard error: of two that are as good, the surer one is more."""
         return self.accuracy - self.standard_error
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Greater is better: what accuracy is sure of, and among equals the lower log-loss."""
-        return (self.sure, -self.log_loss)
-
 
 def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int = 15) -> float:
     """How far the probability of an answer is from the share of answers that are right, on average.
