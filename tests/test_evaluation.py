@@ -46,6 +46,7 @@ def judged(folder: Path, right: list[bool], first: int = 0) -> evaluation.Candid
         ([1] * 90 + [0] * 10, [1] * 80 + [0] * 20, "trained"),
         ([1] * 90 + [0] * 10, [1] * 90 + [0] * 10, "trained"),
         ([1] * 89 + [0] * 11, [0] + [1] * 90 + [0] * 9, "trained"),  # 2 gained, 1 lost: chance
+        ([1] * 85 + [0] * 15, [0] + [1] * 89 + [0] * 10, "trained"),  # 5, 1: under 2 errors
         ([1] * 86 + [0] * 14, [0] * 10 + [1] * 90, "trained"),  # 14 gained, 10 lost: likewise
         ([1], [1], "trained"),
     ],
