@@ -11,7 +11,7 @@ CACHE = Path(".cache")
 
 
 def main() -> None:
-    p = params.load()
+    p = tuning.feasible(params.load())
     ranges = augment.Ranges.of(p.augment)
     data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()

@@ -180,6 +180,19 @@ def test_no_blocks_below_a_network_that_has_none(name, p, tried, tmp_path):
     assert len(tried) == 6
 
 
+def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys):
+    both = "efficientnet_lite0+efficientnet_lite2"
+    p = of_backbones(p, "efficientnet_lite0", both)
+    assert tuning.feasible(p) == p
+    p = params.replaced(p, {"model.unfrozen_blocks": 1})
+    fewer = tuning.feasible(p)
+    assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite0"]
+    assert f"leaves out {both}, " in capsys.readouterr().out
+    tuning.check(fewer)
+    del fewer.tune.space["model.backbone"]
+    assert tuning.feasible(fewer) == fewer
+
+
 def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):
     study = tuning.open_study(p, "digest", tmp_path)
     killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever

@@ -1,6 +1,7 @@
 """Searching for better params: an Optuna study that survives a kill."""
 
 import contextlib
+import gc
 import hashlib
 import json
 import time
@@ -117,8 +118,24 @@ def _create(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
         # Few trials: a trial stops when it is below the median of the earlier ones.
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=4),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3),
     )
+
+
+def feasible(p: params.Params) -> params.Params:
+    """The params, with only such networks in the space as have blocks, if `p` trains blocks.
+
+    Says which it leaves out.
+    """
+    networks = p.tune.space.get("model.backbone")
+    if networks is None or not p.model.unfrozen_blocks:
+        return p
+    kept = [name for name in networks.extremes if backbones.get(name).has_blocks]
+    if left := [name for name in networks.extremes if name not in kept]:
+        unfrozen = f"model.unfrozen_blocks is {p.model.unfrozen_blocks}"
+        print(f"{unfrozen}: the search leaves out {', '.join(left)}, which has no blocks to train")
+    fewer = {"model.backbone": {"choices": kept or [p.model.backbone]}}
+    return params.replaced(p, {"tune.space": p.tune.model_dump()["space"] | fewer})
 
 
 def check(p: params.Params) -> None:
@@ -154,6 +171,7 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
         data: What they learn from.
     """
     check(p)
+    gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
     ends = time.monotonic() + p.tune.time_budget * 60
     silent: dict[int, float] = {}
     while True:
