@@ -98,8 +98,7 @@ def test_other_photos_another_space_or_other_params_start_another_study(p, tried
     narrower = {"space": {"train.epochs": params.Options(choices=[1, 2])}}
     space = p.model_copy(update={"tune": p.tune.model_copy(update=narrower)})
     for changed, digest in ((p, "other photos"), (fewer, "digest"), (space, "digest")):
-        (waiting,) = tuning.open_study(changed, digest, tmp_path).trials
-        assert waiting.state == optuna.trial.TrialState.WAITING
+        assert not tuning.open_study(changed, digest, tmp_path).trials
 
 
 def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
@@ -125,10 +124,11 @@ def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
 def test_known_params_are_tried_second_and_those_outside_the_space_are_left_alone(
     p, tried, tmp_path
 ):
-    known = {"train.learning_rate": 0.003, "train.epochs": 1}
+    known = {"train.learning_rate": 0.003, "train.epochs": 1, "model.hidden": 77}
     study = tuning.open_study(p, "digest", tmp_path, known)
     tuning.search(study, p, None)
     assert tried[1] == 0.003
+    assert study.trials[1].params["model.hidden"] == p.model.hidden
     assert tuning.best(study, p).number == 1
 
 
@@ -197,12 +197,40 @@ def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monk
     study = tuning.open_study(p, "digest", tmp_path)
     killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever
     rate = killed.suggest_float("train.learning_rate", 0.0002, 0.01, log=True)
+    killed.set_user_attr("run_id", "one that MLflow has not")
     again = tuning.open_study(p, "digest", tmp_path)
     tuning.search(again, p, None)
     assert tried[0] == rate
     states = [trial.state for trial in again.trials]
     assert states.count(optuna.trial.TrialState.COMPLETE) == 6
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
+
+
+def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
+    import mlflow
+
+    from pipeline import tracking
+
+    tuning.search(tuning.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
+    study = tuning.open_study(p, "digest", tmp_path)
+    with tracking.run("tune") as parent:
+        killed = study.ask()
+        for name, options in p.tune.space.items():
+            tuning._suggest(killed, name, options.also(tuning._current(p, name)))
+        client = mlflow.MlflowClient()
+        tags = {"mlflow.parentRunId": parent.info.run_id}
+        left_open = client.create_run(parent.info.experiment_id, tags=tags, run_name="trial 0")
+        killed.set_user_attr("run_id", left_open.info.run_id)
+        study = tuning.open_study(p, "digest", tmp_path)
+        tuning.search(study, p, None)
+    assert tried[7:] == tried[1:6]
+    runs = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    names = [f"trial {number}" for number in range(1, 7)]
+    assert sorted(run.info.run_name for run in runs) == names
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert left_open.info.run_id in [run.info.run_id for run in runs]
 
 
 def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again(

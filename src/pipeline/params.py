@@ -177,6 +177,10 @@ class Options(Section):
         more = [] if value in self.choices else [value]
         return self.model_copy(update={"choices": [*self.choices, *more]})
 
+    def has(self, value: Any) -> bool:
+        """Whether a value is allowed."""
+        return self.also(value) == self
+
     @property
     def extremes(self) -> list[Any]:
         """Values that are allowed if all are."""

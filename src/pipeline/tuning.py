@@ -28,6 +28,9 @@ _GRACE = 20  # seconds; a process that has not been heard of for so long is take
 _DEAR = 600  # seconds that must be left for the first trial that trains blocks: what one costs is
 # known only then, and on two cores 2,500 photos cost 2 to 4 minutes
 _PROMISING = 3  # how many of the best heads are worth training blocks below
+_STARTS = "starts"  # of a study: what its first trials try
+_BLOCKS = "blocks"  # marks trials that train blocks
+_RUN = "run_id"  # of a trial: MLflow's run
 _DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
@@ -49,7 +52,8 @@ def open_study(
         data_digest: `lessons.Data.digest`.
         folder: Folder for journals; safe to delete at any time.
         known: Params by the name of their line that have been good before, such as the champion's:
-            the second trial. Defaults to none. Then each backbone is tried as the params stand.
+            the second trial, as far as the space has them. Defaults to none. Then each backbone is
+            tried as the params stand.
 
     Raises:
         UserError: `tune.storage` is no database that can be reached.
@@ -63,23 +67,38 @@ def open_study(
     if not shared:
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             _try_again(study, trial)
-    if not study.trials:
-        current = {name: _current(p, name) for name in p.tune.space}
-        good = current | {name: value for name, value in known.items() if name in p.tune.space}
-        networks = p.tune.space.get("model.backbone")
-        others = [{"model.backbone": name} for name in networks.extremes] if networks else []
-        for start in (current, good, *(current | other for other in others)):
-            study.enqueue_trial(start, skip_if_exists=True)
+    if _STARTS not in study.user_attrs:
+        study.set_user_attr(_STARTS, _starts(p, known))
     return study
 
 
-def _sampler(study: optuna.Study, p: params.Params) -> optuna.samplers.BaseSampler:
-    """What draws the next trial's params: from the trials that have ended, and their number."""
-    if p.tune.storage != "local":  # each process draws its own, off what others try just now
-        return optuna.samplers.TPESampler(constant_liar=True)
-    finished = len(study.get_trials(deepcopy=False, states=_DONE))
-    # Seeded by their number, a search that was killed goes on as if nobody had disturbed it.
-    return optuna.samplers.TPESampler(seed=p.tune.seed * 10_000 + finished)
+def _starts(p: params.Params, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the first trials try, before any is drawn."""
+    current = {name: _current(p, name) for name in p.tune.space}
+    space = p.tune.space.items()
+    good = {name: known[name] for name, o in space if name in known and o.has(known[name])}
+    networks = p.tune.space.get("model.backbone")
+    others = [{"model.backbone": name} for name in networks.extremes] if networks else []
+    starts: list[dict[str, Any]] = []
+    for start in (current, current | good, *(current | other for other in others)):
+        if start not in starts:
+            starts.append(start)
+    return starts
+
+
+def _sampler(study: optuna.Study, p: params.Params, place: int) -> optuna.samplers.BaseSampler:
+    """What draws the params of the trial in a place: the starts, then from what has ended."""
+    if p.tune.storage == "local":
+        # Seeded by its place, a search that was killed goes on as if nobody had disturbed it.
+        drawn = optuna.samplers.TPESampler(seed=p.tune.seed * 10_000 + place)
+    else:  # each process draws its own, off what others try just now
+        drawn = optuna.samplers.TPESampler(constant_liar=True)
+    starts = study.user_attrs[_STARTS]
+    if place >= len(starts):
+        return drawn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(starts[place], drawn)
 
 
 def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorage:
@@ -177,7 +196,6 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     while True:
         elsewhere = _under_way(study, silent)
         if _has_room(study, p, ends - time.monotonic()):
-            study.sampler = _sampler(study, p)
             study.optimize(
                 lambda trial: _try(trial, p, data, ends),
                 n_trials=1,
@@ -203,8 +221,9 @@ def _has_room(study: optuna.Study, p: params.Params, left: float) -> bool:
     promising = sorted(divisible, key=_rank)[-_PROMISING:]
     if elsewhere or not p.tune.blocks or not promising or left < 2 * _seconds(dear, _DEAR / 2):
         return False
-    below = promising[-1 - len(dear) % len(promising)]
-    study.enqueue_trial(below.params, user_attrs={_BLOCKS: True})
+    if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+        below = promising[-1 - len(dear) % len(promising)]
+        study.enqueue_trial(below.params, user_attrs={_BLOCKS: True})
     return True
 
 
@@ -217,23 +236,22 @@ def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
     return median([t.duration.total_seconds() for t in trials if t.duration] or [otherwise])
 
 
-_BLOCKS = "blocks"  # marks trials that train blocks
-
-
 class _Surplus(Exception):
     """Several processes saw the last place free, and another one took it."""
 
 
-def _take_place(trial: optuna.Trial, places: int) -> None:
-    """The database numbers trials one by one, so the numbers decide who has a place.
+def _place(study: optuna.Study, trial: optuna.Trial | optuna.trial.FrozenTrial) -> int:
+    """The trial's place, from 0: how many before it count; before a head, only heads do.
 
-    Raises:
-        _Surplus: The trials before this one take all places.
+    The database numbers trials one by one, so of several processes each gets a place of its own.
     """
-    before = trial.study.get_trials(deepcopy=False)[: trial.number]
-    heads = (other for other in before if _BLOCKS not in other.user_attrs)
-    if sum(other.state != optuna.trial.TrialState.FAIL for other in heads) >= places:
-        raise _Surplus
+    before = study.get_trials(deepcopy=False)[: trial.number]
+    heads_only = _BLOCKS not in trial.user_attrs
+    return sum(
+        other.state != optuna.trial.TrialState.FAIL
+        and not (heads_only and _BLOCKS in other.user_attrs)
+        for other in before
+    )
 
 
 def _under_way(study: optuna.Study, silent: dict[int, float]) -> int:
@@ -261,16 +279,20 @@ def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     """Gives up a killed process's trial and queues its params, unless another has done so."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        fixed = trial.params or trial.system_attrs.get("fixed_params", {})
+        starts = dict(enumerate(study.user_attrs[_STARTS]))
+        given = trial.system_attrs.get("fixed_params", starts.get(_place(study, trial), {}))
+        fixed = trial.params if _RUN in trial.user_attrs else given  # a part only is drawn anew
         study.enqueue_trial(fixed, user_attrs=trial.user_attrs)
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float) -> float:
     values = {}
+    place = _place(trial.study, trial)
+    trial.study.sampler = _sampler(trial.study, p, place)
     if _BLOCKS in trial.user_attrs:
         values = {name: _suggest(trial, name, options) for name, options in p.tune.blocks.items()}
-    else:
-        _take_place(trial, p.tune.trials)
+    elif place >= p.tune.trials:
+        raise _Surplus
     for name, options in p.tune.space.items():
         values[name] = _suggest(trial, name, options.also(_current(p, name)))
     tried = params.replaced(p, values)
@@ -282,7 +304,9 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    with tracking.run("tune", f"trial {trial.number}", nested=True):
+    known = trial.user_attrs.get(_RUN)  # of one that was killed
+    with tracking.run("tune", f"trial {trial.number}", known, nested=True) as run:
+        trial.set_user_attr(_RUN, run.info.run_id)
         tracking.log_params(model=tried.model, train=tried.train)
         try:
             score = training.fit(tried.model, tried.train, data, on_epoch, ends=ends).validation
