@@ -92,7 +92,7 @@ def main() -> None:
         done = f"fine_tune({epochs})"
     elif (epochs := int(contest.left() / head)) >= 1:
         learn.fit_one_cycle(epochs)
-        done = f"the head for {epochs} epochs"
+        done = f"the head for {epochs} epochs; {head:.0f} s an epoch, of everything {whole:.0f}"
     else:
         contest.hand_in(None, f"the head: {head:.0f} s an epoch")
         return
