@@ -1,6 +1,7 @@
 """Searches for better params, and trains the recogniser they make."""
 
 from pathlib import Path
+from statistics import mean, stdev
 
 import pandas as pd
 
@@ -23,15 +24,21 @@ def main() -> None:
         best = tuning.best(study, p)
         tuned = params.replaced(p, best.params)
         tracking.log_params(model=tuned.model, train=tuned.train)
+        chance = tuning.over_seeds(tuned, data)
         kept = training.checkpoint(tuned.model, tuned.train, data)
         trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
-        trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best))
+        chance[tuned.train.seed] = trained.validation
+        trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best, chance))
         tuning.plot(study, REPORT)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
+    if len(chance) > 1:
+        accuracies = [score.accuracy for score in chance.values()]
+        spread = f"{mean(accuracies):.4f}, standard deviation {stdev(accuracies):.4f}"
+        print(f"trained from {len(chance)} seeds: validation accuracy {spread}")
 
 
 if __name__ == "__main__":

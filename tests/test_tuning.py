@@ -293,13 +293,34 @@ def test_findings_and_plots(p, tried, tmp_path):
     study = tuning.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     best = tuning.best(study, p)
-    found = tuning.findings(study, best)
+    scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
+    found = tuning.findings(study, best, scores)
     assert len(found["trials.csv"].splitlines()) == 7
+    rows = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
+    assert found["seeds.csv"].splitlines() == [*rows, "1,100,0.9,0.01,0.3"]
     assert f"train.learning_rate: {best.params['train.learning_rate']}" in found["best.yaml"]
     tuning.plot(study, tmp_path / "plots")
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     plots = ("history", "cost", "importance", "slice", "parallel")
     assert names == {f"{name}.png" for name in plots}
+
+
+def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
+    seen = []
+
+    class Trained:
+        validation = Score(100, 0.9, 0.01, 0.3)
+
+    def fit(model, train, data):
+        seen.append((model, train))
+        return Trained
+
+    monkeypatch.setattr(training, "fit", fit)
+    assert tuning.over_seeds(p, None) == {}
+    p = params.replaced(p, {"tune.seeds": 3, "train.seed": 7})
+    assert list(tuning.over_seeds(p, None)) == [8, 9]
+    assert seen == [(p.model, p.train.model_copy(update={"seed": seed})) for seed in (8, 9)]
+    assert "from seed 9: validation accuracy 0.9000" in capsys.readouterr().out
 
 
 def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):

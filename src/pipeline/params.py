@@ -191,6 +191,7 @@ class Tune(Section):
     trials: Annotated[int, Field(ge=1)]
     time_budget: Annotated[float, Field(gt=0)]
     storage: Annotated[str, Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1)]
     seed: Seed
     space: dict[str, Options]
     blocks: dict[str, Options]

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 
 from pipeline import backbones, lessons, outputs, params, tracking, training
 from pipeline.errors import UserError
+from pipeline.scores import Score
 
 _HEARTBEAT = 5  # seconds
 _GRACE = 20  # seconds; a process that has not been heard of for so long is taken for killed
@@ -367,15 +368,34 @@ def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
     return (trial.value, -trial.user_attrs["log_loss"])
 
 
-def findings(study: optuna.Study, best: optuna.trial.FrozenTrial) -> dict[str, str]:
-    """What a study found, as text files: `trials.csv`, and `best.yaml` with lines for the params.
+def over_seeds(tuned: params.Params, data: lessons.Data) -> dict[int, Score]:
+    """How the same params do from the `tune.seeds` - 1 seeds above `train.seed`, by seed.
+
+    What they differ by is chance, and so is a gain that is no larger.
+    """
+    found = {}
+    for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
+        train = tuned.train.model_copy(update={"seed": seed})
+        found[seed] = training.fit(tuned.model, train, data).validation
+        print(f"from seed {seed}: validation {found[seed]}", flush=True)
+    return found
+
+
+def findings(
+    study: optuna.Study, best: optuna.trial.FrozenTrial, by_seed: Mapping[int, Score]
+) -> dict[str, str]:
+    """What a search found, as text files.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
-    log-loss, seconds, params.
+    log-loss, seconds, params. `best.yaml` has the best one's lines for the params, and `seeds.csv`
+    a row for each seed that it was trained from.
     """
     lines = StringIO()
     YAML().dump(best.params, lines)
-    return {"trials.csv": _table(study).to_csv(index=False), "best.yaml": lines.getvalue()}
+    seeds = pd.DataFrame({"seed": seed, **asdict(by_seed[seed])} for seed in sorted(by_seed))
+    tables = {"trials.csv": _table(study), "seeds.csv": seeds}
+    texts = {name: table.to_csv(index=False) for name, table in tables.items()}
+    return texts | {"best.yaml": lines.getvalue()}
 
 
 def _table(study: optuna.Study) -> pd.DataFrame:
