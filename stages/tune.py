@@ -5,7 +5,7 @@ from statistics import mean, stdev
 
 import pandas as pd
 
-from pipeline import augment, errors, lessons, params, tracking, training, tuning
+from pipeline import augment, errors, findings, lessons, params, tracking, training, tuning
 
 SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
 CACHE = Path(".cache")
@@ -28,8 +28,8 @@ def main() -> None:
         kept = training.checkpoint(tuned.model, tuned.train, data)
         trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
         chance[tuned.train.seed] = trained.validation
-        trained.save(OUTPUT, run.info.run_id, tuning.findings(study, best, chance))
-        tuning.plot(study, REPORT)
+        trained.save(OUTPUT, run.info.run_id, findings.files(study, best, chance))
+        findings.plot(study, REPORT)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)

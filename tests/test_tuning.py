@@ -289,22 +289,6 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
     assert {"metrics.val_accuracy", "metrics.validation_accuracy"} <= set(runs.columns)
 
 
-def test_findings_and_plots(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
-    tuning.search(study, p, None)
-    best = tuning.best(study, p)
-    scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
-    found = tuning.findings(study, best, scores)
-    assert len(found["trials.csv"].splitlines()) == 7
-    rows = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
-    assert found["seeds.csv"].splitlines() == [*rows, "1,100,0.9,0.01,0.3"]
-    assert f"train.learning_rate: {best.params['train.learning_rate']}" in found["best.yaml"]
-    tuning.plot(study, tmp_path / "plots")
-    names = {path.name for path in (tmp_path / "plots").iterdir()}
-    plots = ("history", "cost", "importance", "slice", "parallel")
-    assert names == {f"{name}.png" for name in plots}
-
-
 def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
     seen = []
 

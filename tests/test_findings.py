@@ -1,0 +1,60 @@
+from dataclasses import asdict
+
+import optuna
+import pytest
+
+from pipeline import findings
+from pipeline.scores import Score
+
+
+@pytest.fixture
+def study():
+    study = optuna.create_study(direction="maximize")
+    distributions = {
+        "train.learning_rate": optuna.distributions.FloatDistribution(0.001, 0.01, log=True),
+        "model.hidden": optuna.distributions.CategoricalDistribution((0, 64)),
+    }
+    for rate, hidden, right in ((0.001, 0, 0.8), (0.003, 64, 0.9), (0.01, 0, 0.7)):
+        score = Score(100, right, 0.01, 1 - right)
+        tried = dict(zip(distributions, (rate, hidden), strict=True))
+        study.add_trial(
+            optuna.create_trial(
+                params=tried,
+                distributions=distributions,
+                value=score.sure,
+                user_attrs=asdict(score),
+            )
+        )
+    study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
+    return study
+
+
+def test_files(study):
+    scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
+    found = findings.files(study, study.best_trial, scores)
+    head, *rows = found["trials.csv"].splitlines()
+    assert head.startswith("trial,state,accuracy,standard_error,log_loss,seconds,")
+    assert [row.split(",")[:3] for row in rows] == [
+        ["0", "complete", "0.8"],
+        ["1", "complete", "0.9"],
+        ["2", "complete", "0.7"],
+        ["3", "pruned", ""],
+    ]
+    seeds = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
+    assert found["seeds.csv"].splitlines() == [*seeds, "1,100,0.9,0.01,0.3"]
+    assert found["best.yaml"] == "train.learning_rate: 0.003\nmodel.hidden: 64\n"
+
+
+def test_plots(study, tmp_path):
+    findings.plot(study, tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    plots = ("history", "cost", "importance", "slice", "parallel")
+    assert names == {f"{name}.png" for name in plots}
+
+
+def test_what_wants_trials_that_differ_is_left_out(study, tmp_path):
+    one = optuna.create_study(direction="maximize")
+    one.add_trial(study.trials[0])
+    findings.plot(one, tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {"history.png", "cost.png"}
