@@ -16,15 +16,11 @@ def study():
     }
     for rate, hidden, right in ((0.001, 0, 0.8), (0.003, 64, 0.9), (0.01, 0, 0.7)):
         score = Score(100, right, 0.01, 1 - right)
-        tried = dict(zip(distributions, (rate, hidden), strict=True))
-        study.add_trial(
-            optuna.create_trial(
-                params=tried,
-                distributions=distributions,
-                value=score.sure,
-                user_attrs=asdict(score),
-            )
-        )
+        study.enqueue_trial(dict(zip(distributions, (rate, hidden), strict=True)))
+        trial = study.ask(distributions)
+        for name, value in asdict(score).items():
+            trial.set_user_attr(name, value)
+        study.tell(trial, score.sure)
     study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
     return study
 
