@@ -66,7 +66,7 @@ class Recogniser:
         """Gives the seconds of each batch; the first one's have the compilation in them."""
         times = [time.monotonic()]
 
-        def note(*_: object) -> None:
+        def note(batch: int, logs: object) -> None:
             times.append(time.monotonic())
 
         callback = keras.callbacks.LambdaCallback(on_train_batch_end=note)
