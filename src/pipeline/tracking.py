@@ -84,7 +84,8 @@ def run(
         run_id = None
     opened = {"run_id": run_id} if run_id else {"run_name": name or stage, "tags": tags(stage)}
     with ml.start_run(**opened, nested=nested) as active:
-        ml.set_tag("mlflow.runName", name or stage)  # an earlier run may have been called otherwise
+        if name is not None:  # an earlier run may have been called otherwise
+            ml.set_tag("mlflow.runName", name)
         yield active
 
 
