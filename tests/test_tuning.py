@@ -1,5 +1,6 @@
 import re
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -204,6 +205,26 @@ def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monk
     states = [trial.state for trial in again.trials]
     assert states.count(optuna.trial.TrialState.COMPLETE) == 6
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
+
+
+def test_a_lock_that_a_killed_process_left_is_no_hindrance(p, tried, tmp_path):
+    tuning.open_study(p, "digest", Path("studies"))  # relative, as in the stage
+    (journal,) = Path("studies").glob("*.log")
+    Path(f"{journal}.lock").symlink_to("nowhere")
+    assert not tuning.open_study(p, "digest", Path("studies")).trials
+
+
+def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    study.enqueue_trial({"model.dropout": 0.4}, user_attrs={"blocks": True, "run_id": "one"})
+    study.ask().set_user_attr("log_loss", 0.3)
+    again = tuning.open_study(p, "digest", tmp_path)
+    again.ask()
+    (waiting,) = tuning.open_study(p, "digest", tmp_path).get_trials(
+        states=(optuna.trial.TrialState.WAITING,)
+    )
+    assert waiting.system_attrs["fixed_params"] == {"model.dropout": 0.4}
+    assert waiting.user_attrs == {"blocks": True, "run_id": "one"}
 
 
 def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):

@@ -61,12 +61,11 @@ def open_study(
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _create(key, _storage(p.tune.storage, key, folder))
-    shared = p.tune.storage != "local"
-    if not shared:
-        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            _try_again(study, trial)
     if _STARTS not in study.user_attrs:
         study.set_user_attr(_STARTS, _starts(p, known))
+    if p.tune.storage == "local":
+        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            _try_again(study, trial)
     return study
 
 
@@ -102,17 +101,21 @@ def _sampler(study: optuna.Study, p: params.Params, place: int) -> optuna.sample
 def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorage:
     if storage == "local":
         folder.mkdir(parents=True, exist_ok=True)
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / f"{key}.log"))
+        journal = (
+            folder / f"{key}.log"
+        ).resolve()  # relative, the link that locks it points nowhere
+        # Of a killed process: DVC runs one at a time, so nobody else is writing.
+        journal.with_suffix(".log.lock").unlink(missing_ok=True)
+        backend = optuna.storages.journal.JournalFileBackend(str(journal))
         return optuna.storages.JournalStorage(backend)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
         connect = partial(
             optuna.storages.RDBStorage,
             storage,
             heartbeat_interval=_HEARTBEAT,
             grace_period=_GRACE,
-            heartbeat_stale_trial_callback=retry,
+            heartbeat_stale_trial_callback=_queue_again,
         )
         try:
             try:
@@ -274,13 +277,19 @@ def _under_way(study: optuna.Study, silent: dict[int, float]) -> int:
 
 
 def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """Gives up a killed process's trial and queues its params, unless another has done so."""
+    """Gives up a killed process's trial and queues it again, unless another has done so."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        starts = dict(enumerate(study.user_attrs[_STARTS]))
-        given = trial.system_attrs.get("fixed_params", starts.get(_place(study, trial), {}))
-        fixed = trial.params if _RUN in trial.user_attrs else given  # a part only is drawn anew
-        study.enqueue_trial(fixed, user_attrs=trial.user_attrs)
+        _queue_again(study, trial)
+
+
+def _queue_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Queues what a trial that was given up had tried, without the score it may have had."""
+    starts = dict(enumerate(study.user_attrs[_STARTS]))
+    given = trial.system_attrs.get("fixed_params", starts.get(_place(study, trial), {}))
+    drawn = trial.params if _RUN in trial.user_attrs else {}  # a part only is drawn anew
+    kept = {name: trial.user_attrs[name] for name in (_BLOCKS, _RUN) if name in trial.user_attrs}
+    study.enqueue_trial(given | drawn, user_attrs=kept)
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float) -> float:
