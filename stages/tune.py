@@ -33,7 +33,7 @@ def main() -> None:
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
-    study.set_user_attr("run_id", None)  # only a search that was killed goes on in its run
+    study.set_user_attr("run_id", None)  # only what did not end goes on in its run
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:

@@ -50,8 +50,8 @@ def _table(study: optuna.Study) -> pd.DataFrame:
 def plot(study: optuna.Study, folder: Path) -> None:
     """Draws a study into a folder: its history, score against cost, and what the params do.
 
-    The importance is fANOVA's (Hutter et al. 2014), which wants a few trials that differ; with
-    fewer it is left out, and so are slices and parallel coordinates.
+    The importance is PED-ANOVA's (Watanabe et al. 2023), which wants a few trials that differ;
+    with fewer it is left out, and so are slices and parallel coordinates.
     """
     import matplotlib
 

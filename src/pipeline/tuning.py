@@ -85,11 +85,10 @@ def _starts(p: params.Params, known: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _sampler(study: optuna.Study, p: params.Params, place: int) -> optuna.samplers.BaseSampler:
     """What draws the params of the trial in a place: the starts, then from what has ended."""
-    if p.tune.storage == "local":
-        # Seeded by its place, a search that was killed goes on as if nobody had disturbed it.
-        drawn = optuna.samplers.TPESampler(seed=p.tune.seed * 10_000 + place)
-    else:  # each process draws its own, off what others try just now
-        drawn = optuna.samplers.TPESampler(constant_liar=True)
+    # Seeded by its place, a search that was killed goes on as if nobody had disturbed it; several
+    # processes draw each its own, off what others try just now.
+    seed = p.tune.seed * 10_000 + place if p.tune.storage == "local" else None
+    drawn = optuna.samplers.TPESampler(seed=seed)
     starts = study.user_attrs[_STARTS]
     if place >= len(starts):
         return drawn
@@ -181,9 +180,9 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
 
     First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
     go to blocks below the most promising heads, by `tune.blocks`. No trial starts that could not be
-    run twice in what is left, for the winner is trained once more. A trial that diverges counts as
-    pruned. Where several processes search, each waits at the end for the others' last trials, so
-    that all see the same.
+    run twice in what is left, for the winner is trained once more; more `tune.seeds` come on top.
+    A trial that diverges counts as pruned. Where several processes search, each waits at the end
+    for the others' last trials, so that all see the same.
 
     Args:
         study: What `open_study` gave.
@@ -311,8 +310,8 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    known = trial.user_attrs.get(_RUN)  # of one that was killed
-    with tracking.run("tune", f"trial {trial.number}", known, nested=True) as run:
+    killed = trial.user_attrs.get(_RUN)  # the run that the same trial was in, if it was killed
+    with tracking.run("tune", f"trial {trial.number}", killed, nested=True) as run:
         trial.set_user_attr(_RUN, run.info.run_id)
         tracking.log_params(model=tried.model, train=tried.train)
         try:
