@@ -1,3 +1,4 @@
+import datetime
 import re
 import time
 from pathlib import Path
@@ -254,11 +255,15 @@ def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
     assert left_open.info.run_id in [run.info.run_id for run in runs]
 
 
+def shared(p, tmp_path):
+    tune = p.tune.model_copy(update={"storage": f"sqlite:///{tmp_path}/study.db"})
+    return p.model_copy(update={"tune": tune})
+
+
 def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again(
     p, tried, tmp_path, monkeypatch
 ):
-    tune = p.tune.model_copy(update={"storage": f"sqlite:///{tmp_path}/study.db"})
-    p = p.model_copy(update={"tune": tune})
+    p = shared(p, tmp_path)
     tuning.open_study(p, "digest", tmp_path).ask()  # the first, whose params are set
     monkeypatch.setattr(tuning, "_GRACE", 0.5)
     study = tuning.open_study(p, "digest", tmp_path)
@@ -267,6 +272,85 @@ def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again
     states = [trial.state.name for trial in study.trials]
     assert states.count("COMPLETE") == 6
     assert states.count("RUNNING") == 0
+
+
+def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_path, monkeypatch):
+    p, fit = shared(of_backbones(p, p.model.backbone, "efficientnet_lite0"), tmp_path), training.fit
+
+    def fails(model, train, data, on_epoch, ends):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(training, "fit", fails)
+    with pytest.raises(OSError, match="no space left"):
+        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    monkeypatch.setattr(training, "fit", fit)
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    ended = [trial for trial in study.trials if trial.state.is_finished()]
+    assert [trial.state.name for trial in ended] == ["FAIL"] + ["COMPLETE"] * 6
+    starts = [trial.params["model.backbone"] for trial in ended[1:3]]
+    assert starts == [p.model.backbone, "efficientnet_lite0"]
+
+
+def test_a_process_whose_trial_others_took_for_dead_goes_on_with_the_next_one(
+    p, tried, tmp_path, monkeypatch, capsys
+):
+    p, fit, taken = shared(p, tmp_path), training.fit, []
+
+    def silent(model, train, data, on_epoch, ends):
+        if not taken:
+            other = tuning.open_study(p, "digest", tmp_path)
+            taken.extend(other.get_trials(states=(optuna.trial.TrialState.RUNNING,)))
+            tuning._try_again(other, taken[0])
+        return fit(model, train, data, on_epoch, ends)
+
+    monkeypatch.setattr(training, "fit", silent)
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["FAIL"] + ["COMPLETE"] * 6
+    assert study.trials[1].params == taken[0].params
+    assert "others try it" in capsys.readouterr().out
+
+
+def ended(state, seconds, number=0, **attrs):
+    """A trial as a study has it."""
+    starts = datetime.datetime(2026, 1, 1)
+    trial = optuna.trial.create_trial(
+        state=optuna.trial.TrialState[state],
+        value=0.9 + number / 100 if state == "COMPLETE" else None,
+        user_attrs={"log_loss": 0.3} | attrs,
+    )
+    trial.number, trial.datetime_start = number, starts
+    if state in ("COMPLETE", "PRUNED"):
+        trial.datetime_complete = starts + datetime.timedelta(seconds=seconds)
+    return trial
+
+
+def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
+    trials = [ended("COMPLETE", 10), ended("COMPLETE", 10), ended("PRUNED", 1), ended("PRUNED", 1)]
+    for seeds, left in ((1, 20), (3, 40)):
+        several = params.replaced(p, {"tune.seeds": seeds})
+        assert tuning._has_room(None, several, trials, left + 1)
+        assert not tuning._has_room(None, several, trials, left - 1)
+
+
+def test_blocks_are_trained_below_a_head_that_no_other_process_is_at(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    for number in range(6):
+        trial = ended("COMPLETE", 1, number)
+        trial.params = {"train.learning_rate": number}
+        trial.distributions = {"train.learning_rate": optuna.distributions.FloatDistribution(0, 9)}
+        study.add_trial(trial)
+    queued = []
+    for others in range(4):
+        running = [ended("RUNNING", 0, blocks=True)] * others
+        heads = [trial for trial in study.trials if trial.params]
+        assert tuning._has_room(study, p, [*heads, *running], 3600)
+        (waiting,) = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
+        queued.append(waiting.system_attrs["fixed_params"]["train.learning_rate"])
+        study.tell(study.ask().number, state=optuna.trial.TrialState.FAIL)
+    assert queued == [5, 4, 3, 5]
 
 
 def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):

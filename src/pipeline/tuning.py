@@ -29,7 +29,8 @@ _PROMISING = 3  # how many of the best heads are worth training blocks below
 _STARTS = "starts"  # of a study: what its first trials try
 _BLOCKS = "blocks"  # marks trials that train blocks
 _RUN = "run_id"  # of a trial: MLflow's run
-_DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+_State = optuna.trial.TrialState
+_DONE = (_State.COMPLETE, _State.PRUNED)
 
 
 def open_study(
@@ -64,7 +65,7 @@ def open_study(
     if _STARTS not in study.user_attrs:
         study.set_user_attr(_STARTS, _starts(p, known))
     if p.tune.storage == "local":
-        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        for trial in study.get_trials(states=(_State.RUNNING,)):
             _try_again(study, trial)
     return study
 
@@ -112,6 +113,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         connect = partial(
             optuna.storages.RDBStorage,
             storage,
+            engine_kwargs={"pool_pre_ping": True},  # a database may restart between two trials
             heartbeat_interval=_HEARTBEAT,
             grace_period=_GRACE,
             heartbeat_stale_trial_callback=_queue_again,
@@ -180,9 +182,10 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
 
     First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
     go to blocks below the most promising heads, by `tune.blocks`. No trial starts that could not be
-    run twice in what is left, for the winner is trained once more; more `tune.seeds` come on top.
-    A trial that diverges counts as pruned. Where several processes search, each waits at the end
-    for the others' last trials, so that all see the same.
+    run as often again in what is left as the winner is trained at the end, once for each of
+    `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C ends is queued
+    again. Where several processes search, each waits at the end for the others' last trials, so
+    that all see the same.
 
     Args:
         study: What `open_study` gave.
@@ -194,35 +197,63 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     ends = time.monotonic() + p.tune.time_budget * 60
     silent: dict[int, float] = {}
     while True:
-        elsewhere = _under_way(study, silent)
-        if _has_room(study, p, ends - time.monotonic()):
-            study.optimize(
-                lambda trial: _try(trial, p, data, ends),
-                n_trials=1,
-                callbacks=[_show],
-                catch=(_Surplus,),
-            )
-        elif elsewhere:
+        _give_up_silent(study, silent)
+        trials = study.get_trials(deepcopy=False)
+        if _has_room(study, p, trials, ends - time.monotonic()):
+            _run_one(study, p, data, ends)
+        elif _in(_State.RUNNING, trials):
             time.sleep(1)
         else:
             break
 
 
-def _has_room(study: optuna.Study, p: params.Params, left: float) -> bool:
+def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: float) -> None:
+    """Runs a trial. If others took it for a killed process's meanwhile, it is theirs."""
+    taken = False
+
+    def objective(trial: optuna.Trial) -> float:
+        nonlocal taken
+        try:
+            return _try(trial, p, data, ends)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            taken = True
+            raise
+        except (optuna.TrialPruned, _Surplus):
+            raise
+        except (Exception, KeyboardInterrupt):
+            _queue_again(study, study.trials[trial.number])
+            raise
+
+    try:
+        study.optimize(objective, n_trials=1, callbacks=[_show], catch=(_Surplus,))
+    except Exception:  # Optuna cannot tell the end of a trial that has one
+        if not taken:
+            raise
+        print(f"a trial of this process was not heard of for {_GRACE} s: others try it", flush=True)
+
+
+def _in(state: _State, trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in trials if trial.state == state]
+
+
+def _has_room(
+    study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial], left: float
+) -> bool:
     """Whether one more trial may start in the seconds left; one of blocks is queued for it."""
-    done = study.get_trials(deepcopy=False, states=_DONE)
-    heads = [trial for trial in done if _BLOCKS not in trial.user_attrs]
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    elsewhere = sum(_BLOCKS not in trial.user_attrs for trial in running)
-    if len(heads) + elsewhere < p.tune.trials:
-        return left > 2 * _seconds(heads, 0)
-    dear = [trial for trial in done if _BLOCKS in trial.user_attrs]
-    divisible = [t for t in _complete(heads) if _backbone(t, p).has_blocks]
+    heads = [trial for trial in trials if _BLOCKS not in trial.user_attrs]
+    dear = [trial for trial in trials if _BLOCKS in trial.user_attrs]
+    running = len(_in(_State.RUNNING, heads))
+    done = sum(trial.state in _DONE for trial in heads)
+    runs = 1 + p.tune.seeds
+    if done + running < p.tune.trials:
+        return left > runs * _seconds(heads, 0)
+    divisible = [t for t in _in(_State.COMPLETE, heads) if _backbone(t, p).has_blocks]
     promising = sorted(divisible, key=_rank)[-_PROMISING:]
-    if elsewhere or not p.tune.blocks or not promising or left < 2 * _seconds(dear, _DEAR / 2):
+    if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR / 2):
         return False
-    if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
-        below = promising[-1 - len(dear) % len(promising)]
+    if not _in(_State.WAITING, trials):
+        begun = sum(trial.state != _State.FAIL for trial in dear)
+        below = promising[-1 - begun % len(promising)]
         study.enqueue_trial(below.params, user_attrs={_BLOCKS: True})
     return True
 
@@ -232,8 +263,9 @@ def _backbone(trial: optuna.trial.FrozenTrial, p: params.Params) -> backbones.Ba
 
 
 def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
-    """What such a trial takes, as far as one knows."""
-    return median([t.duration.total_seconds() for t in trials if t.duration] or [otherwise])
+    """What such a trial takes that is not pruned, as far as one knows."""
+    known = [t.duration.total_seconds() for t in _in(_State.COMPLETE, trials) if t.duration]
+    return median(known or [otherwise])
 
 
 class _Surplus(Exception):
@@ -248,14 +280,13 @@ def _place(study: optuna.Study, trial: optuna.Trial | optuna.trial.FrozenTrial) 
     before = study.get_trials(deepcopy=False)[: trial.number]
     heads_only = _BLOCKS not in trial.user_attrs
     return sum(
-        other.state != optuna.trial.TrialState.FAIL
-        and not (heads_only and _BLOCKS in other.user_attrs)
+        other.state != _State.FAIL and not (heads_only and _BLOCKS in other.user_attrs)
         for other in before
     )
 
 
-def _under_way(study: optuna.Study, silent: dict[int, float]) -> int:
-    """How many trials other processes are at; those of killed ones are queued again.
+def _give_up_silent(study: optuna.Study, silent: dict[int, float]) -> None:
+    """Gives up the trials of killed processes and queues them again.
 
     Optuna hears a trial's heart from when its params are drawn. A process killed between asking
     for a trial and that moment leaves one that nobody else would ever give up.
@@ -267,18 +298,17 @@ def _under_way(study: optuna.Study, silent: dict[int, float]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    running = study.get_trials(deepcopy=False, states=(_State.RUNNING,))
     for trial in running:
         now = time.monotonic()
         if not trial.params and now - silent.setdefault(trial.number, now) > _GRACE:
             _try_again(study, trial)
-    return len(running)
 
 
 def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     """Gives up a killed process's trial and queues it again, unless another has done so."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.tell(trial.number, state=_State.FAIL)
         _queue_again(study, trial)
 
 
@@ -331,11 +361,11 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    if trial.state == optuna.trial.TrialState.FAIL:  # it had no place
+    if trial.state == _State.FAIL:  # it had no place
         return
     state = trial.state.name.lower()
     outcome = state
-    if trial.state == optuna.trial.TrialState.COMPLETE:
+    if trial.state == _State.COMPLETE:
         outcome = "accuracy {accuracy:.4f} ± {standard_error:.4f}".format_map(trial.user_attrs)
     tried = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
@@ -356,17 +386,12 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
     Raises:
         UserError: No trial came to its end.
     """
-    done = _complete(_finished(study, p))
+    done = _in(_State.COMPLETE, _finished(study, p))
     if not done:
         raise UserError(
             "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
         )
     return max(done, key=_rank)
-
-
-def _complete(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
-    """Those with a score of their own; what a pruned one had reached is no such thing."""
-    return [trial for trial in trials if "log_loss" in trial.user_attrs]
 
 
 def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
