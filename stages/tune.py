@@ -1,5 +1,6 @@
 """Searches for better params, and trains the recogniser they make."""
 
+import socket
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -17,23 +18,25 @@ def main() -> None:
     data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()
     study = tuning.open_study(p, data.digest(), CACHE / "studies", known)
-    with tracking.run("tune", run_id=study.user_attrs.get("run_id")) as run:
-        study.set_user_attr("run_id", run.info.run_id)
+    of_this_process = f"run_id {socket.gethostname()} {Path.cwd()}"
+    with tracking.run("tune", run_id=study.user_attrs.get(of_this_process)) as run:
+        study.set_user_attr(of_this_process, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
         tuning.search(study, p, data)
         best = tuning.best(study, p)
         tuned = params.replaced(p, best.params)
-        tracking.log_params(model=tuned.model, train=tuned.train)
         chance = tuning.over_seeds(tuned, data)
         kept = training.checkpoint(tuned.model, tuned.train, data)
         trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
         chance[tuned.train.seed] = trained.validation
         trained.save(OUTPUT, run.info.run_id, findings.files(study, best, chance))
         findings.plot(study, REPORT)
+        # At the end, for a killed search that is given more trials may find other ones.
+        tracking.log_params(model=tuned.model, train=tuned.train)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
-    study.set_user_attr("run_id", None)  # only what did not end goes on in its run
+    study.set_user_attr(of_this_process, None)  # only what did not end goes on in its run
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:

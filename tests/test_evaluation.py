@@ -34,7 +34,8 @@ def judged(folder: Path, right: list[bool], first: int = 0) -> evaluation.Candid
     folder.mkdir()
     answers = [PROBABILITIES[0] if it else PROBABILITIES[0][[1, 0, 2, 3]] for it in right]
     photos = [f"p{first + i}" for i in range(len(right))]
-    table = pd.DataFrame({"photo": photos, "species": "ant", "probabilities": answers})
+    columns = {"photo": photos, "species": "ant", "probabilities": answers, "right": right}
+    table = pd.DataFrame(columns).astype({"right": bool})
     table.to_parquet(folder / "held_out.parquet")
     return candidate(str(folder), np.mean(right).item(), 0.1)
 

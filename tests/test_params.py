@@ -252,6 +252,14 @@ def test_mistake_in_the_space_of_a_search(written, name, options, said):
         assert part in message
 
 
+def test_a_search_on_a_logarithmic_scale_starts_above_zero(written):
+    change(written, "train.weight_decay", "0")
+    message = mistake(written)
+    assert (
+        "tune.space searches train.weight_decay on a logarithmic scale, which has no 0" in message
+    )
+
+
 def test_space_allows_what_the_lines_allow(written):
     change(written, "tune.space", "\n    train.patience: {low: 1, high: 9}")
     assert params.load(written).tune.space["train.patience"].extremes == [1, 9]

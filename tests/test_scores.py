@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline.scores import Score, calibration_error
+from pipeline.scores import Score, calibration_error, gained
 
 
 def test_accuracy_its_error_and_log_loss():
@@ -15,6 +16,28 @@ def test_accuracy_its_error_and_log_loss():
 
 def test_a_certain_mistake_costs_much_but_not_everything():
     assert np.isfinite(Score.of(np.array([[1.0, 0.0]]), np.array([1])).log_loss)
+
+
+def judged(right: dict[str, bool]) -> pd.DataFrame:
+    return pd.DataFrame(right.items(), columns=["photo", "right"])
+
+
+def test_a_gain_is_paired_over_the_photos_that_judged_both():
+    new = judged({"a": True, "b": True, "c": True, "d": False, "only here": False})
+    old = judged({"d": False, "c": False, "b": True, "a": False, "only there": True})
+    gain, error = gained(new, old)
+    assert gain == 0.5
+    assert error == pytest.approx(np.std([1, 0, 1, 0], ddof=1) / 2)
+    assert gained(old, new) == (-gain, error)
+
+
+def test_two_pictures_of_a_photo_count_once():
+    new = pd.DataFrame({"photo": ["a", "a", "b"], "right": [True, False, True]})
+    assert gained(new, judged({"a": False, "b": True}))[0] == 0.25
+
+
+def test_what_one_photo_gains_says_nothing():
+    assert gained(judged({"a": True}), judged({"a": False})) == (1, float("inf"))
 
 
 def test_calibration_error_is_nothing_where_probabilities_hold_what_they_say():

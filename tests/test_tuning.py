@@ -1,12 +1,15 @@
+import dataclasses
 import datetime
 import re
 import time
 from pathlib import Path
 
+import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
-from pipeline import params, training, tuning
+from pipeline import backbones, params, training, tuning
 from pipeline.errors import UserError
 from pipeline.scores import Score
 
@@ -35,14 +38,17 @@ def tried(store, tmp_path, monkeypatch):
     ran = []
 
     class Trained:
-        def __init__(self, rate):
+        def __init__(self, rate, blocks):
             self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
+            right = [True] * (80 + blocks) + [False] * (20 - blocks)
+            self.held_out = pd.DataFrame({"photo": range(100), "right": right})
 
-    def fit(model, train, data, on_epoch, ends):
-        assert ends > time.monotonic()
-        ran.append(train.learning_rate)
-        on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
-        return Trained(train.learning_rate)
+    def fit(model, train, data, on_epoch=None, ends=None):
+        if on_epoch:  # else it is what blocks are compared with
+            assert ends > time.monotonic()
+            ran.append(train.learning_rate)
+            on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
+        return Trained(train.learning_rate, model.unfrozen_blocks)
 
     monkeypatch.setattr(training, "fit", fit)
     return ran
@@ -140,7 +146,9 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
     trained = []
     fit = training.fit
 
-    def deeper(model, train, data, on_epoch, ends):
+    def deeper(model, train, data, on_epoch=None, ends=None):
+        if on_epoch is None:
+            return fit(model, train, data)
         trained.append((model.unfrozen_blocks, train.learning_rate))
         if len(trained) == 2:  # pruned, with a value that is no score
             on_epoch(0, {"val_accuracy": 1.0, "loss": 1.0})
@@ -158,6 +166,18 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
     ended = [rate for number, (_, rate) in enumerate(trained[:6]) if number != 1]
     best = sorted(ended, key=lambda rate: abs(rate - 0.003))[:3]
     assert {rate for _, rate in trained[6:]} == set(best)
+
+    heads = {trial.params["train.learning_rate"]: trial.value for trial in study.trials[:6]}
+    for trial in study.trials[6:]:
+        count = trial.params["model.unfrozen_blocks"]
+        error = np.std([1] * count + [0] * (100 - count), ddof=1) / 10
+        below = heads[trial.params["train.learning_rate"]]
+        assert trial.value == pytest.approx(below + count / 100 - error)
+        assert not trial.intermediate_values
+
+    monkeypatch.undo()
+    tuning.search(study, p, None)  # no more, though by the clock there would be room
+    assert len(study.trials) == 9
 
 
 def of_backbones(p: params.Params, *names: str) -> params.Params:
@@ -253,6 +273,17 @@ def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
     assert sorted(run.info.run_name for run in runs) == names
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert left_open.info.run_id in [run.info.run_id for run in runs]
+
+
+def test_half_a_line_that_a_full_disk_left_is_no_hindrance(p, tried, tmp_path):
+    study = tuning.open_study(p, "digest", tmp_path)
+    study.ask()
+    (journal,) = tmp_path.glob("*.log")
+    with journal.open("a") as file:
+        file.write('{"op_code": 4, "study')
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert len(tuning.open_study(p, "digest", tmp_path).trials) == 7
 
 
 def shared(p, tmp_path):
@@ -368,6 +399,38 @@ def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monke
     states = [trial.state.name for trial in study.trials]
     assert states.count("PRUNED") == 1
     assert states.count("COMPLETE") == 5
+
+
+def test_a_trial_that_does_not_fit_into_memory_is_told_and_left(
+    p, tried, tmp_path, monkeypatch, capsys
+):
+    fit = training.fit
+
+    def sometimes(model, train, data, on_epoch, ends):
+        if not tried:
+            tried.append(None)
+            raise training.Unfit("there is no memory")
+        return fit(model, train, data, on_epoch, ends)
+
+    monkeypatch.setattr(training, "fit", sometimes)
+    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert [trial.state.name for trial in study.trials] == ["PRUNED"] + ["COMPLETE"] * 5
+    assert "trial 0: there is no memory" in capsys.readouterr().out
+
+
+def test_weights_that_are_not_at_hand_stop_the_search_before_it_starts(
+    p, tried, tmp_path, monkeypatch
+):
+    def refused(*_):
+        raise UserError("cannot be fetched")
+
+    vgg16 = dataclasses.replace(backbones.get("vgg16"), load_weights=refused, at_hand=lambda: False)
+    monkeypatch.setitem(backbones._REGISTRY, "vgg16", vgg16)
+    p = of_backbones(p, p.model.backbone, "vgg16")
+    with pytest.raises(UserError, match="cannot be fetched"):
+        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    assert not tried
 
 
 def test_a_database_that_cannot_be_reached_is_named(p, tmp_path):

@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 HELD_OUT = "held_out.parquet"
-_BATCH_TO_PREDICT = {"head": 1024, "blocks": 64, "whole": 64}
+_BATCH_TO_JUDGE = {"head": 1024, "blocks": 64, "whole": 64}
 
 
-class Diverged(UserError):
+class Unfit(UserError):
+    """With these params nothing can be trained here."""
+
+
+class Diverged(Unfit):
     """The loss is no number any more."""
 
 
@@ -52,7 +56,8 @@ class Trained:
             learning_rate, pictures_per_second, seconds.
         validation: Score on the pictures held out: those of the validation split, or with folds
             also those of the training split, each judged by the head that did not learn from it.
-        held_out: Their photo, split and species, and the probabilities, in the order of `labels`.
+        held_out: Their photo, split and species, the probabilities, in the order of `labels`, and
+            whether the most probable species is right.
         stopped: Why training ended, in words.
         model_params: What it was built from.
         train_params: What it was trained with. Its `batch_size` is the one that memory was found
@@ -105,11 +110,12 @@ class Trained:
 def code() -> list[str]:
     """What the weights depend on besides the params and the data, as digests and versions."""
     here = Path(__file__).parent
-    names = ["augment", "checkpoints", "devices", "features", "heads", "lessons"]
-    names += ["objective", "training"]
+    names = ["augment", "checkpoints", "devices", "engine", "export", "features", "heads"]
+    names += ["lessons", "litert", "objective", "scores", "training"]
     files = [*(here / f"{name}.py" for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
+    versions = map(importlib.metadata.version, ("tensorflow", "keras"))
+    return [*digests, *versions, engine.keras().backend.backend(), *devices.together()]
 
 
 def checkpoint(
@@ -147,6 +153,7 @@ def fit(
 
     Raises:
         Diverged: The loss is no number any more.
+        Unfit: There is no memory to train on a single picture.
         UserError: There is no such backbone, or its weights are not at hand.
     """
     began = time.monotonic()
@@ -173,7 +180,7 @@ def fit(
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
         lesson = data.lesson(None, folded=False)
         stopped = run("whole", trunk, lesson, 1.0)
-        logits = _predict(keras, "whole", trunk, lesson)
+        logits = _predict(keras, "whole", trunk, lesson, history[-1]["batch_size"])
     else:
         # Blocks differ from head to head once they are trained, and cost minutes each.
         folded = data.fold is not None and not model.unfrozen_blocks
@@ -181,7 +188,7 @@ def fit(
         trunk = heads.build(keras, channels, model, labels, count)
         lesson = data.lesson(parts.frozen, folded)
         stopped = run("head", trunk, lesson, 1.0)
-        logits = _predict(keras, "head", trunk, lesson)
+        logits = _predict(keras, "head", trunk, lesson, history[-1]["batch_size"])
         head = heads.merged(keras, trunk, model, labels) if folded else trunk
         if model.unfrozen_blocks:
             blocks = model.unfrozen_blocks
@@ -190,7 +197,7 @@ def fit(
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
             lesson = data.lesson(parts.frozen, folded=False)
             stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
-            logits = _predict(keras, "blocks", trunk, lesson)
+            logits = _predict(keras, "blocks", trunk, lesson, history[-1]["batch_size"])
     probabilities = _softmax(logits)
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     species = np.array(data.labels)[lesson.check_targets]
@@ -199,7 +206,11 @@ def fit(
         labels=data.labels,
         history=pd.DataFrame(history),
         validation=Score.of(probabilities, lesson.check_targets),
-        held_out=lesson.about.assign(species=species, probabilities=list(probabilities)),
+        held_out=lesson.about.assign(
+            species=species,
+            probabilities=list(probabilities),
+            right=probabilities.argmax(axis=1) == lesson.check_targets,
+        ),
         stopped=stopped,
         model_params=model,
         train_params=train.model_copy(update={"batch_size": history[-1]["batch_size"]}),
@@ -230,7 +241,7 @@ def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
                 raise
             size, half = train.batch_size, train.batch_size // 2
         if not half:
-            raise UserError(
+            raise Unfit(
                 "there is no memory to train on one picture at a time; "
                 "lower resize.size or take a smaller model.backbone"
             )
@@ -275,7 +286,7 @@ def _run(
         lesson.checks,
         lesson.check_targets,
         labels,
-        _BATCH_TO_PREDICT[phase],
+        _batch_to_judge(phase, train.batch_size),
         of,
         fold=lesson.check_fold,
     )
@@ -298,10 +309,10 @@ def _run(
     started = time.monotonic() - (history[-1]["seconds"] if history else 0)
 
     def record(epoch: int, logs: dict[str, float]) -> None:
-        if not np.isfinite(logs["loss"]):
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise Diverged(
-                f"the loss is {logs['loss']} in epoch {epoch + 1}; "
-                f"lower train.learning_rate ({train.learning_rate:g})"
+                f"the loss is {logs['loss']} in epoch {epoch + 1} and {logs['val_loss']} on "
+                f"validation; lower train.learning_rate ({train.learning_rate:g})"
             )
         metrics = {name: float(value) for name, value in logs.items()}
         metrics["learning_rate"] = float(schedule(learner.optimizer.iterations))
@@ -313,7 +324,7 @@ def _run(
         judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
         progress.said = f"epoch {epoch + 1}/{train.epochs}, loss {logs['loss']:.4f}, {judged}"
         on_epoch(number, metrics)
-        trunk.stop_training = time.monotonic() > ends
+        learner.stop_training = time.monotonic() > ends
 
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=train.patience, restore_best_weights=True
@@ -344,15 +355,22 @@ def _run(
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"
         return f"{epochs}: no lower validation loss for {train.patience} epochs; {best}"
-    if trunk.stop_training:
+    if learner.stop_training:
         return f"time was up; {best}"
     return f"all {train.epochs} epochs done; {best}"
 
 
-def _predict(keras: Any, phase: str, trunk: "keras.Model", lesson: lessons.Lesson) -> np.ndarray:
+def _batch_to_judge(phase: str, batch_size: int) -> int:
+    """How many pictures are judged at once; fewer where there was no memory to train on many."""
+    return min(_BATCH_TO_JUDGE[phase], 4 * batch_size)
+
+
+def _predict(
+    keras: Any, phase: str, trunk: "keras.Model", lesson: lessons.Lesson, batch_size: int
+) -> np.ndarray:
     """Logits of what is held out, (n, labels), each from the head that did not learn from it."""
     rows = np.arange(len(lesson.check_targets))
-    size = _BATCH_TO_PREDICT[phase]
+    size = _batch_to_judge(phase, batch_size)
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     taken = (keras.ops.convert_to_numpy(trunk(lesson.checks.take(part))) for part in parts)
     logits = np.concatenate(list(taken))

@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 
-from pipeline import backbones, lessons, params, tracking, training
+from pipeline import backbones, lessons, params, scores, tracking, training
 from pipeline.errors import UserError
 from pipeline.scores import Score
 
@@ -28,6 +28,7 @@ _DEAR = 600  # seconds that must be left for the first trial that trains blocks:
 _PROMISING = 3  # how many of the best heads are worth training blocks below
 _STARTS = "starts"  # of a study: what its first trials try
 _BLOCKS = "blocks"  # marks trials that train blocks
+_ENDED = "ended"  # of a study: the trials and minutes after which its search ended
 _RUN = "run_id"  # of a trial: MLflow's run
 _State = optuna.trial.TrialState
 _DONE = (_State.COMPLETE, _State.PRUNED)
@@ -106,6 +107,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         ).resolve()  # relative, the link that locks it points nowhere
         # Of a killed process: DVC runs one at a time, so nobody else is writing.
         journal.with_suffix(".log.lock").unlink(missing_ok=True)
+        _drop_half_a_line(journal)
         backend = optuna.storages.journal.JournalFileBackend(str(journal))
         return optuna.storages.JournalStorage(backend)
     with warnings.catch_warnings():
@@ -130,6 +132,14 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
                 f"tune.storage is {storage}, which cannot be used as a database: {reason}; it "
                 "wants `local` or an SQLAlchemy URL such as postgresql+psycopg://user@host/name"
             ) from None
+
+
+def _drop_half_a_line(journal: Path) -> None:
+    """Cuts off what a full disk left of a line; the next one would make both unreadable."""
+    if journal.exists():
+        whole = journal.read_bytes().rfind(b"\n") + 1
+        with journal.open("r+b") as file:
+            file.truncate(whole)
 
 
 def _create(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
@@ -163,7 +173,8 @@ def check(p: params.Params) -> None:
     """Sees that every network of the space can be built, before any time is spent.
 
     Raises:
-        UserError: There is no such backbone, or it has not that many blocks.
+        UserError: There is no such backbone, it has not that many blocks, pictures of that size
+            cannot enter, or its weights are not at hand and cannot be fetched.
     """
     tried = [p]
     for name, options in p.tune.space.items():
@@ -175,6 +186,8 @@ def check(p: params.Params) -> None:
         more = blocks.extremes if blocks and backbone.has_blocks else ()
         for count in (q.model.unfrozen_blocks, *more):
             backbone.check(q.resize.size, count)
+        if not backbone.weights_at_hand():
+            backbone.build(q.resize.size, weights=q.model.weights)
 
 
 def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
@@ -185,7 +198,7 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     run as often again in what is left as the winner is trained at the end, once for each of
     `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C ends is queued
     again. Where several processes search, each waits at the end for the others' last trials, so
-    that all see the same.
+    that all see the same. A search that has ended is not gone on with, unless more is asked for.
 
     Args:
         study: What `open_study` gave.
@@ -195,8 +208,9 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     check(p)
     gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
     ends = time.monotonic() + p.tune.time_budget * 60
+    asked = [p.tune.trials, p.tune.time_budget]
     silent: dict[int, float] = {}
-    while True:
+    while study.user_attrs.get(_ENDED) != asked:  # a kill may come after it
         _give_up_silent(study, silent)
         trials = study.get_trials(deepcopy=False)
         if _has_room(study, p, trials, ends - time.monotonic()):
@@ -204,7 +218,7 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
         elif _in(_State.RUNNING, trials):
             time.sleep(1)
         else:
-            break
+            study.set_user_attr(_ENDED, asked)
 
 
 def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: float) -> None:
@@ -336,6 +350,8 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
         history.append(metrics)
+        if _BLOCKS in trial.user_attrs:  # few, and judged by other photos than heads are
+            return
         trial.report(metrics["val_accuracy"], epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -345,19 +361,26 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         trial.set_user_attr(_RUN, run.info.run_id)
         tracking.log_params(model=tried.model, train=tried.train)
         try:
-            score = training.fit(tried.model, tried.train, data, on_epoch, ends=ends).validation
-        except (optuna.TrialPruned, training.Diverged):
-            score = None  # raised again below: to MLflow a pruned run is no failed one
+            trained = training.fit(tried.model, tried.train, data, on_epoch, ends=ends)
+        except (optuna.TrialPruned, training.Unfit) as error:
+            trained = None  # raised again below: to MLflow a pruned run is no failed one
+            if isinstance(error, training.Unfit):
+                print(f"trial {trial.number}: {error}", flush=True)
         finally:
             tracking.log_history(history)
-        tracking.mlflow().set_tag("pruned", score is None)
-        if score is not None:
-            tracking.log_score(score)
-    if score is None:
+        tracking.mlflow().set_tag("pruned", trained is None)
+        if trained is not None:
+            tracking.log_score(trained.validation)
+    if trained is None:
         raise optuna.TrialPruned
-    for name, value in asdict(score).items():
+    for name, value in asdict(trained.validation).items():
         trial.set_user_attr(name, value)
-    return score.sure
+    if _BLOCKS not in trial.user_attrs:
+        return trained.validation.sure
+    below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
+    head = training.fit(below, tried.train, data)
+    gain, error = scores.gained(trained.held_out, head.held_out)
+    return head.validation.sure + gain - error
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -377,6 +400,10 @@ def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
     """The trial that is surest: accuracy less one standard error, and of equals the lowest
     log-loss.
+
+    Blocks are judged by the validation photos alone, a head by all that it was held out from. So to
+    what the head below them has, blocks add what they gain over it on the photos that judged both,
+    less the standard error of that.
 
     Args:
         study: The study; of an earlier, longer search it may have more trials than `p` asks for,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -63,15 +64,25 @@ def test_another_networks_file_is_refused(file):
         backbones.get("vgg16").build(SIZE, weights=str(file[0]))
 
 
-def test_weights_that_cannot_be_fetched_say_which_file_to_put_where(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (URLError("no network"), r"fetch \S+notop\.h5 elsewhere.*model\.weights"),
+        (
+            TimeoutError("timed out"),
+            r"cannot be fetched: timed out.*`notop`.*models.*model\.weights",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_fetched_say_which_file_to_put_where(monkeypatch, error, told):
     from keras.src.utils import file_utils
 
     def refused(url, *_):
-        raise file_utils.urllib.error.URLError("no network")
+        raise error
 
     monkeypatch.setattr(file_utils, "urlretrieve", refused)
 
-    with pytest.raises(UserError, match=r"fetch \S+notop\.h5 elsewhere.*model\.weights") as refusal:
+    with pytest.raises(UserError, match=told) as refusal:
         backbones.get("vgg19").build(SIZE)
     assert "\n" not in str(refusal.value)
 

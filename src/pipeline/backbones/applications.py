@@ -77,6 +77,12 @@ def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
                 f"the weights of {constructor} are not at hand and cannot be fetched; fetch "
                 f"{url} elsewhere and put it into {_folder()}, or name its path in model.weights"
             ) from None
+        if weights == "imagenet":
+            raise UserError(
+                f"the weights of {constructor} cannot be fetched: {error}; fetch the file without "
+                f"its top (`notop`) elsewhere and put it into {_folder()}, or name its path in "
+                "model.weights"
+            ) from None
         raise UserError(f"{weights} holds no weights of {constructor}: {error}") from None
     for layer, loaded in zip(_weighted(model), _weighted(source), strict=True):
         layer.set_weights(loaded.get_weights())
