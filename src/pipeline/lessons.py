@@ -144,7 +144,8 @@ class Data:
             return Pictures(self.training.shards, photos), self.validation
         if towers := backbones.towers(frozen):  # each alone: another network may have it too
             found = zip(*(self.inputs(tower) for tower in towers), strict=True)
-            return tuple(Rows(np.hstack([rows.values for rows in side])) for side in found)
+            sides = (frozen.layers[-1]([rows.values for rows in side]) for side in found)
+            return tuple(Rows(np.asarray(side)) for side in sides)
         model = export.cached(frozen, self.cache / "litert")
         if model not in self._memory:
             for known, (first, _) in list(self._memory.items()):

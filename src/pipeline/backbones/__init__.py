@@ -8,11 +8,13 @@ Example:
 >>> backbone = get("efficientnet_lite0")
 >>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
 
-Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`.
+Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`, and look
+closer, as `efficientnet_lite2@1.3`.
 """
 
 from pipeline.backbones.applications import APPLICATIONS
 from pipeline.backbones.backbone import Backbone, Parts, blocks, towers
+from pipeline.backbones.closer import closer
 from pipeline.backbones.efficientnet_lite import LITE0, LITE1, LITE2
 from pipeline.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.backbones.scratch_resnet import SCRATCH_RESNET
@@ -31,14 +33,18 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Backbone:
-    """The backbone called `name`, or those of several names with `+` between them.
+    """The backbone called `name`, those of several names with `+` between them, or one that also
+    looks closer, by as much as stands behind each `@`.
 
     Raises:
         UserError: if there is none; the message lists those there are. Or those named cannot stand
-            side by side.
+            side by side, or look closer.
     """
     if "+" in name:
         return side_by_side([get(member) for member in name.split("+")])
+    if "@" in name:
+        name, *zooms = name.split("@")
+        return closer(get(name), zooms)
     if name not in _REGISTRY:
         raise UserError(f"model.backbone is {name!r}; it must be one of {', '.join(names())}")
     return _REGISTRY[name]

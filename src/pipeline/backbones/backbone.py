@@ -143,10 +143,18 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
 
 
 def towers(network: keras.Model) -> list[keras.Model]:
-    """The networks that stand side by side in a network; none if it is but one."""
+    """The networks, each from the same pixels, whose features the last layer of a network puts
+    together; none if it is but one."""
     import keras
 
-    return [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    if not isinstance(network.layers[-1], (keras.layers.Average, keras.layers.Concatenate)):
+        return []
+    each = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    larger = [layer for layer in network.layers if isinstance(layer, keras.layers.Resizing)]
+    for layer in larger:  # each a further look of the one network there is
+        name = f"{network.name}_{layer.name}"
+        each.append(keras.Model(network.input, each[0](layer.output), name=name))
+    return each
 
 
 def _tensors(one_or_more: object) -> list[keras.KerasTensor]:
