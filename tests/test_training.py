@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import augment, features, heads, lessons, outputs, params, shards, training
+from pipeline import augment, devices, features, heads, lessons, outputs, params, shards, training
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +105,23 @@ def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(da
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     score = training.Score.of(answers, data.targets(data.validation))
     assert score.log_loss == pytest.approx(trained.validation.log_loss, abs=1e-3)
+
+
+def test_of_a_network_that_looks_closer_only_the_further_look_is_new(data):
+    training.fit(model(), train(epochs=1), data)
+    trained = training.fit(model(backbone="efficientnet_lite0@1.3"), train(epochs=20), data)
+    assert len(data._memory) == 2
+    answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
+    np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
+    assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
+
+
+@pytest.mark.parametrize("gpus", [[], ["gpu:0"]])  # float16 works on a CPU, slowly
+def test_when_time_is_up_training_ends_with_the_epoch(data, monkeypatch, gpus):
+    monkeypatch.setattr(devices, "together", lambda: gpus)
+    trained = training.fit(model(), train(), data, ends=0.0)
+    assert trained.stopped == "time was up; weights of epoch 1 kept"
+    assert len(trained.history) == 1
 
 
 def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):

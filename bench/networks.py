@@ -1,0 +1,82 @@
+"""What other networks, and more looks at a picture, gain below a head, on photos held out.
+
+The stages up to augment run as in the pipeline. Then heads on each network learn from folds of the
+training and validation photos, as train does, and each photo is judged by the head that did not
+learn from it; near-duplicates never straddle, and the test split is left alone. Gains are over the
+first network, paired by photo, and means over seeds of the training.
+
+    python bench/networks.py ../shared/photos/main13 ../shared/photos/monkeys10
+"""
+
+import argparse
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from accuracy import prepare
+
+from pipeline import augment, lessons, params, training
+
+NETWORKS = (
+    "efficientnet_lite2",
+    "efficientnet_lite2@1.3",
+    "efficientnet_lite2@1.3@1.6",
+    "efficientnet_lite0+efficientnet_lite2",
+    "efficientnet_lite0+efficientnet_lite2@1.3",
+    "efficientnet_lite0@1.3+efficientnet_lite2@1.3",
+)
+SPLIT_SEED = 100  # other splits than those that results are told of
+
+
+def load(source: Path, folder: Path) -> tuple[params.Params, lessons.Data]:
+    environment = prepare(source, folder, [f"split.seed={SPLIT_SEED}"])
+    subprocess.run(["dvc", "repro", "-q", "augment"], cwd=folder, env=environment, check=True)
+    p = params.load(folder / "params.yaml")
+    data, ranges = folder / "data", augment.Ranges.of(p.augment)
+    split = data / "split.parquet"
+    cache = folder / ".cache"
+    return p, lessons.Data.load(data / "augmented", data / "resized", split, cache, ranges)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sources", nargs="+", type=Path, help="photos, a folder a species")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of the training")
+    arguments = parser.parse_args()
+    for source in arguments.sources:
+        with tempfile.TemporaryDirectory() as folder:
+            p, data = load(source.resolve(), Path(folder))
+            first, rows = None, []
+            for network in arguments.networks:
+                started = time.monotonic()
+                model = p.model.model_copy(update={"backbone": network})
+                fits = [
+                    training.fit(model, p.train.model_copy(update={"seed": seed}), data)
+                    for seed in range(arguments.seeds)
+                ]
+                right = pd.concat([fit.held_out for fit in fits]).groupby("photo")["right"].mean()
+                first = right if first is None else first
+                gain = right - first
+                rows.append(
+                    {
+                        "network": network,
+                        "accuracy": right.mean(),
+                        "log-loss": pd.Series([fit.validation.log_loss for fit in fits]).mean(),
+                        "gain": gain.mean(),
+                        "its error": gain.sem(),
+                        "seconds": time.monotonic() - started,
+                    }
+                )
+            told = f"{len(first)} photos held out, {arguments.seeds} seeds, {os.cpu_count()} cores"
+            print(f"\n{source.name}: {told}; seconds where what stands above is known already")
+            print(pd.DataFrame(rows).round(4).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
