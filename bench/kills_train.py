@@ -31,7 +31,12 @@ from ruamel.yaml import YAML
 
 kills.STAGES |= {"train": ("models/trained",), "tune": ("models/tuned", "reports/tune")}
 # One fine-tuned block, so that there are two phases, and epochs that last.
-LINES = {"train.epochs": 6, "model.unfrozen_blocks": 1, "tune.trials": 4}
+LINES = {
+    "train.epochs": 6,
+    "model.backbone": "efficientnet_lite2",
+    "model.unfrozen_blocks": 1,
+    "tune.trials": 4,
+}
 TRIALS = LINES["tune.trials"]
 
 

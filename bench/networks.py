@@ -19,6 +19,7 @@ import pandas as pd
 from accuracy import prepare
 
 from pipeline import augment, lessons, params, training
+from pipeline.scores import gained
 
 NETWORKS = (
     "efficientnet_lite2",
@@ -60,21 +61,22 @@ def main() -> None:
                     training.fit(model, p.train.model_copy(update={"seed": seed}), data)
                     for seed in range(arguments.seeds)
                 ]
-                right = pd.concat([fit.held_out for fit in fits]).groupby("photo")["right"].mean()
-                first = right if first is None else first
-                gain = right - first
+                held_out = pd.concat([fit.held_out for fit in fits])
+                first = held_out if first is None else first
+                gain, error = gained(held_out, first)
                 rows.append(
                     {
                         "network": network,
-                        "accuracy": right.mean(),
+                        "accuracy": held_out["right"].mean(),
                         "log-loss": pd.Series([fit.validation.log_loss for fit in fits]).mean(),
-                        "gain": gain.mean(),
-                        "its error": gain.sem(),
+                        "gain": gain,
+                        "its error": error,
                         "seconds": time.monotonic() - started,
                     }
                 )
-            told = f"{len(first)} photos held out, {arguments.seeds} seeds, {os.cpu_count()} cores"
-            print(f"\n{source.name}: {told}; seconds where what stands above is known already")
+            told = f"{first['photo'].nunique()} photos held out, {arguments.seeds} seeds"
+            print(f"\n{source.name}: {told}, {os.cpu_count()} cores;", end=" ")
+            print("seconds where what stands above is known already")
             print(pd.DataFrame(rows).round(4).to_string(index=False), flush=True)
 
 

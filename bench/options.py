@@ -25,7 +25,7 @@ import pandas as pd
 from accuracy import COPIED, PROJECT
 from ruamel.yaml import YAML
 
-from pipeline import export, features, lessons, params, splits, training
+from pipeline import augment, export, features, lessons, params, splits, training
 from pipeline.calibration import Calibration
 from pipeline.scores import Score
 from pipeline.shards import Shards
@@ -117,7 +117,8 @@ def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
     }
     train, validation, held_out = pictures.values()
     labels = tuple(sorted(train.species.unique()))
-    return Known(train, validation, labels, folder / ".cache", memory, held_out)
+    about = {"fold": None, "cache": folder / ".cache", "ranges": augment.Ranges.of(p.augment)}
+    return Known(train, validation, labels, **about, _memory=memory, held_out=held_out)
 
 
 def judge(p: params.Params, data: Known) -> dict[str, float]:

@@ -18,9 +18,10 @@ def main() -> None:
     data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()
     study = tuning.open_study(p, data.digest(), CACHE / "studies", known)
-    of_this_process = f"run_id {socket.gethostname()} {Path.cwd()}"
-    with tracking.run("tune", run_id=study.user_attrs.get(of_this_process)) as run:
-        study.set_user_attr(of_this_process, run.info.run_id)
+    local = p.tune.storage == "local"
+    of_this_folder = "run_id" if local else f"run_id {socket.gethostname()} {Path.cwd()}"
+    with tracking.run("tune", run_id=study.user_attrs.get(of_this_folder)) as run:
+        study.set_user_attr(of_this_folder, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
         tuning.search(study, p, data)
         best = tuning.best(study, p)
@@ -36,7 +37,8 @@ def main() -> None:
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
-    study.set_user_attr(of_this_process, None)  # only what did not end goes on in its run
+    study.set_user_attr(of_this_folder, None)  # only what did not end goes on in its run
+    tuning.close(study)
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:

@@ -21,8 +21,8 @@ def files(
     """What a search found, as texts by the name of their file.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
-    log-loss, seconds, params. `best.yaml` has the best one's lines for the params, and `seeds.csv`
-    a row for each seed that it was trained from.
+    log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines for
+    the params, and `seeds.csv` a row for each seed that it was trained from.
     """
     lines = StringIO()
     YAML().dump(best.params, lines)
@@ -40,6 +40,7 @@ def _table(study: optuna.Study) -> pd.DataFrame:
             "accuracy": trial.user_attrs.get("accuracy"),
             "standard_error": trial.user_attrs.get("standard_error"),
             "log_loss": trial.user_attrs.get("log_loss"),
+            "value": trial.value,
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             **trial.params,
         }

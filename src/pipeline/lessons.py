@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline import augment, backbones, export, features
+from pipeline import augment, backbones, engine, export, features
 from pipeline.errors import UserError
 from pipeline.shards import LENGTH, Shards
 
@@ -144,7 +144,9 @@ class Data:
             return Pictures(self.training.shards, photos), self.validation
         if towers := backbones.towers(frozen):  # each alone: another network may have it too
             found = zip(*(self.inputs(tower) for tower in towers), strict=True)
-            sides = (frozen.layers[-1]([rows.values for rows in side]) for side in found)
+            together = frozen.layers[-1]
+            with engine.keras().device("cpu"):
+                sides = [together([rows.values for rows in side]) for side in found]
             return tuple(Rows(np.asarray(side)) for side in sides)
         model = export.cached(frozen, self.cache / "litert")
         if model not in self._memory:

@@ -235,17 +235,17 @@ class Params(Section):
                     raise ValueError(
                         f"tune.{where} has {name!r}; name a line of `model` or `train`"
                     )
-                now = getattr(getattr(self, section), key)
-                if options.log and now <= 0:
-                    raise ValueError(
-                        f"tune.{where} searches {name} on a logarithmic scale, which has no {now}; "
-                        "set it above 0, or take the line out of the search"
-                    )
                 for value in options.extremes:
                     try:
                         replaced(self, {name: value})
                     except ValueError as error:
                         raise ValueError(f"tune.{where}: {error}") from None
+                now = getattr(getattr(self, section), key)
+                if where == "space" and options.log and now <= 0:
+                    raise ValueError(
+                        f"tune.space searches {name} on a logarithmic scale, which has no {now}; "
+                        "set it above 0, or take the line out of the search"
+                    )
         return self
 
 

@@ -115,14 +115,14 @@ def code() -> list[str]:
     files = [*(here / f"{name}.py" for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     versions = map(importlib.metadata.version, ("tensorflow", "keras"))
-    return [*digests, *versions, engine.keras().backend.backend(), *devices.together()]
+    return [*digests, *versions, engine.keras().backend.backend()]
 
 
 def checkpoint(
     model: params.Model, train: params.Train, data: lessons.Data
 ) -> checkpoints.Checkpoint:
     """What a killed `fit` of the same had reached; it goes by content."""
-    content = [data.digest(), model.model_dump(), train.model_dump(), code()]
+    content = [data.digest(), model.model_dump(), train.model_dump(), code(), devices.together()]
     if Path(model.weights).is_file():
         content.append(hashlib.sha256(Path(model.weights).read_bytes()).hexdigest())
     return checkpoints.Checkpoint.of(data.cache / "checkpoints", content)
@@ -160,6 +160,7 @@ def fit(
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
     size = data.training.shards.size
+    backbones.get(model.backbone).check(size, model.unfrozen_blocks)
     parts = _network(model, data)
     engine.keras(train.seed)  # again: a network that was at hand has drawn no random weights
     channels, labels = parts.whole.output.shape[-1], len(data.labels)
@@ -188,9 +189,10 @@ def fit(
         trunk = heads.build(keras, channels, model, labels, count)
         lesson = data.lesson(parts.frozen, folded)
         stopped = run("head", trunk, lesson, 1.0)
-        logits = _predict(keras, "head", trunk, lesson, history[-1]["batch_size"])
         head = heads.merged(keras, trunk, model, labels) if folded else trunk
-        if model.unfrozen_blocks:
+        if not model.unfrozen_blocks:
+            logits = _predict(keras, "head", trunk, lesson, history[-1]["batch_size"])
+        else:
             blocks = model.unfrozen_blocks
             backbone = backbones.get(model.backbone)
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)

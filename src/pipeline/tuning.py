@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 
-from pipeline import backbones, lessons, params, scores, tracking, training
+from pipeline import backbones, lessons, outputs, params, scores, tracking, training
 from pipeline.errors import UserError
 from pipeline.scores import Score
 
@@ -28,7 +28,7 @@ _DEAR = 600  # seconds that must be left for the first trial that trains blocks:
 _PROMISING = 3  # how many of the best heads are worth training blocks below
 _STARTS = "starts"  # of a study: what its first trials try
 _BLOCKS = "blocks"  # marks trials that train blocks
-_ENDED = "ended"  # of a study: the trials and minutes after which its search ended
+_ENDED = "ended"  # of a study: the trials and minutes it was given, until its winner is saved
 _RUN = "run_id"  # of a trial: MLflow's run
 _State = optuna.trial.TrialState
 _DONE = (_State.COMPLETE, _State.PRUNED)
@@ -107,7 +107,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         ).resolve()  # relative, the link that locks it points nowhere
         # Of a killed process: DVC runs one at a time, so nobody else is writing.
         journal.with_suffix(".log.lock").unlink(missing_ok=True)
-        _drop_half_a_line(journal)
+        _drop_broken_lines(journal)
         backend = optuna.storages.journal.JournalFileBackend(str(journal))
         return optuna.storages.JournalStorage(backend)
     with warnings.catch_warnings():
@@ -134,12 +134,21 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
             ) from None
 
 
-def _drop_half_a_line(journal: Path) -> None:
-    """Cuts off what a full disk left of a line; the next one would make both unreadable."""
-    if journal.exists():
-        whole = journal.read_bytes().rfind(b"\n") + 1
-        with journal.open("r+b") as file:
-            file.truncate(whole)
+def _drop_broken_lines(journal: Path) -> None:
+    """Leaves out what a full disk left of a line: all that follow could not be read."""
+    lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
+    kept = [line for line in lines if line.endswith(b"\n") and _is_json(line)]
+    if len(kept) < len(lines):
+        with outputs.whole(journal) as partial:
+            partial.write_bytes(b"".join(kept))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _create(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
@@ -186,7 +195,7 @@ def check(p: params.Params) -> None:
         more = blocks.extremes if blocks and backbone.has_blocks else ()
         for count in (q.model.unfrozen_blocks, *more):
             backbone.check(q.resize.size, count)
-        if not backbone.weights_at_hand():
+        if q.model.weights != "imagenet" or not backbone.weights_at_hand():
             backbone.build(q.resize.size, weights=q.model.weights)
 
 
@@ -198,7 +207,8 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     run as often again in what is left as the winner is trained at the end, once for each of
     `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C ends is queued
     again. Where several processes search, each waits at the end for the others' last trials, so
-    that all see the same. A search that has ended is not gone on with, unless more is asked for.
+    that all see the same. One that was killed while it trained the winner searches no more, so
+    that it ends with that winner.
 
     Args:
         study: What `open_study` gave.
@@ -210,7 +220,7 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     ends = time.monotonic() + p.tune.time_budget * 60
     asked = [p.tune.trials, p.tune.time_budget]
     silent: dict[int, float] = {}
-    while study.user_attrs.get(_ENDED) != asked:  # a kill may come after it
+    while study.user_attrs.get(_ENDED) != asked:
         _give_up_silent(study, silent)
         trials = study.get_trials(deepcopy=False)
         if _has_room(study, p, trials, ends - time.monotonic()):
@@ -218,31 +228,36 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
         elif _in(_State.RUNNING, trials):
             time.sleep(1)
         else:
-            study.set_user_attr(_ENDED, asked)
+            break
+    if p.tune.storage == "local":
+        study.set_user_attr(_ENDED, asked)
+
+
+def close(study: optuna.Study) -> None:
+    """Says that the winner is trained and saved: whoever searches again may go on."""
+    study.set_user_attr(_ENDED, None)
 
 
 def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: float) -> None:
     """Runs a trial. If others took it for a killed process's meanwhile, it is theirs."""
-    taken = False
+    failed: BaseException | None = None
 
     def objective(trial: optuna.Trial) -> float:
-        nonlocal taken
+        nonlocal failed
         try:
             return _try(trial, p, data, ends)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            taken = True
+        except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError, _Surplus):
             raise
-        except (optuna.TrialPruned, _Surplus):
-            raise
-        except (Exception, KeyboardInterrupt):
-            _queue_again(study, study.trials[trial.number])
+        except (Exception, KeyboardInterrupt) as error:
+            failed = error
+            _try_again(study, study.trials[trial.number])
             raise
 
     try:
         study.optimize(objective, n_trials=1, callbacks=[_show], catch=(_Surplus,))
-    except Exception:  # Optuna cannot tell the end of a trial that has one
-        if not taken:
-            raise
+    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+        if failed is not None:  # Optuna only says that the trial is given up already
+            raise failed from None
         print(f"a trial of this process was not heard of for {_GRACE} s: others try it", flush=True)
 
 
@@ -362,6 +377,12 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         tracking.log_params(model=tried.model, train=tried.train)
         try:
             trained = training.fit(tried.model, tried.train, data, on_epoch, ends=ends)
+            value = trained.validation.sure
+            if _BLOCKS in trial.user_attrs:
+                below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
+                head = training.fit(below, tried.train, data)
+                gain, error = scores.gained(trained.held_out, head.held_out)
+                value = head.validation.sure + gain - error
         except (optuna.TrialPruned, training.Unfit) as error:
             trained = None  # raised again below: to MLflow a pruned run is no failed one
             if isinstance(error, training.Unfit):
@@ -375,12 +396,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         raise optuna.TrialPruned
     for name, value in asdict(trained.validation).items():
         trial.set_user_attr(name, value)
-    if _BLOCKS not in trial.user_attrs:
-        return trained.validation.sure
-    below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
-    head = training.fit(below, tried.train, data)
-    gain, error = scores.gained(trained.held_out, head.held_out)
-    return head.validation.sure + gain - error
+    return value
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:

@@ -53,7 +53,8 @@ def network(constructor: str, sees: str, size: int) -> keras.Model:
 
     pixels = Input((size, size, 3), name="pixels")
     base = _base(constructor, weights=None, input_tensor=_prepared(pixels, sees))
-    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(base.output), name="network")
+    features = layers.GlobalAveragePooling2D(name="pool")(base.output)
+    return Model(pixels, features, name=constructor)
 
 
 def load_weights(constructor: str, model: keras.Model, weights: str) -> None:

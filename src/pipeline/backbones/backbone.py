@@ -152,7 +152,7 @@ def towers(network: keras.Model) -> list[keras.Model]:
     each = [layer for layer in network.layers if isinstance(layer, keras.Model)]
     larger = [layer for layer in network.layers if isinstance(layer, keras.layers.Resizing)]
     for layer in larger:  # each a further look of the one network there is
-        name = f"{network.name}_{layer.name}"
+        name = f"{each[0].name}_{layer.name}"
         each.append(keras.Model(network.input, each[0](layer.output), name=name))
     return each
 
@@ -163,4 +163,7 @@ def _tensors(one_or_more: object) -> list[keras.KerasTensor]:
 
 def _require(name: str, unfrozen_blocks: int, most: int) -> None:
     if not 0 <= unfrozen_blocks <= most:
-        raise UserError(f"model.unfrozen_blocks is {unfrozen_blocks}; {name} takes 0 to {most}")
+        alone = "" if most else "; blocks are trained of one network alone, without + or @"
+        raise UserError(
+            f"model.unfrozen_blocks is {unfrozen_blocks}; {name} takes 0 to {most}{alone}"
+        )
