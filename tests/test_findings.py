@@ -29,7 +29,7 @@ def test_files(study):
     scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
     found = findings.files(study, study.best_trial, scores)
     head, *rows = found["trials.csv"].splitlines()
-    assert head.startswith("trial,state,accuracy,standard_error,log_loss,seconds,")
+    assert head.startswith("trial,state,accuracy,standard_error,log_loss,value,seconds,")
     assert [row.split(",")[:3] for row in rows] == [
         ["0", "complete", "0.8"],
         ["1", "complete", "0.9"],

@@ -394,8 +394,8 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
             tracking.log_score(trained.validation)
     if trained is None:
         raise optuna.TrialPruned
-    for name, value in asdict(trained.validation).items():
-        trial.set_user_attr(name, value)
+    for name, number in asdict(trained.validation).items():
+        trial.set_user_attr(name, number)
     return value
 
 

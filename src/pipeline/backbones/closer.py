@@ -2,7 +2,8 @@
 
 A closer look sees as much of the picture as its middle has, as large as the whole. What all looks
 say is averaged, so a head on it has no more weights, and an animal is seen at more than one size.
-The price is a forward pass for each look.
+The price is a forward pass for each look; as int8, which LiteRT measures look by look, the weights
+are there for each as well.
 """
 
 from __future__ import annotations
