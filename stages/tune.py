@@ -1,12 +1,21 @@
 """Searches for better params, and trains the recogniser they make."""
 
-import socket
 from pathlib import Path
 from statistics import mean, stdev
 
 import pandas as pd
 
-from pipeline import augment, errors, findings, lessons, params, tracking, training, tuning
+from pipeline import (
+    augment,
+    errors,
+    findings,
+    lessons,
+    params,
+    studies,
+    tracking,
+    training,
+    tuning,
+)
 
 SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
 CACHE = Path(".cache")
@@ -17,11 +26,10 @@ def main() -> None:
     ranges = augment.Ranges.of(p.augment)
     data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()
-    study = tuning.open_study(p, data.digest(), CACHE / "studies", known)
-    local = p.tune.storage == "local"
-    of_this_folder = "run_id" if local else f"run_id {socket.gethostname()} {Path.cwd()}"
-    with tracking.run("tune", run_id=study.user_attrs.get(of_this_folder)) as run:
-        study.set_user_attr(of_this_folder, run.info.run_id)
+    study = studies.open_study(p, data.digest(), CACHE / "studies", known)
+    run_key = studies.run_key(p)
+    with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
+        study.set_user_attr(run_key, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
         tuning.search(study, p, data)
         best = tuning.best(study, p)
@@ -37,7 +45,7 @@ def main() -> None:
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
-    study.set_user_attr(of_this_folder, None)  # only what did not end goes on in its run
+    study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     tuning.close(study)
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")

@@ -9,7 +9,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from pipeline import backbones, params, training, tuning
+from pipeline import backbones, params, studies, training, tuning
 from pipeline.errors import UserError
 from pipeline.scores import Score
 
@@ -56,7 +56,7 @@ def tried(store, tmp_path, monkeypatch):
 
 
 def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     assert len(tried) == 6
     assert tried[0] == p.train.learning_rate
@@ -65,15 +65,15 @@ def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
 
 
 def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried, tmp_path):
-    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     more = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": 9})})
-    study = tuning.open_study(more, "digest", tmp_path)
+    study = studies.open_study(more, "digest", tmp_path)
     tuning.search(study, more, None)
     assert len(tried) == len(set(tried)) == len(study.trials) == 9
 
 
 def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     for trials in (1, 3):
         fewer = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": trials})})
@@ -82,7 +82,7 @@ def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
 
 def test_the_present_value_is_tried_even_where_the_space_leaves_it_out(p, tried, tmp_path):
     odd = params.replaced(p, {"train.batch_size": 48, "train.learning_rate": 0.02})
-    study = tuning.open_study(odd, "digest", tmp_path)
+    study = studies.open_study(odd, "digest", tmp_path)
     tuning.search(study, odd, None)
     assert study.trials[0].params["train.batch_size"] == 48
     assert tried[0] == 0.02
@@ -97,23 +97,23 @@ def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
     space = {**p.tune.space, name: params.Options(choices=choices)}
     wrong = p.model_copy(update={"tune": p.tune.model_copy(update={"space": space})})
     with pytest.raises(UserError, match=name):
-        tuning.search(tuning.open_study(wrong, "digest", tmp_path), wrong, None)
+        tuning.search(studies.open_study(wrong, "digest", tmp_path), wrong, None)
     assert not tried
 
 
 def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
-    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     fewer = params.replaced(p, {"train.epochs": 3})
     narrower = {"space": {"train.epochs": params.Options(choices=[1, 2])}}
     space = p.model_copy(update={"tune": p.tune.model_copy(update=narrower)})
     for changed, digest in ((p, "other photos"), (fewer, "digest"), (space, "digest")):
-        assert not tuning.open_study(changed, digest, tmp_path).trials
+        assert not studies.open_study(changed, digest, tmp_path).trials
 
 
 def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
     p, tried, tmp_path, monkeypatch
 ):
-    tuning.search(tuning.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
+    tuning.search(studies.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
     undisturbed = tried.copy()
     fit = training.fit
 
@@ -124,9 +124,9 @@ def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
 
     monkeypatch.setattr(training, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
-        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+        tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     monkeypatch.setattr(training, "fit", fit)
-    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     assert tried[6:] == undisturbed
 
 
@@ -134,7 +134,7 @@ def test_known_params_are_tried_second_and_those_outside_the_space_are_left_alon
     p, tried, tmp_path
 ):
     known = {"train.learning_rate": 0.003, "train.epochs": 1, "model.hidden": 77}
-    study = tuning.open_study(p, "digest", tmp_path, known)
+    study = studies.open_study(p, "digest", tmp_path, known)
     tuning.search(study, p, None)
     assert tried[1] == 0.003
     assert study.trials[1].params["model.hidden"] == p.model.hidden
@@ -161,7 +161,7 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
     monkeypatch.setattr(training, "fit", deeper)
     tune = p.tune.model_copy(update={"time_budget": 45.0})
     p = p.model_copy(update={"tune": tune})
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     assert [blocks > 0 for blocks, _ in trained] == [False] * 6 + [True] * 3
     ended = [rate for number, (_, rate) in enumerate(trained[:6]) if number != 1]
@@ -189,7 +189,7 @@ def of_backbones(p: params.Params, *names: str) -> params.Params:
 
 def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_path):
     p = of_backbones(p, p.model.backbone, "efficientnet_lite0", "scratch_cnn")
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     first = [trial.params["model.backbone"] for trial in study.trials[:3]]
     assert first == [p.model.backbone, "efficientnet_lite0", "scratch_cnn"]
@@ -200,7 +200,7 @@ def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_
 def test_no_blocks_below_a_network_that_has_none(name, p, tried, tmp_path):
     p = params.replaced(of_backbones(p, name), {"model.backbone": name})
     p = p.model_copy(update={"tune": p.tune.model_copy(update={"time_budget": 45.0})})
-    tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     assert len(tried) == 6
 
 
@@ -218,11 +218,11 @@ def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys
 
 
 def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever
     rate = killed.suggest_float("train.learning_rate", 0.0002, 0.01, log=True)
     killed.set_user_attr("run_id", "one that MLflow has not")
-    again = tuning.open_study(p, "digest", tmp_path)
+    again = studies.open_study(p, "digest", tmp_path)
     tuning.search(again, p, None)
     assert tried[0] == rate
     states = [trial.state for trial in again.trials]
@@ -231,19 +231,19 @@ def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monk
 
 
 def test_a_lock_that_a_killed_process_left_is_no_hindrance(p, tried, tmp_path):
-    tuning.open_study(p, "digest", Path("studies"))  # relative, as in the stage
+    studies.open_study(p, "digest", Path("studies"))  # relative, as in the stage
     (journal,) = Path("studies").glob("*.log")
     Path(f"{journal}.lock").symlink_to("nowhere")
-    assert not tuning.open_study(p, "digest", Path("studies")).trials
+    assert not studies.open_study(p, "digest", Path("studies")).trials
 
 
 def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     study.enqueue_trial({"model.dropout": 0.4}, user_attrs={"blocks": True, "run_id": "one"})
     study.ask().set_user_attr("log_loss", 0.3)
-    again = tuning.open_study(p, "digest", tmp_path)
+    again = studies.open_study(p, "digest", tmp_path)
     again.ask()
-    (waiting,) = tuning.open_study(p, "digest", tmp_path).get_trials(
+    (waiting,) = studies.open_study(p, "digest", tmp_path).get_trials(
         states=(optuna.trial.TrialState.WAITING,)
     )
     assert waiting.system_attrs["fixed_params"] == {"model.dropout": 0.4}
@@ -255,17 +255,17 @@ def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
 
     from pipeline import tracking
 
-    tuning.search(tuning.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
-    study = tuning.open_study(p, "digest", tmp_path)
+    tuning.search(studies.open_study(p, "digest", tmp_path / "undisturbed"), p, None)
+    study = studies.open_study(p, "digest", tmp_path)
     with tracking.run("tune") as parent:
         killed = study.ask()
         for name, options in p.tune.space.items():
-            tuning._suggest(killed, name, options.also(tuning._current(p, name)))
+            tuning._suggest(killed, name, options.also(params.value(p, name)))
         client = mlflow.MlflowClient()
         tags = {"mlflow.parentRunId": parent.info.run_id}
         left_open = client.create_run(parent.info.experiment_id, tags=tags, run_name="trial 0")
         killed.set_user_attr("run_id", left_open.info.run_id)
-        study = tuning.open_study(p, "digest", tmp_path)
+        study = studies.open_study(p, "digest", tmp_path)
         tuning.search(study, p, None)
     assert tried[7:] == tried[1:6]
     runs = client.search_runs(
@@ -278,14 +278,14 @@ def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
 
 
 def test_half_a_line_that_a_full_disk_left_is_no_hindrance(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     study.ask()
     (journal,) = tmp_path.glob("*.log")
     with journal.open("a") as file:
         file.write('{"op_code": 4, "study')
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
-    assert len(tuning.open_study(p, "digest", tmp_path).trials) == 7
+    assert len(studies.open_study(p, "digest", tmp_path).trials) == 7
 
 
 def shared(p, tmp_path):
@@ -297,9 +297,9 @@ def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again
     p, tried, tmp_path, monkeypatch
 ):
     p = shared(p, tmp_path)
-    tuning.open_study(p, "digest", tmp_path).ask()  # the first, whose params are set
-    monkeypatch.setattr(tuning, "_GRACE", 0.5)
-    study = tuning.open_study(p, "digest", tmp_path)
+    studies.open_study(p, "digest", tmp_path).ask()  # the first, whose params are set
+    monkeypatch.setattr(studies, "GRACE", 0.5)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     assert tried.count(p.train.learning_rate) == 1
     states = [trial.state.name for trial in study.trials]
@@ -315,9 +315,9 @@ def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_p
 
     monkeypatch.setattr(training, "fit", fails)
     with pytest.raises(OSError, match="no space left"):
-        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+        tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     monkeypatch.setattr(training, "fit", fit)
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     ended = [trial for trial in study.trials if trial.state.is_finished()]
     assert [trial.state.name for trial in ended] == ["FAIL"] + ["COMPLETE"] * 6
@@ -332,13 +332,13 @@ def test_a_process_whose_trial_others_took_for_dead_goes_on_with_the_next_one(
 
     def silent(model, train, data, on_epoch, ends):
         if not taken:
-            other = tuning.open_study(p, "digest", tmp_path)
+            other = studies.open_study(p, "digest", tmp_path)
             taken.extend(other.get_trials(states=(optuna.trial.TrialState.RUNNING,)))
-            tuning._try_again(other, taken[0])
+            studies.try_again(other, taken[0])
         return fit(model, train, data, on_epoch, ends)
 
     monkeypatch.setattr(training, "fit", silent)
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     states = [trial.state.name for trial in study.trials]
     assert states == ["FAIL"] + ["COMPLETE"] * 6
@@ -369,7 +369,7 @@ def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
 
 
 def test_blocks_are_trained_below_a_head_that_no_other_process_is_at(p, tried, tmp_path):
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     for number in range(6):
         trial = ended("COMPLETE", 1, number)
         trial.params = {"train.learning_rate": number}
@@ -396,7 +396,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monke
         return fit(model, train, data, on_epoch, ends)
 
     monkeypatch.setattr(training, "fit", sometimes)
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     states = [trial.state.name for trial in study.trials]
     assert states.count("PRUNED") == 1
@@ -415,7 +415,7 @@ def test_a_trial_that_does_not_fit_into_memory_is_told_and_left(
         return fit(model, train, data, on_epoch, ends)
 
     monkeypatch.setattr(training, "fit", sometimes)
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     assert [trial.state.name for trial in study.trials] == ["PRUNED"] + ["COMPLETE"] * 5
     assert "trial 0: there is no memory" in capsys.readouterr().out
@@ -431,7 +431,7 @@ def test_weights_that_are_not_at_hand_stop_the_search_before_it_starts(
     monkeypatch.setitem(backbones._REGISTRY, "vgg16", vgg16)
     p = of_backbones(p, p.model.backbone, "vgg16")
     with pytest.raises(UserError, match="cannot be fetched"):
-        tuning.search(tuning.open_study(p, "digest", tmp_path), p, None)
+        tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     assert not tried
 
 
@@ -439,7 +439,7 @@ def test_a_database_that_cannot_be_reached_is_named(p, tmp_path):
     for url in ("postgresql+psycopg://127.0.0.1:1/animal", "no url"):
         tune = p.tune.model_copy(update={"storage": url})
         with pytest.raises(UserError, match=f"tune.storage is {re.escape(url)}.*SQLAlchemy URL"):
-            tuning.open_study(p.model_copy(update={"tune": tune}), "digest", tmp_path)
+            studies.open_study(p.model_copy(update={"tune": tune}), "digest", tmp_path)
 
 
 def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
@@ -447,7 +447,7 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
 
     from pipeline import tracking
 
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     with tracking.run("tune") as parent:
         tuning.search(study, p, None)
     runs = mlflow.search_runs(
@@ -479,4 +479,4 @@ def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
 
 def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):
     with pytest.raises(UserError, match="no trial came to its end"):
-        tuning.best(tuning.open_study(p, "digest", tmp_path), p)
+        tuning.best(studies.open_study(p, "digest", tmp_path), p)

@@ -14,13 +14,13 @@ from pathlib import Path
 import optuna
 import pytest
 
-from pipeline import params, tuning
+from pipeline import params, studies, tuning
 
 TRIALS = 16
 SEARCH = """
 import sys, time
 from pathlib import Path
-from pipeline import params, tracking, training, tuning
+from pipeline import params, studies, tracking, training, tuning
 from pipeline.scores import Score
 
 class Trained:
@@ -34,7 +34,7 @@ def fit(model, train, data, on_epoch, ends):
 
 training.fit = fit
 p = params.load(Path("params.yaml"))
-study = tuning.open_study(p, "digest", Path("studies"))
+study = studies.open_study(p, "digest", Path("studies"))
 print("opened", flush=True)
 tuning.search(study, p, None)
 print("best", tuning.best(study, p).number, flush=True)
@@ -91,7 +91,7 @@ def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path
     p = params.load(tmp_path / "0/params.yaml")
     assert p.tune.trials == TRIALS
     assert processes[0].stdout.readline() == "opened\n"
-    study = tuning.open_study(p, "digest", tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
     while not any(trial.state.is_finished() for trial in study.trials):
         time.sleep(0.1)
     time.sleep(1)  # all are at work

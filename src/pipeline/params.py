@@ -235,13 +235,12 @@ class Params(Section):
                     raise ValueError(
                         f"tune.{where} has {name!r}; name a line of `model` or `train`"
                     )
-                for value in options.extremes:
+                for extreme in options.extremes:
                     try:
-                        replaced(self, {name: value})
+                        replaced(self, {name: extreme})
                     except ValueError as error:
                         raise ValueError(f"tune.{where}: {error}") from None
-                now = getattr(getattr(self, section), key)
-                if where == "space" and options.log and now <= 0:
+                if where == "space" and options.log and (now := value(self, name)) <= 0:
                     raise ValueError(
                         f"tune.space searches {name} on a logarithmic scale, which has no {now}; "
                         "set it above 0, or take the line out of the search"
@@ -309,6 +308,12 @@ def replaced(params: Params, values: dict[str, Any]) -> Params:
             name = ".".join([section, *map(str, first["loc"])])
             raise ValueError(f"{name} may not be {first['input']!r}: {first['msg']}") from None
     return params.model_copy(update=changed)
+
+
+def value(params: Params, name: str) -> Any:
+    """The value of a line, by its dotted name, such as `train.learning_rate`."""
+    section, _, key = name.partition(".")
+    return getattr(getattr(params, section), key)
 
 
 def set_source(source: str, path: Path = PATH) -> None:
