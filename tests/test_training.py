@@ -1,4 +1,6 @@
+import gc
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,20 @@ def test_of_a_network_that_looks_closer_only_the_further_look_is_new(data):
     answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
     np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
+
+
+def test_a_training_lets_go_of_what_it_learned_from(data, monkeypatch):
+    lesson, seen = lessons.Data.lesson, []
+
+    def noted(*arguments):
+        given = lesson(*arguments)
+        seen.extend(weakref.ref(inputs) for inputs in (given.inputs, given.checks))
+        return given
+
+    monkeypatch.setattr(lessons.Data, "lesson", noted)
+    training.fit(model(backbone="efficientnet_lite0@1.3"), train(epochs=1), data)
+    gc.collect()
+    assert [inputs() for inputs in seen] == [None, None]
 
 
 @pytest.mark.parametrize("gpus", [[], ["gpu:0"]])  # float16 works on a CPU, slowly

@@ -49,7 +49,7 @@ def extract(
         key.update(pictures)
         return pictures, cache / f"{key.hexdigest()}.npy"
 
-    found, had = [], 0
+    found, had, done = np.empty(0), 0, 0
     ready = _ahead(read, parts)
     for pictures, path in track(
         ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
@@ -60,8 +60,14 @@ def extract(
             network = network or Network(model)
             with outputs.whole(path) as partial, partial.open("wb") as file:
                 np.save(file, network(pictures))
-        found.append(np.load(path))
-    return np.concatenate(found), had
+        said = np.load(path)
+        if (
+            not done
+        ):  # feature maps take gigabytes: all parts and their sum would take twice as many
+            found = np.empty((len(positions), *said.shape[1:]), said.dtype)
+        found[done : done + len(said)] = said
+        done += len(said)
+    return found, had
 
 
 def _ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -155,7 +155,8 @@ def batches(
             Defaults to None: there is one network, without an axis of heads.
 
     Returns:
-        A data set whose `start(epoch)` is to be called when an epoch begins.
+        A data set whose `start(epoch)` is to be called when an epoch begins, and `close()` when
+        all is done: TensorFlow never lets go of a data set, and so not of its inputs.
     """
     import keras
 
@@ -165,9 +166,13 @@ def batches(
     heads = 1 if fold is None else fold.max() + 1
 
     class Batches(keras.utils.PyDataset):
-        def __init__(self) -> None:
+        def __init__(self, inputs: Any) -> None:
             super().__init__()
+            self._inputs = inputs
             self.start(0)
+
+        def close(self) -> None:
+            self._inputs = None
 
         def start(self, epoch: int, logs: dict | None = None) -> None:
             # Keras' own hook counts no epochs, and is called once more before the first one.
@@ -180,7 +185,7 @@ def batches(
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             rows = self._order[number * size : (number + 1) * size]
-            taken, wanted, weight = inputs.take(rows), one_hot[targets[rows]], counts[rows]
+            taken, wanted, weight = self._inputs.take(rows), one_hot[targets[rows]], counts[rows]
             here = None if fold is None else fold[rows]
             if train is not None:
                 rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0: `order`'s
@@ -194,7 +199,7 @@ def batches(
             weight = weight[:, None] * share.astype(np.float32)
             return taken, np.repeat(wanted[:, None], heads, axis=1), weight
 
-    return Batches()
+    return Batches(inputs)
 
 
 def averaged() -> "keras.callbacks.Callback":

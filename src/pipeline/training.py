@@ -351,6 +351,8 @@ def _run(
                 callbacks=[reporting, stopping, *averaged, keep],
             )
     finally:
+        batches.close()
+        checks.close()
         if learner is not trunk:
             trunk.set_weights(learner.get_weights())
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
