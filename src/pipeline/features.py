@@ -61,9 +61,7 @@ def extract(
             with outputs.whole(path) as partial, partial.open("wb") as file:
                 np.save(file, network(pictures))
         said = np.load(path)
-        if (
-            not done
-        ):  # feature maps take gigabytes: all parts and their sum would take twice as many
+        if not done:  # one array from the start: maps take gigabytes, parts beside it as many
             found = np.empty((len(positions), *said.shape[1:]), said.dtype)
         found[done : done + len(said)] = said
         done += len(said)
