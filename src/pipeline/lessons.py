@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,9 @@ class Data:
     ranges: augment.Ranges
     networks: dict[tuple[str, str], backbones.Parts] = field(
         default_factory=dict, repr=False, compare=False
+    )
+    _exports: WeakKeyDictionary = field(
+        default_factory=WeakKeyDictionary, repr=False, compare=False
     )
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
     _known: dict = field(default_factory=dict, repr=False, compare=False)
@@ -142,13 +146,18 @@ class Data:
         if frozen is None:
             photos = self.training.positions - self.training.copies  # copies follow their photo
             return Pictures(self.training.shards, photos), self.validation
-        if towers := backbones.towers(frozen):  # each alone: another network may have it too
-            found = zip(*(self.inputs(tower) for tower in towers), strict=True)
-            together = frozen.layers[-1]
-            with engine.keras().device("cpu"):
-                sides = [together([rows.values for rows in side]) for side in found]
-            return tuple(Rows(np.asarray(side)) for side in sides)
-        model = export.cached(frozen, self.cache / "litert")
+        if frozen not in self._exports:
+            alone = backbones.towers(frozen) or [frozen]  # another network may have them too
+            self._exports[frozen] = [export.cached(t, self.cache / "litert") for t in alone]
+        found = [self._features(model) for model in self._exports[frozen]]
+        if len(found) == 1:
+            return found[0]
+        together = frozen.layers[-1]
+        with engine.keras().device("cpu"):
+            sides = [together([rows.values for rows in side]) for side in zip(*found, strict=True)]
+        return tuple(Rows(np.asarray(side)) for side in sides)
+
+    def _features(self, model: bytes) -> tuple["Rows", "Rows"]:
         if model not in self._memory:
             for known, (first, _) in list(self._memory.items()):
                 if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
