@@ -43,6 +43,7 @@ def tried(store, tmp_path, monkeypatch):
             self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
             right = [True] * (80 + blocks) + [False] * (20 - blocks)
             self.held_out = pd.DataFrame({"photo": range(100), "right": right})
+            self.waited = 0.0
 
     def fit(model, train, data, on_epoch=None, ends=None):
         if on_epoch:  # else it is what blocks are compared with
@@ -366,6 +367,12 @@ def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
         several = params.replaced(p, {"tune.seeds": seeds})
         assert tuning._has_room(None, several, trials, left + 1)
         assert not tuning._has_room(None, several, trials, left - 1)
+
+
+def test_the_next_trial_need_not_wait_for_features_as_the_first_one_did(p):
+    trials = [ended("COMPLETE", 110, waited=100)]
+    assert tuning._has_room(None, p, trials, 21)
+    assert not tuning._has_room(None, p, trials, 19)
 
 
 def test_blocks_are_trained_below_a_head_that_no_other_process_is_at(p, tried, tmp_path):

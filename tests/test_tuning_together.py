@@ -26,6 +26,7 @@ from pipeline.scores import Score
 class Trained:
     def __init__(self, rate):
         self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
+        self.waited = 0.0
 
 def fit(model, train, data, on_epoch, ends):
     on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})

@@ -1,6 +1,7 @@
 """What training learns from and is judged by: pictures, or what a frozen network says of them."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,7 @@ class Data:
     )
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
     _known: dict = field(default_factory=dict, repr=False, compare=False)
+    _seconds: list = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -159,6 +161,7 @@ class Data:
 
     def _features(self, model: bytes) -> tuple["Rows", "Rows"]:
         if model not in self._memory:
+            began = time.monotonic()
             for known, (first, _) in list(self._memory.items()):
                 if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
                     del self._memory[known]
@@ -168,6 +171,7 @@ class Data:
             ]
             self._memory[model] = tuple(Rows(values) for values, _ in found)
             self._known[model] = sum(known for _, known in found)
+            self._seconds.append(time.monotonic() - began)
         return self._memory[model]
 
     @property
@@ -177,6 +181,11 @@ class Data:
             return "trained from pixels, nothing cached"
         asked = len(self._known) * (len(self.training.positions) + len(self.validation.positions))
         return f"features: {sum(self._known.values())} of {asked} were cached"
+
+    @property
+    def seconds(self) -> float:
+        """How long its features have taken so far, computed or read."""
+        return sum(self._seconds)
 
     def lesson(self, frozen: "keras.Model | None", folded: bool) -> "Lesson":
         """What a network learns from and is judged by.

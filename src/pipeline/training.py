@@ -63,6 +63,7 @@ class Trained:
         train_params: What it was trained with. Its `batch_size` is the one that memory was found
             for.
         seconds: How long that took, features and all.
+        waited: How many of them went to features, computed or read.
         cached: What had not to be computed, in words.
     """
 
@@ -75,6 +76,7 @@ class Trained:
     model_params: params.Model
     train_params: params.Train
     seconds: float
+    waited: float
     cached: str
 
     def __str__(self) -> str:
@@ -156,7 +158,7 @@ def fit(
         Unfit: There is no memory to train on a single picture.
         UserError: There is no such backbone, or its weights are not at hand.
     """
-    began = time.monotonic()
+    began, waited = time.monotonic(), data.seconds
     keras = engine.keras(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried
     size = data.training.shards.size
@@ -217,6 +219,7 @@ def fit(
         model_params=model,
         train_params=train.model_copy(update={"batch_size": history[-1]["batch_size"]}),
         seconds=time.monotonic() - began,
+        waited=data.seconds - waited,
         cached=data.cached,
     )
 

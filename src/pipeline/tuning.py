@@ -16,6 +16,7 @@ _DEAR = 600  # seconds that must be left for the first trial that trains blocks:
 # known only then, and on two cores 2,500 photos cost 2 to 4 minutes
 _PROMISING = 3  # how many of the best heads are worth training blocks below
 _ENDED = "ended"  # of a study: the trials and minutes it was given, until its winner is saved
+_WAITED = "waited"  # of a trial of a head: the seconds until it had its features
 _DONE = (studies.State.COMPLETE, studies.State.PRUNED)
 
 
@@ -154,8 +155,12 @@ def _backbone(trial: optuna.trial.FrozenTrial, p: params.Params) -> backbones.Ba
 
 
 def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
-    """What such a trial takes that is not pruned, as far as one knows."""
-    known = [t.duration.total_seconds() for t in _in(studies.State.COMPLETE, trials) if t.duration]
+    """What such a trial takes that is not pruned and has its features, as far as one knows."""
+    known = [
+        t.duration.total_seconds() - t.user_attrs.get(_WAITED, 0)
+        for t in _in(studies.State.COMPLETE, trials)
+        if t.duration
+    ]
     return median(known or [otherwise])
 
 
@@ -196,6 +201,8 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
                 head = training.fit(below, tried.train, data)
                 gain, error = scores.gained(trained.held_out, head.held_out)
                 value = head.validation.sure + gain - error
+            else:  # blocks want features of their own in each trial
+                trial.set_user_attr(_WAITED, trained.waited)
         except (optuna.TrialPruned, training.Unfit) as error:
             trained = None  # raised again below: to MLflow a pruned run is no failed one
             if isinstance(error, training.Unfit):
