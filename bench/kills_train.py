@@ -117,9 +117,14 @@ def main() -> None:
             for number in range(arguments.kills):
                 warm = number % 2 == 1
                 forget(project, warm)
-                killed += kills.kill(project, stage, moments.uniform(0, usual[warm]))
+                moment = moments.uniform(0, usual[warm])
+                killed += kills.kill(project, stage, moment)
                 kills.finish(project, stage)
-                equal += same(weights(project, stage), expected)
+                if same(weights(project, stage), expected):
+                    equal += 1
+                else:
+                    cache = "warm" if warm else "empty"
+                    print(f"{stage} killed after {moment:.1f} s, cache {cache}: other weights")
                 if stage == "tune":
                     found = trials(project)
                     alike += found == listed
