@@ -191,7 +191,11 @@ def fit(
         trunk = heads.build(keras, channels, model, labels, count)
         lesson = data.lesson(parts.frozen, folded)
         stopped = run("head", trunk, lesson, 1.0)
-        head = heads.merged(keras, trunk, model, labels) if folded else trunk
+        if folded:
+            head = heads.merged(keras, trunk, model, labels)
+        else:  # another one, without the optimizer, which would be saved with it
+            head = heads.build(keras, channels, model, labels)
+            head.set_weights(trunk.get_weights())
         if not model.unfrozen_blocks:
             logits = _predict(keras, "head", trunk, lesson, history[-1]["batch_size"])
         else:
