@@ -71,4 +71,9 @@ def compiled(
             # XLA, Keras' default, is 11 to 15 times slower than TensorFlow on CPUs; JAX needs it
             jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
         )
+        # What the first step would create is there already: or TensorFlow would trace it twice,
+        # a tenth of the time of a short trial.
+        network.optimizer.build(network.trainable_variables)
+        nothing = keras.ops.zeros((1, *network.output_shape[1:]))
+        network.compute_metrics(None, nothing, nothing)
     return network
