@@ -84,7 +84,6 @@ class Checkpoint:
 
         class Keep(keras.callbacks.Callback):
             def on_train_begin(self, logs: Any = None) -> None:
-                self.model.optimizer.build(self.model.trainable_variables)
                 if reached is None:
                     return
                 for variable, value in zip(self._variables(), reached["variables"], strict=True):
