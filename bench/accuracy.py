@@ -4,14 +4,13 @@ Runs `dvc repro -f` in a copy of the project, with nothing cached, for each coll
 seed, and prints test scores, seconds a stage and peak memory of the largest process. `default` is
 the test accuracy of what train made of the params as they stand, `tuned` that of what tune found.
 
-    python bench/accuracy.py ../shared/photos/main13 ../shared/photos/monkeys10 --seeds 0 1 2
+    python bench/accuracy.py /path/to/photos /path/to/others --seeds 0 1 2
 """
 
 import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,39 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
+from project import prepare
 
 from pipeline import engine, shards
 from pipeline.scores import Score
 
-PROJECT = Path(__file__).resolve().parent.parent
-COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
-
-
-def prepare(source: Path, folder: Path, changes: list[str]) -> dict[str, str]:
-    """Makes a folder an empty copy of the project, and gives the environment to run it in."""
-    for name in COPIED:
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(PROJECT / name, folder / name)
-    change(folder, [f"ingest.source={json.dumps(str(source))}", *changes])
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    return environment
-
-
-def change(folder: Path, changes: list[str]) -> None:
-    """Changes lines of a project's params, each given as `train.epochs=5`."""
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    for line in changes:
-        name, _, value = line.partition("=")
-        section, _, key = name.partition(".")
-        params[section][key] = YAML(typ="safe").load(value)
-    yaml.dump(params, folder / "params.yaml")
 
 
 def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:

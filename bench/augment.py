@@ -6,7 +6,7 @@ that what else runs there counts for nobody. Keras gets batches of 32 and a comp
 that what the stage as a whole does in wall seconds, from shards to shards.
 
     pip install 'animal[bench]'
-    python bench/augment.py ../shared/photos/main13
+    python bench/augment.py /path/to/photos
 """
 
 import argparse

@@ -6,12 +6,11 @@ training and validation photos and are tested on the others; near-duplicates nev
 tells how much a better head could gain without another network. Nothing here chooses: the strength
 of regularisation is the same for all seeds.
 
-    python bench/ceiling.py ../shared/photos/main13 --seeds 12
+    python bench/ceiling.py /path/to/photos --seeds 12
 """
 
 import argparse
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from accuracy import prepare
+from project import prepare, repro
 from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -124,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         environment = prepare(source, project, [])
-        subprocess.run(["dvc", "repro", "-q", "ingest"], cwd=project, env=environment, check=True)
+        repro("ingest", project, environment)
         manifest = pd.read_parquet(project / "data/photos/manifest.parquet")
     species = manifest["species"].to_numpy(dtype=str)
     paths = [source / path for path in manifest["path"]]

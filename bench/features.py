@@ -2,19 +2,17 @@
 
 `features.extract`, with nothing cached, is compared with the bare engine, over the same pictures in
 memory and as uint8: LiteRT interpreters with a thread of their own, one a core, and one interpreter
-with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up to tune,
-as the params stand, and tune once more, which has then all features in its cache, and forgets the
-trials: these are timed, as many as its minutes allow.
+with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up to train,
+which computes the features of the default network's parts, and tune, which has them in its cache:
+its trials are timed, as many as its minutes allow.
 
-    python bench/features.py ../shared/photos/main13
+    python bench/features.py /path/to/photos
 """
 
 import argparse
 import importlib.metadata
 import os
 import platform
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,8 +21,8 @@ from threading import Thread
 
 import numpy as np
 import pandas as pd
-from accuracy import change, prepare
 from ai_edge_litert.interpreter import Interpreter
+from project import change, prepare, repro
 
 from pipeline import backbones, engine, export, features
 from pipeline.shards import Shards
@@ -87,22 +85,14 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="photos, a folder a species")
     parser.add_argument("--photos", type=int, default=1024)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--networks", nargs="*", default=["efficientnet_lite0", "efficientnet_lite2"]
-    )
-    parser.add_argument("--set", nargs="*", default=[], help="params to change: tune.trials=20")
+    parser.add_argument("--networks", nargs="*", default=NETWORKS)
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: resize.size=224")
     arguments = parser.parse_args()
     engine.keras()
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         environment = prepare(arguments.source.resolve(), project, arguments.set)
-
-        def repro(stage: str) -> None:
-            command = ["dvc", "repro", "--quiet", stage]
-            quiet = subprocess.DEVNULL
-            subprocess.run(command, cwd=project, env=environment, stdout=quiet, check=True)
-
-        repro("resize")
+        repro("resize", project, environment)
         shards = Shards(project / "data/resized")
         count = min(arguments.photos, len(shards))
         versions = (f"{n} {importlib.metadata.version(n)}" for n in ("keras", "ai-edge-litert"))
@@ -113,10 +103,9 @@ def main() -> None:
             table = rates(name, shards, count, arguments.repetitions).to_frame("pictures/s")
             table["of it extract has"] = table["pictures/s"].iloc[0] / table["pictures/s"]
             print(f"{name}\n{table.round(2).to_string()}\n", flush=True)
-        repro("tune")
-        shutil.rmtree(project / ".cache/studies")
+        repro("train", project, environment)
         change(project, ["tune.trials=1000"])
-        repro("tune")
+        repro("tune", project, environment)
         trials = pd.read_csv(project / "models/tuned/trials.csv")
     seconds, pruned = trials["seconds"], trials["state"] == "pruned"
     print(f"{len(trials)} trials: {60 / seconds.mean():.1f} a minute;", end=" ")

@@ -20,11 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from project import PROJECT, change
 
 from pipeline.sources.drawn import Drawn, draw
 
-PROJECT = Path(__file__).resolve().parent.parent
 STAGES = {
     "ingest": ("data/photos", "reports/ingest"),
     "resize": ("data/resized",),
@@ -37,11 +36,7 @@ SPECIES = ("cat", "fish", "owl", "zebra")
 
 def prepare(project: Path, photos: int) -> None:
     draw(Drawn(SPECIES, photos // 4, 160, 5, 2, 2, 2), project / "photos", -1)
-    yaml = YAML()
-    params = yaml.load(PROJECT / "params.yaml")
-    params["ingest"]["source"] = "photos"
-    params["ingest"]["min_per_species"] = 3
-    yaml.dump(params, project / "params.yaml")
+    change(project, ["ingest.source=photos", "ingest.min_per_species=3"])
 
 
 def start(project: Path, stage: str) -> subprocess.Popen:
@@ -100,9 +95,9 @@ def main() -> None:
         for stage in STAGES:
             shutil.rmtree(project / ".cache", ignore_errors=True)
             usual = finish(project, stage)
-            expected, killed, same = written(project, stage), 0, 0
             if stage not in KILLED:
                 continue
+            expected, killed, same = written(project, stage), 0, 0
             for _ in range(arguments.kills):
                 shutil.rmtree(project / ".cache", ignore_errors=True)
                 killed += kill(project, stage, moments.uniform(0, usual))

@@ -24,10 +24,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from project import PROJECT
+
 from pipeline import integrity, packaging, params
 from pipeline.sources import folders
 
-PROJECT = Path(__file__).resolve().parent.parent
 COPIED = ("data", "models/final", "reports", "params.yaml", "dvc.lock")
 STATE = """
 import json, mlflow, pandas as pd
@@ -44,9 +45,7 @@ print(json.dumps({
 
 def run(folder: Path, *command: str) -> str:
     """Runs a command in the copy and gives its output."""
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     return done.stdout
@@ -58,7 +57,7 @@ def timed(folder: Path, *command: str) -> float:
     return time.monotonic() - started
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     return kept | {"PYTHONPATH": str(PROJECT / "src")}
 
@@ -77,7 +76,9 @@ def pixels(folder: Path, change: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
@@ -120,7 +121,7 @@ def main() -> None:
             process = subprocess.Popen(
                 stage,
                 cwd=folder,
-                env=environment(folder),
+                env=environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )

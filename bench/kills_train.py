@@ -27,7 +27,7 @@ import h5py
 import kills
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
+from project import change
 
 kills.STAGES |= {"train": ("models/trained",), "tune": ("models/tuned", "reports/tune")}
 # One fine-tuned block, so that there are two phases, and epochs that last.
@@ -42,12 +42,7 @@ TRIALS = LINES["tune.trials"]
 
 def prepare(project: Path, photos: int) -> None:
     kills.prepare(project, photos)
-    yaml = YAML()
-    params = yaml.load(project / "params.yaml")
-    for name, value in LINES.items():
-        section, key = name.split(".")
-        params[section][key] = value
-    yaml.dump(params, project / "params.yaml")
+    change(project, [f"{name}={value}" for name, value in LINES.items()])
     for stage in ("ingest", "resize", "split", "augment"):
         kills.finish(project, stage)
 

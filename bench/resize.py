@@ -4,11 +4,12 @@ The same files, the same size, the same number of processes, interleaved; median
 Photos of 500 x 375 and of 4000 x 3000 px are made from those of a collection. Ingest of 10,000 of
 500 px, as DVC runs it with nothing known of them, stands against a script that decodes each once.
 
-    python bench/resize.py ../shared/photos/main13       # some 6 minutes
+    python bench/resize.py /path/to/photos       # some 6 minutes
 """
 
 import argparse
 import io
+import json
 import os
 import platform
 import shutil
@@ -24,11 +25,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from ruamel.yaml import YAML
+from project import PROJECT, change
 
 from pipeline import engine, parallel, photos, resizing
 
-PROJECT = Path(__file__).resolve().parent.parent
 SIZE, BATCH = 224, 16
 
 
@@ -136,9 +136,7 @@ def decode_all(folder: str, jobs: int) -> None:
 
 def measure_ingest(photos_folder: Path, jobs: int, repetitions: int) -> pd.DataFrame:
     """Seconds of whole processes, from their start to their end."""
-    yaml = YAML()
-    params = yaml.load(PROJECT / "params.yaml")
-    params["ingest"]["source"], params["parallel"]["jobs"] = str(photos_folder), jobs
+    lines = [f"ingest.source={json.dumps(str(photos_folder))}", f"parallel.jobs={jobs}"]
     code = f"import resize; resize.decode_all({str(photos_folder)!r}, {jobs})"
     commands = {
         "ingest": [sys.executable, str(PROJECT / "stages/ingest.py")],
@@ -149,7 +147,7 @@ def measure_ingest(photos_folder: Path, jobs: int, repetitions: int) -> pd.DataF
     for _ in range(repetitions):
         for name, command in commands.items():
             with tempfile.TemporaryDirectory() as project:
-                yaml.dump(params, Path(project, "params.yaml"))
+                change(Path(project), lines)
                 os.sync()
                 started = time.perf_counter()
                 subprocess.run(

@@ -11,6 +11,7 @@ five runs, but of one with more than 10,000 photos.
 
 import argparse
 import io
+import json
 import os
 import platform
 import shutil
@@ -26,11 +27,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from ruamel.yaml import YAML
+from project import PROJECT, change
 
 from pipeline import duplicates, parallel
 
-PROJECT = Path(__file__).resolve().parent.parent
 BASE, SIDE = 2_000, 64
 STAGES = ("ingest", "resize")
 
@@ -57,13 +57,9 @@ def _make_some(folder: Path, numbers: range) -> None:
 
 
 def prepare(project: Path, photos: Path) -> None:
-    yaml = YAML()
-    params = yaml.load(PROJECT / "params.yaml")
-    params["ingest"]["source"] = str(photos)
-    params["ingest"]["min_per_species"] = 3
-    params["resize"]["size"] = SIDE
     project.mkdir()
-    yaml.dump(params, project / "params.yaml")
+    lines = [f"ingest.source={json.dumps(str(photos))}", "ingest.min_per_species=3"]
+    change(project, [*lines, f"resize.size={SIDE}"])
 
 
 def run(project: Path, stage: str) -> tuple[float, float]:

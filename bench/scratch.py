@@ -4,7 +4,7 @@ Runs the stages up to augment in a copy of the project, and then, for each netwo
 lines of params.yaml that docs/scratch.md gives. Prints test accuracy and what train took, and draws
 accuracy against minutes.
 
-    python bench/scratch.py ../shared/photos/main13 --curve docs/scratch.png
+    python bench/scratch.py /path/to/photos --curve docs/scratch.png
 """
 
 import argparse
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from accuracy import PROJECT, change, prepare, tested
+from accuracy import tested
+from project import PROJECT, change, prepare
 from ruamel.yaml import YAML
 
 BACKBONES = ("scratch_resnet", "scratch_cnn")
@@ -58,10 +59,8 @@ def runs(source: Path, seed: int, names: list[str], folder: Path) -> tuple[list,
     for name in names:
         change(folder, [f"model.backbone={name}"])
         seconds, cpu = stage("train", folder, environment)
-        score, history = (
-            tested(folder, "trained"),
-            pd.read_csv(folder / "models/trained/history.csv"),
-        )
+        score = tested(folder, "trained")
+        history = pd.read_csv(folder / "models/trained/history.csv")
         run = json.loads((folder / "models/trained/run.json").read_text())
         row = {"backbone": name, "seed": seed, "accuracy": score.accuracy}
         row |= {"log_loss": score.log_loss, "validation": run["validation"]["accuracy"]}

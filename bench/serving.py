@@ -5,7 +5,7 @@ at 500 px, interleaved. The stock flavor takes what it can: decoded pixels as JS
 scale, the same work inside one process: decode, resize and a LiteRT forward pass.
 
     dvc repro
-    python bench/serving.py ../shared/photos/main13
+    python bench/serving.py /path/to/photos
 """
 
 import argparse

@@ -3,7 +3,7 @@
 For each collection the score of `pipeline.shortcut` over folds of whole groups, over folds of
 single photos, and their difference: what near-duplicates alone would have pretended.
 
-    python bench/shortcut.py ../shared/photos/main13 ../shared/photos/monkeys10
+    python bench/shortcut.py /path/to/photos /path/to/others
 """
 
 import argparse

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from test_training import model, train
 
-from pipeline import backbones, devices, engine, heads, objective
+from pipeline import backbones, devices, engine, heads, lessons, objective
 
 SIZE, LABELS = 32, 3
-
-
-class Rows:
-    def __init__(self, values: np.ndarray):
-        self.values = values
-
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        return self.values[rows]
 
 
 def learn(network, inputs: np.ndarray, precision: str = "float32"):
@@ -24,7 +16,7 @@ def learn(network, inputs: np.ndarray, precision: str = "float32"):
     keras = engine.keras(0)
     shared = max(1, len(devices.together()))
     targets = np.arange(len(inputs)) % LABELS
-    batches = objective.batches(Rows(inputs), targets, LABELS, 16, shared, train())
+    batches = objective.batches(lessons.Rows(inputs), targets, LABELS, 16, shared, train())
     learner = devices.compiled(
         network, precision, lambda: keras.optimizers.AdamW(0.003), objective.loss(train())
     )

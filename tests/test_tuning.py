@@ -218,7 +218,7 @@ def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys
     assert tuning.feasible(fewer) == fewer
 
 
-def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monkeypatch):
+def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     killed = study.ask()  # what a SIGKILL leaves behind: a trial that runs for ever
     rate = killed.suggest_float("train.learning_rate", 0.0002, 0.01, log=True)
@@ -231,14 +231,15 @@ def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path, monk
     assert states.count(optuna.trial.TrialState.RUNNING) == 0
 
 
-def test_a_lock_that_a_killed_process_left_is_no_hindrance(p, tried, tmp_path):
+def test_a_lock_that_a_killed_process_left_is_no_hindrance(p, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     studies.open_study(p, "digest", Path("studies"))  # relative, as in the stage
     (journal,) = Path("studies").glob("*.log")
     Path(f"{journal}.lock").symlink_to("nowhere")
     assert not studies.open_study(p, "digest", Path("studies")).trials
 
 
-def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tried, tmp_path):
+def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     study.enqueue_trial({"model.dropout": 0.4}, user_attrs={"blocks": True, "run_id": "one"})
     study.ask().set_user_attr("log_loss", 0.3)

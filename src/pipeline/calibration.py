@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KNOWN = 0.95  # share of the validation photos that are surer than `unknown_below`
+KNOWN = 0.95  # share of the photos held out that are surer than `unknown_below`
 COVERAGE = 0.98  # chance that a prediction set holds the right species
 
 
@@ -20,11 +20,11 @@ class Calibration:
             Neural Networks). Above 1 it makes answers less sure, below 1 surer. The order of the
             species stays.
         unknown_below: An answer less probable than this counts as unknown (Hendrycks & Gimpel
-            2017): 95 % of the validation photos, all of known species, are surer. No photo of an
+            2017): 95 % of the photos held out, all of known species, are surer. No photo of an
             unknown species was seen in fitting it.
         set_from: The prediction set holds the species at least this probable: split conformal
             prediction (Vovk et al. 2005) in the form with the smallest sets (Sadinle et al. 2019).
-            For photos drawn as the validation photos were, it holds the right species with a
+            For photos drawn as the held out ones were, it holds the right species with a
             chance of at least 98 %.
     """
 
@@ -34,7 +34,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, probabilities: np.ndarray, targets: np.ndarray) -> "Calibration":
-        """Fits to validation photos.
+        """Fits to photos that training held out.
 
         Args:
             probabilities: What the network said, (n, species), rows summing to 1.

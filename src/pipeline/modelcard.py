@@ -40,8 +40,8 @@ def write(
             "",
             "## Trained on",
             "",
-            f"{counts.get('train', 0)} photos; {counts.get('validation', 0)} chose between "
-            f"networks and {counts.get('test', 0)} tested the one chosen.",
+            f"{counts.get('train', 0) + counts.get('validation', 0)} photos, which also chose "
+            f"between networks; {counts.get('test', 0)} others tested the one chosen.",
             "",
             _table(licences(manifest)),
             "",

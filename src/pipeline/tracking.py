@@ -160,7 +160,7 @@ def log_history(history: list[dict[str, float]]) -> None:
 
 
 def log_score(score: Any) -> None:
-    """Logs a `scores.Score` on the validation split."""
+    """Logs a `scores.Score` on photos that training held out."""
     mlflow().log_metrics({f"validation_{name}": value for name, value in asdict(score).items()})
 
 

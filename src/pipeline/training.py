@@ -183,7 +183,6 @@ def fit(
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
         lesson = data.lesson(None, folded=False)
         stopped = run("whole", trunk, lesson, 1.0)
-        logits = _predict(keras, "whole", trunk, lesson, history[-1]["batch_size"])
     else:
         # Blocks differ from head to head once they are trained, and cost minutes each.
         folded = data.fold is not None and not model.unfrozen_blocks
@@ -196,17 +195,14 @@ def fit(
         else:  # another one, without the optimizer, which would be saved with it
             head = heads.build(keras, channels, model, labels)
             head.set_weights(trunk.get_weights())
-        if not model.unfrozen_blocks:
-            logits = _predict(keras, "head", trunk, lesson, history[-1]["batch_size"])
-        else:
+        if model.unfrozen_blocks:
             blocks = model.unfrozen_blocks
             backbone = backbones.get(model.backbone)
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
             lesson = data.lesson(parts.frozen, folded=False)
             stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
-            logits = _predict(keras, "blocks", trunk, lesson, history[-1]["batch_size"])
-    probabilities = _softmax(logits)
+    probabilities = _softmax(_predict(keras, trunk, lesson, history[-1]))
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     species = np.array(data.labels)[lesson.check_targets]
     return Trained(
@@ -376,12 +372,11 @@ def _batch_to_judge(phase: str, batch_size: int) -> int:
     return min(_BATCH_TO_JUDGE[phase], 4 * batch_size)
 
 
-def _predict(
-    keras: Any, phase: str, trunk: "keras.Model", lesson: lessons.Lesson, batch_size: int
-) -> np.ndarray:
-    """Logits of what is held out, (n, labels), each from the head that did not learn from it."""
+def _predict(keras: Any, trunk: "keras.Model", lesson: lessons.Lesson, last: dict) -> np.ndarray:
+    """Logits of what is held out, (n, labels), each from the head that did not learn from it; the
+    last epoch's phase and size of a batch say how many pictures there is memory for."""
     rows = np.arange(len(lesson.check_targets))
-    size = _batch_to_judge(phase, batch_size)
+    size = _batch_to_judge(last["phase"], last["batch_size"])
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     taken = (keras.ops.convert_to_numpy(trunk(lesson.checks.take(part))) for part in parts)
     logits = np.concatenate(list(taken))

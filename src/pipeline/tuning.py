@@ -12,8 +12,8 @@ from pipeline import backbones, lessons, params, scores, studies, tracking, trai
 from pipeline.errors import UserError
 from pipeline.scores import Score
 
-_DEAR = 600  # seconds that must be left for the first trial that trains blocks: what one costs is
-# known only then, and on two cores 2,500 photos cost 2 to 4 minutes
+_DEAR = 300  # seconds that the first trial of blocks is taken to last: on two cores it was 2 to 4
+# minutes with 2,500 photos
 _PROMISING = 3  # how many of the best heads are worth training blocks below
 _ENDED = "ended"  # of a study: the trials and minutes it was given, until its winner is saved
 _WAITED = "waited"  # of a trial of a head: the seconds until it had its features
@@ -40,8 +40,8 @@ def check(p: params.Params) -> None:
     """Sees that every network of the space can be built, before any time is spent.
 
     Raises:
-        UserError: There is no such backbone, it has not that many blocks, pictures of that size
-            cannot enter, or its weights are not at hand and cannot be fetched.
+        UserError: There is no such backbone, it has not that many blocks, or its weights are not
+            at hand and cannot be fetched.
     """
     tried = [p]
     for name, options in p.tune.space.items():
@@ -141,7 +141,7 @@ def _has_room(
         return left > runs * _seconds(heads, 0)
     divisible = [t for t in _in(studies.State.COMPLETE, heads) if _backbone(t, p).has_blocks]
     promising = sorted(divisible, key=_rank)[-_PROMISING:]
-    if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR / 2):
+    if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR):
         return False
     if not _in(studies.State.WAITING, trials):
         begun = sum(trial.state != studies.State.FAIL for trial in dear)
@@ -222,8 +222,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     if trial.state == studies.State.FAIL:  # it had no place
         return
-    state = trial.state.name.lower()
-    outcome = state
+    outcome = trial.state.name.lower()
     if trial.state == studies.State.COMPLETE:
         outcome = "accuracy {accuracy:.4f} ± {standard_error:.4f}".format_map(trial.user_attrs)
     tried = ", ".join(
@@ -277,7 +276,7 @@ def over_seeds(tuned: params.Params, data: lessons.Data) -> dict[int, Score]:
 def _finished(study: optuna.Study, p: params.Params) -> list[optuna.trial.FrozenTrial]:
     done = study.get_trials(deepcopy=False, states=_DONE)
     heads = [trial for trial in done if studies.BLOCKS not in trial.user_attrs][: p.tune.trials]
-    if p.tune.time_budget * 60 < _DEAR:
+    if p.tune.time_budget * 60 < (1 + p.tune.seeds) * _DEAR:
         return heads
     return heads + [trial for trial in done if studies.BLOCKS in trial.user_attrs]
 

@@ -101,7 +101,7 @@ class Backbone:
         return self.at_hand() if self.load_weights else None
 
     def check(self, size: int, unfrozen_blocks: int) -> None:
-        """Sees that pictures of this size can enter, and that so many blocks can be trained.
+        """Sees that so many blocks can be trained, if pictures have this size.
 
         Raises:
             UserError: if not; the message says what is possible.
