@@ -28,6 +28,13 @@ def test_a_network_sees_what_it_was_trained_to_see(sees):
     np.testing.assert_allclose(prepared, expected, atol=1e-4)
 
 
+def test_convnext_normalises_what_it_has_pooled():
+    whole = backbones.get("convnext_tiny").network(SIZE)
+    features = whole.predict_on_batch(PIXELS)
+    np.testing.assert_allclose(features.std(axis=1), 1, atol=0.01)
+    np.testing.assert_allclose(Network(export.to_litert(whole))(PIXELS), features, atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """MobileNetV2's weights as Keras publishes them, but random."""

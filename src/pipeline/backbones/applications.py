@@ -52,7 +52,11 @@ def network(constructor: str, sees: str, size: int) -> keras.Model:
     from keras import Input, Model, layers
 
     pixels = Input((size, size, 3), name="pixels")
-    base = _base(constructor, weights=None, input_tensor=_prepared(pixels, sees))
+    prepared = _prepared(pixels, sees)
+    if constructor.startswith("ConvNeXt"):  # its last layer normalises what was pooled
+        base = _base(constructor, weights=None, input_tensor=prepared, pooling="avg")
+        return Model(pixels, base.output, name=constructor)
+    base = _base(constructor, weights=None, input_tensor=prepared)
     features = layers.GlobalAveragePooling2D(name="pool")(base.output)
     return Model(pixels, features, name=constructor)
 
