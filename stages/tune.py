@@ -46,7 +46,6 @@ def main() -> None:
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
-    tuning.close(study)
     kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:

@@ -304,6 +304,15 @@ def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
         training.fit(model(), train(batch_size=2), data)
 
 
+def test_no_memory_for_all_features_says_what_to_do(data, monkeypatch):
+    def none_at_all(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(lessons.features, "extract", none_at_all)
+    with pytest.raises(training.Unfit, match=r"features of all pictures; lower augment\.copies"):
+        training.fit(model(), train(), data)
+
+
 @pytest.mark.parametrize(
     ("trained_on", "judged_by"),
     [

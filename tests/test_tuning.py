@@ -177,10 +177,41 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
         assert trial.value == pytest.approx(below + count / 100 - error)
         assert not trial.intermediate_values
 
-    monkeypatch.setattr(tuning, "_seconds", lambda *_: 0)
-    tuning.search(study, p, None)  # its winner is not saved yet
-    assert len(study.trials) == 9
-    tuning.close(study)
+
+def test_a_number_that_may_be_a_fraction_is_searched_as_one(p, tried, tmp_path):
+    space = {"train.mixup": params.Options(low=0, high=1)}
+    p = params.replaced(p, {"train.mixup": 0.2, "tune.space": space})
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert study.trials[0].params == {"train.mixup": 0.2}
+    assert 0 < study.trials[1].params["train.mixup"] < 1
+
+
+def test_a_search_asked_again_for_the_same_has_the_minutes_it_had_left(p, tried, tmp_path):
+    study = studies.open_study(p, "digest", tmp_path)
+    assert tuning._left(study, p, study.trials) == 300
+    ends = [ended("COMPLETE", 100), ended("PRUNED", 40), ended("COMPLETE", 160), ended("FAIL", 900)]
+    ends[2].datetime_start += datetime.timedelta(seconds=60)  # by two processes at a time
+    assert tuning._left(study, p, ends) == 140
+    ends[2].datetime_complete += datetime.timedelta(seconds=1000)
+    tuning.search(study, p, None)
+    tried.clear()
+    assert tuning._left(study, p, ends) < 0
+    more = params.replaced(p, {"tune.trials": 9})
+    assert tuning._left(study, more, ends) == 300
+    tuning.search(study, more, None)
+    assert len(tried) == 3
+
+
+def test_a_trial_whose_process_ends_each_time_is_pruned_at_last(p, tried, tmp_path, capsys):
+    for _ in range(studies.MOST_TRIES):
+        studies.open_study(p, "digest", tmp_path).ask()
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert "is there memory enough?" in capsys.readouterr().out
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["FAIL"] * 5 + ["PRUNED"] + ["COMPLETE"] * 5
+    assert p.train.learning_rate not in tried
 
 
 def of_backbones(p: params.Params, *names: str) -> params.Params:
@@ -197,10 +228,17 @@ def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_
     assert tried[:3] == [p.train.learning_rate] * 3
 
 
-@pytest.mark.parametrize("name", ["scratch_cnn", "efficientnet_lite0+efficientnet_lite2"])
-def test_no_blocks_below_a_network_that_has_none(name, p, tried, tmp_path):
-    p = params.replaced(of_backbones(p, name), {"model.backbone": name})
-    p = p.model_copy(update={"tune": p.tune.model_copy(update={"time_budget": 45.0})})
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("scratch_cnn", "imagenet"),
+        ("efficientnet_lite0+efficientnet_lite2", "imagenet"),
+        ("efficientnet_lite0", "none"),  # trains whole
+    ],
+)
+def test_no_blocks_below_a_network_that_has_none(name, weights, p, tried, tmp_path):
+    p = params.replaced(of_backbones(p, name), {"model.backbone": name, "model.weights": weights})
+    p = params.replaced(p, {"tune.time_budget": 45.0})
     tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     assert len(tried) == 6
 
@@ -212,10 +250,26 @@ def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys
     p = params.replaced(p, {"model.unfrozen_blocks": 1})
     fewer = tuning.feasible(p)
     assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite0"]
-    assert f"leaves out {both}, " in capsys.readouterr().out
+    assert f"nothing for {both}: the search leaves" in capsys.readouterr().out
     tuning.check(fewer)
     del fewer.tune.space["model.backbone"]
     assert tuning.feasible(fewer) == fewer
+
+
+def test_a_file_of_weights_is_for_one_network_and_known_by_its_content(p, tried, tmp_path, capsys):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"some")
+    p = of_backbones(p, "efficientnet_lite0", "efficientnet_lite2")
+    p = params.replaced(p, {"model.backbone": "efficientnet_lite2", "model.weights": str(file)})
+    fewer = tuning.feasible(p)
+    assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite2"]
+    assert "nothing for efficientnet_lite0: the search leaves" in capsys.readouterr().out
+    with pytest.raises(UserError, match=f"{re.escape(str(file))}: not weights of PyTorch"):
+        tuning.check(fewer)
+    former = studies.open_study(fewer, "digest", tmp_path)
+    assert studies.open_study(fewer, "digest", tmp_path).study_name == former.study_name
+    file.write_bytes(b"others")
+    assert studies.open_study(fewer, "digest", tmp_path).study_name != former.study_name
 
 
 def test_a_killed_trial_is_tried_again_and_counted_once(p, tried, tmp_path):
@@ -249,7 +303,7 @@ def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tmp_path):
         states=(optuna.trial.TrialState.WAITING,)
     )
     assert waiting.system_attrs["fixed_params"] == {"model.dropout": 0.4}
-    assert waiting.user_attrs == {"blocks": True, "run_id": "one"}
+    assert waiting.user_attrs == {"blocks": True, "run_id": "one", "tries": 2}
 
 
 def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
@@ -262,7 +316,7 @@ def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
     with tracking.run("tune") as parent:
         killed = study.ask()
         for name, options in p.tune.space.items():
-            tuning._suggest(killed, name, options.also(params.value(p, name)))
+            tuning._suggest(killed, p, name, options.also(params.value(p, name)))
         client = mlflow.MlflowClient()
         tags = {"mlflow.parentRunId": parent.info.run_id}
         left_open = client.create_run(parent.info.experiment_id, tags=tags, run_name="trial 0")
@@ -444,10 +498,11 @@ def test_weights_that_are_not_at_hand_stop_the_search_before_it_starts(
 
 
 def test_a_database_that_cannot_be_reached_is_named(p, tmp_path):
-    for url in ("postgresql+psycopg://127.0.0.1:1/animal", "no url"):
-        tune = p.tune.model_copy(update={"storage": url})
-        with pytest.raises(UserError, match=f"tune.storage is {re.escape(url)}.*SQLAlchemy URL"):
-            studies.open_study(p.model_copy(update={"tune": tune}), "digest", tmp_path)
+    database = "postgresql+psycopg://me:{}@127.0.0.1:1/animal"
+    for url, told in ((database.format("secret"), database.format("***")), ("no url", "no url")):
+        p = params.replaced(p, {"tune.storage": url})
+        with pytest.raises(UserError, match=f"tune.storage is {re.escape(told)}.*SQLAlchemy URL"):
+            studies.open_study(p, "digest", tmp_path)
 
 
 def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):

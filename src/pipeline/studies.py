@@ -22,6 +22,8 @@ HEARTBEAT = 5  # seconds
 GRACE = 20  # seconds; a process that has not been heard of for so long is taken for killed
 BLOCKS = "blocks"  # marks trials that train blocks
 RUN = "run_id"  # of a trial: MLflow's run
+TRIES = "tries"  # of a trial: how often it was given up before
+MOST_TRIES = 5  # or one that its machine has no memory for would be tried for ever
 State = optuna.trial.TrialState
 _STARTS = "starts"  # of a study: what its first trials try
 
@@ -51,7 +53,7 @@ def open_study(
         UserError: `tune.storage` is no database that can be reached.
     """
     lines = p.tune.model_dump(include={"space", "blocks", "seed"})
-    content = [data_digest, p.model.model_dump(), p.train.model_dump(), lines, training.code()]
+    content = [data_digest, training.content(p.model), p.train.model_dump(), lines, training.code()]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _create(key, _storage(p.tune.storage, key, folder))
@@ -125,9 +127,17 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         except Exception as error:  # each database's driver raises its own
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"tune.storage is {storage}, which cannot be used as a database: {reason}; it "
-                "wants `local` or an SQLAlchemy URL such as postgresql+psycopg://user@host/name"
+                f"tune.storage is {_told(storage)}, which cannot be used as a database: {reason}; "
+                "it wants `local` or an SQLAlchemy URL such as postgresql+psycopg://user@host/name"
             ) from None
+
+
+def _told(url: str) -> str:
+    """A database's URL without its password."""
+    try:
+        return sqlalchemy.make_url(url).render_as_string()
+    except sqlalchemy.exc.ArgumentError:
+        return url
 
 
 def _drop_broken_lines(journal: Path) -> None:
@@ -207,4 +217,5 @@ def _queue_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     given = trial.system_attrs.get("fixed_params", starts.get(place(study, trial), {}))
     drawn = trial.params if RUN in trial.user_attrs else {}  # a part only is drawn anew
     kept = {name: trial.user_attrs[name] for name in (BLOCKS, RUN) if name in trial.user_attrs}
-    study.enqueue_trial(given | drawn, user_attrs=kept)
+    tries = {TRIES: trial.user_attrs.get(TRIES, 0) + 1}
+    study.enqueue_trial(given | drawn, user_attrs=kept | tries)

@@ -120,14 +120,20 @@ def code() -> list[str]:
     return [*digests, *versions, engine.keras().backend.backend()]
 
 
+def content(model: params.Model) -> dict[str, Any]:
+    """A network's params, a file of weights by its content."""
+    file = Path(model.weights)
+    weights = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else model.weights
+    return model.model_dump() | {"weights": weights}
+
+
 def checkpoint(
     model: params.Model, train: params.Train, data: lessons.Data
 ) -> checkpoints.Checkpoint:
     """What a killed `fit` of the same had reached; it goes by content."""
-    content = [data.digest(), model.model_dump(), train.model_dump(), code(), devices.together()]
-    if Path(model.weights).is_file():
-        content.append(hashlib.sha256(Path(model.weights).read_bytes()).hexdigest())
-    return checkpoints.Checkpoint.of(data.cache / "checkpoints", content)
+    all_that_decides = [data.digest(), content(model), train.model_dump(), code()]
+    folder = data.cache / "checkpoints"
+    return checkpoints.Checkpoint.of(folder, [*all_that_decides, devices.together()])
 
 
 def fit(
@@ -155,7 +161,7 @@ def fit(
 
     Raises:
         Diverged: The loss is no number any more.
-        Unfit: There is no memory to train on a single picture.
+        Unfit: There is no memory for the features, or to train on a single picture.
         UserError: There is no such backbone, or its weights are not at hand.
     """
     began, waited = time.monotonic(), data.seconds
@@ -181,14 +187,14 @@ def fit(
     if parts.frozen is None:
         head = heads.build(keras, channels, model, labels)
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
-        lesson = data.lesson(None, folded=False)
+        lesson = _lesson(data, None, folded=False)
         stopped = run("whole", trunk, lesson, 1.0)
     else:
         # Blocks differ from head to head once they are trained, and cost minutes each.
         folded = data.fold is not None and not model.unfrozen_blocks
         count = int(data.fold.max()) + 1 if folded else None
         trunk = heads.build(keras, channels, model, labels, count)
-        lesson = data.lesson(parts.frozen, folded)
+        lesson = _lesson(data, parts.frozen, folded)
         stopped = run("head", trunk, lesson, 1.0)
         if folded:
             head = heads.merged(keras, trunk, model, labels)
@@ -200,7 +206,7 @@ def fit(
             backbone = backbones.get(model.backbone)
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
-            lesson = data.lesson(parts.frozen, folded=False)
+            lesson = _lesson(data, parts.frozen, folded=False)
             stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
     probabilities = _softmax(_predict(keras, trunk, lesson, history[-1]))
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
@@ -234,6 +240,16 @@ def _network(model: params.Model, data: lessons.Data) -> backbones.Parts:
     if parts.frozen is not None:
         data.networks[key] = parts
     return parts
+
+
+def _lesson(data: lessons.Data, frozen: "keras.Model | None", folded: bool) -> lessons.Lesson:
+    try:
+        return data.lesson(frozen, folded)
+    except MemoryError:
+        raise Unfit(
+            "there is no memory for the features of all pictures; lower augment.copies, "
+            "resize.size or model.unfrozen_blocks"
+        ) from None
 
 
 def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:

