@@ -234,8 +234,10 @@ def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
     monkeypatch.setattr(lessons.Data, "alter", alter)
     training.fit(model(), train(epochs=1), data)
     assert not drawn
-    training.fit(model(backbone="scratch_cnn"), train(epochs=1), data)
-    assert drawn
+    for all_of_it in ({"backbone": "scratch_cnn"}, {"unfrozen_blocks": 31}):
+        training.fit(model(**all_of_it), train(epochs=1), data)
+        assert drawn
+        drawn.clear()
 
 
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path, cache):

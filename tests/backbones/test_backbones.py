@@ -61,6 +61,13 @@ def test_the_parts_composed_are_the_whole(unfrozen_blocks, convolutions):
     assert len(parts.whole.trainable_weights) == convolutions
 
 
+def test_with_all_blocks_unfrozen_all_but_batch_normalisation_is_trained():
+    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=31)
+    assert parts.frozen is None and parts.trainable is parts.whole
+    convolutions = [layer for layer in parts.whole.layers if "Conv" in type(layer).__name__]
+    assert len(parts.whole.trainable_weights) == len(convolutions)
+
+
 def test_a_block_is_what_one_tensor_enters():
     import keras
 

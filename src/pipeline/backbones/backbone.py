@@ -87,10 +87,12 @@ class Backbone:
         if unfrozen_blocks == 0:
             whole.trainable = False
             return Parts(whole, frozen=whole, trainable=None)
-        boundary = starts[-unfrozen_blocks]
-        frozen = keras.Model(whole.input, boundary, name="frozen")
-        frozen.trainable = False
-        trainable = keras.Model(boundary, whole.output, name="trainable")
+        frozen, trainable = None, whole
+        if unfrozen_blocks < len(starts):
+            boundary = starts[-unfrozen_blocks]
+            frozen = keras.Model(whole.input, boundary, name="frozen")
+            frozen.trainable = False
+            trainable = keras.Model(boundary, whole.output, name="trainable")
         for layer in trainable.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
