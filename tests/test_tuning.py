@@ -528,11 +528,13 @@ def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
     class Trained:
         validation = Score(100, 0.9, 0.01, 0.3)
 
-    def fit(model, train, data):
+    def fit(model, train, data, kept):
+        assert kept == train.seed
         seen.append((model, train))
         return Trained
 
     monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "checkpoint", lambda model, train, data: train.seed)
     assert tuning.over_seeds(p, None) == {}
     p = params.replaced(p, {"tune.seeds": 3, "train.seed": 7})
     assert list(tuning.over_seeds(p, None)) == [8, 9]

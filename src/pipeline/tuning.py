@@ -294,12 +294,14 @@ def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
 def over_seeds(tuned: params.Params, data: lessons.Data) -> dict[int, Score]:
     """How the same params do from the `tune.seeds` - 1 seeds above `train.seed`, by seed.
 
-    What they differ by is chance, and so is a gain that is no larger.
+    What they differ by is chance, and so is a gain that is no larger. A training that was killed
+    goes on from there.
     """
     found = {}
     for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
         train = tuned.train.model_copy(update={"seed": seed})
-        found[seed] = training.fit(tuned.model, train, data).validation
+        kept = training.checkpoint(tuned.model, train, data)
+        found[seed] = training.fit(tuned.model, train, data, kept=kept).validation
         print(f"from seed {seed}: validation {found[seed]}", flush=True)
     return found
 
