@@ -20,9 +20,8 @@ def p(request):
     written = params.replaced(written, {"model.backbone": "efficientnet_lite2"})
     one = params.Options(choices=[written.model.backbone])
     space = written.tune.space | {"model.backbone": one}
-    tune = written.tune.model_copy(update={"trials": 6, "time_budget": 5.0, "space": space})
-    train = written.train.model_copy(update={"learning_rate": 0.0007})
-    return written.model_copy(update={"tune": tune, "train": train})
+    tune = {"tune.trials": 6, "tune.time_budget": 5.0, "tune.space": space}
+    return params.replaced(written, tune | {"train.learning_rate": 0.0007})
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
 
 def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried, tmp_path):
     tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
-    more = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": 9})})
+    more = params.replaced(p, {"tune.trials": 9})
     study = studies.open_study(more, "digest", tmp_path)
     tuning.search(study, more, None)
     assert len(tried) == len(set(tried)) == len(study.trials) == 9
@@ -77,7 +76,7 @@ def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     for trials in (1, 3):
-        fewer = p.model_copy(update={"tune": p.tune.model_copy(update={"trials": trials})})
+        fewer = params.replaced(p, {"tune.trials": trials})
         assert tuning.best(study, fewer).number in range(trials)
 
 
@@ -96,7 +95,7 @@ def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
     p, tried, tmp_path, name, choices
 ):
     space = {**p.tune.space, name: params.Options(choices=choices)}
-    wrong = p.model_copy(update={"tune": p.tune.model_copy(update={"space": space})})
+    wrong = params.replaced(p, {"tune.space": space})
     with pytest.raises(UserError, match=name):
         tuning.search(studies.open_study(wrong, "digest", tmp_path), wrong, None)
     assert not tried
@@ -105,8 +104,7 @@ def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
 def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
     tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
     fewer = params.replaced(p, {"train.epochs": 3})
-    narrower = {"space": {"train.epochs": params.Options(choices=[1, 2])}}
-    space = p.model_copy(update={"tune": p.tune.model_copy(update=narrower)})
+    space = params.replaced(p, {"tune.space": {"train.epochs": {"choices": [1, 2]}}})
     for changed, digest in ((p, "other photos"), (fewer, "digest"), (space, "digest")):
         assert not studies.open_study(changed, digest, tmp_path).trials
 
@@ -160,8 +158,7 @@ def test_minutes_that_heads_leave_go_to_blocks_below_the_best_of_them(
         return fit(model, train, data, on_epoch, ends)
 
     monkeypatch.setattr(training, "fit", deeper)
-    tune = p.tune.model_copy(update={"time_budget": 45.0})
-    p = p.model_copy(update={"tune": tune})
+    p = params.replaced(p, {"tune.time_budget": 45.0})
     study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
     assert [blocks > 0 for blocks, _ in trained] == [False] * 6 + [True] * 3
@@ -216,7 +213,7 @@ def test_a_trial_whose_process_ends_each_time_is_pruned_at_last(p, tried, tmp_pa
 
 def of_backbones(p: params.Params, *names: str) -> params.Params:
     space = p.tune.space | {"model.backbone": params.Options(choices=list(names))}
-    return p.model_copy(update={"tune": p.tune.model_copy(update={"space": space})})
+    return params.replaced(p, {"tune.space": space})
 
 
 def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_path):
@@ -345,8 +342,7 @@ def test_half_a_line_that_a_full_disk_left_is_no_hindrance(p, tried, tmp_path):
 
 
 def shared(p, tmp_path):
-    tune = p.tune.model_copy(update={"storage": f"sqlite:///{tmp_path}/study.db"})
-    return p.model_copy(update={"tune": tune})
+    return params.replaced(p, {"tune.storage": f"sqlite:///{tmp_path}/study.db"})
 
 
 def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again(
