@@ -160,6 +160,7 @@ def main() -> None:
             folder = (arguments.keep or Path(temporary)) / source.name
             if not folder.exists():
                 prepare(source.resolve(), folder, arguments.set)
+            (folder / "params.yaml").unlink()  # it may be kept from other ones
             project.change(folder, arguments.set)
             memory: dict = {}
             start = params.load(folder / "params.yaml")

@@ -24,7 +24,7 @@ def main() -> None:
         trained.save(OUTPUT, run.info.run_id)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
-    training.forget(data)
+    kept.remove()
     print(trained)
 
 

@@ -34,10 +34,9 @@ def main() -> None:
         tuning.search(study, p, data)
         best = tuning.best(study, p)
         tuned = params.replaced(p, best.params)
-        chance = tuning.over_seeds(tuned, data)
         kept = training.checkpoint(tuned.model, tuned.train, data)
         trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
-        chance[tuned.train.seed] = trained.validation
+        chance = {tuned.train.seed: trained.validation, **tuning.over_seeds(tuned, data)}
         trained.save(OUTPUT, run.info.run_id, findings.files(study, best, chance))
         findings.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
@@ -46,7 +45,7 @@ def main() -> None:
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
-    training.forget(data)
+    kept.remove()
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:
         accuracies = [score.accuracy for score in chance.values()]

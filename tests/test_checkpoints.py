@@ -136,5 +136,5 @@ def test_other_photos_other_params_or_a_damaged_file_start_anew(data, tmp_path, 
     (state,) = (cache / "checkpoints").glob("*/state.npz")
     state.write_bytes(state.read_bytes()[:-100])
     assert goes_on(how, data)[1] == [0, 1]
-    training.forget(data)
+    training.checkpoint(*how, data).remove()
     assert not state.parent.exists()

@@ -89,6 +89,15 @@ def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
     assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
 
 
+def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    keras = engine.keras(0)
+    network = backbones.get("mobilenet_v3_small").network(SIZE)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, objective.loss(train()))
+    for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 @pytest.mark.parametrize("hidden", [0, 16])
 @pytest.mark.parametrize("count", [None, 3])
 def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):

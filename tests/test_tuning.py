@@ -187,17 +187,14 @@ def test_a_number_that_may_be_a_fraction_is_searched_as_one(p, tried, tmp_path):
 def test_a_search_asked_again_for_the_same_has_the_minutes_it_had_left(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     assert tuning._left(study, p, study.trials) == 300
-    ends = [ended("COMPLETE", 100), ended("PRUNED", 40), ended("COMPLETE", 160), ended("FAIL", 900)]
-    ends[2].datetime_start += datetime.timedelta(seconds=60)  # by two processes at a time
-    assert tuning._left(study, p, ends) == 140
-    ends[2].datetime_complete += datetime.timedelta(seconds=1000)
-    tuning.search(study, p, None)
-    tried.clear()
-    assert tuning._left(study, p, ends) < 0
+    trials = [ended("COMPLETE", 100), ended("PRUNED", 40), ended("FAIL", 900)]
+    trials.append(ended("COMPLETE", 100, began=60.0))  # by two processes at a time
+    assert tuning._left(study, p, trials) == 140
     more = params.replaced(p, {"tune.trials": 9})
-    assert tuning._left(study, more, ends) == 300
-    tuning.search(study, more, None)
-    assert len(tried) == 3
+    assert tuning._left(study, more, trials) == 300
+    trials.append(ended("COMPLETE", 200, began=1000.0))
+    assert tuning._left(study, p, trials) == -60
+    assert tuning._left(study, more, trials) == 100
 
 
 def test_a_trial_whose_process_ends_each_time_is_pruned_at_last(p, tried, tmp_path, capsys):
@@ -209,6 +206,21 @@ def test_a_trial_whose_process_ends_each_time_is_pruned_at_last(p, tried, tmp_pa
     states = [trial.state.name for trial in study.trials]
     assert states == ["FAIL"] * 5 + ["PRUNED"] + ["COMPLETE"] * 5
     assert p.train.learning_rate not in tried
+
+
+def test_a_trial_may_be_interrupted_as_often_as_one_likes(p, tried, tmp_path, monkeypatch):
+    fit = training.fit
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", interrupted)
+    for _ in range(studies.MOST_TRIES):
+        with pytest.raises(KeyboardInterrupt):
+            tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
+    monkeypatch.setattr(training, "fit", fit)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
+    assert tried[0] == p.train.learning_rate
 
 
 def of_backbones(p: params.Params, *names: str) -> params.Params:
@@ -404,7 +416,7 @@ def ended(state, seconds, number=0, **attrs):
     trial = optuna.trial.create_trial(
         state=optuna.trial.TrialState[state],
         value=0.9 + number / 100 if state == "COMPLETE" else None,
-        user_attrs={"log_loss": 0.3} | attrs,
+        user_attrs={"log_loss": 0.3, "began": 0.0} | attrs,
     )
     trial.number, trial.datetime_start = number, starts
     if state in ("COMPLETE", "PRUNED"):
@@ -494,8 +506,9 @@ def test_weights_that_are_not_at_hand_stop_the_search_before_it_starts(
 
 
 def test_a_database_that_cannot_be_reached_is_named(p, tmp_path):
-    database = "postgresql+psycopg://me:{}@127.0.0.1:1/animal"
-    for url, told in ((database.format("secret"), database.format("***")), ("no url", "no url")):
+    databases = [f"postgresql+psycopg://me:{{}}@127.0.0.1:{port}/animal" for port in (1, "x")]
+    hidden = [(url.format("secret"), url.format("***")) for url in databases]
+    for url, told in (*hidden, ("no url", "no url")):
         p = params.replaced(p, {"tune.storage": url})
         with pytest.raises(UserError, match=f"tune.storage is {re.escape(told)}.*SQLAlchemy URL"):
             studies.open_study(p, "digest", tmp_path)
@@ -519,21 +532,28 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
 
 
 def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
-    seen = []
+    seen, removed = [], []
 
     class Trained:
         validation = Score(100, 0.9, 0.01, 0.3)
 
+    class Kept:
+        def __init__(self, model, train, data):
+            self.seed = train.seed
+
+        def remove(self):
+            removed.append(self.seed)
+
     def fit(model, train, data, kept):
-        assert kept == train.seed
+        assert kept.seed == train.seed
         seen.append((model, train))
         return Trained
 
     monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(training, "checkpoint", lambda model, train, data: train.seed)
+    monkeypatch.setattr(training, "checkpoint", Kept)
     assert tuning.over_seeds(p, None) == {}
     p = params.replaced(p, {"tune.seeds": 3, "train.seed": 7})
-    assert list(tuning.over_seeds(p, None)) == [8, 9]
+    assert list(tuning.over_seeds(p, None)) == removed == [8, 9]
     assert seen == [(p.model, p.train.model_copy(update={"seed": seed})) for seed in (8, 9)]
     assert "from seed 9: validation accuracy 0.9000" in capsys.readouterr().out
 

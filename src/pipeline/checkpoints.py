@@ -6,6 +6,7 @@ nor how long early stopping has waited; so a resumed training would end with oth
 
 import hashlib
 import json
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -106,6 +107,10 @@ class Checkpoint:
                 return [*self.model.variables, *self.model.optimizer.variables]
 
         return Keep()
+
+    def remove(self) -> None:
+        """Forgets the training: what it led to is in its place."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, said: dict[str, Any], arrays: dict[str, list[np.ndarray]]) -> None:
         named = {f"{name} {i}": a for name, many in arrays.items() for i, a in enumerate(many)}

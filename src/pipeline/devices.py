@@ -51,7 +51,7 @@ def compiled(
 
     def clone(layer: "keras.Layer") -> "keras.Layer":
         config = layer.get_config()
-        if half:
+        if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
             last = layer.name.startswith("logits")
             config["dtype"] = "float32" if last else "mixed_float16"
         if len(gpus) > 1 and isinstance(layer, keras.layers.BatchNormalization):

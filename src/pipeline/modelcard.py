@@ -40,7 +40,7 @@ def write(
             "",
             "## Trained on",
             "",
-            f"{counts.get('train', 0) + counts.get('validation', 0)} photos, which also chose "
+            f"{counts.get('train', 0) + counts.get('validation', 0)} photos trained it or chose "
             f"between networks; {counts.get('test', 0)} others tested the one chosen.",
             "",
             _table(licences(manifest)),

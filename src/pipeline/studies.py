@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import socket
 import time
 import warnings
@@ -136,8 +137,8 @@ def _told(url: str) -> str:
     """A database's URL without its password."""
     try:
         return sqlalchemy.make_url(url).render_as_string()
-    except sqlalchemy.exc.ArgumentError:
-        return url
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number, say
+        return re.sub(r":[^:@/]*@", ":***@", url)
 
 
 def _drop_broken_lines(journal: Path) -> None:
@@ -204,18 +205,21 @@ def give_up_silent(study: optuna.Study, silent: dict[int, float]) -> None:
             try_again(study, trial)
 
 
-def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    """Gives up a killed process's trial and queues it again, unless another has done so."""
+def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, counted: bool = True) -> None:
+    """Gives up a killed process's trial and queues it again, unless another has done so; it may
+    count as one of its tries."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
         study.tell(trial.number, state=State.FAIL)
-        _queue_again(study, trial)
+        _queue_again(study, trial, counted)
 
 
-def _queue_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+def _queue_again(
+    study: optuna.Study, trial: optuna.trial.FrozenTrial, counted: bool = True
+) -> None:
     """Queues what a trial that was given up had tried, without the score it may have had."""
     starts = dict(enumerate(study.user_attrs[_STARTS]))
     given = trial.system_attrs.get("fixed_params", starts.get(place(study, trial), {}))
     drawn = trial.params if RUN in trial.user_attrs else {}  # a part only is drawn anew
     kept = {name: trial.user_attrs[name] for name in (BLOCKS, RUN) if name in trial.user_attrs}
-    tries = {TRIES: trial.user_attrs.get(TRIES, 0) + 1}
+    tries = {TRIES: trial.user_attrs.get(TRIES, 0) + counted}
     study.enqueue_trial(given | drawn, user_attrs=kept | tries)

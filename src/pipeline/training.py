@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -135,11 +134,6 @@ def checkpoint(
     all_that_decides = [data.digest(), content(model), train.model_dump(), code()]
     folder = data.cache / "checkpoints"
     return checkpoints.Checkpoint.of(folder, [*all_that_decides, devices.together()])
-
-
-def forget(data: lessons.Data) -> None:
-    """Forgets what killed trainings had reached: what they led to is in its place."""
-    shutil.rmtree(data.cache / "checkpoints", ignore_errors=True)
 
 
 def fit(

@@ -1,6 +1,5 @@
 """Searching for better params: which trial comes next, what it is worth, and which is the best."""
 
-import datetime
 import gc
 import time
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from pipeline.scores import Score
 _DEAR = 300  # seconds that the first trial of blocks is taken to last: on two cores it was 2 to 4
 # minutes with 2,500 photos
 _PROMISING = 3  # how many of the best heads are worth training blocks below
-_SEARCH = "search"  # of a study: what trials and minutes it was last asked for, since which trial
+_BEGAN = "began"  # of a trial: when, in seconds since the epoch; Optuna's times have no zone
 _WAITED = "waited"  # of a trial of a head: the seconds until it had its features
 _DONE = (studies.State.COMPLETE, studies.State.PRUNED)
 
@@ -99,21 +98,21 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
 def _left(study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial]) -> float:
     """The seconds of `tune.time_budget` that are left.
 
-    Those are spent in which a trial was under way that came to its end, in whichever process. So a
-    search that was killed gets none of them twice, and all that share one have the same.
+    Those are spent in which a trial was under way that came to its end, in whichever process, since
+    a search was first asked for as many trials and minutes. So one that was killed gets none of
+    them twice, and all that share one have the same.
     """
-    asked = [p.tune.trials, p.tune.time_budget]
-    search = study.user_attrs.get(_SEARCH)
-    if search is None or search["asked"] != asked:
-        search = {"asked": asked, "since": len(trials)}
-        study.set_user_attr(_SEARCH, search)
-    ended = [trial for trial in trials[search["since"] :] if trial.state in _DONE]
-    spent, until = datetime.timedelta(), datetime.datetime.min
-    for trial in sorted(ended, key=lambda trial: trial.datetime_start):
-        begun = max(until, trial.datetime_start)
-        until = max(until, trial.datetime_complete)
-        spent += max(until - begun, datetime.timedelta())
-    return p.tune.time_budget * 60 - spent.total_seconds()
+    spent = until = 0.0
+    ended = [trial for trial in trials if trial.state in _DONE]
+    for trial in sorted(ended, key=lambda trial: trial.user_attrs[_BEGAN]):
+        began = trial.user_attrs[_BEGAN]
+        ends = began + trial.duration.total_seconds()
+        spent += max(0.0, ends - max(until, began))
+        until = max(until, ends)
+    asked = f"{p.tune.trials} trials, {p.tune.time_budget:g} minutes: spent before"
+    if asked not in study.user_attrs:
+        study.set_user_attr(asked, spent)
+    return p.tune.time_budget * 60 - (spent - study.user_attrs[asked])
 
 
 def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: float) -> None:
@@ -128,7 +127,8 @@ def _run_one(study: optuna.Study, p: params.Params, data: lessons.Data, ends: fl
             raise
         except (Exception, KeyboardInterrupt) as error:
             failed = error
-            studies.try_again(study, study.trials[trial.number])
+            stopped = isinstance(error, KeyboardInterrupt)
+            studies.try_again(study, study.trials[trial.number], counted=not stopped)
             raise
 
     try:
@@ -193,6 +193,7 @@ class _Surplus(Exception):
 
 
 def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float) -> float:
+    trial.set_user_attr(_BEGAN, time.time())
     values = {}
     place = studies.place(trial.study, trial)
     trial.study.sampler = studies.sampler(trial.study, p, place)
@@ -202,13 +203,6 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         raise _Surplus
     for name, options in p.tune.space.items():
         values[name] = _suggest(trial, p, name, options.also(params.value(p, name)))
-    if (ends_before := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
-        print(
-            f"trial {trial.number}: pruned, for its process ended {ends_before} times before it "
-            "did; is there memory enough?",
-            flush=True,
-        )
-        raise optuna.TrialPruned
     tried = params.replaced(p, values)
     history: list[dict[str, float]] = []
 
@@ -225,11 +219,13 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
         trial.set_user_attr(studies.RUN, run.info.run_id)
         tracking.log_params(model=tried.model, train=tried.train)
         try:
+            if (times := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
+                raise training.Unfit(f"its process ended {times} times; is there memory enough?")
             trained = training.fit(tried.model, tried.train, data, on_epoch, ends=ends)
             value = trained.validation.sure
             if studies.BLOCKS in trial.user_attrs:
                 below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
-                head = training.fit(below, tried.train, data, ends=ends)
+                head = training.fit(below, tried.train, data)
                 gain, error = scores.gained(trained.held_out, head.held_out)
                 value = head.validation.sure + gain - error
             else:  # blocks want features of their own in each trial
@@ -297,12 +293,14 @@ def over_seeds(tuned: params.Params, data: lessons.Data) -> dict[int, Score]:
     What they differ by is chance, and so is a gain that is no larger. A training that was killed
     goes on from there.
     """
-    found = {}
+    found, kept = {}, []
     for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
         train = tuned.train.model_copy(update={"seed": seed})
-        kept = training.checkpoint(tuned.model, train, data)
-        found[seed] = training.fit(tuned.model, train, data, kept=kept).validation
+        kept.append(training.checkpoint(tuned.model, train, data))
+        found[seed] = training.fit(tuned.model, train, data, kept=kept[-1]).validation
         print(f"from seed {seed}: validation {found[seed]}", flush=True)
+    for each in kept:
+        each.remove()
     return found
 
 

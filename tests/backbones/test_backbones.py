@@ -68,6 +68,16 @@ def test_with_all_blocks_unfrozen_all_but_batch_normalisation_is_trained():
     assert len(parts.whole.trainable_weights) == len(convolutions)
 
 
+def test_each_block_of_a_network_with_operations_that_are_no_layers_can_be_the_first():
+    import keras
+
+    network = backbones.get("convnext_tiny").network(SIZE)
+    starts = backbones.blocks(network)
+    assert len(starts) == 22
+    for start in starts:
+        keras.Model(start, network.output)
+
+
 def test_a_block_is_what_one_tensor_enters():
     import keras
 

@@ -129,18 +129,20 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
     """
     if towers(network):
         return []
-    consumers = Counter(id(x) for layer in network.layers[1:] for x in _tensors(layer.input))
+    steps = network.operations[1:]  # layers, and operations such as + that are none
+    consumers = Counter(id(x) for step in steps for x in _tensors(step.input))
     starts: list[keras.KerasTensor] = []
     alive: Counter[int] = Counter()
     entered, convolves = network.input, False
-    for layer in network.layers[1:]:
-        alive.subtract(id(x) for x in _tensors(layer.input))
-        alive[id(layer.output)] = consumers[id(layer.output)]
-        convolves |= any(len(weight.shape) == 4 for weight in layer.trainable_weights)
-        if sum(count > 0 for count in alive.values()) == 1 and alive[id(layer.output)]:
+    for step in steps:
+        alive.subtract(id(x) for x in _tensors(step.input))
+        alive[id(step.output)] = consumers[id(step.output)]
+        weights = getattr(step, "trainable_weights", ())
+        convolves |= any(len(weight.shape) == 4 for weight in weights)
+        if sum(count > 0 for count in alive.values()) == 1 and alive[id(step.output)]:
             if convolves:
                 starts.append(entered)
-            entered, convolves = layer.output, False
+            entered, convolves = step.output, False
     return starts
 
 
