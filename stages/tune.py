@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline import (
     augment,
     errors,
+    features,
     findings,
     lessons,
     params,
@@ -46,6 +47,7 @@ def main() -> None:
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     kept.remove()
+    features.forget(CACHE / "features")
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:
         accuracies = [score.accuracy for score in chance.values()]

@@ -1,5 +1,7 @@
 import gc
+import os
 import re
+import time
 import weakref
 from pathlib import Path
 
@@ -152,6 +154,19 @@ def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
     training.fit(model(), train(epochs=1), data)
     monkeypatch.setattr(features, "Network", None)  # computing again would call it
     training.fit(model(), train(epochs=1), opened(tmp_path, cache))
+
+
+def test_features_that_nothing_has_asked_for_in_a_month_are_removed(tmp_path):
+    data = load(tmp_path, tmp_path / "cache", [*SPECIES] * 4, [*SPECIES] * 2)
+    training.fit(model(), train(epochs=1), data)
+    known = set((tmp_path / "cache/features").iterdir())
+    others = tmp_path / "cache/features/others.npy"
+    others.touch()
+    for path in (*known, others):
+        os.utime(path, (0, time.time() - 31 * 24 * 3600))
+    training.fit(model(), train(epochs=1), opened(tmp_path, tmp_path / "cache"))
+    features.forget(tmp_path / "cache/features")
+    assert set((tmp_path / "cache/features").iterdir()) == known
 
 
 def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):

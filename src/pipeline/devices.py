@@ -35,7 +35,8 @@ def compiled(
         precision: `auto` for float16 on GPUs; `float32` for float32 everywhere.
         optimizer: Makes one; called where its variables belong.
         loss: Takes logits.
-        steps: How many run between two callbacks; more cost less where each is short. Defaults to 1.
+        steps: How many run between two callbacks: many cost less where each is short. Defaults
+            to 1.
 
     Returns:
         A network with as many weights, in the same order.

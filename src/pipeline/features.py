@@ -1,9 +1,11 @@
 """What the frozen part of a network says of each picture, computed once."""
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ from pipeline.shards import Shards
 T = TypeVar("T")
 R = TypeVar("R")
 _PART = 256  # pictures: what is lost when a run is killed, and what lies in memory, two at a time
+_MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
 
 
 def extract(
@@ -56,6 +59,7 @@ def extract(
     ):
         if path.exists():
             had += len(pictures)
+            path.touch()
         else:
             network = network or Network(model)
             with outputs.whole(path) as partial, partial.open("wb") as file:
@@ -66,6 +70,15 @@ def extract(
         found[done : done + len(said)] = said
         done += len(said)
     return found, had
+
+
+def forget(cache: Path) -> None:
+    """Removes from `extract`'s cache what nothing has asked for in a month."""
+    old = time.time() - _MONTH
+    for path in cache.glob("*.npy"):
+        with suppress(FileNotFoundError):  # another process removes it too
+            if path.stat().st_mtime < old:
+                path.unlink()
 
 
 def _ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
