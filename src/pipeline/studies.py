@@ -94,7 +94,9 @@ def _create(name: str, storage: optuna.storages.BaseStorage) -> optuna.Study:
         storage=storage,
         direction="maximize",
         load_if_exists=True,
-        # Few trials: a trial stops when it is below the median of the earlier ones.
+        # Few trials: a trial stops when it is below the median of the earlier ones, from the fourth
+        # epoch on. Over 40 heads on 13 species the order after the third told nothing of that at
+        # the end (rank correlation 0.0, after the fourth 0.3).
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3),
     )
 
