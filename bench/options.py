@@ -46,6 +46,13 @@ OPTIONS = {
     "mixup 1": {"train.mixup": 1.0},
     "cutmix 1": {"train.cutmix": 1.0},  # of pixels and maps: nothing for a head
     "mixup 0.2, cutmix 1": {"train.mixup": 0.2, "train.cutmix": 1.0},
+    "no weight decay": {"train.weight_decay": 0.0},
+    "weight decay 0.001": {"train.weight_decay": 0.001},
+    "weight decay 0.01": {"train.weight_decay": 0.01},
+    "no dropout": {"model.dropout": 0.0},
+    "dropout 0.2": {"model.dropout": 0.2},
+    "dropout 0.7": {"model.dropout": 0.7},
+    "hidden 64": {"model.hidden": 64},
 }
 
 
@@ -169,7 +176,7 @@ def main() -> None:
                 seeded = params.replaced(start, {"train.seed": seed})
                 for option in ("as they stand", *arguments.options):
                     p = params.replaced(seeded, OPTIONS.get(option, {}))
-                    if option in OPTIONS and p.train == seeded.train:
+                    if option in OPTIONS and p == seeded:
                         continue
                     about = {"collection": source.name, "seed": seed, "option": option}
                     rows.append(about | judge(p, data))
