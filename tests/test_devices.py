@@ -11,14 +11,14 @@ from pipeline import backbones, devices, engine, heads, lessons, objective
 SIZE, LABELS = 32, 3
 
 
-def learn(network, inputs: np.ndarray, precision: str = "float32"):
+def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
     """Losses of some epochs, the network that was trained, and `network` with its weights."""
     keras = engine.keras(0)
     shared = max(1, len(devices.together()))
     targets = np.arange(len(inputs)) % LABELS
     batches = objective.batches(lessons.Rows(inputs), targets, LABELS, 16, shared, train())
     learner = devices.compiled(
-        network, precision, lambda: keras.optimizers.AdamW(0.003), objective.loss(train())
+        network, precision, lambda: keras.optimizers.AdamW(0.003), objective.loss(train()), steps
     )
     start = keras.callbacks.LambdaCallback(on_epoch_begin=batches.start)
     history = learner.fit(
@@ -48,12 +48,12 @@ def on_two_devices() -> None:
 
     halves = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
-    for made in (head, pixels):
+    for made, steps in ((head, 1), (head, 4), (pixels, 1)):
         (alone, inputs), (shared, _) = made(), made()
         devices.together = lambda: []
         one, _ = learn(alone, inputs)
         devices.together = lambda: ["cpu:0", "cpu:1"]
-        two, learner = learn(shared, inputs)
+        two, learner = learn(shared, inputs, steps=steps)
         assert learner.distribute_strategy.num_replicas_in_sync == 2
         for name in one:
             np.testing.assert_allclose(one[name], two[name], rtol=1e-3, err_msg=name)
@@ -87,6 +87,17 @@ def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
     np.testing.assert_allclose(said, again, atol=0.05)
     _, plain = learn(pixels()[0], inputs, "float32")
     assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
+
+
+def test_steps_that_run_at_once_end_with_the_same_weights():
+    found = []
+    for steps in (1, 4):
+        network, inputs = head()
+        losses, _ = learn(network, inputs, steps=steps)
+        found.append((losses, network.get_weights()))
+    assert found[0][0] == found[1][0]
+    for left, right in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
