@@ -47,8 +47,10 @@ OPTIONS = {
     "cutmix 1": {"train.cutmix": 1.0},  # of pixels and maps: nothing for a head
     "mixup 0.2, cutmix 1": {"train.mixup": 0.2, "train.cutmix": 1.0},
     "no weight decay": {"train.weight_decay": 0.0},
-    "weight decay 0.001": {"train.weight_decay": 0.001},
     "weight decay 0.01": {"train.weight_decay": 0.01},
+    "weight decay 0.1": {"train.weight_decay": 0.1},
+    "weight decay 1": {"train.weight_decay": 1.0},
+    "weight decay 10": {"train.weight_decay": 10.0},
     "no dropout": {"model.dropout": 0.0},
     "dropout 0.2": {"model.dropout": 0.2},
     "dropout 0.7": {"model.dropout": 0.7},
