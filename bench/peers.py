@@ -45,7 +45,6 @@ ONE_NETWORK = (
     "resize.size=224",
     "model.backbone=efficientnet_lite0",
     "tune.space={train.learning_rate: {low: 0.001, high: 0.01, log: true},"
-    " train.weight_decay: {low: 0.00001, high: 0.01, log: true},"
     " model.hidden: {choices: [0, 128]}, model.dropout: {low: 0.2, high: 0.7}}",
 )
 
