@@ -5,7 +5,7 @@ degrees, one process pinned to one core, interleaved; medians of repetitions, in
 that what else runs there counts for nobody. Keras gets batches of 32 and a compiled graph. Before
 that what the stage as a whole does in wall seconds, from shards to shards.
 
-    pip install 'animal[bench]'
+    pip install -e '.[bench]'
     python bench/augment.py /path/to/photos
 """
 

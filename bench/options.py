@@ -173,6 +173,8 @@ def main() -> None:
             project.change(folder, arguments.set)
             memory: dict = {}
             start = params.load(folder / "params.yaml")
+            if start.model.unfrozen_blocks:
+                parser.error("this compares heads and networks from pixels: unfreeze no blocks")
             for seed in arguments.seeds:
                 data = split(folder, start, seed, memory)
                 seeded = params.replaced(start, {"train.seed": seed})

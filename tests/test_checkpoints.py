@@ -134,7 +134,8 @@ def test_other_photos_other_params_or_a_damaged_file_start_anew(data, tmp_path, 
     assert training.checkpoint(*how, fewer).run_id is None
     assert training.checkpoint(model(), train(epochs=3), data).run_id is None
     (state,) = (cache / "checkpoints").glob("*/state.npz")
-    state.write_bytes(state.read_bytes()[:-100])
-    assert goes_on(how, data)[1] == [0, 1]
+    for length in (-100, 0):
+        state.write_bytes(state.read_bytes()[:length])
+        assert goes_on(how, data)[1] == [0, 1]
     training.checkpoint(*how, data).remove()
     assert not state.parent.exists()

@@ -38,7 +38,7 @@ def test_files(study):
     ]
     seeds = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
     assert found["seeds.csv"].splitlines() == [*seeds, "1,100,0.9,0.01,0.3"]
-    assert found["best.yaml"] == "train.learning_rate: 0.003\nmodel.hidden: 64\n"
+    assert found["best.yaml"] == "train:\n  learning_rate: 0.003\nmodel:\n  hidden: 64\n"
 
 
 def test_plots(study, tmp_path):

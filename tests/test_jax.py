@@ -16,7 +16,7 @@ from pipeline import engine, training
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        importlib.util.find_spec("jax") is None, reason="no jax: pip install 'animal[jax]'"
+        importlib.util.find_spec("jax") is None, reason="no jax: pip install -e '.[jax]'"
     ),
 ]
 

@@ -1,7 +1,5 @@
 import gc
-import os
 import re
-import time
 import weakref
 from pathlib import Path
 
@@ -115,6 +113,9 @@ def test_of_a_network_that_looks_closer_only_the_further_look_is_new(data):
     training.fit(model(), train(epochs=1), data)
     trained = training.fit(model(backbone="efficientnet_lite0@1.3"), train(epochs=20), data)
     assert len(data._memory) == 2
+    both = model(backbone="efficientnet_lite0@1.3+efficientnet_lite1")
+    training.fit(both, train(epochs=1), data)
+    assert len(data._memory) == 3
     answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
     np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
@@ -154,19 +155,6 @@ def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
     training.fit(model(), train(epochs=1), data)
     monkeypatch.setattr(features, "Network", None)  # computing again would call it
     training.fit(model(), train(epochs=1), opened(tmp_path, cache))
-
-
-def test_features_that_nothing_has_asked_for_in_a_month_are_removed(tmp_path):
-    data = load(tmp_path, tmp_path / "cache", [*SPECIES] * 4, [*SPECIES] * 2)
-    training.fit(model(), train(epochs=1), data)
-    known = set((tmp_path / "cache/features").iterdir())
-    others = tmp_path / "cache/features/others.npy"
-    others.touch()
-    for path in (*known, others):
-        os.utime(path, (0, time.time() - 31 * 24 * 3600))
-    training.fit(model(), train(epochs=1), opened(tmp_path, tmp_path / "cache"))
-    features.forget(tmp_path / "cache/features")
-    assert set((tmp_path / "cache/features").iterdir()) == known
 
 
 def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):

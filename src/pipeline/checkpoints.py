@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
             state = json.loads(str(arrays.pop("said"))) | {"variables": [], "best_weights": []}
-    except (OSError, ValueError, zipfile.BadZipFile):  # there is none, or power was cut
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # none, or power was cut
         return None
     for name, array in arrays.items():
         state[name.split()[0]].append(array)

@@ -99,7 +99,7 @@ def to_onnx(recogniser: Path, path: Path) -> Agreement:
     """
     for needed in ("onnxruntime", "tf2onnx"):
         if importlib.util.find_spec(needed) is None:
-            raise UserError(f"{needed} is not installed: pip install 'animal[onnx]'")
+            raise UserError(f"{needed} is not installed: pip install -e '.[onnx]'")
     import onnxruntime
 
     from pipeline import engine

@@ -2,9 +2,8 @@
 
 import hashlib
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +16,8 @@ from pipeline.progress import track
 from pipeline.shards import Shards
 
 T = TypeVar("T")
-R = TypeVar("R")
-_PART = 256  # pictures: what is lost when a run is killed, and what lies in memory, two at a time
+_PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
+_MOST = 1024  # pictures in a part
 _MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
 
 
@@ -42,34 +41,56 @@ def extract(
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
-    parts = [positions[i : i + _PART] for i in range(0, len(positions), _PART)]
     known = hashlib.sha256(model)
-
-    def read(part: np.ndarray) -> tuple[np.ndarray, Path]:
-        pictures = shards.take(part)
-        key = known.copy()
-        key.update(repr(pictures.shape).encode())
-        key.update(pictures)
-        return pictures, cache / f"{key.hexdigest()}.npy"
-
     found, had, done = np.empty(0), 0, 0
-    ready = _ahead(read, parts)
-    for pictures, path in track(
+    ready = _ahead(_parts(shards, positions))
+    for pictures, digests in track(
         ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
     ):
-        if path.exists():
+        key = known.copy()
+        key.update(repr(pictures.shape).encode() + digests)
+        path = cache / f"{key.hexdigest()}.npy"
+        said = _read(path)
+        if said is None:
+            network = network or Network(model)
+            said = network(pictures)
+            with outputs.whole(path) as partial, partial.open("wb") as file:
+                np.save(file, said)
+        else:
             had += len(pictures)
             path.touch()
-        else:
-            network = network or Network(model)
-            with outputs.whole(path) as partial, partial.open("wb") as file:
-                np.save(file, network(pictures))
-        said = np.load(path)
         if not done:  # one array from the start: maps take gigabytes, parts beside it as many
             found = np.empty((len(positions), *said.shape[1:]), said.dtype)
         found[done : done + len(said)] = said
         done += len(said)
     return found, had
+
+
+def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[np.ndarray, bytes]]:
+    """Pictures, and the digests of each, in parts that end where a digest says so.
+
+    So pictures that come or go change the parts in which they stand and none after them
+    (content-defined chunking, Muthitacharoen et al. 2001).
+    """
+    part: list[np.ndarray] = []
+    digests = b""
+    for start in range(0, len(positions), _PART):
+        for picture in shards.take(positions[start : start + _PART]):
+            digest = hashlib.sha256(picture).digest()
+            part.append(picture)
+            digests += digest
+            if digest[0] == 0 or len(part) == _MOST:
+                yield np.stack(part), digests
+                part, digests = [], b""
+    if part:
+        yield np.stack(part), digests
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError):  # there is none, or power was cut
+        return None
 
 
 def forget(cache: Path) -> None:
@@ -81,13 +102,10 @@ def forget(cache: Path) -> None:
                 path.unlink()
 
 
-def _ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`function` of every item, worked out while the caller is busy with the one before."""
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each worked out while the caller is busy with the one before."""
     with ThreadPoolExecutor(1) as worker:
-        coming: deque[Future[R]] = deque()
-        for item in items:
-            coming.append(worker.submit(function, item))
-            if len(coming) > 1:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+        coming = worker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, items, None)
+            yield item

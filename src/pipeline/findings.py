@@ -21,11 +21,15 @@ def files(
     """What a search found, as texts by the name of their file.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
-    log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines for
+    log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines of
     the params, and `seeds.csv` a row for each seed that it was trained from.
     """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in best.params.items():
+        section, line = name.split(".")
+        sections.setdefault(section, {})[line] = value
     lines = StringIO()
-    YAML().dump(best.params, lines)
+    YAML().dump(sections, lines)
     seeds = pd.DataFrame({"seed": seed, **asdict(by_seed[seed])} for seed in sorted(by_seed))
     tables = {"trials.csv": _table(study), "seeds.csv": seeds}
     texts = {name: table.to_csv(index=False) for name, table in tables.items()}

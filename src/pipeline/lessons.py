@@ -93,7 +93,10 @@ class Data:
         validation = Pictures(shards, chosen)
         labels = tuple(sorted(training.index["species"].unique()))
         if unknown := set(validation.species) - set(labels):
-            raise UserError(f"no training photos of {', '.join(sorted(unknown))}; change the split")
+            raise UserError(
+                f"no training photos of {', '.join(sorted(unknown))}; "
+                "change split.seed or split.by, or set split.respect_given to false"
+            )
         if not len(chosen):
             raise UserError("the validation split is empty; raise split.validation or add photos")
         known = pd.concat([training.index["photo"], shards.index["photo"].iloc[chosen]])
@@ -149,15 +152,25 @@ class Data:
             photos = self.training.positions - self.training.copies  # copies follow their photo
             return Pictures(self.training.shards, photos), self.validation
         if frozen not in self._exports:
-            alone = backbones.towers(frozen) or [frozen]  # another network may have them too
-            self._exports[frozen] = [export.cached(t, self.cache / "litert") for t in alone]
-        found = [self._features(model) for model in self._exports[frozen]]
-        if len(found) == 1:
-            return found[0]
-        together = frozen.layers[-1]
+            self._exports[frozen] = self._exported(frozen)
+        return self._said(self._exports[frozen])
+
+    def _exported(self, network: "keras.Model") -> Any:
+        """A network as LiteRT; of towers, which another network may have too, a pair of what puts
+        them together and a list of such."""
+        if alone := backbones.towers(network):
+            return network.layers[-1], [self._exported(tower) for tower in alone]
+        return export.cached(network, self.cache / "litert")
+
+    def _said(self, exported: Any) -> tuple["Rows", "Rows"]:
+        if isinstance(exported, bytes):
+            return self._features(exported)
+        together, towers = exported
+        found = [self._said(tower) for tower in towers]
         with engine.keras().device("cpu"):
             sides = [together([rows.values for rows in side]) for side in zip(*found, strict=True)]
-        return tuple(Rows(np.asarray(side)) for side in sides)
+        first, second = (Rows(np.asarray(side)) for side in sides)
+        return first, second
 
     def _features(self, model: bytes) -> tuple["Rows", "Rows"]:
         if model not in self._memory:

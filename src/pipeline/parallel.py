@@ -84,7 +84,7 @@ def on(backend: Literal["local", "dask"], address: str | None) -> Iterator[None]
         from distributed import Client
     except ImportError:
         raise UserError(
-            "parallel.backend is dask, which is not installed; run `pip install 'animal[cluster]'`"
+            "parallel.backend is dask, which is not installed; run `pip install -e '.[cluster]'`"
         ) from None
     try:
         client = Client(address, timeout=_SECONDS_TO_ANSWER)

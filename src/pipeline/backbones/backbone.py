@@ -77,7 +77,9 @@ class Backbone:
         whole = self._network(size)
         if self.load_weights is None:
             if weights not in ("imagenet", "none"):
-                raise UserError(f"model.weights is {weights}, and {self.name} takes none")
+                raise UserError(
+                    f"model.weights is {weights}, and {self.name} takes none; set it to none"
+                )
             weights = "none"
         if weights == "none":
             return Parts(whole, frozen=None, trainable=whole)
@@ -116,7 +118,8 @@ class Backbone:
             return self.network(size)
         except ValueError as error:
             raise UserError(
-                f"model.backbone {self.name} cannot be built for {size} px: {error}"
+                f"model.backbone {self.name} cannot be built for {size} px: {error}; "
+                "raise resize.size or take another one"
             ) from None
 
 

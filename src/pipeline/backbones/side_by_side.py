@@ -45,7 +45,8 @@ def side_by_side(members: Sequence[Backbone]) -> Backbone:
     def load_weights(model: keras.Model, weights: str) -> None:
         if weights != "imagenet":
             raise UserError(
-                f"model.weights is {weights}; {title} are several networks, which take `imagenet`"
+                f"model.weights is {weights}; {title} are several networks, which take "
+                "`imagenet`; set model.backbone to the one that the file is of"
             )
         for member, tower in zip(members, towers(model), strict=True):
             member.load_weights(tower, weights)
