@@ -157,7 +157,8 @@ def fit(
         on_epoch: Called after each epoch with its number, from 0, and its metrics.
         kept: What `checkpoint` gave: the training goes on from there, and ends with the weights of
             one that nobody disturbed. Defaults to None: it starts anew, and leaves nothing.
-        ends: When to stop at the latest, as `time.monotonic` tells it. Defaults to never.
+        ends: When to stop, as `time.monotonic` tells it, after the epoch in which that is. Defaults
+            to never.
 
     Raises:
         Diverged: The loss is no number any more.
