@@ -96,7 +96,7 @@ def test_onnx_agrees_with_litert(exported, capsys):
 
 def test_what_onnx_lacks_is_named(final, tmp_path, monkeypatch):
     monkeypatch.setattr(delivery.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'animal\[onnx\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[onnx\]'"):
         delivery.to_onnx(final, tmp_path / "model.onnx")
 
 

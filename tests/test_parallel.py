@@ -66,7 +66,7 @@ def test_dask_that_is_not_installed(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with (
-        pytest.raises(UserError, match=r"pip install 'animal\[cluster\]'"),
+        pytest.raises(UserError, match=r"pip install -e '\.\[cluster\]'"),
         parallel.on("dask", "tcp://127.0.0.1:9"),
     ):
         pass
