@@ -54,7 +54,8 @@ def open_study(
         UserError: `tune.storage` is no database that can be reached.
     """
     lines = p.tune.model_dump(include={"space", "blocks", "seed"})
-    content = [data_digest, training.content(p.model), p.train.model_dump(), lines, _code()]
+    content = [data_digest, training.content(p.model), p.train.model_dump(), lines]
+    content += [training.code("studies", "tuning"), optuna.__version__]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _create(key, _storage(p.tune.storage, key, folder))
@@ -64,13 +65,6 @@ def open_study(
         for trial in study.get_trials(states=(State.RUNNING,)):
             try_again(study, trial)
     return study
-
-
-def _code() -> list[str]:
-    """What the trials of a search depend on besides params and data, as digests and versions."""
-    files = [Path(__file__).with_name(name) for name in ("studies.py", "tuning.py")]
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return [*training.code(), *digests, optuna.__version__]
 
 
 def run_key(p: params.Params) -> str:

@@ -109,11 +109,12 @@ class Trained:
                 (partial / name).write_text(text)
 
 
-def code() -> list[str]:
-    """What the weights depend on besides the params and the data, as digests and versions."""
+def code(*more: str) -> list[str]:
+    """What the weights depend on besides the params and the data, as digests and versions; `more`
+    names further modules to count."""
     here = Path(__file__).parent
     names = ["augment", "checkpoints", "devices", "engine", "export", "features", "heads"]
-    names += ["lessons", "litert", "objective", "scores", "training"]
+    names += ["lessons", "litert", "objective", "scores", "training", *more]
     files = [*(here / f"{name}.py" for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     versions = map(importlib.metadata.version, ("tensorflow", "keras"))
