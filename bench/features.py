@@ -25,6 +25,7 @@ from ai_edge_litert.interpreter import Interpreter
 from project import change, prepare, repro
 
 from pipeline import backbones, engine, export, features
+from pipeline.litert import Network
 from pipeline.shards import Shards
 
 CORES = os.cpu_count() or 1
@@ -51,7 +52,7 @@ def bare_on_threads(model: bytes, pictures: np.ndarray) -> None:
         thread.join()
 
 
-def extract(model: bytes, shards: Shards, count: int) -> None:
+def extract(model: features.Frozen, shards: Shards, count: int) -> None:
     with tempfile.TemporaryDirectory() as cache:
         features.extract(model, shards, np.arange(count), Path(cache))
 
@@ -61,9 +62,10 @@ def rates(name: str, shards: Shards, count: int, repetitions: int) -> pd.Series:
     network = backbones.get(name).build(shards.size).whole
     network.compile(jit_compile=False)  # Keras' default, XLA, is several times slower on CPUs
     model = export.to_litert(network)
+    frozen = features.Frozen(model, lambda: Network(model))
     pictures = shards.take(range(count))
     ways: dict[str, Callable[[], object]] = {
-        "features.extract": lambda: extract(model, shards, count),
+        "features.extract": lambda: extract(frozen, shards, count),
         f"bare, {CORES} x 1 thread": lambda: bare_on_threads(model, pictures),
         f"bare, 1 x {CORES} threads": lambda: bare(model, pictures, CORES),
         "Keras predict": lambda: network.predict(pictures, verbose=0),

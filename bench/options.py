@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import project
 
-from pipeline import augment, export, features, lessons, params, splits, training
+from pipeline import augment, features, lessons, params, splits, training
 from pipeline.calibration import Calibration
 from pipeline.scores import Score
 from pipeline.shards import Shards
@@ -69,7 +69,7 @@ class Known(lessons.Data):
             return super().inputs(None)
         shards = self.training.shards
         if not self._memory:
-            model = export.cached(frozen, self.cache / "litert")
+            model = features.Frozen.of(frozen, self.cache / "litert")
             everything = np.arange(len(shards))
             self._memory["known"], _ = features.extract(
                 model, shards, everything, self.cache / "features"

@@ -1,10 +1,11 @@
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline import features
+from pipeline import backbones, devices, engine, features
 
 
 class Pictures:
@@ -18,59 +19,76 @@ class Pictures:
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """How many pictures a network was asked about, call by call; it says their mean."""
-    counts = []
+def asked():
+    """How many pictures a network was asked about, call by call."""
+    return []
+
+
+@pytest.fixture
+def mean(asked):
+    """A network that says the mean of each picture."""
 
     def network(pictures: np.ndarray) -> np.ndarray:
-        counts.append(len(pictures))
+        asked.append(len(pictures))
         return pictures.mean(axis=(1, 2), dtype=np.float32)
 
-    monkeypatch.setattr(features, "Network", lambda model: network)
-    return counts
+    return features.Frozen(b"mean", lambda: network)
 
 
-def test_every_picture_has_its_features_in_order(asked, tmp_path):
+def test_every_picture_has_its_features_in_order(mean, asked, tmp_path):
     positions = np.random.default_rng(1).permutation(1500)
     pictures = Pictures(1500)
-    found, had = features.extract(b"model", pictures, positions, tmp_path)
+    found, had = features.extract(mean, pictures, positions, tmp_path)
     assert had == 0
     np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
-    again, had = features.extract(b"model", pictures, positions, tmp_path)
+    again, had = features.extract(mean, pictures, positions, tmp_path)
     assert had == 1500
     np.testing.assert_array_equal(again, found)
-    features.extract(b"another", pictures, positions, tmp_path)
+    features.extract(replace(mean, key=b"another"), pictures, positions, tmp_path)
     assert sum(asked) == 3000
     assert max(asked) <= 1024
 
 
-def test_a_picture_that_comes_or_goes_leaves_the_others_known(asked, tmp_path):
+def test_a_picture_that_comes_or_goes_leaves_the_others_known(mean, tmp_path):
     pictures, all_of_them = Pictures(3000), np.arange(3000)
-    features.extract(b"model", pictures, all_of_them, tmp_path)
+    features.extract(mean, pictures, all_of_them, tmp_path)
     for positions in (all_of_them[1:], np.delete(all_of_them, 1500)):
-        found, had = features.extract(b"model", pictures, positions, tmp_path)
+        found, had = features.extract(mean, pictures, positions, tmp_path)
         assert 1500 < had < 3000  # all but a part or two
         np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
 
 
 @pytest.mark.parametrize("left", [0, 20, 200])
-def test_what_a_power_cut_left_is_computed_again(asked, tmp_path, left):
+def test_what_a_power_cut_left_is_computed_again(mean, tmp_path, left):
     pictures = Pictures(100)
-    found, _ = features.extract(b"model", pictures, np.arange(100), tmp_path)
+    found, _ = features.extract(mean, pictures, np.arange(100), tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:left])
-    again, had = features.extract(b"model", pictures, np.arange(100), tmp_path)
+    again, had = features.extract(mean, pictures, np.arange(100), tmp_path)
     assert had == 0
     np.testing.assert_array_equal(again, found)
 
 
-def test_what_nothing_has_asked_for_in_a_month_is_removed(asked, tmp_path):
+def test_what_nothing_has_asked_for_in_a_month_is_removed(mean, tmp_path):
     pictures = Pictures(100)
-    features.extract(b"model", pictures, np.arange(100), tmp_path)
+    features.extract(mean, pictures, np.arange(100), tmp_path)
     known, others = set(tmp_path.iterdir()), tmp_path / "others.npy"
     others.touch()
     for path in (*known, others):
         os.utime(path, (0, time.time() - 31 * 24 * 3600))
-    features.extract(b"model", pictures, np.arange(100), tmp_path)
+    features.extract(mean, pictures, np.arange(100), tmp_path)
     features.forget(tmp_path)
     assert set(tmp_path.iterdir()) == known
+
+
+def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
+    engine.keras(0)
+    network = backbones.get("scratch_cnn").build(32).whole
+    pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
+    litert = features.Frozen.of(network, tmp_path / "litert")
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
+    gpu = features.Frozen.of(network, tmp_path / "gpu")
+    assert gpu.key != litert.key
+    assert not (tmp_path / "gpu").exists()
+    assert gpu == features.Frozen.of(network, tmp_path)
+    np.testing.assert_allclose(gpu.wake()(pictures), litert.wake()(pictures), atol=1e-3)

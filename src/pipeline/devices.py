@@ -17,6 +17,20 @@ def together() -> list[str]:
     return gpus if keras.backend.backend() == "tensorflow" else gpus[:1]
 
 
+def asked(network: "keras.Model") -> "keras.Model":
+    """A network, ready for `predict` on the first GPU."""
+    network.compile(jit_compile=_xla())
+    return network
+
+
+def _xla() -> str | bool:
+    """What to tell Keras of XLA, its default: on CPUs 11 to 15 times slower than TensorFlow is; JAX
+    needs it."""
+    import keras
+
+    return "auto" if keras.backend.backend() != "tensorflow" else False
+
+
 def compiled(
     network: "keras.Model",
     precision: Literal["auto", "float32"],
@@ -72,8 +86,7 @@ def compiled(
             loss,
             weighted_metrics=["accuracy"],
             steps_per_execution=steps,
-            # XLA, Keras' default, is 11 to 15 times slower than TensorFlow on CPUs; JAX needs it
-            jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
+            jit_compile=_xla(),
         )
         # What the first step would create is there already: or TensorFlow would trace it twice,
         # a tenth of the time of a short trial.

@@ -70,6 +70,14 @@ def _int8(pictures: np.ndarray) -> dict[str, Any]:
     }
 
 
+def digest(model: "keras.Model") -> str:
+    """The sha256 of a network and its weights, as hexadecimal digits."""
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
 def cached(model: "keras.Model", cache: Path) -> bytes:
     """`to_litert`, done once for a network: seconds the first time, nothing afterwards.
 
@@ -77,10 +85,7 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
         model: The network.
         cache: Folder for the files; safe to delete at any time.
     """
-    digest = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    path = cache / f"{digest.hexdigest()}.tflite"
+    path = cache / f"{digest(model)}.tflite"
     if not path.exists():
         exported = to_litert(model)
         with outputs.whole(path) as partial:

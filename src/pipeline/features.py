@@ -2,35 +2,71 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from pipeline import outputs
+from pipeline import devices, export, outputs
 from pipeline.litert import Network
 from pipeline.progress import track
 from pipeline.shards import Shards
+
+if TYPE_CHECKING:
+    import keras
 
 T = TypeVar("T")
 _PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
 _MOST = 1024  # pictures in a part
 _MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
+_BATCH = 64  # pictures that a GPU sees at once
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A frozen network in the fastest engine at hand, a GPU or else LiteRT on every core.
+
+    Attributes:
+        key: What it says depends on this and on the pictures alone.
+        wake: Gives what is to be asked: pictures, uint8 (n, size, size, 3), to float32 (n, ...).
+    """
+
+    key: bytes
+    wake: Callable[[], Callable[[np.ndarray], np.ndarray]] = field(compare=False)
+
+    @classmethod
+    def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
+        """A network from pixels on; `cache` is the folder for what `export.cached` makes of it."""
+        if devices.together():
+            key = f"{export.digest(network)} on a GPU"
+            return cls(key.encode(), lambda: partial(_on_gpu, devices.asked(network)))
+        exported = export.cached(network, cache)
+        return cls(hashlib.sha256(exported).digest(), lambda: Network(exported))
+
+
+def _on_gpu(network: "keras.Model", pictures: np.ndarray) -> np.ndarray:
+    """What a network says of pictures, in batches that are all alike: it is compiled for each size
+    of them anew."""
+    count = -(-len(pictures) // _BATCH) * _BATCH
+    filled = np.resize(pictures, (count, *pictures.shape[1:]))
+    return network.predict(filled, batch_size=_BATCH, verbose=0)[: len(pictures)]
 
 
 def extract(
-    model: bytes, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
+    model: Frozen, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
 ) -> tuple[np.ndarray, int]:
     """Runs pictures through a frozen network, or reads what it said the last time.
 
-    The cache goes by content: its keys are made of the network's bytes and the pictures' pixels,
+    The cache goes by content: its keys are made of the network's own and the pictures' pixels,
     so it is right for whatever params led to them, and a killed run goes on where it was.
 
     Args:
-        model: The frozen network, as LiteRT.
+        model: The frozen network.
         shards: The pictures.
         positions: Which of them, as positions in the index.
         cache: Folder for what was computed; safe to delete at any time.
@@ -41,7 +77,7 @@ def extract(
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
-    known = hashlib.sha256(model)
+    known = hashlib.sha256(model.key)
     found, had, done = np.empty(0), 0, 0
     ready = _ahead(_parts(shards, positions))
     for pictures, digests in track(
@@ -52,7 +88,7 @@ def extract(
         path = cache / f"{key.hexdigest()}.npy"
         said = _read(path)
         if said is None:
-            network = network or Network(model)
+            network = network or model.wake()
             said = network(pictures)
             with outputs.whole(path) as partial, partial.open("wb") as file:
                 np.save(file, said)

@@ -1,8 +1,10 @@
 """What training learns from and is judged by: pictures, or what a frozen network says of them."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from pipeline import augment, backbones, engine, export, features
+from pipeline import augment, backbones, engine, features
 from pipeline.errors import UserError
 from pipeline.shards import LENGTH, Shards
 
@@ -71,7 +73,7 @@ class Data:
     networks: dict[tuple[str, str], backbones.Parts] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _exports: WeakKeyDictionary = field(
+    _engines: WeakKeyDictionary = field(
         default_factory=WeakKeyDictionary, repr=False, compare=False
     )
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
@@ -127,12 +129,15 @@ class Data:
         Returns:
             uint8 (n, size, size, 3).
         """
-        return np.stack(
-            [
-                augment.altered(photo, augment.draw(self.ranges, rng)) if copy else photo
-                for photo, copy in zip(photos, self.training.copies[rows], strict=True)
-            ]
-        )
+        pictures = photos.copy()
+        copies = np.flatnonzero(self.training.copies[rows])
+        changes = [augment.draw(self.ranges, rng) for _ in copies]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            for copy, picture in zip(
+                copies, threads.map(augment.altered, photos[copies], changes), strict=True
+            ):
+                pictures[copy] = picture
+        return pictures
 
     def targets(self, pictures: Pictures) -> np.ndarray:
         """Positions in `labels`, int (n,)."""
@@ -151,28 +156,28 @@ class Data:
         if frozen is None:
             photos = self.training.positions - self.training.copies  # copies follow their photo
             return Pictures(self.training.shards, photos), self.validation
-        if frozen not in self._exports:
-            self._exports[frozen] = self._exported(frozen)
-        return self._said(self._exports[frozen])
+        if frozen not in self._engines:
+            self._engines[frozen] = self._engine(frozen)
+        return self._said(self._engines[frozen])
 
-    def _exported(self, network: "keras.Model") -> Any:
-        """A network as LiteRT; of towers, which another network may have too, a pair of what puts
+    def _engine(self, network: "keras.Model") -> Any:
+        """What runs a network; of towers, which another network may have too, a pair of what puts
         them together and a list of such."""
         if alone := backbones.towers(network):
-            return network.layers[-1], [self._exported(tower) for tower in alone]
-        return export.cached(network, self.cache / "litert")
+            return network.layers[-1], [self._engine(tower) for tower in alone]
+        return features.Frozen.of(network, self.cache / "litert")
 
-    def _said(self, exported: Any) -> tuple["Rows", "Rows"]:
-        if isinstance(exported, bytes):
-            return self._features(exported)
-        together, towers = exported
+    def _said(self, engine_or_towers: Any) -> tuple["Rows", "Rows"]:
+        if isinstance(engine_or_towers, features.Frozen):
+            return self._features(engine_or_towers)
+        together, towers = engine_or_towers
         found = [self._said(tower) for tower in towers]
         with engine.keras().device("cpu"):
             sides = [together([rows.values for rows in side]) for side in zip(*found, strict=True)]
         first, second = (Rows(np.asarray(side)) for side in sides)
         return first, second
 
-    def _features(self, model: bytes) -> tuple["Rows", "Rows"]:
+    def _features(self, model: features.Frozen) -> tuple["Rows", "Rows"]:
         if model not in self._memory:
             began = time.monotonic()
             for known, (first, _) in list(self._memory.items()):
