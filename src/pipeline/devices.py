@@ -40,9 +40,10 @@ def compiled(
 ) -> "keras.Model":
     """A network to train in place of this one, ready for `fit`.
 
-    On a CPU it is the network itself. A GPU computes in float16 beside weights in float32
-    (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). Several GPUs each take a part of
-    every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
+    On a CPU, with TensorFlow, it is the network itself; else another one, for where a step fails,
+    such as for want of memory, JAX loses its weights. A GPU computes in float16 beside weights in
+    float32 (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). Several GPUs each take a
+    part of every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
 
     Args:
         network: From inputs to logits, the layers called so, which stay in float32.
@@ -76,7 +77,7 @@ def compiled(
         return type(layer).from_config(config)
 
     with scope:
-        if half or len(gpus) > 1:
+        if gpus or keras.backend.backend() != "tensorflow":
             weights = network.get_weights()
             network = keras.models.clone_model(network, clone_function=clone, recursive=True)
             network.set_weights(weights)

@@ -28,11 +28,17 @@ def keras(seed: int | None = None) -> ModuleType:
     return keras
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether an operation failed for that; TensorFlow, JAX and numpy each have an error for it."""
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an operation failed for that; TensorFlow, JAX and numpy each have an error for it.
+
+    It may be the reason of another one: Keras tidies up after a failed step, and misses the weights
+    that JAX has lost.
+    """
+    if error is None:
+        return False
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
-    return "RESOURCE_EXHAUSTED" in str(error)
+    return "RESOURCE_EXHAUSTED" in str(error) or out_of_memory(error.__context__)
 
 
 @contextmanager

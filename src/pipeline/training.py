@@ -332,6 +332,7 @@ def _run(
     progress = Progress((train.epochs - first) * pictures, f"train {phase}", "pictures", False)
     before = len(history) - first
     started = time.monotonic() - (history[-1]["seconds"] if history else 0)
+    learned = trunk.get_weights()
 
     def record(epoch: int, logs: dict[str, float]) -> None:
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
@@ -344,6 +345,7 @@ def _run(
         metrics["seconds"] = round(time.monotonic() - started, 3)
         lasted = max(1e-3, metrics["seconds"] - (history[-1]["seconds"] if history else 0))
         metrics["pictures_per_second"] = round(pictures / lasted, 1)
+        learned[:] = learner.get_weights()
         number = before + epoch
         history.append({"phase": phase, "epoch": number, "batch_size": size, **metrics})
         judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
@@ -375,11 +377,14 @@ def _run(
                 verbose=0,
                 callbacks=[reporting, stopping, *averaged, keep],
             )
+    except Exception:
+        trunk.set_weights(learned)
+        raise
     finally:
         batches.close()
         checks.close()
-        if learner is not trunk:
-            trunk.set_weights(learner.get_weights())
+    if learner is not trunk:
+        trunk.set_weights(learner.get_weights())
     best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
         epochs = f"epoch {before + stopping.stopped_epoch + 1}"

@@ -1,0 +1,127 @@
+"""What a GPU does for training: frozen features, heads, and fine-tuning in half precision.
+
+Runs the stages up to augment in a copy of the project for each split seed, and trains each set-up
+on what Keras finds: on TensorFlow, or with KERAS_BACKEND=jax. Prints test accuracy, seconds, and
+pictures a second in the median epoch of the last phase.
+
+    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --seeds 0 1 2
+    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --set model.backbone=scratch_resnet
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from project import prepare
+
+from pipeline import augment, backbones, devices, engine, features, lessons, params, training
+from pipeline.litert import Network
+from pipeline.shards import Shards
+
+FINE = {"train.batch_size": 64, "model.backbone": "efficientnet_lite0"}
+SETUPS = {
+    "as they stand": {},
+    "in float32": {"train.precision": "float32"},
+    "4 blocks": FINE | {"model.unfrozen_blocks": 4},
+    "all blocks": FINE | {"model.unfrozen_blocks": 31},
+}
+
+
+def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, lessons.Data]:
+    environment = prepare(source, folder, changes)
+    for stage in ("ingest", "resize", "split", "augment"):
+        command = [sys.executable, f"stages/{stage}.py"]
+        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    p, data = params.load(folder / "params.yaml"), folder / "data"
+    split, cache, ranges = data / "split.parquet", folder / ".cache", augment.Ranges.of(p.augment)
+    return p, lessons.Data.load(data / "augmented", data / "resized", split, cache, ranges)
+
+
+def tested(trained: training.Trained, folder: Path) -> float:
+    """Accuracy on the test split."""
+    resized = Shards(folder / "data/resized")
+    split = pd.read_parquet(folder / "data/split.parquet").set_index("photo")["split"]
+    positions = np.flatnonzero(resized.index["photo"].map(split) == "test")
+    said = trained.model.predict(resized.take(positions), batch_size=64, verbose=0)
+    species = np.array(trained.labels)[said.argmax(axis=1)]
+    return (species == resized.index["species"].iloc[positions]).mean()
+
+
+def rates(data: lessons.Data, name: str, litert: Path) -> None:
+    """Pictures a second through a frozen network, on the GPU and in LiteRT on every core."""
+    shards, positions = data.training.shards, data.training.positions
+    exported = litert.read_bytes()
+    ways = {
+        "GPU": features.Frozen.of(backbones.get(name).build(shards.size).whole, data.cache),
+        "LiteRT": features.Frozen(exported, lambda: Network(exported)),
+    }
+    print(f"{name}, {len(positions)} pictures of {shards.size} px, a second")
+    found = {}
+    for turn in range(3):
+        for way, frozen in ways.items():
+            with tempfile.TemporaryDirectory() as cache:
+                started = time.monotonic()
+                found[way], _ = features.extract(frozen, shards, positions, Path(cache))
+                rate = len(positions) / (time.monotonic() - started)
+            print(f"  {way}, turn {turn + 1}: {rate:.0f}", flush=True)
+    apart = np.abs(found["GPU"] - found["LiteRT"]).max() / np.abs(found["LiteRT"]).max()
+    print(f"  largest difference, of the largest feature: {apart:.1e}")
+
+
+def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> dict:
+    """A row of the table."""
+    started = time.monotonic()
+    trained = training.fit(p.model, p.train, data)
+    row = {"seconds": time.monotonic() - started, "test": tested(trained, folder)}
+    last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
+    row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
+    row |= {"batch": trained.train_params.batch_size}
+    row |= {"pictures/s": last["pictures_per_second"].median()}
+    if twice:
+        again = training.fit(p.model, p.train, data).model.get_weights()
+        pairs = zip(again, trained.model.get_weights(), strict=True)
+        row["same twice"] = all(np.array_equal(*pair) for pair in pairs)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="photos, a folder a species")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="split seeds")
+    parser.add_argument("--setups", nargs="*", default=list(SETUPS), choices=list(SETUPS))
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: train.epochs=5")
+    parser.add_argument(
+        "--litert", type=Path, help="EfficientNet-Lite0, exported: compare features"
+    )
+    parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
+    arguments = parser.parse_args()
+    keras = engine.keras()
+    print(f"{keras.backend.backend()}, {devices.together()}, {os.cpu_count()} cores", flush=True)
+    rows = []
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            changes = [f"split.seed={seed}", *arguments.set]
+            p, data = load(arguments.source.resolve(), folder, changes)
+            if arguments.litert:
+                rates(data, "efficientnet_lite0", arguments.litert)
+            for setup in arguments.setups:
+                changed = params.replaced(p, SETUPS[setup])
+                row = {"setup": setup, "seed": seed}
+                rows.append(row | judge(changed, data, folder, arguments.twice))
+                print(pd.DataFrame(rows[-1:]).round(4).to_string(index=False), flush=True)
+    print(f"\n{len(arguments.seeds)} split seeds, mean and standard error")
+    table = pd.DataFrame(rows).groupby("setup", sort=False)
+    print(table[["test", "validation", "seconds"]].agg(["mean", "sem"]).round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
