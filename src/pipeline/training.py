@@ -334,6 +334,10 @@ def _run(
     started = time.monotonic() - (history[-1]["seconds"] if history else 0)
     learned = trunk.get_weights()
 
+    def begin(epoch: int, logs: dict[str, float]) -> None:
+        batches.start(epoch)
+        learned[:] = learner.get_weights()
+
     def record(epoch: int, logs: dict[str, float]) -> None:
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise Diverged(
@@ -345,7 +349,6 @@ def _run(
         metrics["seconds"] = round(time.monotonic() - started, 3)
         lasted = max(1e-3, metrics["seconds"] - (history[-1]["seconds"] if history else 0))
         metrics["pictures_per_second"] = round(pictures / lasted, 1)
-        learned[:] = learner.get_weights()
         number = before + epoch
         history.append({"phase": phase, "epoch": number, "batch_size": size, **metrics})
         judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
@@ -359,7 +362,7 @@ def _run(
     keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(
-        on_epoch_begin=batches.start,
+        on_epoch_begin=begin,
         on_train_batch_begin=lambda i, logs: progress.advance(
             min(size * at_once, pictures - i * size)
         ),
