@@ -92,3 +92,4 @@ def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     assert not (tmp_path / "gpu").exists()
     assert gpu == features.Frozen.of(network, tmp_path)
     np.testing.assert_allclose(gpu.wake()(pictures), litert.wake()(pictures), atol=1e-3)
+    assert not network.compiled  # or it would be saved with an optimizer

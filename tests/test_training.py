@@ -284,20 +284,30 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
     np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])
 
 
-def test_what_was_learned_before_memory_ran_out_stays(data):
+@pytest.mark.parametrize("gpus", [[], ["gpu:0"]])
+def test_what_was_learned_before_memory_ran_out_stays(data, monkeypatch, gpus):
     import tensorflow as tf
 
-    once = []
+    compiled, learned, found, learners = devices.compiled, [], [], []
+
+    def compiling(trunk, *args):
+        found.append(trunk.get_weights())
+        learners.append(compiled(trunk, *args))
+        return learners[-1]
 
     def run_out(number, _):
-        if number == 3 and not once:
-            once.append(number)
+        if number == 2:
+            learned.extend(learners[0].get_weights())
+        if number == 3:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
 
+    monkeypatch.setattr(devices, "together", lambda: gpus)
+    monkeypatch.setattr(devices, "compiled", compiling)
     trained = training.fit(model(), train(epochs=5), data, run_out)
     assert list(trained.history["batch_size"]) == [16] * 4 + [8] * 5
     assert list(trained.history["epoch"]) == list(range(9))
-    assert trained.history["loss"][4] < trained.history["loss"][0]
+    for at_the_end, at_the_start in zip(learned, found[1], strict=True):
+        np.testing.assert_array_equal(at_the_end, at_the_start)
 
 
 def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
@@ -309,9 +319,10 @@ def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
         training.fit(model(), train(batch_size=2), data)
 
 
-def test_no_memory_for_all_features_says_what_to_do(data, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: as by JAX")])
+def test_no_memory_for_all_features_says_what_to_do(data, monkeypatch, error):
     def none_at_all(*_):
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(lessons.features, "extract", none_at_all)
     with pytest.raises(training.Unfit, match=r"features of all pictures; lower augment\.copies"):

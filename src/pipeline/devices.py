@@ -1,4 +1,4 @@
-"""What networks train on: the CPU, a GPU in half precision, or several GPUs together."""
+"""What networks run and train on: the CPU, a GPU in half precision, or several GPUs together."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,13 +17,7 @@ def together() -> list[str]:
     return gpus if keras.backend.backend() == "tensorflow" else gpus[:1]
 
 
-def asked(network: "keras.Model") -> "keras.Model":
-    """A network, ready for `predict` on the first GPU."""
-    network.compile(jit_compile=_xla())
-    return network
-
-
-def _xla() -> str | bool:
+def xla() -> str | bool:
     """What to tell Keras of XLA, its default: on CPUs 11 to 15 times slower than TensorFlow is; JAX
     needs it."""
     import keras
@@ -40,10 +34,11 @@ def compiled(
 ) -> "keras.Model":
     """A network to train in place of this one, ready for `fit`.
 
-    On a CPU, with TensorFlow, it is the network itself; else another one, for where a step fails,
-    such as for want of memory, JAX loses its weights. A GPU computes in float16 beside weights in
+    On a CPU, with TensorFlow, it is the network itself. A GPU computes in float16 beside weights in
     float32 (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). Several GPUs each take a
     part of every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
+    On JAX it is always another one: where a step fails, such as for want of memory, its weights
+    are lost.
 
     Args:
         network: From inputs to logits, the layers called so, which stay in float32.
@@ -77,7 +72,7 @@ def compiled(
         return type(layer).from_config(config)
 
     with scope:
-        if gpus or keras.backend.backend() != "tensorflow":
+        if half or len(gpus) > 1 or keras.backend.backend() != "tensorflow":
             weights = network.get_weights()
             network = keras.models.clone_model(network, clone_function=clone, recursive=True)
             network.set_weights(weights)
@@ -87,7 +82,7 @@ def compiled(
             loss,
             weighted_metrics=["accuracy"],
             steps_per_execution=steps,
-            jit_compile=_xla(),
+            jit_compile=xla(),
         )
         # What the first step would create is there already: or TensorFlow would trace it twice,
         # a tenth of the time of a short trial.

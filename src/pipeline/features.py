@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from pipeline import devices, export, outputs
+from pipeline import devices, engine, export, outputs
 from pipeline.litert import Network
 from pipeline.progress import track
 from pipeline.shards import Shards
@@ -32,7 +32,7 @@ class Frozen:
     """A frozen network in the fastest engine at hand, a GPU or else LiteRT on every core.
 
     Attributes:
-        key: What it says depends on this and on the pictures alone.
+        key: Of network, weights and engine; what it says depends on them and the pictures.
         wake: Gives what is to be asked: pictures, uint8 (n, size, size, 3), to float32 (n, ...).
     """
 
@@ -43,18 +43,26 @@ class Frozen:
     def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
         """A network from pixels on; `cache` is the folder for what `export.cached` makes of it."""
         if devices.together():
-            key = f"{export.digest(network)} on a GPU"
-            return cls(key.encode(), lambda: partial(_on_gpu, devices.asked(network)))
+            key = f"{export.digest(network)} by {engine.keras().backend.backend()} on a GPU"
+            return cls(key.encode(), partial(_on_gpu, network.to_json(), network.get_weights()))
         exported = export.cached(network, cache)
         return cls(hashlib.sha256(exported).digest(), lambda: Network(exported))
 
 
-def _on_gpu(network: "keras.Model", pictures: np.ndarray) -> np.ndarray:
-    """What a network says of pictures, in batches that are all alike: it is compiled for each size
-    of them anew."""
-    count = -(-len(pictures) // _BATCH) * _BATCH
-    filled = np.resize(pictures, (count, *pictures.shape[1:]))
-    return network.predict(filled, batch_size=_BATCH, verbose=0)[: len(pictures)]
+def _on_gpu(network: str, weights: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """What answers for a network there, made anew: compiled, the network itself would be saved with
+    an optimizer."""
+    asked = engine.keras().models.model_from_json(network)
+    asked.set_weights(weights)
+    asked.compile(jit_compile=devices.xla())
+
+    def ask(pictures: np.ndarray) -> np.ndarray:
+        # In batches all alike, for it is compiled anew for each size of them.
+        count = -(-len(pictures) // _BATCH) * _BATCH
+        filled = np.resize(pictures, (count, *pictures.shape[1:]))
+        return asked.predict(filled, batch_size=_BATCH, verbose=0)[: len(pictures)]
+
+    return ask
 
 
 def extract(

@@ -5,7 +5,8 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -73,9 +74,7 @@ class Data:
     networks: dict[tuple[str, str], backbones.Parts] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _engines: WeakKeyDictionary = field(
-        default_factory=WeakKeyDictionary, repr=False, compare=False
-    )
+    _frozen: WeakKeyDictionary = field(default_factory=WeakKeyDictionary, repr=False, compare=False)
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
     _known: dict = field(default_factory=dict, repr=False, compare=False)
     _seconds: list = field(default_factory=list, repr=False, compare=False)
@@ -156,21 +155,21 @@ class Data:
         if frozen is None:
             photos = self.training.positions - self.training.copies  # copies follow their photo
             return Pictures(self.training.shards, photos), self.validation
-        if frozen not in self._engines:
-            self._engines[frozen] = self._engine(frozen)
-        return self._said(self._engines[frozen])
+        if frozen not in self._frozen:
+            self._frozen[frozen] = self._at_hand(frozen)
+        return self._said(self._frozen[frozen])
 
-    def _engine(self, network: "keras.Model") -> Any:
-        """What runs a network; of towers, which another network may have too, a pair of what puts
+    def _at_hand(self, network: "keras.Model") -> Any:
+        """A network in its engine; of towers, which another one may have too, a pair of what puts
         them together and a list of such."""
         if alone := backbones.towers(network):
-            return network.layers[-1], [self._engine(tower) for tower in alone]
+            return network.layers[-1], [self._at_hand(tower) for tower in alone]
         return features.Frozen.of(network, self.cache / "litert")
 
-    def _said(self, engine_or_towers: Any) -> tuple["Rows", "Rows"]:
-        if isinstance(engine_or_towers, features.Frozen):
-            return self._features(engine_or_towers)
-        together, towers = engine_or_towers
+    def _said(self, frozen_or_towers: Any) -> tuple["Rows", "Rows"]:
+        if isinstance(frozen_or_towers, features.Frozen):
+            return self._features(frozen_or_towers)
+        together, towers = frozen_or_towers
         found = [self._said(tower) for tower in towers]
         with engine.keras().device("cpu"):
             sides = [together([rows.values for rows in side]) for side in zip(*found, strict=True)]
@@ -180,11 +179,12 @@ class Data:
     def _features(self, model: features.Frozen) -> tuple["Rows", "Rows"]:
         if model not in self._memory:
             began = time.monotonic()
+            awake = replace(model, wake=lru_cache(model.wake))  # once, for it takes seconds
             for known, (first, _) in list(self._memory.items()):
                 if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
                     del self._memory[known]
             found = [
-                features.extract(model, p.shards, p.positions, self.cache / "features", name)
+                features.extract(awake, p.shards, p.positions, self.cache / "features", name)
                 for name, p in (("training", self.training), ("validation", self.validation))
             ]
             self._memory[model] = tuple(Rows(values) for values, _ in found)

@@ -190,14 +190,14 @@ def fit(
         head = heads.build(keras, channels, model, labels)
         trunk = keras.Model(parts.whole.input, head(parts.whole.output))
         lesson = _lesson(data, None, folded=False)
-        stopped = run("whole", trunk, lesson, 1.0)
+        stopped = run(trunk, lesson, 1.0, phase="whole")
     else:
         # Blocks differ from head to head once they are trained, and cost minutes each.
         folded = data.fold is not None and not model.unfrozen_blocks
         count = int(data.fold.max()) + 1 if folded else None
         trunk = heads.build(keras, channels, model, labels, count)
         lesson = _lesson(data, parts.frozen, folded)
-        stopped = run("head", trunk, lesson, 1.0)
+        stopped = run(trunk, lesson, 1.0, phase="head")
         if folded:
             head = heads.merged(keras, trunk, model, labels)
         else:  # another one, without the optimizer, which would be saved with it
@@ -209,7 +209,7 @@ def fit(
             parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
             trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
             lesson = _lesson(data, parts.frozen, folded=False)
-            stopped = run("blocks", trunk, lesson, train.fine_tune_rate)
+            stopped = run(trunk, lesson, train.fine_tune_rate, phase="blocks")
     probabilities = _softmax(_predict(keras, trunk, lesson, history[-1]))
     answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
     species = np.array(data.labels)[lesson.check_targets]
@@ -247,22 +247,40 @@ def _network(model: params.Model, data: lessons.Data) -> backbones.Parts:
 def _lesson(data: lessons.Data, frozen: "keras.Model | None", folded: bool) -> lessons.Lesson:
     try:
         return data.lesson(frozen, folded)
-    except MemoryError:
+    except Exception as error:
+        if not engine.out_of_memory(error):
+            raise
         raise Unfit(
             "there is no memory for the features of all pictures; lower augment.copies, "
             "resize.size or model.unfrozen_blocks"
         ) from None
 
 
-def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
-    """`_run`, with half the batch wherever there is no memory for it; what was learned stays."""
+def _run_in_memory(
+    *args: Any,
+    phase: str,
+    train: params.Train,
+    history: list[dict],
+    kept: checkpoints.Checkpoint,
+    **others: Any,
+) -> str:
+    """`_run`, from where a killed one was, with half the batch wherever there is no memory for it;
+    what was learned up to the last epoch's end stays."""
+    if kept.is_past(phase):
+        return "done before"
+    reached = kept.take()
+    if reached:
+        history[:] = reached["history"]
+        train = train.model_copy(update={"batch_size": reached["batch_size"]})
+    others |= {"phase": phase, "history": history, "kept": kept}
     while True:
+        engine.keras(train.seed)  # so what random layers draw does not tell how many attempts
         try:
-            return _run(*args, train=train, **others)
+            return _run(*args, train=train, reached=reached, **others)
         except Exception as error:
             if not engine.out_of_memory(error):
                 raise
-            size, half = train.batch_size, train.batch_size // 2
+            size, half, reached = train.batch_size, train.batch_size // 2, None
         if not half:
             raise Unfit(
                 "there is no memory to train on one picture at a time; "
@@ -275,24 +293,19 @@ def _run_in_memory(*args: Any, train: params.Train, **others: Any) -> str:
 def _run(
     keras: Any,
     labels: int,
-    phase: str,
     trunk: "keras.Model",
     lesson: lessons.Lesson,
     rate: float,
+    phase: str,
     train: params.Train,
     history: list[dict],
     on_epoch: OnEpoch,
     kept: checkpoints.Checkpoint,
+    reached: dict[str, Any] | None,
     ends: float,
 ) -> str:
     """Teaches `trunk` a lesson, adds to `history`, and says why it ended."""
-    if kept.is_past(phase):
-        return "done before"
-    reached = kept.take()
     first = reached["epochs"] if reached else 0
-    if reached:
-        history[:] = reached["history"]
-        train = train.model_copy(update={"batch_size": reached["batch_size"]})
     targets = lesson.targets
     of = max(1, len(devices.together()))
     batches = objective.batches(
