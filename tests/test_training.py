@@ -135,6 +135,21 @@ def test_a_training_lets_go_of_what_it_learned_from(data, monkeypatch):
     assert [inputs() for inputs in seen] == [None, None]
 
 
+def test_a_gpu_lets_go_of_what_is_frozen_below_blocks(data, monkeypatch):
+    lesson, seen = lessons.Data.lesson, []
+
+    def noted(self, frozen, folded):
+        seen.append(weakref.ref(frozen))
+        return lesson(self, frozen, folded)
+
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    monkeypatch.setattr(lessons.Data, "lesson", noted)
+    training.fit(model(unfrozen_blocks=1), train(epochs=1, precision="float32"), data)
+    assert len(seen) == 2
+    gc.collect()
+    assert seen[1]() is None
+
+
 @pytest.mark.parametrize("gpus", [[], ["gpu:0"]])  # float16 works on a CPU, slowly
 def test_when_time_is_up_training_ends_with_the_epoch(data, monkeypatch, gpus):
     monkeypatch.setattr(devices, "together", lambda: gpus)
