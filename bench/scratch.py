@@ -50,9 +50,11 @@ def stage(name: str, folder: Path, environment: dict[str, str]) -> tuple[float, 
     return time.monotonic() - started, usage.ru_utime + usage.ru_stime
 
 
-def runs(source: Path, seed: int, names: list[str], folder: Path) -> tuple[list, list]:
+def runs(
+    source: Path, seed: int, names: list[str], folder: Path, changes: list[str]
+) -> tuple[list, list]:
     """A row of results and a history for each network."""
-    environment = prepare(source, folder, [f"split.seed={seed}", *recipe()])
+    environment = prepare(source, folder, [f"split.seed={seed}", *recipe(), *changes])
     for name in ("ingest", "resize", "split", "augment"):
         stage(name, folder, environment)
     rows, histories = [], []
@@ -96,14 +98,18 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="a collection of photos")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="split seeds")
     parser.add_argument("--backbones", nargs="+", default=BACKBONES)
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: resize.size=96")
     parser.add_argument("--curve", type=Path, help="a PNG, where to draw accuracy against minutes")
     arguments = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras"))
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {versions}; {' '.join(recipe())}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores; {versions}; {' '.join([*recipe(), *arguments.set])}"
+    )
     rows, histories = [], []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            done = runs(arguments.source.resolve(), seed, arguments.backbones, Path(folder))
+            source, names = arguments.source.resolve(), arguments.backbones
+            done = runs(source, seed, names, Path(folder), arguments.set)
         rows += done[0]
         histories += done[1]
     shown = ["accuracy", "log_loss", "minutes", "cpu_minutes"]
