@@ -102,9 +102,8 @@ def main() -> None:
     parser.add_argument("--curve", type=Path, help="a PNG, where to draw accuracy against minutes")
     arguments = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras"))
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores; {versions}; {' '.join([*recipe(), *arguments.set])}"
-    )
+    lines = " ".join([*recipe(), *arguments.set])
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {versions}; {lines}")
     rows, histories = [], []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
