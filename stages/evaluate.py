@@ -19,9 +19,7 @@ def main() -> None:
     candidates = [evaluation.Candidate.load(Path("models") / name) for name in ("trained", "tuned")]
     chosen = evaluation.better(*candidates)
     network = chosen.folder / "model.keras"
-    keras = engine.keras()
-    with keras.device("cpu"):  # a GPU's float32 has fewer bits; what is compared below has all
-        model = keras.saving.load_model(network)
+    model = engine.keras().saving.load_model(network)
 
     manifest = pd.read_parquet("data/photos/manifest.parquet")
     split = pd.read_parquet("data/split.parquet")
@@ -43,8 +41,7 @@ def main() -> None:
     said = {name: Network(exported)(pictures) for name, exported in networks.items()}
     precisions = evaluation.Precisions.of(p.evaluate.precision, answers, said, targets)
     served, other = precisions.served, precisions.other
-    with keras.device("cpu"):
-        agreement = export.compare(model.predict(pictures, verbose=0), said["float"])
+    agreement = export.compare(export.asked(model, pictures), said["float"])
     about = chosen.labels, p.resize.fit, p.ingest.max_pixels, asdict(calibration)
     beside = {f"{other}.tflite": networks[other], drift.REFERENCE: reference}
     export.write(FINAL, network, networks[served], *about, beside)

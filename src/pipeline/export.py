@@ -146,6 +146,12 @@ class Agreement:
     largest_difference: float
 
 
+def asked(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
+    """What a Keras network says of pictures, by the CPU: a GPU's float32 has fewer bits."""
+    with engine.keras().device("cpu"):
+        return model.predict(pictures, verbose=0)
+
+
 def compare(
     left: np.ndarray,
     right: np.ndarray,
