@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,9 @@ from project import prepare
 
 from pipeline import engine, shards
 from pipeline.scores import Score
+
+if TYPE_CHECKING:
+    import keras
 
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 
@@ -72,7 +76,11 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
 
 def tested(folder: Path, name: str) -> Score:
     """What one of `models/` scores on the test split."""
-    model = engine.keras().models.load_model(folder / "models" / name / "model.keras")
+    return score(engine.keras().models.load_model(folder / "models" / name / "model.keras"), folder)
+
+
+def score(model: "keras.Model", folder: Path) -> Score:
+    """What a recogniser scores there."""
     resized = shards.Shards(folder / "data/resized")
     split = pd.read_parquet(folder / "data/split.parquet").set_index("photo")["split"]
     positions = np.flatnonzero(resized.index["photo"].map(split) == "test")

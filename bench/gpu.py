@@ -11,20 +11,18 @@ pictures a second in the median epoch of the last phase.
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from project import prepare
+from accuracy import score
+from networks import load
 
-from pipeline import augment, backbones, devices, engine, features, lessons, params, training
+from pipeline import backbones, devices, engine, features, lessons, params, training
 from pipeline.backbones.backbone import blocks
 from pipeline.litert import Network
-from pipeline.shards import Shards
 
 SETUPS = {
     "as they stand": {},
@@ -40,26 +38,6 @@ def changed(p: params.Params, setup: str) -> params.Params:
         network = backbones.get(p.model.backbone).network(p.resize.size)
         lines["model.unfrozen_blocks"] = len(blocks(network))
     return params.replaced(p, lines)
-
-
-def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, lessons.Data]:
-    environment = prepare(source, folder, changes)
-    for stage in ("ingest", "resize", "split", "augment"):
-        command = [sys.executable, f"stages/{stage}.py"]
-        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-    p, data = params.load(folder / "params.yaml"), folder / "data"
-    split, cache, ranges = data / "split.parquet", folder / ".cache", augment.Ranges.of(p.augment)
-    return p, lessons.Data.load(data / "augmented", data / "resized", split, cache, ranges)
-
-
-def tested(trained: training.Trained, folder: Path) -> float:
-    """Accuracy on the test split."""
-    resized = Shards(folder / "data/resized")
-    split = pd.read_parquet(folder / "data/split.parquet").set_index("photo")["split"]
-    positions = np.flatnonzero(resized.index["photo"].map(split) == "test")
-    said = trained.model.predict(resized.take(positions), batch_size=64, verbose=0)
-    species = np.array(trained.labels)[said.argmax(axis=1)]
-    return (species == resized.index["species"].iloc[positions]).mean()
 
 
 def rates(data: lessons.Data, name: str, litert: Path) -> None:
@@ -87,7 +65,7 @@ def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> di
     """A row of the table."""
     started = time.monotonic()
     trained = training.fit(p.model, p.train, data)
-    row = {"seconds": time.monotonic() - started, "test": tested(trained, folder)}
+    row = {"seconds": time.monotonic() - started, "test": score(trained.model, folder).accuracy}
     last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
     row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
     row |= {"batch": trained.train_params.batch_size}

@@ -31,8 +31,9 @@ NETWORKS = (
 SPLIT_SEED = 100  # other splits than those that results are told of
 
 
-def load(source: Path, folder: Path) -> tuple[params.Params, lessons.Data]:
-    environment = prepare(source, folder, [f"split.seed={SPLIT_SEED}"])
+def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, lessons.Data]:
+    """Params and what train would learn from, in a copy of the project."""
+    environment = prepare(source, folder, changes)
     repro("augment", folder, environment)
     p = params.load(folder / "params.yaml")
     data, ranges = folder / "data", augment.Ranges.of(p.augment)
@@ -51,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for source in arguments.sources:
         with tempfile.TemporaryDirectory() as folder:
-            p, data = load(source.resolve(), Path(folder))
+            p, data = load(source.resolve(), Path(folder), [f"split.seed={SPLIT_SEED}"])
             first, rows = None, []
             for network in arguments.networks:
                 started = time.monotonic()
