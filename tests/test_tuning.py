@@ -312,7 +312,7 @@ def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tmp_path):
         states=(optuna.trial.TrialState.WAITING,)
     )
     assert waiting.system_attrs["fixed_params"] == {"model.dropout": 0.4}
-    assert waiting.user_attrs == {"blocks": True, "run_id": "one", "tries": 2}
+    assert waiting.user_attrs == {"blocks": True, "run_id": "one", "tries": 2, "again": 1}
 
 
 def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
@@ -369,6 +369,36 @@ def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again
     states = [trial.state.name for trial in study.trials]
     assert states.count("COMPLETE") == 6
     assert states.count("RUNNING") == 0
+
+
+def test_a_trial_given_up_keeps_its_place_until_it_is_queued_again(p, tried, tmp_path, monkeypatch):
+    p = shared(p, tmp_path)
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, params.replaced(p, {"tune.trials": 5}), None)
+    lost = study.ask()
+    rate = lost.suggest_float("train.learning_rate", 0.001, 0.01, log=True)
+    lost.set_user_attr("run_id", "one that MLflow has not")
+    study.tell(lost, state=optuna.trial.TrialState.FAIL)  # by a process that was killed there
+    assert not tuning._has_room(study, p, study.trials, 100)
+    late = study.ask()  # by one that had seen room just before
+    assert studies.place(study, late) == 6
+    late.set_user_attr(studies.SURPLUS, True)
+    study.tell(late, state=optuna.trial.TrialState.FAIL)
+    monkeypatch.setattr(studies, "GRACE", 0.5)
+    tuning.search(study, p, None)
+    assert tried[5:] == [rate]
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE"] * 5 + ["FAIL"] * 2 + ["COMPLETE"]
+
+
+def test_a_kill_between_giving_up_and_queueing_loses_no_trial(p, tried, tmp_path):
+    study = studies.open_study(p, "digest", tmp_path)
+    killed = study.ask()
+    rate = killed.suggest_float("train.learning_rate", 0.001, 0.01, log=True)
+    killed.set_user_attr("run_id", "one that MLflow has not")
+    study.tell(killed, state=optuna.trial.TrialState.FAIL)
+    tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
+    assert tried[0] == rate and len(tried) == 6
 
 
 def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_path, monkeypatch):

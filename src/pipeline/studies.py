@@ -24,6 +24,8 @@ GRACE = 20  # seconds; a process that has not been heard of for so long is taken
 BLOCKS = "blocks"  # marks trials that train blocks
 RUN = "run_id"  # of a trial: MLflow's run
 TRIES = "tries"  # of a trial: how often it was given up before
+AGAIN = "again"  # of a trial: the number of the one, given up, that it tries again
+SURPLUS = "surplus"  # marks trials that found no place left: nobody tries them again
 MOST_TRIES = 5  # or one that its machine has no memory for would be tried for ever
 State = optuna.trial.TrialState
 _STARTS = "starts"  # of a study: what its first trials try
@@ -64,6 +66,8 @@ def open_study(
     if p.tune.storage == "local":
         for trial in study.get_trials(states=(State.RUNNING,)):
             try_again(study, trial)
+        for trial in given_up(study.get_trials(deepcopy=False)):
+            _queue_again(study, trial)
     return study
 
 
@@ -181,32 +185,46 @@ def place(study: optuna.Study, trial: optuna.Trial | optuna.trial.FrozenTrial) -
 
     The database numbers trials one by one, so of several processes each gets a place of its own.
     """
-    before = study.get_trials(deepcopy=False)[: trial.number]
+    trials = study.get_trials(deepcopy=False)
     heads_only = BLOCKS not in trial.user_attrs
+    held = [each for each in trials if each.state != State.FAIL] + given_up(trials)
     return sum(
-        other.state != State.FAIL and not (heads_only and BLOCKS in other.user_attrs)
-        for other in before
+        other.number < trial.number and not (heads_only and BLOCKS in other.user_attrs)
+        for other in held
     )
 
 
-def give_up_silent(study: optuna.Study, silent: dict[int, float]) -> None:
+def given_up(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    """Those of a study's trials that were given up and are not queued again yet.
+
+    The process that gave one up is about to; until then it keeps its place, or another one took
+    the last place and it would be queued in vain.
+    """
+    queued = {trial.user_attrs.get(AGAIN) for trial in trials}
+    failed = [trial for trial in trials if trial.state == State.FAIL]
+    return [t for t in failed if SURPLUS not in t.user_attrs and t.number not in queued]
+
+
+def give_up_silent(study: optuna.Study, silent: dict[tuple[int, State], float]) -> None:
     """Gives up the trials of killed processes and queues them again.
 
     Optuna hears a trial's heart from when its params are drawn. A process killed between asking
-    for a trial and that moment leaves one that nobody else would ever give up.
+    for a trial and that moment leaves one that nobody else would ever give up, and one killed
+    between giving a trial up and queueing it leaves one that nobody would queue.
 
     Args:
         study: The study.
-        silent: When each trial without params was first seen, by its number; kept by the caller.
+        silent: When each such trial was first seen, by its number and state; kept by the caller.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
-    running = study.get_trials(deepcopy=False, states=(State.RUNNING,))
-    for trial in running:
-        now = time.monotonic()
-        if not trial.params and now - silent.setdefault(trial.number, now) > GRACE:
-            try_again(study, trial)
+    trials, now = study.get_trials(deepcopy=False), time.monotonic()
+    running = [trial for trial in trials if trial.state == State.RUNNING and not trial.params]
+    for trial in running + given_up(trials):
+        if now - silent.setdefault((trial.number, trial.state), now) > GRACE:
+            again = try_again if trial.state == State.RUNNING else _queue_again
+            again(study, trial)
 
 
 def try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, counted: bool = True) -> None:
@@ -225,5 +243,5 @@ def _queue_again(
     given = trial.system_attrs.get("fixed_params", starts.get(place(study, trial), {}))
     drawn = trial.params if RUN in trial.user_attrs else {}  # a part only is drawn anew
     kept = {name: trial.user_attrs[name] for name in (BLOCKS, RUN) if name in trial.user_attrs}
-    tries = {TRIES: trial.user_attrs.get(TRIES, 0) + counted}
+    tries = {TRIES: trial.user_attrs.get(TRIES, 0) + counted, AGAIN: trial.number}
     study.enqueue_trial(given | drawn, user_attrs=kept | tries)

@@ -82,14 +82,14 @@ def search(study: optuna.Study, p: params.Params, data: lessons.Data) -> None:
     """
     check(p)
     gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
-    silent: dict[int, float] = {}
+    silent: dict[tuple[int, studies.State], float] = {}
     while True:
         studies.give_up_silent(study, silent)
         trials = study.get_trials(deepcopy=False)
         left = _left(study, p, trials)
         if _has_room(study, p, trials, left):
             _run_one(study, p, data, time.monotonic() + left)
-        elif _in(studies.State.RUNNING, trials):
+        elif _in(studies.State.RUNNING, trials) or studies.given_up(trials):
             time.sleep(1)
         else:
             break
@@ -154,7 +154,7 @@ def _has_room(
     """Whether one more trial may start in the seconds left; one of blocks is queued for it."""
     heads = [trial for trial in trials if studies.BLOCKS not in trial.user_attrs]
     dear = [trial for trial in trials if studies.BLOCKS in trial.user_attrs]
-    running = len(_in(studies.State.RUNNING, heads))
+    running = len(_in(studies.State.RUNNING, heads)) + len(studies.given_up(heads))
     done = sum(trial.state in _DONE for trial in heads)
     runs = 1 + p.tune.seeds
     if done + running < p.tune.trials:
@@ -200,6 +200,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: lessons.Data, ends: float)
     if studies.BLOCKS in trial.user_attrs:
         values = {name: _suggest(trial, p, name, o) for name, o in p.tune.blocks.items()}
     elif place >= p.tune.trials:
+        trial.set_user_attr(studies.SURPLUS, True)
         raise _Surplus
     for name, options in p.tune.space.items():
         values[name] = _suggest(trial, p, name, options.also(params.value(p, name)))
