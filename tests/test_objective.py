@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from test_training import train
+import scipy.special
+from test_training import model, train
 
-from pipeline import objective
+from pipeline import devices, engine, heads, lessons, objective
 
 TARGETS = np.repeat([0, 1, 2], [80, 15, 5])
 
@@ -18,8 +19,7 @@ class Rows:
 
 
 def drawn(epoch: int, shape: tuple[int, ...] = (1,), **changes) -> list[tuple]:
-    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**changes))
-    batches.start(epoch)
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**changes), first=epoch)
     return [batches[number] for number in range(len(batches))]
 
 
@@ -46,10 +46,9 @@ def test_sampling_shows_species_alike_and_counts_each_picture_once():
 def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
     options = {"balance": balance, "mixup": 0.4, "cutmix": 1.0}
     whole = drawn(3, shape, **options)
-    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**options))
-    batches.start(3)
+    batches = objective.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**options), first=1)
     for number in (3, 1):  # in any order, as a resumed training or a second process would
-        for left, right in zip(whole[number], batches[number], strict=True):
+        for left, right in zip(whole[number], batches[2 * len(batches) + number], strict=True):
             np.testing.assert_array_equal(left, right)
     for other in (drawn(2, shape, **options), drawn(3, shape, **options | {"seed": 1})):
         assert not np.array_equal(whole[0][0], other[0][0])
@@ -61,8 +60,7 @@ def test_a_batch_is_altered_by_the_chance_of_seed_epoch_and_number():
             np.testing.assert_array_equal(pictures[:, 0], rows)
             return pictures + rng.random(pictures.shape)
 
-        batches = objective.batches(Rows(4), TARGETS, 3, 32, 1, train(), alter)
-        batches.start(epoch)
+        batches = objective.batches(Rows(4), TARGETS, 3, 32, 1, train(), alter, first=epoch)
         return batches[number][0]
 
     np.testing.assert_array_equal(seen(3, 1), seen(3, 1))
@@ -108,20 +106,40 @@ def test_a_mixed_picture_weighs_what_its_parts_weigh():
     np.testing.assert_allclose(targets * counts[:, None], mixed * weights, rtol=1e-5)
 
 
-def test_what_is_judged_is_not_mixed_and_stands_in_order():
-    batches = objective.batches(Rows(1), TARGETS, 3, 64)
-    batches.start(5)
-    rows, targets, weights = batches[1]
-    np.testing.assert_array_equal(rows[:, 0], np.arange(64, 100))
-    np.testing.assert_array_equal(targets.argmax(axis=1), TARGETS[64:])
-    assert (weights == 1).all()
+def test_what_is_judged_is_not_mixed_and_stands_in_order_in_batches_of_one_size():
+    batches = objective.batches(Rows(1), TARGETS, 3, 48)
+    each = [batches[number] for number in range(len(batches))]
+    rows, targets, weights = map(np.concatenate, zip(*each, strict=True))
+    assert [len(weights) for *_, weights in each] == [34, 34, 34]
+    np.testing.assert_array_equal(rows[:100, 0], np.arange(100))
+    np.testing.assert_array_equal(targets.argmax(axis=1)[:100], TARGETS)
+    np.testing.assert_allclose(weights, [1.02] * 100 + [0] * 2)  # so a batch's mean counts as much
+
+
+@pytest.mark.parametrize("size", [48, 1000])
+@pytest.mark.parametrize("folds", [1, 3])
+def test_judged_in_batches_a_network_is_as_good_as_it_is(size, folds):
+    keras, rng = engine.keras(0), np.random.default_rng(0)
+    inputs = rng.standard_normal((100, 8), dtype=np.float32)
+    fold = None if folds == 1 else rng.integers(0, folds, 100)
+    network = heads.build(keras, 8, model(), 3, None if fold is None else folds)
+    devices.compiled(network, "float32", keras.optimizers.SGD, objective.loss(train()))
+    checks = objective.batches(lessons.Rows(inputs), TARGETS, 3, size, fold=fold)
+    logits = keras.ops.convert_to_numpy(network(inputs))
+    logits = logits if fold is None else logits[np.arange(100), fold]
+    lost = scipy.special.logsumexp(logits, axis=1) - logits[np.arange(100), TARGETS]
+    found = objective.judge(network, checks)
+    assert found["val_loss"] == pytest.approx(lost.mean(), rel=1e-5)
+    assert found["val_accuracy"] == pytest.approx((logits.argmax(axis=1) == TARGETS).mean())
 
 
 def test_devices_get_as_many_pictures_of_each_batch():
-    batches = objective.batches(Rows(1), TARGETS, 3, 32, 3)
+    batches = objective.batches(Rows(1), TARGETS, 3, 32, 3, train(balance="none"))
     rows = [batches[number][0][:, 0] for number in range(len(batches))]
     assert [len(batch) for batch in rows] == [33, 33, 33, 3]
-    np.testing.assert_array_equal(np.concatenate(rows), [*range(100), 0, 1])
+    shown = np.concatenate(rows)
+    np.testing.assert_array_equal(np.sort(shown[:100]), range(100))
+    np.testing.assert_array_equal(shown[100:], shown[:2])
 
 
 def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():

@@ -5,6 +5,7 @@ was killed and goes on sees what it would have seen.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,6 +136,7 @@ def batches(
     train: params.Train | None = None,
     alter: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray] | None = None,
     fold: np.ndarray | None = None,
+    first: int = 0,
 ) -> "keras.utils.PyDataset":
     """Batches of inputs, targets and weights.
 
@@ -148,47 +150,57 @@ def batches(
         size: Of a batch; rounded up to a multiple of `devices`.
         devices: How many share each batch alike: the last one is filled up with pictures from the
             epoch's start. Defaults to 1.
-        train: How to draw and mix. Defaults to None: all as they stand, to be judged.
+        train: How to draw and mix. Defaults to None: all as they stand, to be judged, in batches of
+            one size, at most `size`: the last one is filled up with pictures that count nothing.
         alter: What to do with the inputs of a batch, given their rows, by chance, before they are
             mixed. Defaults to None: nothing.
         fold: Of each input, int (n,): the head that does not learn from it, and is judged by it.
             Defaults to None: there is one network, without an axis of heads.
+        first: The epoch that comes first, from 0. Defaults to 0.
 
     Returns:
-        A data set whose `start(epoch)` is to be called when an epoch begins, and `close()` when
-        all is done: TensorFlow never lets go of a data set, and so not of its inputs.
+        A data set of `len()` batches an epoch, epoch after epoch without end, and with `close()`
+        for when all is done: TensorFlow never lets go of a data set, and so not of its inputs.
     """
     import keras
 
     one_hot = np.eye(labels, dtype=np.float32)
     counts = np.ones(len(targets), np.float32) if train is None else weights(targets, train)
     length, size = (-(-number // devices) * devices for number in (len(targets), size))
+    steps = -(-length // size)
+    if train is None:
+        size = -(-length // steps)
+        length = steps * size
     heads = 1 if fold is None else fold.max() + 1
 
+    @lru_cache(1)
+    def shown(epoch: int) -> np.ndarray:
+        rows = np.arange(len(targets)) if train is None else order(targets, train, epoch)
+        return np.resize(rows, length)
+
     class Batches(keras.utils.PyDataset):
+        num_batches = None  # in Keras' sense: what is read anew each epoch costs a head a third
+
         def __init__(self, inputs: Any) -> None:
             super().__init__()
             self._inputs = inputs
-            self.start(0)
 
         def close(self) -> None:
             self._inputs = None
 
-        def start(self, epoch: int, logs: dict | None = None) -> None:
-            # Keras' own hook counts no epochs, and is called once more before the first one.
-            self._epoch = epoch
-            rows = np.arange(len(targets)) if train is None else order(targets, train, epoch)
-            self._order = np.resize(rows, length)
-
         def __len__(self) -> int:
-            return -(-length // size)
+            return steps
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            rows = self._order[number * size : (number + 1) * size]
+            epoch, number = divmod(first * steps + number, steps)
+            rows = shown(epoch)[number * size : (number + 1) * size]
             taken, wanted, weight = self._inputs.take(rows), one_hot[targets[rows]], counts[rows]
             here = None if fold is None else fold[rows]
-            if train is not None:
-                rng = np.random.default_rng([train.seed, self._epoch, 1 + number])  # 0: `order`'s
+            if train is None:
+                weight = weight * (length / len(targets))
+                weight[len(targets) - number * size :] = 0
+            else:
+                rng = np.random.default_rng([train.seed, epoch, 1 + number])  # 0: `order`'s
                 if alter is not None:
                     taken = alter(taken, rows, rng)
                 taken, wanted, weight = mix(taken, wanted, weight, train, rng, here)
@@ -202,22 +214,49 @@ def batches(
     return Batches(inputs)
 
 
-def averaged() -> "keras.callbacks.Callback":
-    """Lets validation judge, and early stopping keep, the optimizer's average of the weights.
+def stopping(
+    checks: "keras.utils.PyDataset", patience: int, averaged: bool = False
+) -> "keras.callbacks.EarlyStopping":
+    """Judges each epoch, which gains val_loss and val_accuracy, keeps the best weights and stops.
 
-    To stand behind what keeps weights: with the end of the epoch, training goes on from its own.
-    Averages over steps are from Polyak & Juditsky (1992).
+    Args:
+        checks: What to judge by: `batches` of no `train`.
+        patience: How many epochs may bring no lower loss.
+        averaged: Whether the optimizer's average of the weights is judged and kept; training goes
+            on from its own. Averages over steps are from Polyak & Juditsky (1992). Defaults to
+            False.
+
+    Returns:
+        A callback, to stand before all that want to know of val_loss.
     """
     import keras
 
-    class Averaged(keras.callbacks.Callback):
-        def on_test_begin(self, logs: dict | None = None) -> None:
-            self._own = self.model.get_weights()
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-            # JAX gives the network the average's own memory, and frees that in the next step.
-            self.model.set_weights([weight.copy() for weight in self.model.get_weights()])
+    class Stopping(keras.callbacks.EarlyStopping):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            if averaged:
+                own = self.model.get_weights()
+                self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+                # JAX gives the network the average's own memory, and frees that in the next step.
+                self.model.set_weights([weight.copy() for weight in self.model.get_weights()])
+            logs |= judge(self.model, checks)
+            super().on_epoch_end(epoch, logs)
+            if averaged:
+                self.model.set_weights(own)
 
-        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-            self.model.set_weights(self._own)
+    return Stopping("val_loss", patience=patience, restore_best_weights=True)
 
-    return Averaged()
+
+def judge(network: "keras.Model", checks: "keras.utils.PyDataset") -> dict[str, float]:
+    """A compiled network's val_loss and val_accuracy.
+
+    Keras' `evaluate` makes ready to read data each time, which takes longer than judging a head.
+    """
+    said, counts = [], []
+    for number in range(len(checks)):
+        inputs, targets, weights = checks[number]
+        said.append(network.test_on_batch(inputs, targets, weights, return_dict=True))
+        counts.append(weights.sum())
+    return {
+        "val_loss": float(np.mean([each["loss"] for each in said])),
+        "val_accuracy": float(np.average([each["accuracy"] for each in said], weights=counts)),
+    }

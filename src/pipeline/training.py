@@ -317,13 +317,13 @@ def _run(
         train,
         alter=lesson.alter,
         fold=lesson.fold,
+        first=first,
     )
     checks = objective.batches(
         lesson.checks,
         lesson.check_targets,
         labels,
         _batch_to_judge(phase, train.batch_size),
-        of,
         fold=lesson.check_fold,
     )
 
@@ -348,7 +348,6 @@ def _run(
     learned = trunk.get_weights()
 
     def begin(epoch: int, logs: dict[str, float]) -> None:
-        batches.start(epoch)
         learned[:] = learner.get_weights()
 
     def record(epoch: int, logs: dict[str, float]) -> None:
@@ -367,11 +366,10 @@ def _run(
         judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
         progress.said = f"epoch {epoch + 1}/{train.epochs}, loss {logs['loss']:.4f}, {judged}"
         on_epoch(number, metrics)
-        learner.stop_training = time.monotonic() > ends
+        if time.monotonic() > ends:
+            learner.stop_training = True
 
-    stopping = keras.callbacks.EarlyStopping(
-        "val_loss", patience=train.patience, restore_best_weights=True
-    )
+    stopping = objective.stopping(checks, train.patience, bool(train.averaging))
     keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(
@@ -381,17 +379,16 @@ def _run(
         ),
         on_epoch_end=record,
     )
-    averaged = [objective.averaged()] if train.averaging else []
     try:
         with progress:
             learner.fit(
-                batches,
-                validation_data=checks,
+                devices.feed(batches),
                 initial_epoch=train.epochs if has_stopped else first,
                 epochs=train.epochs,
+                steps_per_epoch=steps,
                 shuffle=False,  # Keras would shuffle batches by a generator no checkpoint knows
                 verbose=0,
-                callbacks=[reporting, stopping, *averaged, keep],
+                callbacks=[stopping, reporting, keep],
             )
     except Exception:
         trunk.set_weights(learned)
