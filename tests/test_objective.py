@@ -142,6 +142,19 @@ def test_devices_get_as_many_pictures_of_each_batch():
     np.testing.assert_array_equal(shown[100:], shown[:2])
 
 
+@pytest.mark.parametrize("changes", [{}, {"warm_up": 3, "final_rate": 0.2}, {"warm_up": 0}])
+def test_rates_are_those_of_keras(changes):
+    keras, how = engine.keras(0), train(epochs=8, **changes)
+    given = how.warm_up and {"warmup_target": 0.01, "warmup_steps": how.warm_up * 5}
+    cosine = keras.optimizers.schedules.CosineDecay(
+        0.001 if given else 0.01, (8 - how.warm_up) * 5, how.final_rate, **(given or {})
+    )
+    ours = objective.rates(how, 0.01, 5)
+    for step in (0, 1, 4, 5, 14, 15, 39, 40, 100):
+        step = np.int64(step)  # as an optimizer counts
+        assert float(ours(step)) == pytest.approx(float(cosine(step)), rel=1e-5, abs=1e-8)
+
+
 def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():
     logits = np.array([[4.0, 0.0, 0.0], [0.1, 0.0, 0.0]], np.float32)
     targets = np.eye(3, dtype=np.float32)[[0, 0]]

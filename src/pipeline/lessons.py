@@ -229,7 +229,7 @@ class Data:
             pool,
             targets,
             self.fold,
-            Rows(pool.take(originals)),
+            Rows(pool.values, originals),
             targets[originals],
             self.fold[originals],
             about.loc[originals, ["photo", "split"]],
@@ -263,9 +263,15 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a frozen network says of some pictures, (n, ...)."""
+    """What a frozen network says of some pictures.
+
+    Attributes:
+        values: (n, ...).
+        chosen: Which of them, int. Defaults to None: all.
+    """
 
     values: np.ndarray
+    chosen: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        return self.values[rows]
+        return self.values[rows if self.chosen is None else self.chosen[rows]]

@@ -4,7 +4,7 @@ What chance decides here is a function of seed, epoch and number of the batch, s
 was killed and goes on sees what it would have seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +159,9 @@ def batches(
         first: The epoch that comes first, from 0. Defaults to 0.
 
     Returns:
-        A data set of `len()` batches an epoch, epoch after epoch without end, and with `close()`
-        for when all is done: TensorFlow never lets go of a data set, and so not of its inputs.
+        A data set without end, of `len()` batches an epoch; to iterate over it gives the first one.
+        With `close()` for when all is done: TensorFlow never lets go of a data set, and so not of
+        its inputs.
     """
     import keras
 
@@ -179,7 +180,9 @@ def batches(
         return np.resize(rows, length)
 
     class Batches(keras.utils.PyDataset):
-        num_batches = None  # in Keras' sense: what is read anew each epoch costs a head a third
+        num_batches = (
+            None  # in Keras' sense: to read anew each epoch costs a head's training a third
+        )
 
         def __init__(self, inputs: Any) -> None:
             super().__init__()
@@ -190,6 +193,9 @@ def batches(
 
         def __len__(self) -> int:
             return steps
+
+        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            return map(self.__getitem__, range(steps))
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             epoch, number = divmod(first * steps + number, steps)
@@ -214,13 +220,43 @@ def batches(
     return Batches(inputs)
 
 
+def rates(
+    train: params.Train, peak: float, steps: int
+) -> "keras.optimizers.schedules.LearningRateSchedule":
+    """The learning rate at each step: a cosine from its peak (Loshchilov & Hutter 2017,
+    https://arxiv.org/abs/1608.03983) after a linear warm-up from a tenth of it.
+
+    It is a table: Keras' `CosineDecay` is traced anew for each use that an optimizer makes of it,
+    a fifteenth of a short trial.
+
+    Args:
+        train: With `epochs`, `warm_up` and `final_rate`.
+        peak: The rate at its peak.
+        steps: How many an epoch has.
+    """
+    import keras
+
+    last, warm_up = train.epochs * steps, train.warm_up * steps
+    step = np.arange(last + 1)
+    rising = 0.1 + 0.9 * step / max(1, warm_up)
+    past = np.clip((step - warm_up) / max(1, last - warm_up), 0, 1)
+    falling = train.final_rate + (1 - train.final_rate) * (1 + np.cos(np.pi * past)) / 2
+    table = (peak * np.where(step < warm_up, rising, falling)).astype(np.float32)
+
+    class Table(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            return keras.ops.take(table, keras.ops.minimum(step, last))
+
+    return Table()
+
+
 def stopping(
-    checks: "keras.utils.PyDataset", patience: int, averaged: bool = False
+    checks: Iterable[tuple], patience: int, averaged: bool = False
 ) -> "keras.callbacks.EarlyStopping":
     """Judges each epoch, which gains val_loss and val_accuracy, keeps the best weights and stops.
 
     Args:
-        checks: What to judge by: `batches` of no `train`.
+        checks: What to judge by: batches as `batches` gives them without `train`.
         patience: How many epochs may bring no lower loss.
         averaged: Whether the optimizer's average of the weights is judged and kept; training goes
             on from its own. Averages over steps are from Polyak & Juditsky (1992). Defaults to
@@ -246,16 +282,15 @@ def stopping(
     return Stopping("val_loss", patience=patience, restore_best_weights=True)
 
 
-def judge(network: "keras.Model", checks: "keras.utils.PyDataset") -> dict[str, float]:
+def judge(network: "keras.Model", checks: Iterable[tuple]) -> dict[str, float]:
     """A compiled network's val_loss and val_accuracy.
 
     Keras' `evaluate` makes ready to read data each time, which takes longer than judging a head.
     """
     said, counts = [], []
-    for number in range(len(checks)):
-        inputs, targets, weights = checks[number]
+    for inputs, targets, weights in checks:
         said.append(network.test_on_batch(inputs, targets, weights, return_dict=True))
-        counts.append(weights.sum())
+        counts.append(np.asarray(weights).sum())
     return {
         "val_loss": float(np.mean([each["loss"] for each in said])),
         "val_accuracy": float(np.average([each["accuracy"] for each in said], weights=counts)),

@@ -327,15 +327,11 @@ def _run(
         fold=lesson.check_fold,
     )
 
-    steps, peak = len(batches), train.learning_rate * rate
-    warm_up = train.warm_up * steps
-    schedule = keras.optimizers.schedules.CosineDecay(
-        peak / 10 if warm_up else peak,
-        max(1, train.epochs * steps - warm_up),
-        alpha=train.final_rate,
-        warmup_target=peak if warm_up else None,
-        warmup_steps=warm_up,
-    )
+    judged = checks
+    if phase == "head":  # features are small: made ready once
+        judged = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
+    steps = len(batches)
+    schedule = objective.rates(train, train.learning_rate * rate, steps)
     average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
     descent = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay, **average)
     # Between a head's steps, of some milliseconds, there is nothing to do: a quarter of its time.
@@ -369,7 +365,7 @@ def _run(
         if time.monotonic() > ends:
             learner.stop_training = True
 
-    stopping = objective.stopping(checks, train.patience, bool(train.averaging))
+    stopping = objective.stopping(judged, train.patience, bool(train.averaging))
     keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(
