@@ -17,12 +17,13 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     shared = max(1, len(devices.together()))
     targets = np.arange(len(inputs)) % LABELS
     batches = objective.batches(lessons.Rows(inputs), targets, LABELS, 16, shared, train())
+    rates = objective.rates(train(epochs=3), 0.003, len(batches))
     learner = devices.compiled(
-        network, precision, lambda: keras.optimizers.AdamW(0.003), objective.loss(train()), steps
+        network, precision, lambda: keras.optimizers.AdamW(rates), objective.loss(train()), steps
     )
     judged = objective.stopping(objective.batches(lessons.Rows(inputs), targets, LABELS, 16), 3)
     history = learner.fit(
-        batches,
+        devices.feed(batches),
         epochs=3,
         steps_per_epoch=len(batches),
         shuffle=False,
@@ -72,6 +73,14 @@ def test_two_devices_together_learn_what_one_does():
     code = f"import sys; sys.path[:] = {path!r}; import test_devices; test_devices.on_two_devices()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_fed_goes_on_over_the_epochs():
+    inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
+    batches = objective.batches(lessons.Rows(inputs), targets, LABELS, 16, 1, train(), first=2)
+    for number, batch in zip(range(10), devices.feed(batches), strict=False):
+        for given, fed in zip(batches[number], batch, strict=True):
+            np.testing.assert_array_equal(given, fed)
 
 
 def test_without_a_gpu_the_network_itself_trains_in_float32():

@@ -57,10 +57,12 @@ def _on_gpu(network: str, weights: list[np.ndarray]) -> Callable[[np.ndarray], n
     asked.compile(jit_compile=devices.xla())
 
     def ask(pictures: np.ndarray) -> np.ndarray:
-        # In batches all alike, for it is compiled anew for each size of them.
+        # In batches all alike, for it is compiled anew for each size of them; one by one, for with
+        # TensorFlow `predict` waits at its end (see `devices.feed`).
         count = -(-len(pictures) // _BATCH) * _BATCH
         filled = np.resize(pictures, (count, *pictures.shape[1:]))
-        return asked.predict(filled, batch_size=_BATCH, verbose=0)[: len(pictures)]
+        batches = (filled[start : start + _BATCH] for start in range(0, count, _BATCH))
+        return np.concatenate([asked.predict_on_batch(each) for each in batches])[: len(pictures)]
 
     return ask
 

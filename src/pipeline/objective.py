@@ -180,9 +180,7 @@ def batches(
         return np.resize(rows, length)
 
     class Batches(keras.utils.PyDataset):
-        num_batches = (
-            None  # in Keras' sense: to read anew each epoch costs a head's training a third
-        )
+        num_batches = None  # no end, to Keras: it would begin to read anew in each epoch
 
         def __init__(self, inputs: Any) -> None:
             super().__init__()
@@ -286,6 +284,10 @@ def judge(network: "keras.Model", checks: Iterable[tuple]) -> dict[str, float]:
     """A compiled network's val_loss and val_accuracy.
 
     Keras' `evaluate` makes ready to read data each time, which takes longer than judging a head.
+
+    Args:
+        network: Compiled with a weighted metric `accuracy`.
+        checks: As for `stopping`.
     """
     said, counts = [], []
     for inputs, targets, weights in checks:

@@ -327,9 +327,9 @@ def _run(
         fold=lesson.check_fold,
     )
 
-    judged = checks
-    if phase == "head":  # features are small: made ready once
-        judged = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
+    ready = checks
+    if phase == "head":  # features are small
+        ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
     steps = len(batches)
     schedule = objective.rates(train, train.learning_rate * rate, steps)
     average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
@@ -365,7 +365,7 @@ def _run(
         if time.monotonic() > ends:
             learner.stop_training = True
 
-    stopping = objective.stopping(judged, train.patience, bool(train.averaging))
+    stopping = objective.stopping(ready, train.patience, bool(train.averaging))
     keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(
