@@ -7,6 +7,8 @@ pictures a second in the median epoch of the last phase.
     KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --seeds 0 1 2
     KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --setups "4 blocks" "all blocks" \\
         --set model.backbone=efficientnet_lite2
+    python bench/gpu.py /path/to/photos --setups "all blocks" --cut 2 20000 \\
+        --set model.backbone=efficientnet_lite0
 """
 
 import argparse
@@ -40,6 +42,14 @@ def changed(p: params.Params, setup: str) -> params.Params:
     return params.replaced(p, lines)
 
 
+def cut(number: int, megabytes: int) -> None:
+    """Makes several GPUs of the first one, each with so much memory."""
+    import tensorflow as tf
+
+    pieces = [tf.config.LogicalDeviceConfiguration(memory_limit=megabytes)] * number
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("GPU")[0], pieces)
+
+
 def rates(data: lessons.Data, name: str, litert: Path) -> None:
     """Pictures a second through a frozen network, on the GPU and in LiteRT on every core."""
     shards, positions = data.training.shards, data.training.positions
@@ -68,7 +78,7 @@ def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> di
     row = {"seconds": time.monotonic() - started, "test": score(trained.model, folder).accuracy}
     last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
     row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
-    row |= {"batch": trained.train_params.batch_size}
+    row |= {"first loss": trained.history["loss"].iloc[0], "batch": last["batch_size"].iloc[-1]}
     row |= {"pictures/s": last["pictures_per_second"].median()}
     if twice:
         again = training.fit(p.model, p.train, data).model.get_weights()
@@ -90,8 +100,14 @@ def main() -> None:
         "--litert", type=Path, help="EfficientNet-Lite0, exported: compare features"
     )
     parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
+    pieces = ("N", "MB")
+    parser.add_argument(
+        "--cut", nargs=2, type=int, metavar=pieces, help="the GPU in N, for TensorFlow"
+    )
     arguments = parser.parse_args()
     keras = engine.keras()
+    if arguments.cut:
+        cut(*arguments.cut)
     print(f"{keras.backend.backend()}, {devices.together()}, {os.cpu_count()} cores", flush=True)
     rows = []
     for seed in arguments.seeds:

@@ -48,12 +48,22 @@ def pixels():
     return keras.Model(whole.input, top(whole.output)), inputs
 
 
-def on_two_devices() -> None:
-    """Run in a process of its own: TensorFlow's devices are decided once."""
-    import tensorflow as tf
+def apart(module: str, function: str) -> None:
+    """Runs a test in a process with two CPUs: TensorFlow's devices are decided once."""
+    code = f"""
+import sys
+sys.path[:] = {[str(Path(__file__).parent), *sys.path]!r}
+import tensorflow as tf
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+import {module}
+{module}.{function}()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
-    halves = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+
+def on_two_devices() -> None:
     for made, steps in ((head, 1), (head, 4), (pixels, 1)):
         (alone, inputs), (shared, _) = made(), made()
         devices.together = lambda: []
@@ -69,10 +79,7 @@ def on_two_devices() -> None:
 
 @pytest.mark.slow
 def test_two_devices_together_learn_what_one_does():
-    path = [str(Path(__file__).parent), *sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; import test_devices; test_devices.on_two_devices()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    apart("test_devices", "on_two_devices")
 
 
 def test_what_is_fed_goes_on_over_the_epochs():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from test_devices import apart
 
 from pipeline import engine, export
 from pipeline.errors import UserError
@@ -8,9 +9,8 @@ from pipeline.litert import Network
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def model():
-    keras = engine.keras(0)
+def network(seed=0):
+    keras = engine.keras(seed)
     layers = keras.layers
     return keras.Sequential(
         [
@@ -23,9 +23,18 @@ def model():
     )
 
 
+def some():
+    return np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network()
+
+
 @pytest.fixture(scope="module")
 def pictures():
-    return np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE, 3), dtype=np.uint8)
+    return some()
 
 
 def test_keras_and_litert_agree(model, pictures):
@@ -33,6 +42,21 @@ def test_keras_and_litert_agree(model, pictures):
     agreement = export.compare(model.predict(pictures, verbose=0), answers)
     assert agreement.same_label == 20
     assert agreement.largest_difference < 1e-5
+
+
+def on_another_device() -> None:
+    import tensorflow as tf
+
+    with tf.device("CPU:1"):  # as if it were a GPU, where Keras would have XLA compile it
+        model, pictures = network(seed=None), some()  # but where all is deterministic
+        model.jit_compile = True
+        expected = model(pictures)
+    np.testing.assert_allclose(export.asked(model, pictures), expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_cpu_answers_for_a_network_on_another_device():
+    apart("test_export", "on_another_device")
 
 
 def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):

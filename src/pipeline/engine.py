@@ -15,6 +15,9 @@ def keras(seed: int | None = None) -> ModuleType:
             same inputs give the same weights on the same machine. Defaults to None: neither.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Or the first process takes a GPU's memory, and others of the same search find none.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with quiet():
         import keras
     if seed is not None:

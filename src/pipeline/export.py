@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import engine, integrity, outputs
+from pipeline import devices, engine, integrity, outputs
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -148,8 +148,12 @@ class Agreement:
 
 def asked(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
     """What a Keras network says of pictures, by the CPU: a GPU's float32 has fewer bits."""
-    with engine.keras().device("cpu"):
-        return model.predict(pictures, verbose=0)
+    keras = engine.keras()
+    with keras.device("cpu"):  # a copy, for the weights of the network itself stay on the GPU
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        copy.compile(jit_compile=devices.xla())
+        return copy.predict(pictures, verbose=0)
 
 
 def compare(
