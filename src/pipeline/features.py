@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,11 +33,11 @@ class Frozen:
 
     Attributes:
         key: Of network, weights and engine; what it says depends on them and the pictures.
-        wake: Gives what is to be asked: pictures, uint8 (n, size, size, 3), to float32 (n, ...).
+        wake: Gives what is to be asked: pictures, each uint8 (size, size, 3), to float32 (n, ...).
     """
 
     key: bytes
-    wake: Callable[[], Callable[[np.ndarray], np.ndarray]] = field(compare=False)
+    wake: Callable[[], Callable[[Sequence[np.ndarray]], np.ndarray]] = field(compare=False)
 
     @classmethod
     def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
@@ -49,18 +49,20 @@ class Frozen:
         return cls(hashlib.sha256(exported).digest(), lambda: Network(exported))
 
 
-def _on_gpu(network: str, weights: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+def _on_gpu(
+    network: str, weights: list[np.ndarray]
+) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
     """What answers for a network there, made anew: compiled, the network itself would be saved with
     an optimizer."""
     asked = engine.keras().models.model_from_json(network)
     asked.set_weights(weights)
     asked.compile(jit_compile=devices.xla())
 
-    def ask(pictures: np.ndarray) -> np.ndarray:
+    def ask(pictures: Sequence[np.ndarray]) -> np.ndarray:
         # In batches all alike, for it is compiled anew for each size of them; one by one, for with
         # TensorFlow `predict` waits at its end (see `devices.feed`).
         count = -(-len(pictures) // _BATCH) * _BATCH
-        filled = np.resize(pictures, (count, *pictures.shape[1:]))
+        filled = np.resize(np.stack(pictures), (count, *pictures[0].shape))
         batches = (filled[start : start + _BATCH] for start in range(0, count, _BATCH))
         return np.concatenate([asked.predict_on_batch(each) for each in batches])[: len(pictures)]
 
@@ -94,7 +96,7 @@ def extract(
         ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
     ):
         key = known.copy()
-        key.update(repr(pictures.shape).encode() + digests)
+        key.update(repr(pictures[0].shape).encode() + digests)
         path = cache / f"{key.hexdigest()}.npy"
         said = _read(path)
         if said is None:
@@ -112,7 +114,7 @@ def extract(
     return found, had
 
 
-def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[np.ndarray, bytes]]:
+def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[list[np.ndarray], bytes]]:
     """Pictures, and the digests of each, in parts that end where a digest says so.
 
     So pictures that come or go change the parts in which they stand and none after them
@@ -126,10 +128,10 @@ def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[np.ndarray, 
             part.append(picture)
             digests += digest
             if int.from_bytes(digest[:4]) % _PART == 0 or len(part) == _MOST:
-                yield np.stack(part), digests
+                yield part, digests
                 part, digests = [], b""
     if part:
-        yield np.stack(part), digests
+        yield part, digests
 
 
 def _read(path: Path) -> np.ndarray | None:

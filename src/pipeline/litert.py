@@ -4,7 +4,7 @@ Nothing of the project is imported: a served model carries this file along.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
@@ -60,6 +60,6 @@ class Network:
             return [function(items[0])]
         return list(self._pool.map(function, items))
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+    def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """The answers for several pictures, float32 (n, ...)."""
         return np.stack(self.each(self.one, pictures))
