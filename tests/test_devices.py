@@ -82,6 +82,23 @@ def test_two_devices_together_learn_what_one_does():
     apart("test_devices", "on_two_devices")
 
 
+def where_one_of_two_devices_overflows() -> None:
+    devices.together = lambda: ["cpu:0", "cpu:1"]
+    network, inputs = head()
+    before = network.get_weights()
+    inputs[:1] = 1e6  # no float16; in every epoch one device meets it, and the other does not
+    _, learner = learn(network, inputs, "auto")
+    assert learner.optimizer.dynamic_scale < learner.optimizer.initial_scale
+    for left, right in zip(before, network.get_weights(), strict=True):
+        assert np.isfinite(right).all()
+        assert not np.array_equal(left, right)
+
+
+@pytest.mark.slow
+def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
+    apart("test_devices", "where_one_of_two_devices_overflows")
+
+
 def test_what_is_fed_goes_on_over_the_epochs():
     inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
     batches = objective.batches(lessons.Rows(inputs), targets, LABELS, 16, 1, train(), first=2)

@@ -93,3 +93,25 @@ def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     assert gpu == features.Frozen.of(network, tmp_path)
     np.testing.assert_allclose(gpu.wake()(pictures), litert.wake()(pictures), atol=1e-3)
     assert not network.compiled  # or it would be saved with an optimizer
+
+
+def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_path):
+    keras = engine.keras(0)
+    network = backbones.get("scratch_cnn").build(32).whole
+    pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
+    expected, batches = network.predict(pictures, verbose=0), []
+    predict = keras.Model.predict_on_batch
+
+    def predict_few(model, batch):
+        batches.append(len(batch))
+        if len(batch) > 16:
+            raise MemoryError
+        return predict(model, batch)
+
+    monkeypatch.setattr(keras.Model, "predict_on_batch", predict_few)
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
+    ask = features.Frozen.of(network, tmp_path).wake()
+    np.testing.assert_allclose(ask(pictures), expected, atol=1e-5)
+    assert batches == [64, 32, *[16] * 5]
+    ask(pictures)
+    assert batches[7:] == [16] * 5

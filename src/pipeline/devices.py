@@ -79,7 +79,7 @@ def compiled(
             network.set_weights(weights)
         descent = optimizer()
         network.compile(
-            keras.optimizers.LossScaleOptimizer(descent) if half else descent,
+            _scaled(descent, len(gpus)) if half else descent,
             loss,
             weighted_metrics=["accuracy"],
             steps_per_execution=steps,
@@ -91,6 +91,23 @@ def compiled(
         nothing = keras.ops.zeros((1, *network.output_shape[1:]))
         network.compute_metrics(None, nothing, nothing)
     return network
+
+
+def _scaled(descent: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
+    """One for float16: it scales the loss, and leaves out a step whose gradients overflow."""
+    import keras
+
+    if gpus < 2:
+        return keras.optimizers.LossScaleOptimizer(descent)
+    import tensorflow as tf
+
+    class OnAll(keras.optimizers.LossScaleOptimizer):
+        # Keras goes by the first GPU's gradients, for it takes them to be the sum of all.
+        def check_finite(self, grads: list) -> tf.Tensor:
+            overflowed = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
+            return tf.distribute.get_replica_context().all_reduce("SUM", overflowed) == 0
+
+    return OnAll(descent)
 
 
 def feed(batches: "keras.utils.PyDataset") -> Any:

@@ -12,7 +12,8 @@ def keras(seed: int | None = None) -> ModuleType:
 
     Args:
         seed: Seeds Python, numpy and the backend, and makes operations deterministic, so that the
-            same inputs give the same weights on the same machine. Defaults to None: neither.
+            same inputs give the same weights on the same machine; on a GPU JAX does not promise
+            it. Defaults to None: neither.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Or the first process takes a GPU's memory, and others of the same search find none.

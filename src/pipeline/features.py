@@ -24,7 +24,7 @@ T = TypeVar("T")
 _PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
 _MOST = 1024  # pictures in a part
 _MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
-_BATCH = 64  # pictures that a GPU sees at once
+_BATCH = 64  # pictures that a GPU sees at once, if it has the memory
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,23 @@ def _on_gpu(
     asked = engine.keras().models.model_from_json(network)
     asked.set_weights(weights)
     asked.compile(jit_compile=devices.xla())
+    size = _BATCH
 
     def ask(pictures: Sequence[np.ndarray]) -> np.ndarray:
+        nonlocal size
         # In batches all alike, for it is compiled anew for each size of them; one by one, for with
         # TensorFlow `predict` waits at its end (see `devices.feed`).
-        count = -(-len(pictures) // _BATCH) * _BATCH
+        count = -(-len(pictures) // size) * size
         filled = np.resize(np.stack(pictures), (count, *pictures[0].shape))
-        batches = (filled[start : start + _BATCH] for start in range(0, count, _BATCH))
-        return np.concatenate([asked.predict_on_batch(each) for each in batches])[: len(pictures)]
+        batches = (filled[start : start + size] for start in range(0, count, size))
+        try:
+            said = [asked.predict_on_batch(each) for each in batches]
+        except Exception as error:
+            if size == 1 or not engine.out_of_memory(error):
+                raise
+            size //= 2
+            return ask(pictures)
+        return np.concatenate(said)[: len(pictures)]
 
     return ask
 

@@ -117,8 +117,9 @@ def code(*more: str) -> list[str]:
     names += ["lessons", "litert", "objective", "scores", "training", *more]
     files = [*(here / f"{name}.py" for name in names), *sorted(here.glob("backbones/*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    versions = map(importlib.metadata.version, ("tensorflow", "keras"))
-    return [*digests, *versions, engine.keras().backend.backend()]
+    backend = engine.keras().backend.backend()
+    versions = map(importlib.metadata.version, ("tensorflow", "keras", backend))
+    return [*digests, *versions, backend]
 
 
 def content(model: params.Model) -> dict[str, Any]:
@@ -328,8 +329,9 @@ def _run(
     )
 
     ready = checks
-    if phase == "head":  # features are small
-        ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
+    if phase == "head":  # features are small, if not for a GPU
+        with keras.device("cpu"):
+            ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
     steps = len(batches)
     schedule = objective.rates(train, train.learning_rate * rate, steps)
     average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
