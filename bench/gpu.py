@@ -100,10 +100,7 @@ def main() -> None:
         "--litert", type=Path, help="EfficientNet-Lite0, exported: compare features"
     )
     parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
-    pieces = ("N", "MB")
-    parser.add_argument(
-        "--cut", nargs=2, type=int, metavar=pieces, help="the GPU in N, for TensorFlow"
-    )
+    parser.add_argument("--cut", nargs=2, type=int, metavar=("N", "MB"), help="make N GPUs of one")
     arguments = parser.parse_args()
     keras = engine.keras()
     if arguments.cut:
