@@ -78,7 +78,8 @@ def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> di
     row = {"seconds": time.monotonic() - started, "test": score(trained.model, folder).accuracy}
     last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
     row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
-    row |= {"first loss": trained.history["loss"].iloc[0], "batch": last["batch_size"].iloc[-1]}
+    row |= {"first loss": trained.history["loss"].iloc[0]}
+    row |= {"batch": trained.train_params.batch_size}
     row |= {"pictures/s": last["pictures_per_second"].median()}
     if twice:
         again = training.fit(p.model, p.train, data).model.get_weights()

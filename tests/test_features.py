@@ -95,7 +95,7 @@ def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     assert not network.compiled  # or it would be saved with an optimizer
 
 
-def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_path):
+def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_path, capsys):
     keras = engine.keras(0)
     network = backbones.get("scratch_cnn").build(32).whole
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
@@ -113,5 +113,6 @@ def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_p
     ask = features.Frozen.of(network, tmp_path).wake()
     np.testing.assert_allclose(ask(pictures), expected, atol=1e-5)
     assert batches == [64, 32, *[16] * 5]
+    assert "no memory for 32 pictures at once: going on with 16" in capsys.readouterr().out
     ask(pictures)
     assert batches[7:] == [16] * 5

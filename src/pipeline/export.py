@@ -54,7 +54,7 @@ def _by_tensorflow(model: "keras.Model", measured_on: np.ndarray | None) -> byte
 
 def _load_and_export(path: Path, measured_on: np.ndarray | None) -> bytes:
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU is the process's that trains
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU is the parent's, on JAX
     return to_litert(engine.keras().saving.load_model(path), measured_on)
 
 

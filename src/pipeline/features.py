@@ -72,6 +72,7 @@ def _on_gpu(
             if size == 1 or not engine.out_of_memory(error):
                 raise
             size //= 2
+            print(f"no memory for {2 * size} pictures at once: going on with {size}", flush=True)
             return ask(pictures)
         return np.concatenate(said)[: len(pictures)]
 

@@ -329,7 +329,7 @@ def _run(
     )
 
     ready = checks
-    if phase == "head":  # features are small, if not for a GPU
+    if phase == "head":  # features are small, if not beside a GPU's memory
         with keras.device("cpu"):
             ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
     steps = len(batches)
