@@ -51,5 +51,6 @@ serve: setup ## serve the champion on port 5001
 lock: setup ## write requirements.lock anew, from pyproject.toml
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
-clean: ## remove what the pipeline made, but for MLflow's runs and DVC's cache
-	rm -rf .cache data/photos data/resized data/augmented data/split.parquet models reports
+clean: ## remove what the stages wrote, and the caches; MLflow's runs and DVC's cache stay
+	rm -rf .cache data/ingested data/resized data/augmented data/split.parquet models/trained models/tuned models/final
+	rm -rf reports/ingest reports/split reports/augment reports/tune reports/plots reports/predictions.csv reports/metrics.json reports/registration.json

@@ -22,7 +22,7 @@ def loads_tensorflow(pid: int) -> bool:
 
 
 def main() -> None:
-    root = folders.root(params.load().ingest.source, Path("data/photos/files"))
+    root = folders.root(params.load().ingest.source, Path("data/ingested/files"))
     table = packaging.read_table(Path("reports/predictions.csv"))
     with served("models:/animal/Production", *sys.argv[1:]) as (address, pid, ready):
         rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]

@@ -124,7 +124,7 @@ def main() -> None:
         project = Path(temporary)
         environment = prepare(source, project, [])
         repro("ingest", project, environment)
-        manifest = pd.read_parquet(project / "data/photos/manifest.parquet")
+        manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")
     species = manifest["species"].to_numpy(dtype=str)
     paths = [source / path for path in manifest["path"]]
     seen = {name: features(paths, name) for name in NETWORKS}

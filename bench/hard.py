@@ -27,7 +27,7 @@ def split(source: Path, seed: int, folder: Path) -> pd.DataFrame:
     environment = prepare(source, folder, [f"split.seed={seed}"])
     repro("split", folder, environment)
     columns = ["photo", "path", "species", "group"]
-    photos = pd.read_parquet(folder / "data/photos/manifest.parquet", columns=columns)
+    photos = pd.read_parquet(folder / "data/ingested/manifest.parquet", columns=columns)
     chosen = pd.read_parquet(folder / "data/split.parquet", columns=["photo", "split"])
     return photos.merge(chosen, on="photo").drop(columns="photo")
 

@@ -29,7 +29,7 @@ def measure(project: Path, pictures: int) -> pd.DataFrame:
     files = {name: delivery.precision(final, name) for name in ("float", "int8")}
     labels = bulk.labels(final)
     resized = Shards(project / "data/resized")
-    manifest = pd.read_parquet(project / "data/photos/manifest.parquet")
+    manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")
     split = pd.read_parquet(project / "data/split.parquet")
     held = pd.concat(
         evaluation.photos_of(name, resized.index, manifest, split)

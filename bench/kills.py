@@ -25,7 +25,7 @@ from project import PROJECT, change
 from pipeline.sources.drawn import Drawn, draw
 
 STAGES = {
-    "ingest": ("data/photos", "reports/ingest"),
+    "ingest": ("data/ingested", "reports/ingest"),
     "resize": ("data/resized",),
     "split": ("data/split.parquet", "reports/split"),
     "augment": ("data/augmented", "reports/augment"),

@@ -93,7 +93,7 @@ def main() -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(name, folder / name)
         stage = [sys.executable, str(PROJECT / "stages/register.py")]
-        root = folders.root(params.load().ingest.source, Path("data/photos/files"))
+        root = folders.root(params.load().ingest.source, Path("data/ingested/files"))
         tested = packaging.read_table(Path("reports/predictions.csv"))
         shutil.copyfile(root / tested["path"][0], folder / "photo")
         run(folder, *stage)

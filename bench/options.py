@@ -92,7 +92,7 @@ def prepare(source: Path, folder: Path, changes: list[str]) -> None:
     environment = project.prepare(source, folder, changes)
     for stage in ("ingest", "resize", "augment"):
         if stage == "augment":
-            split = pd.read_parquet(folder / "data/photos/manifest.parquet").assign(split="train")
+            split = pd.read_parquet(folder / "data/ingested/manifest.parquet").assign(split="train")
             split[["photo", "species", "group", "split"]].to_parquet(folder / "data/split.parquet")
         command = [sys.executable, f"stages/{stage}.py"]
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -100,7 +100,7 @@ def prepare(source: Path, folder: Path, changes: list[str]) -> None:
 
 def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
     """The data of one seed."""
-    manifest = pd.read_parquet(folder / "data/photos/manifest.parquet").set_index("photo")
+    manifest = pd.read_parquet(folder / "data/ingested/manifest.parquet").set_index("photo")
     shards = Shards(folder / "data/augmented")
     share = splits.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
     part = shards.index["photo"].map(dict(zip(manifest.index, share, strict=True)))

@@ -104,7 +104,7 @@ def link_photos(source: Path, seed: int, folder: Path) -> None:
         project = Path(temporary)
         environment = prepare(source, project, [f"split.seed={seed}"])
         run(["dvc", "repro", "split"], project, environment, PATIENCE)
-        manifest = pd.read_parquet(project / "data/photos/manifest.parquet")
+        manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")
         split = pd.read_parquet(project / "data/split.parquet")
     paths = manifest.set_index("photo")["path"]
     for photo in split.itertuples():

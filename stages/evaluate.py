@@ -21,7 +21,7 @@ def main() -> None:
     network = chosen.folder / "model.keras"
     model = engine.keras().saving.load_model(network)
 
-    manifest = pd.read_parquet("data/photos/manifest.parquet")
+    manifest = pd.read_parquet("data/ingested/manifest.parquet")
     split = pd.read_parquet("data/split.parquet")
     resized = Shards("data/resized")
     of = partial(evaluation.photos_of, index=resized.index, manifest=manifest, split=split)

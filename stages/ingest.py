@@ -6,13 +6,12 @@ from pathlib import Path
 
 from pipeline import errors, outputs, parallel, params
 
-PHOTOS, REPORT, CACHE = Path("data/photos"), Path("reports/ingest"), Path(".cache/looks")
+INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/looks")
 
 
 def main() -> None:
     p = params.load()
     max_pixels, jobs = p.ingest.max_pixels, p.parallel.jobs
-    outputs.clear(PHOTOS, REPORT)
     with parallel.on(p.parallel.backend, p.parallel.address):
         with parallel.ready("pipeline.looks", jobs):
             # Imported here, for all processes load at the same time.
@@ -22,7 +21,8 @@ def main() -> None:
             from pipeline.sources import folders, gather, recipe
 
             memory.give_back()
-            files = PHOTOS / "files"
+            gather.clear(p.ingest.source, INGESTED)
+            files = INGESTED / "files"
             found = gather.gather(p.ingest.source, files, p.ingest.labels, jobs)
             root = folders.root(p.ingest.source, files)
         inspected = checks.inspect(root, found, max_pixels, jobs, CACHE)
@@ -50,9 +50,9 @@ def main() -> None:
     print(counts.to_string(index=False))
     print(f"named without looking at the animal: {score}")
     checks.require(counts, p.ingest.min_per_species)
-    with outputs.whole(PHOTOS / "appearance.parquet") as path:
+    with outputs.whole(INGESTED / "appearance.parquet") as path:
         outputs.write_table(appearance, path)
-    with outputs.whole(PHOTOS / "manifest.parquet") as path:
+    with outputs.whole(INGESTED / "manifest.parquet") as path:
         outputs.write_table(manifest, path)
 
 

@@ -18,9 +18,9 @@ def main() -> None:
         metrics=json.loads((REPORTS / "metrics.json").read_text()),
         species=packaging.read_table(REPORTS / "plots/per_species.csv"),
         predictions=packaging.read_table(REPORTS / "predictions.csv"),
-        manifest=pd.read_parquet("data/photos/manifest.parquet"),
+        manifest=pd.read_parquet("data/ingested/manifest.parquet"),
         split=pd.read_parquet("data/split.parquet"),
-        root=folders.root(p.ingest.source, Path("data/photos/files")),
+        root=folders.root(p.ingest.source, Path("data/ingested/files")),
     )
     decision = gate.decide(challenger, p.register_)
     with outputs.whole(REPORTS / "registration.json") as path:

@@ -11,8 +11,8 @@ from pipeline.sources import folders
 def main() -> None:
     p = params.load()
     memory.give_back()
-    manifest = pd.read_parquet("data/photos/manifest.parquet", columns=resizing.COLUMNS)
-    root = folders.root(p.ingest.source, Path("data/photos/files"))
+    manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=resizing.COLUMNS)
+    root = folders.root(p.ingest.source, Path("data/ingested/files"))
     margin = p.resize.box_margin if p.resize.crop_to_box else None
     with parallel.on(p.parallel.backend, p.parallel.address):
         resizing.write(

@@ -15,7 +15,7 @@ def main() -> None:
     p = params.load()
     memory.give_back()
     train, validation = p.split.train, p.split.validation
-    manifest = pd.read_parquet("data/photos/manifest.parquet")
+    manifest = pd.read_parquet("data/ingested/manifest.parquet")
     split = splits.assign(
         manifest, train, validation, p.split.seed, p.split.by, p.split.respect_given
     )
@@ -30,7 +30,7 @@ def main() -> None:
     balance = splits.balance(table.assign(unit=units), train, validation)
     bits = p.ingest.near_duplicate_bits
     leaks = splits.leaks(manifest["phash"].to_numpy(), table["split"], bits)
-    sample = manifest.merge(pd.read_parquet("data/photos/appearance.parquet"), on="photo")
+    sample = manifest.merge(pd.read_parquet("data/ingested/appearance.parquet"), on="photo")
     fold = splits.folds(sample, p.split.by, shortcut.FOLDS, p.split.seed)
     gap = shortcut.gap(sample, fold, splits.units(sample, p.split.by))
     with outputs.whole(REPORT) as folder:

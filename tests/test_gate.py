@@ -71,9 +71,9 @@ def crowned(photos, networks, tmp_path_factory):
 
 def data(folder, name: str) -> None:
     """Makes the manifest another one."""
-    (folder / "data/photos").mkdir(parents=True, exist_ok=True)
+    (folder / "data/ingested").mkdir(parents=True, exist_ok=True)
     rows = pd.DataFrame({"photo": [name], "origin": ["drawn"]})
-    outputs.write_table(rows, folder / "data/photos/manifest.parquet")
+    outputs.write_table(rows, folder / "data/ingested/manifest.parquet")
 
 
 @pytest.fixture

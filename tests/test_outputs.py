@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline import outputs
+from pipeline.errors import UserError
 
 
 def write(path, kind, text):
@@ -48,20 +49,75 @@ def test_failing_block_leaves_what_was_there(tmp_path, old, new):
         assert beside(path) == []
 
 
-@pytest.mark.parametrize("old", ["file", "folder"])
-@pytest.mark.parametrize("new", ["file", "folder"])
-def test_new_output_replaces_the_old_one(tmp_path, old, new):
-    if (old, new) == ("file", "folder"):
-        pytest.skip("no output changes from a file into a folder")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_new_output_replaces_the_old_one(tmp_path, kind):
     path = tmp_path / "output"
-    write(path, old, "old")
-    if old == "folder":
+    write(path, kind, "old")
+    if kind == "folder":
         (path / "left.txt").write_text("left over")
     with outputs.whole(path) as partial:
-        write(partial, new, "new")
+        write(partial, kind, "new")
     assert read(path) == "new"
     assert not (path / "left.txt").exists()
     assert beside(path) == ["output"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("file", "folder"), ("folder", "file")])
+def test_output_of_another_kind_is_not_replaced(tmp_path, old, new):
+    path = tmp_path / "output"
+    write(path, old, "old")
+    with pytest.raises(UserError, match=f"is a {old}, and a {new}"), outputs.whole(path) as partial:
+        write(partial, new, "new")
+    assert read(path) == "old"
+    assert beside(path) == ["output"]
+
+
+def test_folder_with_what_the_project_does_not_write_is_not_replaced(tmp_path):
+    path = tmp_path / "resized"
+    write(path, "folder", "old")
+    (path / ".DS_Store").touch()
+    with outputs.whole(path, ["inner.*"]) as partial:
+        write(partial, "folder", "new")
+    (path / "holiday.jpg").write_text("a photo")
+    with (
+        pytest.raises(UserError, match=r"resized holds holiday\.jpg"),
+        outputs.whole(path, ["inner.*"]) as partial,
+    ):
+        write(partial, "folder", "newer")
+    assert (read(path), (path / "holiday.jpg").read_text()) == ("new", "a photo")
+
+
+def test_own_folder_is_replaced_until_somebody_changes_it(tmp_path):
+    path = tmp_path / "export"
+    for text in ("1", "2"):
+        with outputs.own_folder(path) as partial:
+            write(partial, "folder", text)
+        assert read(path) == text
+    for change in ("inner.txt", "added.txt"):
+        before = (path / change).read_text() if (path / change).exists() else None
+        (path / change).write_text("by hand")
+        with pytest.raises(UserError, match=f"for {change} in it"), outputs.own_folder(path):
+            raise AssertionError("the work began")
+        assert (path / change).read_text() == "by hand"
+        (path / change).write_text(before) if before else (path / change).unlink()
+    outputs.require_own(path)
+
+
+def test_sums_of_other_programs_are_no_marker(tmp_path):
+    with outputs.own_folder(tmp_path / "export") as partial:
+        write(partial, "folder", "new")
+    (tmp_path / "export" / outputs.MARKER).rename(tmp_path / "export" / "SHA256SUMS")
+    with pytest.raises(UserError, match="not written by this command"):
+        outputs.require_own(tmp_path / "export")
+
+
+def test_what_appears_while_a_file_is_written_stays(tmp_path):
+    path = tmp_path / "predictions.csv"
+    with pytest.raises(UserError, match="is there already"), outputs.new_file(path) as partial:
+        partial.write_text("ours")
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
+    assert beside(path) == ["predictions.csv"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

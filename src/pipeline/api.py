@@ -175,10 +175,17 @@ class Watched:
         recogniser, data = self._model.unwrap_python_model().recogniser, bytes_of(image)
         photo = photos.identity(data)
         if self._keep:
-            (self._keep / photo).write_bytes(data)
+            self._keep_photo(photo, data)
         width, height, *_ = photos.inspect(data, recogniser.max_pixels)
         seen = {"photo": photo, "width": width, "height": height}
         return seen | photos.light(recogniser.picture(data))
+
+    def _keep_photo(self, photo: str, data: bytes) -> None:
+        target = self._keep / photo
+        if not os.path.lexists(target):
+            partial = self._keep / f".{photo}.{threading.get_ident()}.partial"
+            partial.write_bytes(data)
+            partial.replace(target)
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
         if self._log:

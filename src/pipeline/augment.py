@@ -278,7 +278,7 @@ def write(
     """
     size = Shards(resized).size
     pictures = partial(_pictures, resized.absolute(), ranges, seed)
-    with outputs.whole(folder) as unfinished:
+    with outputs.whole(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
         parts = parallel.chunks(rows[["shard", "row", "photo", "copy"]], shards.LENGTH)
         index = rows[["photo", "species", "copy"]]

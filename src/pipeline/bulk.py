@@ -7,6 +7,7 @@ so that it is the same bytes whether the run was disturbed or not.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,6 +24,7 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 TOP = 3
 _PHOTOS_A_JOB = 32
+_HEAD = b'{"recogniser": '  # what a journal begins with; a killed run may have written less of it
 _SAID = ("species", "probability", "unknown", "prediction_set", "top", "brightness", "sharpness")
 
 
@@ -51,10 +53,11 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
     Raises:
         UserError: There is no photo, or no recogniser.
     """
+    require_journal(journal)
     total = sum(1 for _ in named.find(paths))
     if not total:
         raise UserError(f"there is no photo in {', '.join(paths)}")
-    about = json.dumps({"recogniser": _digest(recogniser)})
+    about = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
     rest, done = _resume(journal, about, named.find(paths))
     work = partial(_lines, str(recogniser.absolute()))
     batches = parallel.each(work, _batches(rest), jobs)
@@ -64,6 +67,19 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
             file.flush()
     failed = sum(answer["error"] is not None for answer in answers(journal))
     return Asked(total, failed)
+
+
+def require_journal(journal: Path) -> None:
+    """Checks that nothing but an earlier run's journal stands where the journal is to be.
+
+    Raises:
+        UserError: Something else does.
+    """
+    if not os.path.lexists(journal):
+        return
+    begins = journal.is_file() and not journal.is_symlink() and journal.open("rb").read(len(_HEAD))
+    if begins is False or not _HEAD.startswith(begins):
+        raise UserError(f"{journal} is no journal of an earlier run: move it elsewhere")
 
 
 def answers(journal: Path) -> Iterator[Answer]:

@@ -145,10 +145,10 @@ def save(changes: list[Change], answers: int, folder: Path) -> None:
     """Writes `drift.json` and `drift.md`, a page for people."""
     drifted = any(change.drifted for change in changes)
     found = {"drifted": drifted, "answers": answers, "properties": [asdict(c) for c in changes]}
-    with outputs.whole(folder / "drift.json") as partial:
-        partial.write_text(json.dumps(found, indent=2) + "\n")
-    with outputs.whole(folder / "drift.md") as partial:
-        partial.write_text(page(changes, answers) + "\n")
+    with outputs.own_folder(folder) as partial:
+        partial.mkdir()
+        (partial / "drift.json").write_text(json.dumps(found, indent=2) + "\n")
+        (partial / "drift.md").write_text(page(changes, answers) + "\n")
 
 
 def page(changes: list[Change], answers: int) -> str:

@@ -99,7 +99,7 @@ def write(
     total = sum(rows.stop - rows.start for _, rows in missing)
     for _ in track(shards.fill(todo, size, draw, jobs), total, "resize", count=int):
         pass
-    with outputs.whole(folder) as unfinished:
+    with outputs.whole(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
         index = wanted[["photo", "species", "width", "height", "box"]]
         shards.write_index(unfinished, index, lengths)

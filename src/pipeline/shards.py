@@ -16,6 +16,7 @@ from pipeline import outputs, parallel
 
 T = TypeVar("T")
 
+CONTENTS = ("images-*.npy", "index.parquet")  # the names in a folder of shards
 LENGTH = 256  # 52 MB at 260 px; what changes, and what a killed run does again, is whole shards
 _OPEN = 256  # a process may hold 1,024 files on many systems, and a million photos are 4,000 shards
 _PICTURES_A_JOB = 16  # few, for at the end some processes wait for the last one
@@ -80,7 +81,7 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], siz
         size: Sides of the pictures (px).
     """
     lengths = [len(part) for part in parallel.chunks(index, LENGTH)]
-    with outputs.whole(folder) as partial:
+    with outputs.whole(folder, CONTENTS) as partial:
         partial.mkdir()
         write_index(partial, index, lengths)
         shard, done = None, 0

@@ -42,7 +42,7 @@ def mlflow() -> "mlflow_type":
 def tags(stage: str) -> dict[str, str]:
     """What is known of where a run comes from: stage, git commit, the photos' manifest and
     whether they are drawn."""
-    manifest = Path("data/photos/manifest.parquet")
+    manifest = Path("data/ingested/manifest.parquet")
     found = {"stage": stage}
     if manifest.exists():
         import pyarrow.parquet as pq  # a tenth of a second that a rollback need not wait

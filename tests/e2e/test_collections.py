@@ -40,7 +40,7 @@ class Ran:
         self.quarantine = (
             pd.read_csv(written, dtype=text, keep_default_na=False) if written.exists() else None
         )
-        manifest = Path("data/photos/manifest.parquet")
+        manifest = Path("data/ingested/manifest.parquet")
         self.manifest = pd.read_parquet(manifest) if manifest.exists() else None
 
     @property
@@ -343,7 +343,7 @@ def test_odd_names_in_archives_are_those_of_good_photos(stage, tmp_path):
         assert ran.said is None
         assert ran.reasons == {}
         assert len(ran.manifest) == len(files)
-        both.append(Path("data/photos/manifest.parquet").read_bytes())
+        both.append(Path("data/ingested/manifest.parquet").read_bytes())
     assert both[0] == both[1]
 
 
@@ -407,7 +407,7 @@ def test_real_photos_give_the_same_manifest_however_they_come(stage, tmp_path, p
         assert ran.said is None, ran.said
         assert ran.adds_up()
         assert ran.counts["found"].sum() == sum(path.is_file() for path in some.rglob("*"))
-        manifests.add(Path("data/photos/manifest.parquet").read_bytes())
+        manifests.add(Path("data/ingested/manifest.parquet").read_bytes())
     assert len(manifests) == 1
 
 

@@ -30,7 +30,7 @@ import json, sys
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model({str(image / copied)!r})
 rows = pd.read_csv("reports/predictions.csv")[:8]
-images = [open("data/photos/files/" + path, "rb").read() for path in rows["path"]]
+images = [open("data/ingested/files/" + path, "rb").read() for path in rows["path"]]
 said = model.predict(pd.DataFrame({{"image": images}}))
 from pipeline import recognition
 print(json.dumps([said["species"].tolist(), recognition.__file__, "tensorflow" in sys.modules]))
@@ -46,7 +46,7 @@ def test_the_example_for_spark_says_what_predict_says(project, tmp_path):
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Spark wants Java")
-    photos = project.folder / "data/photos/files/owl"
+    photos = project.folder / "data/ingested/files/owl"
     page = (DOCS / "predict.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     code = code.replace('load("photos")', f"load({str(photos)!r})")

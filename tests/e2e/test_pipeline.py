@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 STAGES = ["ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register"]
-DATA = ("data/photos/manifest.parquet", "data/resized", "data/split.parquet", "data/augmented")
+DATA = ("data/ingested/manifest.parquet", "data/resized", "data/split.parquet", "data/augmented")
 
 
 def digests(project, *paths: str) -> dict[str, str]:
@@ -217,9 +217,9 @@ def test_a_folder_an_archive_and_a_recipe_of_the_same_photos_give_the_same_manif
     import shutil
 
     photos = tmp_path / "photos"
-    shutil.copytree(project.folder / "data/photos/files", photos)
+    shutil.copytree(project.folder / "data/ingested/files", photos)
     archive = shutil.make_archive(str(tmp_path / "photos"), "gztar", tmp_path, "photos")
-    manifest = project.folder / "data/photos/manifest.parquet"
+    manifest = project.folder / "data/ingested/manifest.parquet"
     drawn = pd.read_parquet(manifest)
     assert set(drawn["origin"]) == {"drawn"}
     written = []

@@ -151,4 +151,4 @@ def test_server_that_lies_is_told_in_one_sentence_and_leaves_nothing(web, tmp_pa
     assert f"error: {url} has another content than expected" in said
     assert "Traceback" not in said
     assert not list(ingest.downloads.iterdir())
-    assert not list(ingest.folder.glob("data/photos/*"))
+    assert not list(ingest.folder.glob("data/ingested/*"))

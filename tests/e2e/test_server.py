@@ -40,7 +40,7 @@ def server(project):
 @pytest.fixture(scope="module")
 def tested(project) -> pd.DataFrame:
     table = pd.read_csv(project.folder / "reports/predictions.csv")
-    top = project.folder / "data/photos/files"
+    top = project.folder / "data/ingested/files"
     return table.assign(data=[(top / path).read_bytes() for path in table["path"]])
 
 

@@ -13,7 +13,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "paths", nargs="+", metavar="PATH", help="photo, folder, zip, tar or 'pattern/**/*.jpg'"
     )
-    predict.add_argument("--output", type=Path, default=Path("predictions.csv"))
+    predict.add_argument(
+        "--output",
+        default="predictions.csv",
+        help="new file to write; nothing is replaced (default: predictions.csv)",
+    )
     predict.add_argument(
         "--format",
         choices=[*_BY_SUFFIX.values(), "megadetector", "camtrap-dp"],
@@ -33,22 +37,25 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    form = arguments.format or _BY_SUFFIX.get(arguments.output.suffix.lower())
+    output = Path(arguments.output)
+    form = arguments.format or _BY_SUFFIX.get(output.suffix.lower())
     if form is None:
         raise errors.UserError(
             f"--output {arguments.output} ends with none of {', '.join(_BY_SUFFIX)}; "
             "say with --format what to write"
         )
-    from pipeline import bulk, formats, outputs, parallel, registry
+    from pipeline import bulk, formats, outputs, parallel, registry, workspace
     from pipeline.formats import xmp
 
+    workspace.require_target_outside(output)
+    outputs.require_new(arguments.output)
     recogniser = registry.recogniser(arguments.model)
-    journal = arguments.output.with_name(f"{arguments.output.name}.journal")
+    journal = output.with_name(f"{output.name}.journal")
     with parallel.on("dask" if arguments.dask else "local", arguments.dask):
         asked = bulk.predict(recogniser, arguments.paths, journal, arguments.jobs)
-    with outputs.whole(arguments.output) as partial:
+    with outputs.new_file(arguments.output) as partial:
         formats.FORMATS[form](bulk.answers(journal), bulk.labels(recogniser), partial)
-    print(f"{arguments.output}: {asked.photos} photos, {asked.failed} of them could not be read")
+    print(f"{output}: {asked.photos} photos, {asked.failed} of them could not be read")
     if arguments.xmp:
         written, foreign = xmp.write(bulk.answers(journal))
         print(f"{written} sidecars written, {foreign} of others left as they are")

@@ -14,11 +14,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _use(arguments: argparse.Namespace) -> None:
     from pipeline import params
-    from pipeline.sources import recipe
+    from pipeline.sources import folders, recipe
 
     source = Path(arguments.source).expanduser()
     if not source.exists():
         raise errors.UserError(f"there is no {source}")
+    folders.require_apart(str(source))
     if recipe.is_recipe(source):
         recipe.read(source)  # a mistake in it shows here, and not in the next run
     here = Path.cwd()

@@ -6,7 +6,9 @@ from pathlib import Path
 
 def add(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser("export", help="write a recogniser for phones, ONNX or Docker")
-    export.add_argument("folder", type=Path, help="where to; what stands there is replaced")
+    export.add_argument(
+        "folder", type=Path, help="where to; only what this command wrote itself is replaced"
+    )
     export.add_argument(
         "--model",
         default="Production",
@@ -21,10 +23,12 @@ def _export(arguments: argparse.Namespace) -> None:
     import json
     from dataclasses import asdict
 
-    from pipeline import delivery, outputs, registry
+    from pipeline import delivery, outputs, registry, workspace
 
+    workspace.require_target_outside(arguments.folder)
+    outputs.require_own(arguments.folder)
     recogniser = registry.recogniser(arguments.model)
-    with outputs.whole(arguments.folder) as partial:
+    with outputs.own_folder(arguments.folder) as partial:
         partial.mkdir()
         delivery.for_phones(recogniser, partial)
         if arguments.onnx:
@@ -37,6 +41,5 @@ def _export(arguments: argparse.Namespace) -> None:
             )
         if arguments.image:
             delivery.image_context(recogniser, partial / "image")
-    print(
-        f"{arguments.folder}: {', '.join(sorted(path.name for path in arguments.folder.iterdir()))}"
-    )
+    names = sorted(path.name for path in arguments.folder.iterdir() if path.name != outputs.MARKER)
+    print(f"{arguments.folder}: {', '.join(names)}")

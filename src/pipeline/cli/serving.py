@@ -25,6 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
+    _require_targets(arguments.log, arguments.keep_photos)
     model = arguments.model
     uri = model if ":/" in model or Path(model).is_dir() else f"models:/animal/{model}"
     # A process of its own, in which the model's copies of our modules are the only ones.
@@ -37,3 +38,27 @@ def _serve(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.execv(sys.executable, command)
+
+
+def _require_targets(log: Path | None, photos: Path | None) -> None:
+    """Checks that the log goes on a log, or is new, and that photos go into a folder.
+
+    Raises:
+        UserError: Something else stands there.
+    """
+    from pipeline import outputs, workspace
+
+    for target in filter(None, (log, photos)):
+        workspace.require_target_outside(target)
+    if log and not _is_log(log):
+        outputs.require_new(log)
+    if photos and not photos.is_dir():
+        outputs.require_new(photos)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is what an earlier server logged, or empty."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(9) in (b"", b'{"time": ')

@@ -36,8 +36,10 @@ def _drift(arguments: argparse.Namespace) -> None:
 
 
 def _drifted(arguments: argparse.Namespace) -> bool:
-    from pipeline import drift, registry
+    from pipeline import drift, outputs, registry, workspace
 
+    workspace.require_target_outside(arguments.output)
+    outputs.require_own(arguments.output)
     now = drift.read(arguments.log, arguments.days)
     changes = drift.compare(drift.read_reference(registry.recogniser(arguments.model)), now)
     drift.save(changes, len(now), arguments.output)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline import workspace
 from pipeline.errors import UserError
 from pipeline.sources import annotations
 from pipeline.sources.names import METADATA, ignored, split_named
@@ -21,6 +22,20 @@ def root(source: str, files: Path) -> Path:
     if path.is_dir():
         return top(path)
     return path.parent if path.suffix.lower() in METADATA else top(files)
+
+
+def require_apart(source: str) -> None:
+    """Checks that a collection and the project's own folders lie apart.
+
+    Args:
+        source: `ingest.source` of the params. A table stands for the folder that it lies in.
+
+    Raises:
+        UserError: One lies in the other.
+    """
+    path = Path(source)
+    is_table = path.suffix.lower() in METADATA and path.is_file()
+    workspace.require_source_outside(path.parent if is_table else path)
 
 
 def top(folder: Path) -> Path:

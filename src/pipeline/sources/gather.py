@@ -25,6 +25,22 @@ T = TypeVar("T")
 _USUAL = ("metadata", "labels", "annotations")
 
 
+def clear(source: str, folder: Path) -> None:
+    """Removes what an earlier run gathered, once it is certain that this is all that goes.
+
+    Args:
+        source: `ingest.source` of the params.
+        folder: Where ingest writes.
+
+    Raises:
+        UserError: The source lies in what the project writes or holds it, or `folder` has
+            something in it that ingest did not write.
+    """
+    folders.require_apart(source)
+    outputs.require_only(folder, ("files", "manifest.parquet", "appearance.parquet"))
+    outputs.clear(folder)
+
+
 def gather(source: str, files: Path, labels: dict[str, str | None], jobs: int) -> pd.DataFrame:
     """Brings a collection onto the disk where it is not there yet, and lists its files.
 
