@@ -29,6 +29,19 @@ def test_calibrated_answers_keep_their_order_and_sum_to_one():
     assert Score.of(calibrated, targets).log_loss < Score.of(probabilities, targets).log_loss - 0.05
 
 
+def test_a_temperature_is_what_logits_are_divided_by():
+    logits = np.array([[2.0, 0.0, -1.0], [0.5, 0.25, 0.0]])
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    halved = np.exp(logits / 2) / np.exp(logits / 2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(Calibration(2.0, 0, 0).apply(probabilities), halved)
+
+
+def test_a_prediction_set_is_of_all_that_are_probable_enough():
+    sets = Calibration(1.0, 0, 0.3).sets(np.array([[0.6, 0.3, 0.1], [0.29, 0.29, 0.21]]))
+    np.testing.assert_array_equal(sets, [[True, True, False], [True, True, False]])
+    assert Calibration(1.0, 0, 0.3).sets(np.array([0.25, 0.2, 0.1])).tolist() == [1, 0, 0]
+
+
 def test_no_temperature_is_no_change():
     probabilities, _ = answers(10, 1)
     np.testing.assert_allclose(Calibration(1.0, 0, 0).apply(probabilities), probabilities, 1e-6)

@@ -132,7 +132,14 @@ def test_other_photos_other_params_or_a_damaged_file_start_anew(data, tmp_path, 
     assert training.checkpoint(*how, data).run_id == "run-1"
     fewer = load(tmp_path / "fewer", cache, [*SPECIES] * 19, [*SPECIES] * 6)
     assert training.checkpoint(*how, fewer).run_id is None
-    assert training.checkpoint(model(), train(epochs=3), data).run_id is None
+    others = [
+        (model(), train(epochs=3)),
+        (model(), train(epochs=2, seed=1)),
+        (model(hidden=8), train(epochs=2)),
+        (model(unfrozen_blocks=1), train(epochs=2)),
+    ]
+    for other in others:
+        assert training.checkpoint(*other, data).run_id is None, f"{other} goes on from {how}"
     (state,) = (cache / "checkpoints").glob("*/state.npz")
     for length in (-100, 0):
         state.write_bytes(state.read_bytes()[:length])

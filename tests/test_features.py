@@ -49,6 +49,15 @@ def test_every_picture_has_its_features_in_order(mean, asked, tmp_path):
     assert max(asked) <= 1024
 
 
+def test_the_same_bytes_in_another_shape_are_another_picture(mean, tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 2, 8, 3), np.uint8)
+    for shape in ((2, 8), (8, 2), (4, 4)):
+        folder = Pictures(0)
+        folder._pictures = pictures.reshape(20, *shape, 3)
+        _, had = features.extract(mean, folder, np.arange(20), tmp_path)
+        assert had == 0, f"pictures of {shape} get the features of other ones"
+
+
 def test_a_picture_that_comes_or_goes_leaves_the_others_known(mean, tmp_path):
     pictures, all_of_them = Pictures(3000), np.arange(3000)
     features.extract(mean, pictures, all_of_them, tmp_path)

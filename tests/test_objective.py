@@ -67,6 +67,59 @@ def test_a_batch_is_altered_by_the_chance_of_seed_epoch_and_number():
     assert not np.array_equal(seen(3, 1), seen(3, 0)) and not np.array_equal(seen(3, 1), seen(2, 1))
 
 
+def test_a_picture_keeps_its_species_and_weight_whatever_the_order():
+    for number, (rows, wanted, weight) in enumerate(drawn(2, balance="weights")):
+        species = TARGETS[rows[:, 0]]
+        np.testing.assert_array_equal(wanted.argmax(axis=1), species, f"batch {number}")
+        np.testing.assert_allclose(weight, np.array([100 / 240, 100 / 45, 100 / 15])[species])
+
+
+@pytest.mark.parametrize("balance", ["none", "sampling"])
+def test_each_epoch_has_an_order_of_its_own_and_so_has_each_seed(balance):
+    orders = [
+        objective.order(TARGETS, train(balance=balance, seed=s), e)
+        for s, e in ((0, 0), (0, 1), (1, 0))
+    ]
+    for left, right in ((0, 1), (0, 2), (1, 2)):
+        assert (orders[left] != orders[right]).any()
+
+
+@pytest.mark.parametrize("shape", [(90,), (4, 4, 90)])
+def test_pictures_are_mixed_within_their_fold_alone(shape):
+    fold = np.repeat([0, 1, 2], [50, 30, 10])
+    fold = np.random.default_rng(3).permutation(fold)
+    one_hot = np.eye(90, dtype=np.float32)  # so a picture says what it is made of
+    pictures = np.broadcast_to(one_hot if len(shape) == 1 else one_hot[:, None, None], (90, *shape))
+    how = train(mixup=1.0, cutmix=1.0 if len(shape) > 1 else 0.0)
+    for seed in range(4):
+        mixed, targets, _ = objective.mix(
+            pictures, one_hot, np.ones(90, np.float32), how, np.random.default_rng(seed), fold
+        )
+        parts = mixed if len(shape) == 1 else mixed.mean(axis=(1, 2))
+        np.testing.assert_allclose(parts, targets, atol=1e-5)
+        of, within = np.nonzero(parts)
+        assert (fold[of] == fold[within]).all(), "a head learns from a picture that judges it"
+        assert ((parts > 0).sum(axis=1) == 2).sum() > 40, "pictures are mixed at all"
+
+
+def test_a_head_learns_from_all_folds_but_its_own_and_is_judged_by_its_own():
+    fold = np.repeat([0, 1, 2], [60, 30, 10])
+    fold = np.random.default_rng(3).permutation(fold)
+    for how in (None, train(balance="none")):
+        batches = objective.batches(Rows(1), TARGETS, 3, 32, train=how, fold=fold)
+        each = [batches[number] for number in range(len(batches))]
+        rows, targets, weights = map(np.concatenate, zip(*each, strict=True))
+        assert targets.shape[1:] == (3, 3) and weights.shape[1:] == (3,)
+        counted = weights > 0
+        own = fold[rows[:, 0]][:, None] == np.arange(3)
+        if how is None:
+            np.testing.assert_array_equal(counted.sum(axis=0), [60, 30, 10])
+            assert not (counted & ~own).any(), "a head is judged by what it learned from"
+        else:
+            np.testing.assert_array_equal(counted, ~own, "a head learns from what it is judged by")
+            np.testing.assert_allclose(weights.mean(axis=0), 1.5 * np.array([0.4, 0.7, 0.9]))
+
+
 def test_mixup_gives_pictures_and_targets_the_same_shares():
     rng = np.random.default_rng(0)
     one_hot = np.eye(4, dtype=np.float32)  # so a picture says what it is made of
@@ -153,6 +206,15 @@ def test_rates_are_those_of_keras(changes):
     for step in (0, 1, 4, 5, 14, 15, 39, 40, 100):
         step = np.int64(step)  # as an optimizer counts
         assert float(ours(step)) == pytest.approx(float(cosine(step)), rel=1e-5, abs=1e-8)
+
+
+def test_smoothed_labels_cost_what_the_formula_says():
+    logits, target = np.array([[2.0, 0.5, -1.0]], np.float32), np.eye(3, dtype=np.float32)[[0]]
+    surprise = -scipy.special.log_softmax(logits[0])
+    for smoothing in (0.0, 0.3):
+        share = np.array([1 - smoothing * 2 / 3, smoothing / 3, smoothing / 3])
+        loss = float(objective.loss(train(label_smoothing=smoothing))(target, logits))
+        assert loss == pytest.approx(share @ surprise, rel=1e-5), "0.69 smoothed, 0.24 if it is not"
 
 
 def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():

@@ -18,6 +18,12 @@ def test_a_certain_mistake_costs_much_but_not_everything():
     assert np.isfinite(Score.of(np.array([[1.0, 0.0]]), np.array([1])).log_loss)
 
 
+def test_of_two_that_are_as_good_the_one_with_more_photos_is_surer():
+    few, many = Score(25, 0.8, 0.08, 0.5), Score(400, 0.8, 0.02, 0.5)
+    assert few.sure == pytest.approx(0.72), "0.88 is accuracy plus, not minus, a standard error"
+    assert many.sure == pytest.approx(0.78)
+
+
 def judged(right: dict[str, bool]) -> pd.DataFrame:
     return pd.DataFrame(right.items(), columns=["photo", "right"])
 

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import re
 import weakref
@@ -7,7 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import augment, devices, features, heads, lessons, outputs, params, shards, training
+from pipeline import (
+    augment,
+    backbones,
+    devices,
+    features,
+    heads,
+    lessons,
+    outputs,
+    params,
+    shards,
+    training,
+)
+from pipeline.backbones.backbone import Backbone
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -37,9 +50,41 @@ def load(
     trained = written(folder / "augmented", training_species, 0).assign(split="train")
     held = written(folder / "resized", validation_species, 1).assign(split="validation")
     table = pd.concat([trained, held], ignore_index=True)
-    fold = pd.Series(pd.NA if folds is None else np.arange(len(table)) // 3 % folds, table.index)
+    fold = pd.Series(pd.NA if folds is None else unequal(len(table), folds), table.index)
     outputs.write_table(table.assign(fold=fold.astype("Int64")), folder / "split.parquet")
     return opened(folder, cache)
+
+
+def unequal(pictures: int, folds: int) -> np.ndarray:
+    """A fold for each picture; the last fold has as many as all others and one more."""
+    return np.minimum(np.arange(pictures) % (2 * folds - 1), folds - 1)
+
+
+def network(size: int):
+    """Two small blocks whose features, 144, tell colours and let noise be learned by heart."""
+    from keras import Input, Model, layers
+
+    x = pixels = Input((size, size, 3))
+    x = layers.Rescaling(1 / 64, -2)(x)
+    for block, channels in enumerate((8, 16)):
+        x = layers.Conv2D(channels, 3, strides=2, activation="relu", name=f"conv{block}")(x)
+        x = layers.BatchNormalization()(x)
+    return Model(pixels, layers.Flatten()(layers.AveragePooling2D(2)(x)))
+
+
+def pretrained(network, weights: str) -> None:
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if layer.name.startswith("conv"):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([rng.normal(0, kernel[..., 0].size ** -0.5, kernel.shape), bias])
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Small networks by the names of larger ones, which take seconds to build."""
+    for name in ("efficientnet_lite0", "efficientnet_lite1"):
+        monkeypatch.setitem(backbones._REGISTRY, name, Backbone(name, 32, network, pretrained))
 
 
 def opened(folder: Path, cache: Path) -> lessons.Data:
@@ -57,7 +102,35 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def data(tmp_path, cache):
-    return load(tmp_path, cache, [*SPECIES] * 20, [*SPECIES] * 6)
+    """Species in unequal numbers, the first of which is not the first of the alphabet."""
+    species = ["red", "green", "blue", "blue", "green", "blue"]
+    return load(tmp_path, cache, species * 10, species * 3)
+
+
+def noise(folder: Path, cache: Path, folds: int | None = None, copies: int = 0) -> lessons.Data:
+    """Pictures that tell nothing of their species, and can be learned by heart: whoever judges by
+    what was learned from finds nearly all right, whoever does not some third.
+
+    Some photos have copies that look the same, so positions of pictures and of photos differ.
+    """
+    rng = np.random.default_rng(7)
+    names = np.array([*["red"] * 26, *["green"] * 20, *["blue"] * 14])
+    coarse = rng.integers(0, 256, (90, 8, 8, 3), dtype=np.uint8)
+    pictures = coarse.repeat(SIZE // 8, axis=1).repeat(SIZE // 8, axis=2)
+    trained, held = rng.permutation(names), rng.permutation(names)[:30]
+    photos = pd.DataFrame({"photo": [f"t{i:02}" for i in range(60)], "species": trained})
+    index = pd.concat([photos.assign(copy=copy) for copy in range(copies + 1)])
+    index = index[(index["copy"] == 0) | (index["photo"] < "t20")].sort_values(["photo", "copy"])
+    index = index.reset_index(drop=True)
+    of = index["photo"].str[1:].astype(int).to_numpy()
+    shards.write(folder / "augmented", index, [pictures[of]], SIZE)
+    validation = pd.DataFrame({"photo": [f"v{i:02}" for i in range(30)], "species": held})
+    shards.write(folder / "resized", validation.assign(copy=0), [pictures[60:]], SIZE)
+    parts = [photos.assign(split="train"), validation.assign(split="validation")]
+    table = pd.concat(parts, ignore_index=True)
+    fold = pd.Series(pd.NA if folds is None else unequal(90, folds), table.index).astype("Int64")
+    outputs.write_table(table.assign(group=table["photo"], fold=fold), folder / "split.parquet")
+    return opened(folder, cache)
 
 
 def model(**changes) -> params.Model:
@@ -107,6 +180,42 @@ def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(da
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     score = training.Score.of(answers, data.targets(data.validation))
     assert score.log_loss == pytest.approx(trained.validation.log_loss, abs=1e-3)
+
+
+def test_validation_photos_are_those_of_the_split_and_no_others(tmp_path, cache):
+    species = [*SPECIES, "red", "red"] * 4
+    written(tmp_path / "augmented", species, 0)
+    table = written(tmp_path / "resized", species, 1)
+    table["split"] = ["test", "train", "validation", "test", "validation"] * 4
+    outputs.write_table(table.assign(fold=pd.NA), tmp_path / "split.parquet")
+    data = opened(tmp_path, cache)
+    expected = table.loc[table["split"] == "validation", "photo"]
+    assert list(data.validation.shards.index["photo"].iloc[data.validation.positions]) == [
+        *expected
+    ], "it stops by photos of another split"
+
+
+def test_what_training_sees_decides_the_digest(tmp_path, cache):
+    def digest(species=("red", "blue", "green"), folds=None, pixel=0, copies=1.0):
+        folder = tmp_path / f"{species} {folds} {pixel} {copies}"
+        data = load(folder, cache, [*species] * 3, ["red", "blue"], folds)
+        photos = data.validation.shards.take(np.arange(2))
+        photos[1, 3, 5, 2] ^= pixel
+        shards.write(folder / "resized", data.validation.shards.index, [photos], SIZE)
+        data = opened(folder, cache)
+        ranges = dataclasses.replace(data.ranges, rotation=copies)
+        return dataclasses.replace(data, ranges=ranges).digest()
+
+    digests = [
+        digest(),
+        digest(species=("red", "blue", "green", "green")),
+        digest(folds=2),
+        digest(folds=3),
+        digest(pixel=1),
+        digest(copies=2.0),
+    ]
+    assert len(set(digests)) == len(digests), "two inputs that differ share checkpoints and trials"
+    assert digest() == digests[0]
 
 
 def test_of_a_network_that_looks_closer_only_the_further_look_is_new(data):
@@ -188,7 +297,39 @@ def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data)
     }
     moved -= {"head"}
     assert moved
-    assert all(name.startswith("conv_head") for name in moved)
+    assert all(name == "conv1" for name in moved)
+
+
+def test_blocks_train_at_the_fine_tuning_rate(data):
+    how = train(epochs=2, warm_up=0, final_rate=1.0, fine_tune_rate=0.03)
+    trained = training.fit(model(unfrozen_blocks=1), how, data)
+    peaks = trained.history.groupby("phase")["learning_rate"].max()
+    assert peaks["blocks"] == pytest.approx(0.0003), "0.01 if the fine-tuning rate is ignored"
+    assert peaks["head"] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixup, tmp_path, cache):
+    data = noise(tmp_path, cache, folds=3, copies=1)
+    trained = training.fit(model(dropout=0.0), train(epochs=40, patience=40, mixup=mixup), data)
+    learned = trained.history["accuracy"].max()
+    assert learned > 0.75, "the noise is to be learned by heart, or a leak would not show"
+    held = trained.held_out
+    assert trained.validation.accuracy < 0.6, "0.4 is chance; a head judged by what it learned, 0.9"
+    assert trained.history["val_accuracy"].max() < 0.65, "training is stopped by what was learned"
+    assert trained.validation.photos == 90, "120 with the copies"
+    table = pd.read_parquet(tmp_path / "split.parquet").set_index("photo")
+    assert list(held["species"]) == list(table.loc[held["photo"], "species"])
+    assert list(held["split"]) == list(table.loc[held["photo"], "split"])
+    best = [trained.labels[np.argmax(each)] for each in held["probabilities"]]
+    np.testing.assert_array_equal(held["right"], held["species"] == best)
+
+
+def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
+    trained = training.fit(model(), train(epochs=25, patience=25), noise(tmp_path, cache))
+    assert trained.history["accuracy"].max() > 0.95
+    assert trained.validation.photos == 30
+    assert trained.validation.accuracy < 0.65, "some 0.4 by chance; 1.0 if it learned from them"
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
@@ -199,9 +340,9 @@ def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it
     data.training.shards.index.loc[0, "species"] = "red"  # it is blue
     trained = training.fit(model(hidden=hidden), train(epochs=30, mixup=0.2), data)
     held = trained.held_out
-    assert list(held["split"]) == ["train"] * 60 + ["validation"] * 18
     assert held["species"].iloc[0] == "red"
-    assert held["probabilities"].iloc[0][SPECIES.index("red")] < 0.5
+    red = held["probabilities"].iloc[0][SPECIES.index("red")]
+    assert red < 0.1, "below 0.01 by the head that did not learn from it; 0.17 or more by all heads"
     assert trained.validation.photos == 78
     assert trained.validation.accuracy == pytest.approx(77 / 78)
     pictures = data.validation.take(np.arange(18))
@@ -252,7 +393,7 @@ def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
     monkeypatch.setattr(lessons.Data, "alter", alter)
     training.fit(model(), train(epochs=1), data)
     assert not drawn
-    for all_of_it in ({"backbone": "scratch_cnn"}, {"unfrozen_blocks": 31}):
+    for all_of_it in ({"backbone": "scratch_cnn"}, {"unfrozen_blocks": 2}):
         training.fit(model(**all_of_it), train(epochs=1), data)
         assert drawn
         drawn.clear()
@@ -268,6 +409,26 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(
     assert len(trained.history) == best + 3
     assert f"weights of epoch {best + 1} kept" in trained.stopped
     assert "no lower validation loss for 2 epochs" in trained.stopped
+    losses = trained.history["val_loss"]
+    assert losses.iloc[-1] > losses[best] * 1.02
+    assert trained.validation.log_loss == pytest.approx(losses[best], rel=1e-3), (
+        f"the weights of another epoch are kept; the last one's loss is {losses.iloc[-1]}"
+    )
+    answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
+    kept = training.Score.of(answers, data.targets(data.validation))
+    assert kept.log_loss == pytest.approx(losses[best], rel=1e-2), "so does the network saved"
+
+
+def test_dropout_is_for_training_alone():
+    import keras
+
+    features = np.ones((64, 100), np.float32)
+    for hidden, count in ((0, None), (8, None), (0, 3), (8, 3)):
+        head = heads.build(keras, 100, model(dropout=0.5, hidden=hidden), 3, count)
+        answers, again = (np.asarray(head(features)) for _ in range(2))
+        np.testing.assert_array_equal(answers, again)
+        assert np.ptp(answers, axis=0).max() == 0, "alike pictures get alike answers"
+        assert np.ptp(np.asarray(head(features, training=True)), axis=0).max() > 0.05
 
 
 def test_each_epoch_is_reported_as_it_ends(data):

@@ -72,6 +72,86 @@ def test_more_trials_go_on_with_the_same_study_and_none_is_drawn_twice(p, tried,
     assert len(tried) == len(set(tried)) == len(study.trials) == 9
 
 
+def finished(p, tmp_path, *scores):
+    """A study whose trials, heads all, ended with these scores."""
+    study = studies.open_study(p, "digest", tmp_path)
+    rates = optuna.distributions.FloatDistribution(0, 1)
+    for number, score in enumerate(scores):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"train.learning_rate": (number + 1) / 100},
+                distributions={"train.learning_rate": rates},
+                value=score.sure,
+                user_attrs={**dataclasses.asdict(score), "began": 0.0},
+            )
+        )
+    return study
+
+
+@pytest.mark.parametrize(
+    ("scores", "winner"),
+    [
+        pytest.param([(25, 0.90, 0.060), (900, 0.88, 0.011), (99, 0.87, 0.034)], 1, id="surest"),
+        pytest.param(
+            [(99, 0.9, 0.03, 0.5), (99, 0.9, 0.03, 0.2), (99, 0.9, 0.03, 0.4)], 1, id="tie"
+        ),
+    ],
+)
+def test_the_winner_is_the_surest_and_of_equals_the_one_with_the_lowest_log_loss(
+    p, tmp_path, scores, winner
+):
+    study = finished(p, tmp_path, *(Score(*(*score, 0.3)[:4]) for score in scores))
+    best = tuning.best(study, p)
+    assert best.number == winner, f"trial {best.number} wins with {scores[best.number]}"
+
+
+def test_a_trial_is_trained_with_the_params_that_it_is_remembered_by(
+    p, tried, tmp_path, monkeypatch
+):
+    fit, seen = training.fit, []
+
+    def noted(model, train, *others, **named):
+        if named.get("ends"):
+            seen.append({"model": model, "train": train})
+        return fit(model, train, *others, **named)
+
+    monkeypatch.setattr(training, "fit", noted)
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    for trial, used in zip(study.trials, seen, strict=True):
+        for name, value in trial.params.items():
+            section, line = name.split(".")
+            assert getattr(used[section], line) == value, f"trial {trial.number}: {name}"
+
+
+def test_trials_are_worth_what_is_sure_of_them(p, tried, tmp_path):
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    for trial, rate in zip(study.trials, tried, strict=True):
+        accuracy = 1 - abs(rate - 0.003) * 50
+        assert trial.value == pytest.approx(accuracy - 0.01), "less one standard error, 0.01"
+
+
+def test_a_trial_below_the_median_is_stopped_and_one_above_it_is_not(
+    p, tried, tmp_path, monkeypatch
+):
+    fit, epochs = training.fit, []
+
+    def slowly(model, train, data, on_epoch, ends):
+        accuracy = (0.5, 0.6, 0.7, 0.8, 0.4, 0.9)[len(epochs)]
+        epochs.append(0)
+        for epoch in range(8):
+            epochs[-1] += 1
+            on_epoch(epoch, {"val_accuracy": accuracy, "loss": 1.0, "val_loss": accuracy - 1})
+        return fit(model, train, data)
+
+    monkeypatch.setattr(training, "fit", slowly)
+    study = studies.open_study(p, "digest", tmp_path)
+    tuning.search(study, p, None)
+    assert epochs == [8, 8, 8, 8, 4, 8], "the fifth, worst one is to end with its fourth epoch"
+    assert [trial.state.name == "PRUNED" for trial in study.trials] == [False] * 4 + [True, False]
+
+
 def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     tuning.search(study, p, None)
@@ -103,10 +183,19 @@ def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
 
 def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
     tuning.search(studies.open_study(p, "digest", tmp_path), p, None)
-    fewer = params.replaced(p, {"train.epochs": 3})
-    space = params.replaced(p, {"tune.space": {"train.epochs": {"choices": [1, 2]}}})
-    for changed, digest in ((p, "other photos"), (fewer, "digest"), (space, "digest")):
-        assert not studies.open_study(changed, digest, tmp_path).trials
+    assert not studies.open_study(p, "other photos", tmp_path).trials
+    changes = {
+        "train.epochs": 3,
+        "train.mixup": 0.3,
+        "model.dropout": 0.11,
+        "tune.seed": 5,
+        "tune.space": {"train.epochs": {"choices": [1, 2]}},
+        "tune.blocks": {},
+    }
+    for name, value in changes.items():
+        changed = params.replaced(p, {name: value})
+        former = studies.open_study(changed, "digest", tmp_path).trials
+        assert not former, f"trials go on counting though {name} has changed"
 
 
 def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(

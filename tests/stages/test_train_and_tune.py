@@ -1,0 +1,118 @@
+"""Stages train and tune as `dvc repro` runs them, on small networks and a few pictures."""
+
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from test_training import ROOT, load, small  # noqa: F401
+
+from pipeline import outputs, params, scores
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """What split, resize and augment wrote: of unequal species, splits and folds."""
+    folder = tmp_path_factory.mktemp("project") / "data"
+    species = ["red", "green", "blue", "blue", "green", "blue"]
+    load(folder, folder.parent / ".cache", species * 10, species * 3, folds=3)
+    table = pd.read_parquet(folder / "split.parquet")
+    others = table.tail(5).assign(photo=[f"x{i}" for i in range(5)], split="test", fold=pd.NA)
+    outputs.write_table(pd.concat([table, others]), folder / "split.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture
+def project(collection, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    shutil.copytree(collection, tmp_path / "data")
+    (tmp_path / ".cache").symlink_to(collection.parent / ".cache")
+    yaml = YAML()
+    lines = yaml.load(ROOT / "params.yaml")
+    lines["model"] |= {"backbone": "efficientnet_lite0", "dropout": 0.0, "hidden": 0}
+    lines["train"] |= {"epochs": 3, "batch_size": 32, "learning_rate": 0.00001, "seed": 4}
+    lines["tune"] |= {
+        "trials": 3,
+        "seeds": 2,
+        "time_budget": 5,
+        "space": {
+            "train.learning_rate": {"choices": [0.00001, 0.02, 0.03]},
+            "model.hidden": {"choices": [0, 5]},
+        },
+    }
+    with Path("params.yaml").open("w") as file:
+        yaml.dump(lines, file)
+    return tmp_path
+
+
+def run(stage: str) -> None:
+    runpy.run_path(str(ROOT / f"stages/{stage}.py"))["main"]()
+
+
+def given(run_id: str) -> pd.DataFrame:
+    """The photos that a run says it was given."""
+    (dataset,) = mlflow.get_run(run_id).inputs.dataset_inputs
+    return json.loads(dataset.dataset.profile)["num_rows"]
+
+
+def held_out_is_of_train_and_validation(folder: Path) -> None:
+    held = pd.read_parquet(folder / "held_out.parquet")
+    table = pd.read_parquet("data/split.parquet")
+    expected = table[table["split"] != "test"]
+    assert sorted(held["photo"]) == sorted(expected["photo"]), "test photos are not to be seen"
+    assert dict(zip(held["photo"], held["split"], strict=True)) == dict(
+        zip(expected["photo"], expected["split"], strict=True)
+    )
+
+
+def test_train_trains_with_the_params_as_they_stand(project):
+    run("train")
+    told = json.loads(Path("models/trained/run.json").read_text())
+    p = params.load(Path("params.yaml"))
+    assert told["train"] == p.train.model_dump()
+    assert told["model"] == p.model.model_dump()
+    assert given(told["run_id"]) == 78, "83 with the test photos"
+    held_out_is_of_train_and_validation(Path("models/trained"))
+    assert not list(Path(".cache/checkpoints").glob("*/run_id")), "nothing is left to go on with"
+
+
+def test_the_winner_of_a_search_is_what_is_trained(project):
+    run("tune")
+    told = json.loads(Path("models/tuned/run.json").read_text())
+    best = YAML(typ="safe").load(Path("models/tuned/best.yaml"))
+    trials = pd.read_csv("models/tuned/trials.csv")
+    p = params.load(Path("params.yaml"))
+    expected = {"model": p.model.model_dump(), "train": p.train.model_dump()}
+    for section, lines in best.items():
+        expected[section] |= lines
+    assert len(set(trials["train.learning_rate"])) > 1
+    winner = trials.loc[trials["value"].idxmax()]
+    assert best["train"]["learning_rate"] == winner["train.learning_rate"]
+    assert best["model"]["hidden"] == winner["model.hidden"]
+    assert winner["trial"] > 0, "the params as they stand must lose, for this to show anything"
+    for section, lines in expected.items():
+        assert told[section] == lines, f"{section} of the winner is not what was trained"
+    logged = mlflow.get_run(told["run_id"]).data.params
+    assert logged["train.learning_rate"] == str(best["train"]["learning_rate"])
+    assert given(told["run_id"]) == 78, "83 with the test photos"
+    held_out_is_of_train_and_validation(Path("models/tuned"))
+
+    seeds = pd.read_csv("models/tuned/seeds.csv").set_index("seed")
+    assert list(seeds.index) == [4, 5]
+    held = pd.read_parquet("models/tuned/held_out.parquet")
+    order = {name: at for at, name in enumerate(told["labels"])}
+    score = scores.Score.of(np.stack(held["probabilities"]), held["species"].map(order).to_numpy())
+    assert seeds.loc[4, "log_loss"] == pytest.approx(score.log_loss)
+    assert seeds.loc[4, "accuracy"] == pytest.approx(told["validation"]["accuracy"])
+    assert winner["log_loss"] == pytest.approx(score.log_loss, rel=1e-3), "the trial, once more"
