@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_training import network
 
-from pipeline import backbones, devices, engine, features
+from pipeline import devices, engine, features
 
 
 class Pictures:
@@ -28,11 +29,11 @@ def asked():
 def mean(asked):
     """A network that says the mean of each picture."""
 
-    def network(pictures: list[np.ndarray]) -> np.ndarray:
+    def means(pictures: list[np.ndarray]) -> np.ndarray:
         asked.append(len(pictures))
         return np.mean(pictures, axis=(1, 2), dtype=np.float32)
 
-    return features.Frozen(b"mean", lambda: network)
+    return features.Frozen(b"mean", lambda: means)
 
 
 def test_every_picture_has_its_features_in_order(mean, asked, tmp_path):
@@ -92,23 +93,23 @@ def test_what_nothing_has_asked_for_in_a_month_is_removed(mean, tmp_path):
 
 def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     engine.keras(0)
-    network = backbones.get("scratch_cnn").build(32).whole
+    small = network(32)
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
-    litert = features.Frozen.of(network, tmp_path / "litert")
+    litert = features.Frozen.of(small, tmp_path / "litert")
     monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
-    gpu = features.Frozen.of(network, tmp_path / "gpu")
+    gpu = features.Frozen.of(small, tmp_path / "gpu")
     assert gpu.key != litert.key
     assert not (tmp_path / "gpu").exists()
-    assert gpu == features.Frozen.of(network, tmp_path)
+    assert gpu == features.Frozen.of(small, tmp_path)
     np.testing.assert_allclose(gpu.wake()(pictures), litert.wake()(pictures), atol=1e-3)
-    assert not network.compiled  # or it would be saved with an optimizer
+    assert not small.compiled  # or it would be saved with an optimizer
 
 
 def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_path, capsys):
     keras = engine.keras(0)
-    network = backbones.get("scratch_cnn").build(32).whole
+    small = network(32)
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
-    expected, batches = network.predict(pictures, verbose=0), []
+    expected, batches = small.predict(pictures, verbose=0), []
     predict = keras.Model.predict_on_batch
 
     def predict_few(model, batch):
@@ -119,7 +120,7 @@ def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_p
 
     monkeypatch.setattr(keras.Model, "predict_on_batch", predict_few)
     monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
-    ask = features.Frozen.of(network, tmp_path).wake()
+    ask = features.Frozen.of(small, tmp_path).wake()
     np.testing.assert_allclose(ask(pictures), expected, atol=1e-5)
     assert batches == [64, 32, *[16] * 5]
     assert "no memory for 32 pictures at once: going on with 16" in capsys.readouterr().out

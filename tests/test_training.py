@@ -326,8 +326,9 @@ def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixu
 
 
 def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
-    trained = training.fit(model(), train(epochs=25, patience=25), noise(tmp_path, cache))
-    assert trained.history["accuracy"].max() > 0.95
+    how = model(dropout=0.0), train(epochs=40, patience=40)
+    trained = training.fit(*how, noise(tmp_path, cache))
+    assert trained.history["accuracy"].max() > 0.9, "or what it learned would not show"
     assert trained.validation.photos == 30
     assert trained.validation.accuracy < 0.65, "some 0.4 by chance; 1.0 if it learned from them"
 

@@ -20,6 +20,7 @@ def collection(tmp_path_factory):
     """What split, resize and augment wrote: of unequal species, splits and folds."""
     folder = tmp_path_factory.mktemp("project") / "data"
     species = ["red", "green", "blue", "blue", "green", "blue"]
+    (folder.parent / ".cache").mkdir()
     load(folder, folder.parent / ".cache", species * 10, species * 3, folds=3)
     table = pd.read_parquet(folder / "split.parquet")
     others = table.tail(5).assign(photo=[f"x{i}" for i in range(5)], split="test", fold=pd.NA)
