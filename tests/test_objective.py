@@ -81,7 +81,7 @@ def test_each_epoch_has_an_order_of_its_own_and_so_has_each_seed(balance):
         for s, e in ((0, 0), (0, 1), (1, 0))
     ]
     for left, right in ((0, 1), (0, 2), (1, 2)):
-        assert (orders[left] != orders[right]).any()
+        assert (orders[left] != orders[right]).any(), "two epochs show the same order"
 
 
 @pytest.mark.parametrize("shape", [(90,), (4, 4, 90)])
