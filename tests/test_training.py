@@ -315,7 +315,8 @@ def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixu
     learned = trained.history["accuracy"].max()
     assert learned > 0.75, "the noise is to be learned by heart, or a leak would not show"
     held = trained.held_out
-    assert trained.validation.accuracy < 0.6, "0.4 is chance; a head judged by what it learned, 0.9"
+    accuracy = trained.validation.accuracy
+    assert accuracy < 0.5, "some 0.3, as by chance; 0.62 by the mean of heads that learned from it"
     assert trained.history["val_accuracy"].max() < 0.65, "training is stopped by what was learned"
     assert trained.validation.photos == 90, "120 with the copies"
     table = pd.read_parquet(tmp_path / "split.parquet").set_index("photo")
