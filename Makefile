@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint ui dashboard serve lock clean
+.PHONY: help setup run test test-fast mutants lint ui dashboard serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,14 @@ run: setup ## run the pipeline on the demo collection, or from now on on SOURCE=
 	@animal summary
 
 test: setup ## run all tests
-	python -m pytest -n 2 --dist loadgroup
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup ## run the tests that take seconds
-	python -m pytest -n 2 --dist loadgroup -m "not slow"
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+
+mutants: setup ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="splits gate"
+	uv pip install --quiet --requirement pyproject.toml --extra mutants
+	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
 
 lint: setup ## check style and formatting
 	ruff check .

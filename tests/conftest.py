@@ -25,10 +25,24 @@ DRAWN = Drawn(
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items):
-    """With several processes: what shares the one project in one, else a file in one."""
+    """With several processes: what shares the one project in one, else a file in one.
+
+    Groups that take longest come first, or one process would work alone at the end: the project,
+    then those with most slow tests, then those with most tests.
+    """
+    groups = {}
     for item in items:
         group = "project" if "project" in item.fixturenames else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+
+    def length(group):
+        slow = sum(item.get_closest_marker("slow") is not None for item in groups[group])
+        return group == "project", slow, len(groups[group])
+
+    items[:] = [
+        item for group in sorted(groups, key=length, reverse=True) for item in groups[group]
+    ]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 REPOSITORY = Path(__file__).parents[2]
 COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
 SMALL = {
+    "parallel.jobs": 2,
     "ingest.source": "small.yaml",
     "resize.size": 96,
     "augment.copies": 1,
