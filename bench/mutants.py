@@ -16,6 +16,7 @@ only survivors need another look, by `mutmut run NAME`; after one to the code, r
 
 import argparse
 import collections
+import json
 import random
 import re
 import subprocess
@@ -23,28 +24,29 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NONE = "none of these"  # no mutant has such a name
+FOLDER = REPOSITORY / "mutants"
+MUTMUT = (sys.executable, "-m", "mutmut")
 KILLED = {"killed", "timeout"}
 EXPECTED = KILLED | {"survived", "no tests"}
 
 
-def mutmut(*arguments: str, show: bool = False) -> str:
-    """Runs mutmut in the repository and gives what it printed, or shows that at once."""
-    command = [sys.executable, "-m", "mutmut", *arguments]
-    pipe = None if show else subprocess.PIPE
-    done = subprocess.run(command, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True)
-    if done.returncode and NONE not in arguments:
-        sys.exit(f"error: mutmut failed\n{done.stdout or ''}{done.stderr or ''}")
-    return done.stdout or ""
+def mutmut(*arguments: str) -> str:
+    """Runs mutmut in the repository and gives what it printed."""
+    done = subprocess.run([*MUTMUT, *arguments], cwd=REPOSITORY, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"error: mutmut failed\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
-def estimates() -> dict[str, bool]:
-    """Gives all mutants, and whether a test calls what they change."""
-    # mutmut makes mutants, and learns what each test calls, only as part of a run.
-    mutmut("run", NONE, show=True)
-    lines = mutmut("print-time-estimates").splitlines()
-    found = [re.fullmatch(r"(<no tests>|\d+ms) (\S+)", line.strip()) for line in lines]
-    return {match[2]: match[1] != "<no tests>" for match in found if match}
+def make_all() -> list[str]:
+    """Makes all mutants, lets mutmut see which test calls what, and gives the mutants' names."""
+    # mutmut does so only as part of a run: one of a mutant that there is not ends after that.
+    command = [*MUTMUT, "run", "none of these"]
+    done = subprocess.run(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    if "nothing matches" not in done.stderr:
+        sys.exit(f"error: mutmut could not begin\n{done.stderr}")
+    described = (json.loads(path.read_text()) for path in FOLDER.rglob("*.meta"))
+    return sorted(name for about in described for name in about["exit_code_by_key"])
 
 
 def module(mutant: str) -> str:
@@ -90,23 +92,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    tested = {
-        mutant: called
-        for mutant, called in sorted(estimates().items())
-        if among(module(mutant), arguments.modules)
-    }
-    if not tested:
+    mutants = [name for name in make_all() if among(module(name), arguments.modules)]
+    if not mutants:
         sys.exit(f"error: no mutants in {arguments.modules}; see [tool.mutmut] in pyproject.toml")
-    drawn = list(tested)
-    if 0 < arguments.sample < len(drawn):
-        drawn = sorted(random.Random(arguments.seed).sample(drawn, arguments.sample))
-    print(f"{len(drawn)} of {len(tested)} mutants, seed {arguments.seed}", flush=True)
-    run = [mutant for mutant in drawn if tested[mutant]]
-    if run:
-        mutmut("run", "--max-children", str(arguments.jobs), *run, show=True)
+    drawn = mutants
+    if 0 < arguments.sample < len(mutants):
+        drawn = sorted(random.Random(arguments.seed).sample(mutants, arguments.sample))
+    print(f"{len(drawn)} of {len(mutants)} mutants, seed {arguments.seed}", flush=True)
+    command = [*MUTMUT, "run", "--max-children", str(arguments.jobs), *drawn]
+    if subprocess.run(command, cwd=REPOSITORY).returncode:
+        sys.exit("error: mutmut failed, see above")
     listed = re.findall(r"^ *(\S+): (.+)$", mutmut("results", "--all", "true"), re.MULTILINE)
-    known = dict(listed)
-    report({name: known.get(name, "") if tested[name] else "no tests" for name in drawn})
+    statuses = dict(listed)
+    report({name: statuses[name] for name in drawn})
 
 
 if __name__ == "__main__":

@@ -131,26 +131,27 @@ def run_tests(copy: Path, tests: tuple[str, ...], seconds: float) -> Outcome:
 
 
 def changed(source: str, was: str, becomes: str) -> str:
-    """Replaces whole lines that occur once, as deeply indented as they are in the source.
+    """Replaces text that occurs once: whole lines at any depth, else a part of a line.
 
-    YAML takes away what all lines of a text are indented by, so any depth is tried.
+    YAML takes away what all lines of a text are indented by.
 
     Raises:
-        LookupError: The lines are not there, or several times.
+        LookupError: The text is not there, or several times.
     """
     source = "\n" + source
-    depths = {len(space) for space in re.findall(r"^ *", source, re.MULTILINE)}
-    found = [
-        (old, textwrap.indent(becomes, " " * depth))
+    part, other = was.removesuffix("\n"), becomes.removesuffix("\n")
+    depths = {len(spaces) for spaces in re.findall(r"^ *", source, re.MULTILINE)}
+    lines = [
+        (old, "\n" + textwrap.indent(becomes, " " * depth))
         for depth in sorted(depths)
-        if (old := "\n" + textwrap.indent(was, " " * depth)) in source
+        if was.endswith("\n") and (old := "\n" + textwrap.indent(was, " " * depth)) in source
     ]
-    if not found:
+    found = lines or [(part, other)]
+    if found[0][0] not in source:
         raise LookupError("text not found")
     if len(found) > 1 or source.count(found[0][0]) > 1:
         raise LookupError("text found twice")
-    old, new = found[0]
-    return source.replace(old, "\n" + new)[1:]
+    return source.replace(*found[0])[1:]
 
 
 def judge(mutation: Mutation, copy: Path, seconds: float) -> tuple[str, Outcome | None]:
