@@ -113,6 +113,7 @@ def test_without_a_gpu_the_network_itself_trains_in_float32():
     assert learner is network
 
 
+@pytest.mark.slow
 def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
     monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # float16 works on a CPU, slowly
     network, inputs = pixels()
@@ -138,6 +139,7 @@ def test_steps_that_run_at_once_end_with_the_same_weights():
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
     monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
     keras = engine.keras(0)

@@ -198,6 +198,7 @@ def test_scripts_fit_on_a_page_and_run_under_errors(name):
     assert text.endswith('if __name__ == "__main__":\n    errors.run(main)\n')
 
 
+@pytest.mark.slow
 def test_no_stage_nor_the_command_loads_tensorflow_when_it_is_imported():
     """In an interpreter of its own, one after the other; the first that loads it is told."""
     code = """

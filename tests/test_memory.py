@@ -28,6 +28,7 @@ def held(first):
     return int(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc to read")
 def test_what_is_freed_goes_back_to_the_system():
     assert held("memory.give_back()") < held("") / 4

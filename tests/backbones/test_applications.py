@@ -28,6 +28,7 @@ def test_a_network_sees_what_it_was_trained_to_see(sees):
     np.testing.assert_allclose(prepared, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_convnext_normalises_what_it_has_pooled():
     whole = backbones.get("convnext_tiny").network(SIZE)
     features = whole.predict_on_batch(PIXELS)
@@ -49,6 +50,7 @@ def file(tmp_path_factory):
     return path, model
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_answer_as_the_network_they_come_from(file, tmp_path):
     import keras
 
@@ -66,11 +68,13 @@ def test_weights_of_a_file_answer_as_the_network_they_come_from(file, tmp_path):
     np.testing.assert_allclose(loaded.predict_on_batch(PIXELS), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_networks_file_is_refused(file):
     with pytest.raises(UserError, match=r"no_top\.weights\.h5 holds no weights of VGG16"):
         backbones.get("vgg16").build(SIZE, weights=str(file[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -94,11 +98,13 @@ def test_weights_that_cannot_be_fetched_say_which_file_to_put_where(monkeypatch,
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_pictures_that_are_too_small_are_an_error():
     with pytest.raises(UserError, match="inception_v3 cannot be built for 32 px"):
         backbones.get("inception_v3").build(32, weights="none")
 
 
+@pytest.mark.slow
 def test_backbones_are_listed_without_a_framework_and_measured_when_asked(tmp_path):
     def animal(*arguments):
         code = "import sys; from pipeline.cli import main; main();" + (

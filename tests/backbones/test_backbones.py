@@ -38,6 +38,7 @@ def test_an_unknown_name_lists_the_known_ones():
         backbones.get("resnet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_last_layer_pools(name):
     import keras
@@ -68,6 +69,7 @@ def test_with_all_blocks_unfrozen_all_but_batch_normalisation_is_trained():
     assert len(parts.whole.trainable_weights) == len(convolutions)
 
 
+@pytest.mark.slow
 def test_each_block_of_a_network_with_operations_that_are_no_layers_can_be_the_first():
     import keras
 
@@ -130,6 +132,7 @@ def test_unfrozen_batch_normalisation_stays_that_of_pretraining_in_batches_of_an
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_training_on_cached_activations_trains_the_whole_network(tmp_path):
     import keras
 

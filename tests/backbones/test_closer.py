@@ -15,6 +15,7 @@ def parts():
     return backbones.get(NAME).build(SIZE)
 
 
+@pytest.mark.slow
 def test_what_is_seen_of_the_picture_and_of_its_middle_is_averaged(parts):
     import keras
 
@@ -27,6 +28,7 @@ def test_what_is_seen_of_the_picture_and_of_its_middle_is_averaged(parts):
     assert parts.whole.count_params() == look.count_params()
 
 
+@pytest.mark.slow
 def test_its_towers_are_the_looks_and_the_first_is_the_network_alone(parts):
     first, *others = backbones.towers(parts.frozen)
     assert first.to_json() == backbones.get("efficientnet_lite0").build(SIZE).frozen.to_json()
@@ -36,6 +38,7 @@ def test_its_towers_are_the_looks_and_the_first_is_the_network_alone(parts):
     np.testing.assert_allclose(parts.whole.layers[-1](looks), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_towers_are_called_the_same_each_time_so_that_their_export_is_known(parts):
     again = backbones.towers(backbones.get(NAME).build(SIZE).frozen)
     assert [tower.to_json() for tower in backbones.towers(parts.frozen)] == [
@@ -43,6 +46,7 @@ def test_towers_are_called_the_same_each_time_so_that_their_export_is_known(part
     ]
 
 
+@pytest.mark.slow
 def test_it_exports_saves_and_loads_in_safe_mode(parts, tmp_path):
     import keras
 
@@ -58,6 +62,7 @@ def test_it_exports_saves_and_loads_in_safe_mode(parts, tmp_path):
     assert loaded.count_params() == parts.whole.count_params()
 
 
+@pytest.mark.slow
 def test_two_that_look_closer_stand_side_by_side():
     names = "efficientnet_lite0@1.6", "efficientnet_lite1@1.6"
     both = backbones.get("+".join(names)).build(SIZE).whole

@@ -28,6 +28,7 @@ def test_any_size_gives_a_feature_map(backbone, size, cells):
 
 
 @SCRATCH
+@pytest.mark.slow
 def test_it_learns_to_tell_two_textures(backbone):
     import keras
 

@@ -9,6 +9,7 @@ BOTH = "efficientnet_lite0+efficientnet_lite2"
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_features_of_both_stand_side_by_side():
     both = backbones.get(BOTH).build(SIZE)
     each = [backbones.get(name).build(SIZE).whole for name in BOTH.split("+")]
@@ -17,6 +18,7 @@ def test_features_of_both_stand_side_by_side():
     np.testing.assert_allclose(both.whole.predict_on_batch(PIXELS), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_tower_is_the_network_that_stands_alone_so_that_its_features_are_known():
     alone = backbones.get("efficientnet_lite2").build(SIZE).frozen
     tower = backbones.towers(backbones.get(BOTH).build(SIZE).frozen)[1]
@@ -28,6 +30,7 @@ def test_both_are_pretrained_on_pictures_of_the_larger_one():
     assert backbones.get(BOTH).weights_at_hand()
 
 
+@pytest.mark.slow
 def test_it_saves_and_loads_in_safe_mode(tmp_path):
     import keras
 
