@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline import backbones
+from pipeline import backbones, export
 from pipeline.errors import UserError
+from pipeline.litert import Network
 
 SIZE = 64
 BOTH = "efficientnet_lite0+efficientnet_lite2"
@@ -31,7 +32,7 @@ def test_both_are_pretrained_on_pictures_of_the_larger_one():
 
 
 @pytest.mark.slow
-def test_it_saves_and_loads_in_safe_mode(tmp_path):
+def test_it_exports_saves_and_loads_in_safe_mode(tmp_path):
     import keras
 
     whole = backbones.get(BOTH).build(SIZE).whole
@@ -39,6 +40,8 @@ def test_it_saves_and_loads_in_safe_mode(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     expected = whole.predict_on_batch(PIXELS)
     np.testing.assert_allclose(loaded.predict_on_batch(PIXELS), expected, atol=1e-5)
+    np.testing.assert_allclose(Network(export.to_litert(whole))(PIXELS), expected, atol=1e-3)
+    assert Network(export.to_litert(whole, PIXELS))(PIXELS).shape == expected.shape
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,13 @@ SMALL = {
     "resize.size": 96,
     "augment.copies": 1,
     "augment.max_copies": 1,
+    "model.backbone": "efficientnet_lite0",
     "train.epochs": 8,
     "tune.trials": 3,
+    "tune.space": {
+        "train.learning_rate": {"low": 0.001, "high": 0.01, "log": True},
+        "model.dropout": {"low": 0.2, "high": 0.7},
+    },
     "register.min_accuracy": 0.0,
     "register.min_macro_f1": 0.0,
     "register.min_species_recall": 0.0,
