@@ -3,10 +3,10 @@
 mutmut makes every change that it knows (another operator, number, argument, condition ...) to the
 functions of the modules that `[tool.mutmut]` in pyproject.toml names, and runs for each the fast
 tests that call the changed function. A change that no test notices survives: a missing test, or a
-change that nobody could see; docs/mutants.md lists the latter. This draws a sample, since all take
-many hours, and prints the share killed in each module, then the survivors as diffs.
+change that nobody could see; docs/mutants.md lists the latter. This draws a sample, since
+there are thousands, and prints the share killed in each module, then the survivors as diffs.
 
-    make mutants                                  # 400 of all, within an hour on two cores
+    make mutants                                  # 400 of all
     make mutants MODULES="splits gate" SAMPLE=0   # all of two modules (or of a package)
     python bench/mutants.py --seed 1              # another sample
 
