@@ -47,6 +47,7 @@ def test_the_last_layer_pools(name):
     assert isinstance(whole.layers[-1], keras.layers.GlobalAveragePooling2D)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfrozen_blocks, convolutions", [(1, 1), (4, 4), (5, 7), (7, 13)])
 def test_the_parts_composed_are_the_whole(unfrozen_blocks, convolutions):
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
@@ -101,6 +102,7 @@ def test_with_no_unfrozen_block_all_is_frozen():
     assert whole.trainable_weights == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["efficientnet_lite0", "scratch_cnn", "scratch_resnet", "mobilenet_v2"]
 )
