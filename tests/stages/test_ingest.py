@@ -1,0 +1,91 @@
+"""What the ingest stage accepts, refuses and reports, by the params."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import staged
+from PIL import Image
+
+
+@pytest.fixture
+def ingest(collection, tmp_path):
+    """Runs the stage on the collection and gives the manifest and the quarantine."""
+
+    def ingest(**lines):
+        lines = {f"ingest.{name}": value for name, value in lines.items()}
+        lines = {"ingest.source": str(collection), "ingest.min_per_species": 4} | lines
+        staged.run("ingest", tmp_path, lines)
+        quarantine = pd.read_csv(tmp_path / "reports/ingest/quarantine.csv")
+        return pd.read_parquet(tmp_path / "data/photos/manifest.parquet"), quarantine
+
+    return ingest
+
+
+def test_every_file_is_in_the_manifest_or_in_quarantine_and_counted(ingest, collection, tmp_path):
+    owls = sorted((collection / "owl").iterdir())
+    owls[0].write_bytes(owls[0].read_bytes()[:1500])
+    shutil.copy(owls[1], collection / "owl" / "again.jpg")
+    Image.open(owls[2]).resize((20, 20)).save(collection / "cat" / "small.png")
+    manifest, quarantine = ingest()
+    found = {path.relative_to(collection).as_posix() for path in collection.rglob("*.*")}
+    assert set(manifest["path"]) | set(quarantine["path"]) == found
+    assert not set(manifest["path"]) & set(quarantine["path"])
+    assert dict(zip(quarantine["path"], quarantine["reason"], strict=True)) == {
+        "owl/" + owls[0].name: "truncated",
+        "owl/" + owls[1].name: "exact_duplicate",
+        "cat/small.png": "too_small",
+    }
+    counts = pd.read_csv(tmp_path / "reports/ingest/counts.csv").set_index("species")
+    assert counts["found"].to_dict() == {"cat": 7, "fish": 6, "owl": 7, "zebra": 6}
+    assert counts["accepted"].to_dict() == {"cat": 6, "fish": 6, "owl": 5, "zebra": 6}
+    seen = pd.read_parquet(tmp_path / "data/photos/appearance.parquet")
+    assert set(seen["photo"]) == set(manifest["photo"])
+    score = json.loads((tmp_path / "reports/ingest/shortcut.json").read_text())
+    assert score["photos"] == 23
+    assert score["guess"] == pytest.approx(6 / 23)
+
+
+def test_species_are_renamed_merged_and_dropped(ingest):
+    manifest, quarantine = ingest(labels={"zebra": "horse", "fish": "owl", "cat": None})
+    assert manifest["species"].value_counts().to_dict() == {"owl": 12, "horse": 6}
+    assert set(manifest.loc[manifest["species"] == "horse", "path"].str[:5]) == {"zebra"}
+    assert quarantine["path"].str.startswith("cat/").all()
+
+
+def test_flags_refuse_photos_only_if_params_name_them(ingest, collection):
+    path = sorted((collection / "cat").iterdir())[0]
+    path.rename(path.with_suffix(".png"))
+    manifest, quarantine = ingest()
+    assert manifest.loc[manifest["flags"] != "", "flags"].str.contains("wrong_extension").sum() == 1
+    assert quarantine.empty
+    manifest, quarantine = ingest(reject=["wrong_extension"])
+    assert quarantine["reason"].tolist() == ["wrong_extension"]
+    assert len(manifest) == 23
+
+
+def test_near_duplicates_are_grouped_as_far_as_params_say(ingest, collection):
+    path = sorted((collection / "fish").iterdir())[0]
+    Image.open(path).rotate(2).save(collection / "fish" / "near.jpg")
+
+    def pair(bits):
+        manifest, _ = ingest(near_duplicate_bits=bits)
+        return manifest[manifest["path"].isin(["fish/near.jpg", f"fish/{path.name}"])]
+
+    one, other = pair(0)["phash"].tolist()
+    apart = (one ^ other).bit_count()
+    assert 1 < apart <= 16
+    assert pair(apart)["group"].nunique() == 1, "pictures no further apart stay together"
+    assert pair(apart - 1)["group"].nunique() == 2
+
+
+def test_species_with_too_few_photos_stop_the_run_before_there_is_a_manifest(
+    ingest, collection, tmp_path
+):
+    for path in sorted((collection / "owl").iterdir())[3:]:
+        path.unlink()
+    with pytest.raises(SystemExit, match=r"too few good photos of owl \(3\)"):
+        ingest()
+    assert not (tmp_path / "data/photos/manifest.parquet").exists()
+    assert len(ingest(min_per_species=3)[0]) == 21

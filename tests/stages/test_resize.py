@@ -1,0 +1,66 @@
+"""What the resize stage makes of photos, by the params."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import staged
+from PIL import Image
+
+from pipeline import photos
+from pipeline.shards import Shards
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Blue photos, 100 x 60 px, with a red subject at the right, whose upper half is green."""
+    rows = []
+    for number, species in enumerate(["cat", "owl", "cat"]):
+        picture = np.zeros((60, 100, 3), np.uint8)
+        picture[..., 2] = 200 + number
+        picture[20:40, 70:90] = 200, 0, 0
+        picture[20:30, 70:90] = 0, 200, 0
+        path = tmp_path / "found" / species / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+        name = path.relative_to(tmp_path / "found").as_posix()
+        rows.append((photos.identity(path.read_bytes()), name, species, 100, 60))
+    table = pd.DataFrame(rows, columns=["photo", "path", "species", "width", "height"])
+    table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
+    (tmp_path / "data/photos/files").mkdir(parents=True)
+    table.to_parquet(tmp_path / "data/photos/manifest.parquet")
+    return tmp_path
+
+
+def resized(folder, **lines):
+    lines = {f"resize.{name}": value for name, value in lines.items()}
+    lines |= {"ingest.source": str(folder / "found"), "resize.size": 40}
+    staged.run("resize", folder, lines)
+    written = Shards(folder / "data/resized")
+    assert written.index["species"].tolist() == ["cat", "cat", "owl"]
+    return written, written.take(range(len(written))).astype(int)
+
+
+def test_whole_photos_are_cropped_padded_or_stretched_as_params_say(folder):
+    _, crop = resized(folder, fit="crop")
+    _, pad = resized(folder, fit="pad")
+    _, stretch = resized(folder, fit="stretch")
+    assert (pad[:, :7] == 128).all(), "padded photos have no grey above"
+    assert not (crop[:, :7] == 128).all()
+    # The subject begins at 50 of the middle 60 columns, and at 70 of all 100.
+    assert np.abs(crop[:, 16, 35] - [0, 200, 0]).max() < 8
+    assert np.abs(stretch[:, 16, 32] - [0, 200, 0]).max() < 8
+    assert stretch[:, 16, 38, 2].min() > 190
+
+
+def test_subjects_are_cut_out_with_the_margin_of_params_if_they_are_to_be(folder):
+    written, pictures = resized(folder, crop_to_box=True, box_margin=0.0)
+    assert written.index["box"].notna().tolist() == [True, False, False]
+    assert np.abs(pictures[0, :18] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[0, 22:] - [200, 0, 0]).max() < 8
+    assert pictures[1:, 2, 2, 2].min() >= 200
+    _, wider = resized(folder, crop_to_box=True, box_margin=0.5)
+    assert np.abs(wider[0, :8] - [0, 0, 200]).max() < 8
+    assert np.abs(wider[0, 22:28, 12:28] - [200, 0, 0]).max() < 8
+    written, whole = resized(folder, crop_to_box=False)
+    assert written.index["box"].isna().all()
+    assert whole[:, 2, 2, 2].min() >= 200
