@@ -359,6 +359,50 @@ def test_jpeg_decoded_small_looks_like_one_decoded_whole():
     assert distance(small, square(encoded(big), 64)) < 2
 
 
+def detailed(width, height):
+    """Noise as fine as four pixels: uint8 (height, width, 3)."""
+    grains = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(grains).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def sharpness(picture):
+    """Mean square of the differences of neighbours, down and across."""
+    levels = np.asarray(picture, dtype=float)
+    return sum((np.diff(levels, axis=axis) ** 2).mean() for axis in (0, 1))
+
+
+def decoded_whole(data, size, fit):
+    """What a JPEG looks like if all of it is decoded and then resampled once."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    if fit == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("size", [120, 200, 300])
+def test_a_jpeg_keeps_its_sharpness_at_the_size_that_is_wanted(size, fit):
+    """However small libjpeg decodes it first. Below the wanted size, a third or more were lost."""
+    data = encoded(detailed(1040, 800), "JPEG", quality=95)
+    kept = sharpness(square(data, size, fit)) / sharpness(decoded_whole(data, size, fit))
+    assert kept > 0.85, f"{kept:.2f} of the sharpness is left"
+
+
+def test_real_photos_keep_their_sharpness(photos_folder):
+    """Decoded at half the wanted size, they keep 0.3 of it."""
+    shares = []
+    for path in sorted(photos_folder("main13").rglob("*.jpg"))[::160]:
+        data = path.read_bytes()
+        if Image.open(path).getexif().get(ORIENTATION, 1) == 1:
+            size = max(32, min(Image.open(path).size) // 4)
+            whole = sharpness(decoded_whole(data, size, "crop"))
+            shares.append(sharpness(square(data, size)) / whole)
+    assert len(shares) > 9
+    assert np.median(shares) > 0.85, f"{np.median(shares):.2f} of the sharpness is left"
+
+
 def test_no_bytes():
     assert refused(b"") == "empty"
 

@@ -8,25 +8,25 @@ import pytest
 from pipeline import duplicates, photos, splits
 from pipeline.errors import UserError
 
-SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+SHARES = {"train": 0.60, "validation": 0.25, "test": 0.15}
 
 
-def made(species=13, each=200, seed=0, grouped=True):
-    """A manifest of content that never was; every tenth photo is in the group of the one before."""
+def made(species=13, seed=0, grouped=True):
+    """A manifest of content that never was: 60 photos of the first species, 20 more of each next
+    one; of seven photos two are in a group and three in another."""
     rng = np.random.default_rng(seed)
-    count = species * each
-    names = [photos.identity(rng.bytes(8)) for _ in range(count)]
-    table = pd.DataFrame(
-        {"photo": names, "species": np.repeat([f"s{i}" for i in range(species)], each)}
-    )
+    kinds = np.repeat([f"s{i}" for i in range(species)], 60 + 20 * np.arange(species))
+    names = [photos.identity(rng.bytes(8)) for _ in kinds]
+    table = pd.DataFrame({"photo": names, "species": kinds})
     table["group"] = table["photo"]
     if grouped:
-        followers = table.index[table.index % 10 == 9]
-        table.loc[followers, "group"] = table["photo"][followers - 1].to_numpy()
+        first = table.index.to_series() - np.array([0, 0, 0, 1, 0, 1, 2])[table.index % 7]
+        same = table["species"] == table["species"][first].to_numpy()
+        table["group"] = np.where(same, table["photo"][first], table["photo"])
     return table
 
 
-def assign(manifest, seed=0, train=0.7, validation=0.15):
+def assign(manifest, seed=0, train=0.6, validation=0.25):
     return splits.assign(manifest, train, validation, seed)
 
 
@@ -203,9 +203,14 @@ def test_grouped_photos_never_leak():
 
 
 def test_count_has_a_row_a_species_and_one_for_all(manifest):
-    counts = splits.count(manifest.assign(split=assign(manifest))).set_index("species")
+    split = assign(manifest)
+    counts = splits.count(manifest.assign(split=split)).set_index("species")
     assert counts.loc["(all)", list(splits.SPLITS)].sum() == len(manifest)
-    assert counts.drop(index="(all)")[list(splits.SPLITS)].sum(axis=1).eq(200).all()
+    for name, size in manifest["species"].value_counts().items():
+        for one in splits.SPLITS:
+            chosen = ((split == one) & (manifest["species"] == name)).sum()
+            assert counts.loc[name, one] == chosen
+            assert counts.loc[name, f"{one}_share"] == pytest.approx(chosen / size, abs=6e-4)
     assert counts.filter(like="_share").sum(axis=1).sub(1).abs().max() < 0.002
 
 
@@ -241,7 +246,7 @@ def observed(seed=0, cameras=40, photos=1500):
 
 def test_by_location_no_camera_is_in_two_splits():
     manifest = observed()
-    split = splits.assign(manifest, 0.7, 0.15, 0, "location")
+    split = splits.assign(manifest, 0.6, 0.25, 0, "location")
     assert splits.cameras_astride(manifest, split) == 0
     assert splits.cameras_astride(manifest, assign(manifest)) > 30
     shares = split.value_counts(normalize=True)
@@ -266,7 +271,7 @@ def test_by_location_cameras_that_share_a_group_stay_together():
 
 def test_by_time_training_is_the_past():
     manifest = observed()
-    split = splits.assign(manifest, 0.7, 0.15, 0, "time")
+    split = splits.assign(manifest, 0.6, 0.25, 0, "time")
     times = manifest["taken_at"].groupby(split)
     assert times.max()["train"] <= times.min()["validation"]
     assert times.max()["validation"] <= times.min()["test"]
@@ -289,7 +294,7 @@ def test_by_time_groups_stay_whole_and_go_with_their_last_photo():
     manifest = observed()
     early, late = manifest.index[3], manifest.index[-1]
     manifest.loc[manifest["group"] == manifest["group"][early], "group"] = manifest["group"][late]
-    split = splits.assign(manifest, 0.7, 0.15, 0, "time")
+    split = splits.assign(manifest, 0.6, 0.25, 0, "time")
     assert split[early] == split[late] == "test"
     assert split.groupby(manifest["group"]).nunique().max() == 1
 
@@ -299,8 +304,8 @@ def test_missing_metadata_is_named(by, column):
     manifest = observed()
     manifest.loc[[4, 7], column] = None
     with pytest.raises(UserError, match=f"split.by is {by}, but 2 of 1,500 photos have no {by}"):
-        splits.assign(manifest, 0.7, 0.15, 0, by)
-    assert splits.assign(manifest, 0.7, 0.15, 0).notna().all()
+        splits.assign(manifest, 0.6, 0.25, 0, by)
+    assert splits.assign(manifest, 0.6, 0.25, 0).notna().all()
 
 
 def test_given_splits_are_kept():
@@ -308,7 +313,7 @@ def test_given_splits_are_kept():
     hints = assign(manifest, seed=5)
     split = assign(manifest.assign(split_hint=hints))
     assert split.equals(hints)
-    anew = splits.assign(manifest.assign(split_hint=hints), 0.7, 0.15, 0, "group", False)
+    anew = splits.assign(manifest.assign(split_hint=hints), 0.6, 0.25, 0, "group", False)
     assert anew.equals(assign(manifest))
 
 
@@ -320,12 +325,12 @@ def test_what_is_missing_of_given_splits_is_carved_out_of_train(missing, by):
     unit = splits.units(manifest, by)
     hints = pd.Series("train", index=manifest.index)
     hints[unit.isin(np.sort(unit.unique())[::5])] = held
-    split = splits.assign(manifest.assign(split_hint=hints), 0.7, 0.15, 0, by)
+    split = splits.assign(manifest.assign(split_hint=hints), 0.6, 0.25, 0, by)
     assert (split[hints == held] == held).all()
     assert set(split[hints == "train"]) == {"train", missing}
     assert split.groupby(unit).nunique().max() == 1
     share = (split[hints == "train"] == missing).mean()
-    assert abs(share - 0.15 / 0.85) < 0.03
+    assert abs(share - SHARES[missing] / (SHARES["train"] + SHARES[missing])) < 0.03
 
 
 def test_photos_without_a_given_split_are_trained_on():
@@ -363,7 +368,7 @@ def test_given_splits_that_share_cameras_contradict_a_split_by_location():
     manifest = observed()
     manifest["split_hint"] = assign(manifest)
     with pytest.raises(UserError, match="cameras in several splits"):
-        splits.assign(manifest, 0.7, 0.15, 0, "location")
+        splits.assign(manifest, 0.6, 0.25, 0, "location")
 
 
 @pytest.mark.parametrize("by", ["group", "location", "time"])
@@ -375,6 +380,50 @@ def test_folds_keep_whole_what_may_not_be_cut(by):
     assert np.ptp(np.bincount(fold)) < 60
     if by == "time":
         assert (np.diff(fold[np.argsort(manifest["taken_at"], kind="stable")]) >= 0).all()
+
+
+def learned(manifest, **more):
+    """A manifest that is split, and the folds of the photos to learn from."""
+    manifest = manifest.assign(split=assign(manifest.drop(columns="split_hint", errors="ignore")))
+    settings = {"by": "group", "number": 4, "seed": 0} | more
+    return manifest, splits.folds_to_learn(manifest, **settings)
+
+
+def test_folds_are_of_training_and_validation_photos_and_groups_stay_whole():
+    manifest, fold = learned(observed())
+    assert fold.isna().equals(manifest["split"] == "test"), "test photos are learned from"
+    assert set(fold.dropna()) == {0, 1, 2, 3}
+    assert fold.groupby(manifest["group"]).nunique().max() == 1
+    sizes = fold.value_counts(normalize=True)
+    assert sizes.min() > 0.23
+    assert sizes.max() < 0.27
+    assert not learned(observed(), seed=1)[1].equals(fold), "the seed is ignored"
+
+
+def test_folds_by_location_keep_cameras_whole():
+    manifest, by_group = learned(observed())
+    _, fold = learned(observed(), by="location")
+    known = manifest["split"] != "test"
+    unit = splits.units(manifest[known], "location")
+    assert fold[known].groupby(unit).nunique().max() == 1
+    assert by_group[known].groupby(unit).nunique().max() > 1
+
+
+def test_there_are_no_folds_where_validation_photos_must_stay_apart(monkeypatch):
+    manifest = observed()
+    assert learned(manifest, by="time")[1].isna().all()
+    assert learned(manifest, number=1)[1].isna().all()
+    hints = pd.Series("train", index=manifest.index)
+    hints[::9] = "test"
+    assert learned(manifest.assign(split_hint=hints))[1].notna().any()
+    hints[::7] = "validation"
+    came_split = manifest.assign(split_hint=hints)
+    assert learned(came_split)[1].isna().all(), "given validation photos are learned from"
+    assert learned(came_split, respect_given=False)[1].notna().any()
+    validation = (learned(manifest)[0]["split"] == "validation").sum()
+    for enough, folded in ((validation + 1, True), (validation, False)):
+        monkeypatch.setattr(splits, "_ENOUGH", enough)
+        assert learned(manifest)[1].notna().any() == folded
 
 
 def test_balance_is_told_against_the_best_there_is():
@@ -400,9 +449,9 @@ def test_balance_is_told_against_the_best_there_is():
 @pytest.mark.parametrize("by", ["group", "location", "time"])
 def test_no_balance_is_better_than_the_best(by):
     manifest = observed()
-    split = splits.assign(manifest, 0.7, 0.15, 0, by)
+    split = splits.assign(manifest, 0.6, 0.25, 0, by)
     table = manifest.assign(split=split, unit=splits.units(manifest, by))
-    balance = splits.balance(table, 0.7, 0.15)
+    balance = splits.balance(table, 0.6, 0.25)
     missed = [(balance[name] - balance["wanted"]).abs() for name in ("photos", "best")]
     assert (missed[0] + 1e-9 >= missed[1]).all()
     assert balance["photos"].sum() == len(manifest)

@@ -7,7 +7,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline import stratify
 
-SHARES = (0.7, 0.15, 0.15)
+SHARES = (0.6, 0.25, 0.15)
 
 
 def cameras(seed, cameras=200, species=13, photos=4000):
@@ -53,7 +53,22 @@ def test_folds_are_no_less_balanced_than_those_of_scikit_learn(seed):
 def test_single_photos_are_dealt_out_exactly():
     species = pd.Series(np.repeat(["ant", "bee", "cat"], [100, 40, 20]))
     part = stratify.deal(species.index.to_series().astype(str), species, SHARES, 0)
-    assert pd.crosstab(species, part).to_numpy().tolist() == [[70, 15, 15], [28, 6, 6], [14, 3, 3]]
+    assert pd.crosstab(species, part).to_numpy().tolist() == [[60, 25, 15], [24, 10, 6], [12, 5, 3]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_species_keeps_its_shares_beside_a_common_one(seed):
+    """Each camera sees both. What lacks counts by what it is a share of: the same number of photos
+    is most of a rare species and little of a common one."""
+    rng = np.random.default_rng(seed)
+    common, rare = rng.integers(20, 60, 60), rng.integers(0, 4, 60)
+    names = [f"camera {number:02d}" for number in range(60)]
+    unit = pd.Series(np.concatenate([np.repeat(names, common), np.repeat(names, rare)]))
+    species = pd.Series(["common"] * common.sum() + ["rare"] * rare.sum())
+    part = stratify.deal(unit, species, SHARES, seed)
+    for name, most in (("rare", 0.03), ("common", 0.03)):
+        found = np.bincount(part[species == name], minlength=3) / (species == name).sum()
+        assert np.abs(found - SHARES).max() < most, f"{name}: {found.round(3)}"
 
 
 def test_order_of_the_photos_does_not_matter_and_the_seed_does():
