@@ -185,6 +185,25 @@ def test_species_with_too_few_photos_are_named(collection):
     assert "cat" not in str(caught.value)
 
 
+def stopped_by(counts, least):
+    """What a run on a collection is stopped by; nothing where it is not."""
+    try:
+        checks.require(counts, least)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("least", "named"), [(6, []), (7, ["cat"]), (9, ["cat"]), (10, ["cat", "owl"])]
+)
+def test_as_many_photos_as_params_ask_for_are_enough(least, named):
+    counts = pd.DataFrame({"species": ["cat", "owl", "(none)"], "found": [8, 9, 3]})
+    counts = counts.assign(accepted=[6, 9, 0], truncated=[2, 0, 3])
+    said = stopped_by(counts, least)
+    assert [name for name in ("cat", "owl", "(none)") if name in said] == named
+
+
 def test_one_species_only_is_refused(collection):
     for name in ("fish", "owl", "zebra"):
         shutil.rmtree(collection / name)

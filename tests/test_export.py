@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 from test_devices import apart
 
-from pipeline import engine, export
+from pipeline import engine, export, integrity
 from pipeline.errors import UserError
 from pipeline.litert import Network
 
@@ -38,8 +40,12 @@ def pictures():
 
 
 def test_keras_and_litert_agree(model, pictures):
-    answers = Network(export.to_litert(model))(pictures)
-    agreement = export.compare(model.predict(pictures, verbose=0), answers)
+    answers, expected = (
+        Network(export.to_litert(model))(pictures),
+        model.predict(pictures, verbose=0),
+    )
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    agreement = export.compare(expected, answers)
     assert agreement.same_label == 20
     assert agreement.largest_difference < 1e-5
 
@@ -80,6 +86,28 @@ def test_a_network_is_exported_once_and_other_weights_again(model, tmp_path, mon
     assert export.cached(model, tmp_path) == b"anew"
     model.set_weights(kept)
     assert len(exported) == 1
+
+
+def test_a_recogniser_is_written_with_all_that_its_answers_need(tmp_path):
+    (tmp_path / "trained.keras").write_bytes(b"keras")
+    calibration = {"temperature": 1.5, "unknown_below": 0.4, "set_from": 0.1}
+    labels = ["zebra", "ant", "owl"]  # in the order of the answers, which is no alphabet's
+    about = labels, "stretch", 9000, calibration
+    beside = {"int8.tflite": b"small"}
+    export.write(tmp_path / "final", tmp_path / "trained.keras", b"litert", *about, beside)
+    folder = tmp_path / "final"
+    contents = {"model.keras": b"keras", "model.tflite": b"litert", "int8.tflite": b"small"}
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+    assert json.loads((folder / "labels.json").read_text()) == {
+        "labels": labels,
+        "fit": "stretch",
+        "max_pixels": 9000,
+        "calibration": calibration,
+    }
+    integrity.verify(folder)
+    (folder / "model.tflite").write_bytes(b"Litert")
+    with pytest.raises(integrity.Altered, match=r"model\.tflite"):
+        integrity.verify(folder)
 
 
 def test_networks_that_disagree_are_refused():

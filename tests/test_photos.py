@@ -384,10 +384,11 @@ def decoded_whole(data, size, fit):
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 @pytest.mark.parametrize("size", [120, 200, 300])
 def test_a_jpeg_keeps_its_sharpness_at_the_size_that_is_wanted(size, fit):
-    """However small libjpeg decodes it first. Below the wanted size, a third or more were lost."""
+    """Decoded at half of the wanted size it keeps 0.14 to 0.86 of it; decoded at no more than that
+    size it has up to 1.56, for what is too fine to be shown turns into a pattern of its own."""
     data = encoded(detailed(1040, 800), "JPEG", quality=95)
     kept = sharpness(square(data, size, fit)) / sharpness(decoded_whole(data, size, fit))
-    assert kept > 0.85, f"{kept:.2f} of the sharpness is left"
+    assert 0.9 < kept < 1.2, f"{kept:.2f} of the sharpness is left"
 
 
 def test_real_photos_keep_their_sharpness(photos_folder):
