@@ -66,7 +66,8 @@ def test_a_rare_species_keeps_its_shares_beside_a_common_one(seed):
     unit = pd.Series(np.concatenate([np.repeat(names, common), np.repeat(names, rare)]))
     species = pd.Series(["common"] * common.sum() + ["rare"] * rare.sum())
     part = stratify.deal(unit, species, SHARES, seed)
-    for name, most in (("rare", 0.03), ("common", 0.03)):
+    # By the number of photos alone: 0.042 or more of the rare, 0.004 or more of the common species.
+    for name, most in (("rare", 0.035), ("common", 0.003)):  # 0.028 and 0.002 are seen
         found = np.bincount(part[species == name], minlength=3) / (species == name).sum()
         assert np.abs(found - SHARES).max() < most, f"{name}: {found.round(3)}"
 
