@@ -132,6 +132,21 @@ def test_near_duplicates_share_a_group_named_after_the_smallest_photo(collection
     assert len(smallest) <= 24
 
 
+def test_pictures_share_a_group_if_they_are_no_further_apart_than_params_say(collection):
+    path = sorted((collection / "fish").iterdir())[0]
+    Image.open(path).rotate(2).save(collection / "fish" / "turned.jpg")
+
+    def pair(bits):
+        manifest, _ = look(collection, bits=bits)
+        return manifest[manifest["path"].isin([f"fish/{path.name}", "fish/turned.jpg"])]
+
+    one, other = pair(0)["phash"].tolist()
+    apart = (one ^ other).bit_count()
+    assert 1 < apart <= 16
+    assert pair(apart)["group"].nunique() == 1
+    assert pair(apart - 1)["group"].nunique() == 2
+
+
 def test_hashes_stay_exact_beside_refused_files(collection):
     (collection / "cat" / "empty.jpg").write_bytes(b"")
     save(collection / "cat" / "black.png", (64, 64), "black")
