@@ -381,6 +381,15 @@ def test_other_seed_gives_other_copies(write):
     assert same.tolist() == rows["copy"].eq(0).tolist()
 
 
+def test_photos_that_look_the_same_get_copies_that_do_not(pictures, tmp_path):
+    index = pd.DataFrame({"photo": ["one", "other"], "species": "cat"})
+    shards.write(tmp_path / "resized", index, [np.stack([pictures[0]] * 2)], 48)
+    rows = augment.expand(shards.Shards(tmp_path / "resized").index, 2, 2)
+    augment.write(tmp_path / "augmented", tmp_path / "resized", rows, LIVELY, 0, 1)
+    copies = shards.Shards(tmp_path / "augmented").take(range(6))
+    assert len({copy.tobytes() for copy in copies}) == 5, "all photos are altered the same way"
+
+
 def test_a_copy_does_not_depend_on_the_pictures_beside_it(write):
     _, copies = write()
     take = [30, 5, 1]
