@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +53,13 @@ def test_every_photo_has_a_row_and_a_broken_one_the_reason(album, animal):
     right = np.where(np.arange(40) % 2, "red", "blue & co")
     assert (table["species"] == right)[~broken].all()
     assert table.loc[~broken, "probability"].gt(0.9).all()
+    shas = [hashlib.sha256((album / f"{i:02d}.png").read_bytes()).hexdigest() for i in range(40)]
+    assert table["photo"].tolist() == shas
+    others = np.where(np.arange(40) % 2, "blue & co", "red")
+    assert (table["species_2"] == others)[~broken].all()
+    both = table["probability"] + table["probability_2"]
+    assert both[~broken].tolist() == pytest.approx([1.0] * 39, abs=2e-6)
+    assert (table["prediction_set"] == right)[~broken].all()
     assert not Path("all.csv.journal").exists()
 
 
@@ -96,16 +105,40 @@ def test_photos_that_came_since_the_kill_get_their_place(album, animal, recognis
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
 
 
-def test_the_journal_of_another_recogniser_is_not_gone_on_with(album, recogniser, tmp_path):
+@pytest.mark.parametrize("altered", ["labels.json", "model.tflite"])
+def test_the_journal_of_another_recogniser_is_not_gone_on_with(
+    album, recogniser, tmp_path, altered
+):
+    """Another name for red, or a network that takes red for blue and blue for red."""
     journal = tmp_path / "j"
     bulk.predict(recogniser, ["album"], journal, jobs=1)
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "model.tflite").write_bytes((recogniser / "model.tflite").read_bytes())
-    swapped = (recogniser / "labels.json").read_text().replace("red", "green")
-    (other / "labels.json").write_text(swapped)
+    other = Path(shutil.copytree(recogniser, tmp_path / "other"))
+    file = other / altered
+    weights = np.float32([[-0.01, 0, 0.01], [0.01, 0, -0.01]])
+    was, becomes = {
+        "labels.json": (b'"red"', b'"rad"'),
+        "model.tflite": (weights.tobytes(), weights[::-1].tobytes()),
+    }[altered]
+    assert file.read_bytes().count(was) == 1
+    file.write_bytes(file.read_bytes().replace(was, becomes))
     bulk.predict(other, ["album"], journal, jobs=1)
-    assert {answer["species"] for answer in bulk.answers(journal)} == {"blue & co", "green", None}
+    answers = [answer["species"] for answer in bulk.answers(journal)]
+    first, second = {"labels.json": ("blue & co", "rad"), "model.tflite": ("red", "blue & co")}[
+        altered
+    ]
+    expected = [second if i % 2 else first for i in range(40)]
+    expected[13] = None
+    assert answers == expected
+
+
+def test_probabilities_keep_six_digits(album, recogniser):
+    """The red photos' logits are 2.55 apart; half the temperature doubles that."""
+    bulk.predict(recogniser, ["album/01.png"], Path("j"), jobs=1)
+    (answer,) = bulk.answers(Path("j"))
+    exact = 1 / (1 + np.exp(-2 * 2 * 0.01 * 255))
+    assert answer["probability"] == pytest.approx(exact, abs=6e-7)
+    assert answer["probability"] == round(answer["probability"], 6)
+    assert (answer["brightness"], answer["sharpness"]) == (0, 0)  # of green
 
 
 def test_a_mistake_is_a_sentence(album, animal):
@@ -125,7 +158,7 @@ def test_a_mistake_is_a_sentence(album, animal):
 def test_killed_and_typed_again_it_writes_the_same_file_and_never_loads_tensorflow(
     album, recogniser, tmp_path
 ):
-    for i in range(1500):
+    for i in range(700):
         (album / f"x{i}.png").symlink_to(album / f"{i % 40:02d}.png")
     told = f"import sys; {ANIMAL[2]}; print('tensorflow' in sys.modules)"
     command = ["predict", "album", "--model", str(recogniser), "--jobs", "2", "--output"]

@@ -70,7 +70,7 @@ def test_probabilities_are_calibrated(served_model, recogniser):
     assert row["probability"] == pytest.approx(raw.max() ** 2 / (raw**2).sum())  # temperature 0.5
     assert raw.max() < row["probability"] < 0.7
     assert row["unknown"]
-    assert set(row["prediction_set"]) == {"red", "blue & co"}
+    assert list(row["prediction_set"]) == ["red", "blue & co"]  # the more probable one first
 
 
 @pytest.mark.parametrize("form", ["split", "records", "inputs", "instances"])
@@ -122,6 +122,27 @@ def test_bytes_and_base64_with_line_breaks_get_the_same_answer(served_model):
     answers = served_model.predict(pd.DataFrame({"image": images}))
     assert answers["species"].tolist() == ["red"] * 3
     assert answers["probability"].nunique() == 1
+
+
+def test_each_row_of_a_batch_gets_its_own_answer(served_model, post):
+    """Of 59 rows, every one of another colour, in an order that is no order."""
+    shades = [s for s in np.random.default_rng(3).permutation(60) if s != 35]
+    images = [png((100 + int(s), 60, 170 - int(s))) for s in shades]
+    status, answers = post(split(*images))
+    assert status == 200
+    redder = np.array(
+        [2 * 0.01 * 2 * (2 * s - 70) for s in shades]
+    )  # logits apart, temperature 0.5
+    red = 1 / (1 + np.exp(-redder))
+    assert [answer["species"] for answer in answers] == [
+        "red" if p > 0.5 else "blue & co" for p in red
+    ]
+    found = [answer["probability"] for answer in answers]
+    assert found == pytest.approx(np.maximum(red, 1 - red), abs=1e-4)
+    assert [answer["unknown"] for answer in answers] == [bool(p < 0.7) for p in found]
+    for answer in answers:
+        assert answer["top"][0]["probability"] == answer["probability"]
+        assert sum(one["probability"] for one in answer["top"]) == pytest.approx(1)
 
 
 def test_params_of_a_call(post):
