@@ -1,0 +1,92 @@
+"""What the register stage makes of the files that the stages before it left."""
+
+import json
+import runpy
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import challengers
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import outputs, registry, tracking
+
+ROOT = Path(__file__).parents[2]
+ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder as evaluate leaves it; the photos lie elsewhere, and another network nearby."""
+    project, photos = tmp_path / "project", tmp_path / "collection"
+    (project / "data/photos/files").mkdir(parents=True)
+    (project / "models").mkdir()
+    (project / "reports/plots").mkdir(parents=True)
+    photos.mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", challengers.store(project))
+    with tracking.run("train") as run:
+        run_id = run.info.run_id
+
+    final = challengers.network(project / "models/final")
+    challengers.network(project / "models/trained", redder=-0.1)
+    made = challengers.tested(final, challengers.pictures(photos), photos, run_id)
+    Path("reports/metrics.json").write_text(json.dumps(made.metrics))
+    made.species.to_csv("reports/plots/per_species.csv", index=False)
+    made.predictions.to_csv("reports/predictions.csv", index=False)
+    outputs.write_table(made.manifest, Path("data/photos/manifest.parquet"))
+    outputs.write_table(made.split, Path("data/split.parquet"))
+    return replace(made, root=photos)
+
+
+def register(source: Path, **limits) -> dict:
+    """Runs the stage with these limits; gives what it wrote."""
+    yaml = YAML()
+    params = yaml.load((ROOT / "params.yaml").read_text())
+    params["ingest"]["source"] = str(source)
+    params["register"].update(challengers.LIMITS.model_dump() | limits)
+    yaml.dump(params, Path("params.yaml"))
+    runpy.run_path(str(ROOT / "stages/register.py"))["main"]()
+    return json.loads(Path("reports/registration.json").read_text())
+
+
+def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
+    kept_out = register(project.root, **ONES)
+    assert not kept_out["promoted"], "floors of 1.0 let a model in that errs"
+    assert registry.champion() is None
+    assert registry.get(1).stage == "Staging"
+    assert {c["name"]: c["limit"] for c in kept_out["checks"] if not c["passed"]} == {
+        "accuracy": 1,
+        "macro_f1": 1,
+        "worst_recall": 1,
+    }
+    said = capsys.readouterr().out
+    assert said.startswith("version 1: registered; does not serve; the champion stays\n")
+    assert "  FAILED: test accuracy: 0.9007 is below 1\n" in said
+
+    let_in = register(project.root)
+    assert [check["reason"] for check in let_in["checks"] if not check["passed"]] == []
+    assert let_in["promoted"]
+    assert registry.champion().number == let_in["version"] == 1
+    found = {check["name"]: check["measured"] for check in let_in["checks"]}
+    assert found["accuracy"] == pytest.approx(245 / 272)
+    assert found["worst_recall"] == pytest.approx(21 / 28)
+
+    served = registry.folder(registry.get(1)) / registry.RECOGNISER
+    network = (project.folder / "model.tflite").read_bytes()
+    assert (served / "model.tflite").read_bytes() == network
+    run_id = project.metrics["run_id"]
+    client = tracking.mlflow().MlflowClient()
+    assert client.get_model_version("animal", "1").run_id == run_id
+    logged = [file.path for file in client.list_artifacts(run_id, "reports")]
+    assert logged == ["reports/registration.json"], "the decision belongs to the run that trained"
+
+
+def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):
+    shutil.rmtree("models/final")
+    shutil.copytree("models/trained", "models/final")
+    decision = register(project.root, max_drop=1.0)
+    failed = [check["name"] for check in decision["checks"] if not check["passed"]]
+    assert failed == ["answers"]
+    assert registry.champion() is None
