@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pipeline import cli, drift
 from pipeline.calibration import Calibration
@@ -59,6 +60,43 @@ def test_a_slight_change_is_no_alarm_however_sure_it_is():
     assert change.p < 1e-6
     assert change.psi < 0.05
     assert not change.drifted
+
+
+def test_a_p_value_is_corrected_for_how_many_properties_were_looked_at():
+    """By the tests themselves, on the columns as they are; six properties were looked at."""
+    before, now = answers(300), answers(70, 1)
+    now["brightness"] -= 14
+    columns = {name: [t[name] for t in (before, now)] for name in ("brightness", "sharpness")}
+    columns["megapixels"] = [t["width"] * t["height"] for t in (before, now)]
+    columns["probability"] = [t["probability"] for t in (before, now)]
+    wanted = {name: stats.ks_2samp(*pair).pvalue for name, pair in columns.items()}
+    for name in ("species", "unknown"):
+        both = [t[name].value_counts().sort_index() for t in (before, now)]
+        wanted[name] = stats.chi2_contingency(np.array(both)).pvalue
+    found = {change.property: change for change in drift.compare(before, now)}
+    for name, p in wanted.items():
+        assert found[name].p == pytest.approx(min(1, 6 * p)), name
+    change = found["brightness"]
+    assert (change.before, change.now) == tuple(
+        f"{np.median(values):.4g}" for values in columns["brightness"]
+    )
+    share = f"{(before['species'] == 'cat').mean():.0%}"
+    assert found["species"].before == f"cat ({share})"
+
+
+def test_what_is_significant_among_one_is_not_among_six():
+    """Of one property p is 0.004 and below 0.01; of six it is not, however large the change."""
+    before = answers(300)
+    for shift in np.arange(0, 30, 0.25):
+        now = answers(60, 1).assign(brightness=answers(60, 1)["brightness"] - shift)
+        alone = drift.compare(before[["species", "brightness"]], now[["species", "brightness"]])[0]
+        among = drift.compare(before, now)[0]
+        assert among.p == pytest.approx(min(1, 3 * alone.p))
+        if alone.p < 0.01 <= among.p and alone.psi >= 0.2:
+            assert alone.drifted
+            assert not among.drifted
+            return
+    pytest.fail("no shift is significant among two and not among six")
 
 
 def test_the_stability_index_by_hand():
@@ -140,11 +178,11 @@ def test_the_reference_holds_what_a_log_holds():
     sizes = pd.DataFrame({"width": 640, "height": 480}, list("xyz"))
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     written = drift.reference(
-        sizes, pictures, ["cat", "dog"], Calibration(1.0, 0.7, 0.0), probabilities
+        sizes, pictures, ["cat", "dog"], Calibration(0.5, 0.7, 0.0), probabilities
     )
     table = pd.read_parquet(io.BytesIO(written))
     assert set(table) == set(answers(1))
     assert table["species"].tolist() == ["cat", "dog", "dog"]
-    assert table["probability"].tolist() == pytest.approx([0.9, 0.6, 0.8])
+    assert table["probability"].tolist() == pytest.approx([81 / 82, 36 / 52, 64 / 68])
     assert table["unknown"].tolist() == [False, True, False]
     assert table["brightness"].tolist() == pytest.approx(pictures[..., 1].mean(axis=(1, 2)))

@@ -28,6 +28,10 @@ def test_megadetector_names_every_file_and_its_species_by_number(tmp_path):
     written = json.loads((tmp_path / "md.json").read_text(encoding="utf-8"))
     assert written["info"]["format_version"] == "1.4"
     assert written["classification_categories"] == {"0": "cat", "1": "dog"}
+    second = {"path": "c.jpg", "error": None, "top": [{"species": "dog", "probability": 0.7}]}
+    megadetector.write([second], LABELS, tmp_path / "dog.json")
+    (dog,) = json.loads((tmp_path / "dog.json").read_text())["images"]
+    assert dog["detections"][0]["classifications"] == [["1", 0.7]]
     good, bad = written["images"]
     assert good["file"] == "é.jpg"
     assert good["detections"][0]["classifications"] == [["0", 0.9], ["1", 0.1]]
@@ -60,6 +64,39 @@ def test_camtrap_dp_observations_refer_to_the_media_of_their_package(package, ca
     assert (second["observationType"], second["scientificName"]) == ("unclassified", "")
     assert (third["observationType"], third["scientificName"]) == ("unknown", "")
     assert "1 photos are in no media.csv" in capsys.readouterr().err
+
+
+def test_camtrap_dp_tells_photos_of_the_same_name_apart(tmp_path):
+    """Two packages, and in one two folders, have an `1.jpg`, of different cameras."""
+    head = "mediaID,deploymentID,timestamp,filePath\n"
+    rows = {"p": ["m1,d1,t1,a/1.jpg", "m2,d2,t2,b/1.jpg"], "q": ["m3,d3,t3,a/1.jpg"]}
+    for package, lines in rows.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "media.csv").write_text(head + "\n".join(lines))
+    asked = [("q/a/1.jpg", "dog"), ("p/b/1.jpg", "cat"), ("p/a/1.jpg", "dog")]
+    answers = [answer(tmp_path / path, species) for path, species in asked]
+    camtrap_dp.write(answers, LABELS, tmp_path / "observations.csv")
+    with (tmp_path / "observations.csv").open() as file:
+        found = [
+            [row[n] for n in ("mediaID", "deploymentID", "eventStart", "scientificName")]
+            for row in csv.DictReader(file)
+        ]
+    assert found == [
+        ["m3", "d3", "t3", "dog"],
+        ["m2", "d2", "t2", "cat"],
+        ["m1", "d1", "t1", "dog"],
+    ]
+
+
+def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
+    said = {"b.png": "dog", "b.jpg": "cat", "a.jpg": "unknown"}
+    for name in said:
+        (tmp_path / name).touch()
+    answers = [answer(tmp_path / n, s, unknown=s == "unknown") for n, s in said.items()]
+    assert xmp.write(answers) == (3, 0)
+    for name, keyword in said.items():
+        text = (tmp_path / f"{name}.xmp").read_text(encoding="utf-8")
+        assert f"<rdf:li>{keyword}</rdf:li>" in text
 
 
 def test_camtrap_dp_has_the_columns_of_the_standard(photos_folder):
