@@ -92,8 +92,11 @@ def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
     said = {"b.png": "dog", "b.jpg": "cat", "a.jpg": "unknown"}
     for name in said:
         (tmp_path / name).touch()
-    answers = [answer(tmp_path / n, s, unknown=s == "unknown") for n, s in said.items()]
+    answers = [answer(tmp_path / name, species) for name, species in said.items()]
+    answers[2] = answer(tmp_path / "a.jpg", "dog", unknown=True)
     assert xmp.write(answers) == (3, 0)
+    sidecars = {path.name for path in tmp_path.glob("*.xmp")}
+    assert sidecars == {f"{name}.xmp" for name in said}
     for name, keyword in said.items():
         text = (tmp_path / f"{name}.xmp").read_text(encoding="utf-8")
         assert f"<rdf:li>{keyword}</rdf:li>" in text
