@@ -33,7 +33,7 @@ test: setup ## run all tests
 test-fast: setup ## run the tests that take seconds
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
-mutants: setup ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="splits gate"
+mutants: setup ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="split register.gate"
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
 	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
 

@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from project import prepare
 
-from pipeline import engine, shards
-from pipeline.scores import Score
+from pipeline.dataset import shards
+from pipeline.networks import keras_setup
+from pipeline.train.metrics import Score
 
 if TYPE_CHECKING:
     import keras
@@ -76,7 +77,9 @@ def run(source: Path, seed: int, folder: Path, changes: list[str]) -> dict:
 
 def tested(folder: Path, name: str) -> Score:
     """What one of `models/` scores on the test split."""
-    return score(engine.keras().models.load_model(folder / "models" / name / "model.keras"), folder)
+    return score(
+        keras_setup.keras().models.load_model(folder / "models" / name / "model.keras"), folder
+    )
 
 
 def score(model: "keras.Model", folder: Path) -> Score:

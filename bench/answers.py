@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 from servers import about, ask, family, served
 
-from pipeline import packaging, params
+from pipeline.core import params
+from pipeline.register import packaging
 from pipeline.sources import folders
 
 

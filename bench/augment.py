@@ -26,21 +26,25 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline import augment, engine, params, photos, shards
+from pipeline.augment import copies, transforms
+from pipeline.core import params
+from pipeline.dataset import shards
+from pipeline.inference import decoding
+from pipeline.networks import keras_setup
 
 SIZE, HUE, KERAS_BATCH = 224, 10, 32
 OCCASIONAL = ("grey", "blur", "jpeg", "cutout", "night")
 
 
-def ours(ranges: augment.Ranges, pictures: np.ndarray) -> None:
+def ours(ranges: transforms.Ranges, pictures: np.ndarray) -> None:
     for number, picture in enumerate(pictures):
         rng = np.random.default_rng(number)
-        augment.altered(picture, augment.draw(ranges, rng))
+        transforms.altered(picture, transforms.draw(ranges, rng))
 
 
-def with_keras(ranges: augment.Ranges) -> Callable[[np.ndarray], None]:
+def with_keras(ranges: transforms.Ranges) -> Callable[[np.ndarray], None]:
     """Keras' layers with the same ranges, drawn as each draws them."""
-    keras = engine.keras()
+    keras = keras_setup.keras()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -68,7 +72,7 @@ def with_keras(ranges: augment.Ranges) -> Callable[[np.ndarray], None]:
     return run
 
 
-def with_albumentations(ranges: augment.Ranges, quickest: bool) -> Callable[[np.ndarray], None]:
+def with_albumentations(ranges: transforms.Ranges, quickest: bool) -> Callable[[np.ndarray], None]:
     """One affine map and `ColorJitter`, or the quickest transforms that do nearly the same."""
     A = albumentations
 
@@ -115,7 +119,7 @@ def rates(peers: dict[str, Callable[[np.ndarray], None]], pictures: np.ndarray, 
     return pd.Series({name: len(pictures) / statistics.median(s) for name, s in seconds.items()})
 
 
-def stage(ranges: augment.Ranges, pictures: np.ndarray, repetitions: int) -> pd.Series:
+def stage(ranges: transforms.Ranges, pictures: np.ndarray, repetitions: int) -> pd.Series:
     """Pictures a second and core from shards on disk to shards on disk, with one process and all.
 
     Workers are started by a first run, as the seconds that takes do not grow with a collection.
@@ -124,13 +128,13 @@ def stage(ranges: augment.Ranges, pictures: np.ndarray, repetitions: int) -> pd.
         resized, augmented = Path(folder) / "resized", Path(folder) / "augmented"
         index = pd.DataFrame({"photo": [f"{i}" for i in range(len(pictures))], "species": ""})
         shards.write(resized, index, [pictures], SIZE)
-        rows = augment.expand(shards.Shards(resized).index, 9, 9)
+        rows = copies.expand(shards.Shards(resized).index, 9, 9)
         cores, found = os.cpu_count(), {}
         for jobs in sorted({1, cores}):
             seconds = []
             for _ in range(repetitions + 1):
                 started = time.perf_counter()
-                augment.write(augmented, resized, rows, ranges, 0, jobs)
+                copies.write(augmented, resized, rows, ranges, 0, jobs)
                 seconds.append(time.perf_counter() - started)
             rate = rows["copy"].gt(0).sum() / statistics.median(seconds[1:]) / jobs
             found[f"{jobs} process{'es' * (jobs > 1)}"] = rate
@@ -148,8 +152,8 @@ def main() -> None:
     paths = sorted(arguments.source.rglob("*.jpg"))
     step = max(1, len(paths) // arguments.pictures)
     chosen = paths[::step][: arguments.pictures]
-    pictures = np.stack([photos.square(path.read_bytes(), SIZE) for path in chosen])
-    written = augment.Ranges.of(params.load().augment)
+    pictures = np.stack([decoding.square(path.read_bytes(), SIZE) for path in chosen])
+    written = transforms.Ranges.of(params.load().augment)
     usual = replace(written, hue=HUE, **dict.fromkeys(OCCASIONAL, 0.0))
 
     versions = [
@@ -175,7 +179,7 @@ def main() -> None:
     print(table.round(3).to_string())
 
     alone = {
-        name: partial(ours, augment.Ranges(**vars(usual) | {name: 1.0})) for name in OCCASIONAL
+        name: partial(ours, transforms.Ranges(**vars(usual) | {name: 1.0})) for name in OCCASIONAL
     }
     print("\none core, this pipeline, everything usual and always:")
     print(rates(alone, pictures, arguments.repetitions).round().to_string())

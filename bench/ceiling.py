@@ -27,8 +27,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.svm import SVC
 
-from pipeline import backbones, engine, export, parallel, photos, stratify
-from pipeline.litert import Network
+from pipeline.core import parallel
+from pipeline.dataset import stratified_groups
+from pipeline.inference import decoding
+from pipeline.inference.litert import Network
+from pipeline.networks import backbones, keras_setup, litert_export
 
 NETWORKS = {"lite0": ("efficientnet_lite0", 224), "lite2": ("efficientnet_lite2", 260)}
 CLOSER = 1.3  # times as large, and its middle
@@ -36,17 +39,17 @@ SHARES = (0.70, 0.15, 0.15)
 
 
 def as_it_is(photo: bytes, size: int) -> np.ndarray:
-    return photos.square(photo, size)
+    return decoding.square(photo, size)
 
 
 def flipped(photo: bytes, size: int) -> np.ndarray:
-    return photos.square(photo, size)[:, ::-1]
+    return decoding.square(photo, size)[:, ::-1]
 
 
 def closer(photo: bytes, size: int) -> np.ndarray:
     large = round(size * CLOSER)
     start = (large - size) // 2
-    return photos.square(photo, large)[start : start + size, start : start + size]
+    return decoding.square(photo, large)[start : start + size, start : start + size]
 
 
 VIEWS = (as_it_is, flipped, closer)
@@ -55,7 +58,7 @@ VIEWS = (as_it_is, flipped, closer)
 def features(paths: list[Path], name: str) -> list[np.ndarray]:
     """What a network says of each view, (n, channels) each."""
     backbone, size = NETWORKS[name]
-    network = Network(export.to_litert(backbones.get(backbone).build(size).whole))
+    network = Network(litert_export.to_litert(backbones.get(backbone).build(size).whole))
 
     def seen(view: Callable[[bytes, int], np.ndarray]) -> np.ndarray:
         parts = parallel.chunks(paths, 64)
@@ -119,7 +122,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=12, help="how many split seeds")
     arguments = parser.parse_args()
     source = arguments.source.resolve()
-    engine.keras()
+    keras_setup.keras()
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         environment = prepare(source, project, [])
@@ -129,7 +132,7 @@ def main() -> None:
     paths = [source / path for path in manifest["path"]]
     seen = {name: features(paths, name) for name in NETWORKS}
     parts = [
-        stratify.deal(manifest["group"], manifest["species"], SHARES, seed)
+        stratified_groups.deal(manifest["group"], manifest["species"], SHARES, seed)
         for seed in range(arguments.seeds)
     ]
     print(f"{len(paths)} photos, {arguments.seeds} split seeds, {os.cpu_count()} cores,", end=" ")

@@ -1,9 +1,10 @@
 """How fast frozen features are computed, and how many trials a minute they allow.
 
-`features.extract`, with nothing cached, is compared with the bare engine, over the same pictures in
-memory and as uint8: LiteRT interpreters with a thread of their own, one a core, and one interpreter
-with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up to train,
-which computes the features of the default network's parts, and tune, which has them in its cache:
+`feature_cache.extract`, with nothing cached, is compared with the bare engine, over the same
+pictures in memory and as uint8: LiteRT interpreters with a thread of their own, one a core, and one
+interpreter with a thread a core; and with Keras' `predict`. All in turn. Then the pipeline runs up
+to train, which computes the features of the default network's parts, and tune, which has them in
+its cache:
 its trials are timed, as many as its minutes allow.
 
     python bench/features.py /path/to/photos
@@ -24,9 +25,9 @@ import pandas as pd
 from ai_edge_litert.interpreter import Interpreter
 from project import change, prepare, repro
 
-from pipeline import backbones, engine, export, features
-from pipeline.litert import Network
-from pipeline.shards import Shards
+from pipeline.dataset.shards import Shards
+from pipeline.inference.litert import Network
+from pipeline.networks import backbones, feature_cache, keras_setup, litert_export
 
 CORES = os.cpu_count() or 1
 NETWORKS = ["efficientnet_lite0", "efficientnet_lite2"]
@@ -52,17 +53,17 @@ def bare_on_threads(model: bytes, pictures: np.ndarray) -> None:
         thread.join()
 
 
-def extract(model: features.Frozen, shards: Shards, count: int) -> None:
+def extract(model: feature_cache.Frozen, shards: Shards, count: int) -> None:
     with tempfile.TemporaryDirectory() as cache:
-        features.extract(model, shards, np.arange(count), Path(cache))
+        feature_cache.extract(model, shards, np.arange(count), Path(cache))
 
 
 def rates(name: str, shards: Shards, count: int, repetitions: int) -> pd.Series:
     """Median pictures a second of each way through a network."""
     network = backbones.get(name).build(shards.size).whole
     network.compile(jit_compile=False)  # Keras' default, XLA, is several times slower on CPUs
-    model = export.to_litert(network)
-    frozen = features.Frozen(model, lambda: Network(model))
+    model = litert_export.to_litert(network)
+    frozen = feature_cache.Frozen(model, lambda: Network(model))
     pictures = shards.take(range(count))
     ways: dict[str, Callable[[], object]] = {
         "features.extract": lambda: extract(frozen, shards, count),
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=NETWORKS)
     parser.add_argument("--set", nargs="*", default=[], help="params to change: resize.size=224")
     arguments = parser.parse_args()
-    engine.keras()
+    keras_setup.keras()
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         environment = prepare(arguments.source.resolve(), project, arguments.set)

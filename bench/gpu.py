@@ -22,9 +22,11 @@ import pandas as pd
 from accuracy import score
 from networks import load
 
-from pipeline import backbones, devices, engine, features, lessons, params, training
-from pipeline.backbones.backbone import blocks
-from pipeline.litert import Network
+from pipeline.core import params
+from pipeline.inference.litert import Network
+from pipeline.networks import backbones, devices, feature_cache, keras_setup
+from pipeline.networks.backbones.backbone import blocks
+from pipeline.train import datasets, trainer
 
 SETUPS = {
     "as they stand": {},
@@ -50,13 +52,15 @@ def cut(number: int, megabytes: int) -> None:
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("GPU")[0], pieces)
 
 
-def rates(data: lessons.Data, name: str, litert: Path) -> None:
+def rates(data: datasets.Data, name: str, litert: Path) -> None:
     """Pictures a second through a frozen network, on the GPU and in LiteRT on every core."""
     shards, positions = data.training.shards, data.training.positions
     exported = litert.read_bytes()
     ways = {
-        "at hand": features.Frozen.of(backbones.get(name).build(shards.size).whole, data.cache),
-        "LiteRT": features.Frozen(exported, lambda: Network(exported)),
+        "at hand": feature_cache.Frozen.of(
+            backbones.get(name).build(shards.size).whole, data.cache
+        ),
+        "LiteRT": feature_cache.Frozen(exported, lambda: Network(exported)),
     }
     print(f"{name}, {len(positions)} pictures of {shards.size} px, a second")
     found = {}
@@ -64,17 +68,17 @@ def rates(data: lessons.Data, name: str, litert: Path) -> None:
         for way, frozen in ways.items():
             with tempfile.TemporaryDirectory() as cache:
                 started = time.monotonic()
-                found[way], _ = features.extract(frozen, shards, positions, Path(cache))
+                found[way], _ = feature_cache.extract(frozen, shards, positions, Path(cache))
                 rate = len(positions) / (time.monotonic() - started)
             print(f"  {way}, turn {turn + 1}: {rate:.0f}", flush=True)
     apart = np.abs(found["at hand"] - found["LiteRT"]).max() / np.abs(found["LiteRT"]).max()
     print(f"  largest difference, of the largest feature: {apart:.1e}")
 
 
-def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> dict:
+def judge(p: params.Params, data: datasets.Data, folder: Path, twice: bool) -> dict:
     """A row of the table."""
     started = time.monotonic()
-    trained = training.fit(p.model, p.train, data)
+    trained = trainer.fit(p.model, p.train, data)
     row = {"seconds": time.monotonic() - started, "test": score(trained.model, folder).accuracy}
     last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
     row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
@@ -82,7 +86,7 @@ def judge(p: params.Params, data: lessons.Data, folder: Path, twice: bool) -> di
     row |= {"batch": trained.train_params.batch_size}
     row |= {"pictures/s": last["pictures_per_second"].median()}
     if twice:
-        again = training.fit(p.model, p.train, data).model.get_weights()
+        again = trainer.fit(p.model, p.train, data).model.get_weights()
         pairs = zip(again, trained.model.get_weights(), strict=True)
         row["same twice"] = all(np.array_equal(*pair) for pair in pairs)
     return row
@@ -103,7 +107,7 @@ def main() -> None:
     parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
     parser.add_argument("--cut", nargs=2, type=int, metavar=("N", "MB"), help="make N GPUs of one")
     arguments = parser.parse_args()
-    keras = engine.keras()
+    keras = keras_setup.keras()
     if arguments.cut:
         cut(*arguments.cut)
     print(f"{keras.backend.backend()}, {devices.together()}, {os.cpu_count()} cores", flush=True)

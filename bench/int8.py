@@ -18,24 +18,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import bulk, delivery, evaluation
-from pipeline.litert import Network
-from pipeline.shards import Shards
+from pipeline.dataset.shards import Shards
+from pipeline.evaluate import metrics
+from pipeline.evaluate.report import photos_of
+from pipeline.export import mobile
+from pipeline.inference.litert import Network
+from pipeline.predict import batch
 
 
 def measure(project: Path, pictures: int) -> pd.DataFrame:
     """A row a precision."""
     final = project / "models/final"
-    files = {name: delivery.precision(final, name) for name in ("float", "int8")}
-    labels = bulk.labels(final)
+    files = {name: mobile.precision(final, name) for name in ("float", "int8")}
+    labels = batch.labels(final)
     resized = Shards(project / "data/resized")
     manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")
     split = pd.read_parquet(project / "data/split.parquet")
     held = pd.concat(
-        evaluation.photos_of(name, resized.index, manifest, split)
-        for name in ("validation", "test")
+        photos_of(name, resized.index, manifest, split) for name in ("validation", "test")
     )
-    targets = evaluation.positions(held["species"], labels)
+    targets = metrics.positions(held["species"], labels)
     rows = {}
     one_core = {name: Network(path.read_bytes(), workers=1) for name, path in files.items()}
     seconds = {name: [] for name in files}

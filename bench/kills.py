@@ -22,7 +22,7 @@ from pathlib import Path
 
 from project import PROJECT, change
 
-from pipeline.sources.drawn import Drawn, draw
+from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 STAGES = {
     "ingest": ("data/ingested", "reports/ingest"),

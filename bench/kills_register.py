@@ -26,19 +26,22 @@ from pathlib import Path
 
 from project import PROJECT
 
-from pipeline import integrity, packaging, params
+from pipeline.core import params
+from pipeline.inference import checksums
+from pipeline.register import packaging
 from pipeline.sources import folders
 
 COPIED = ("data", "models/final", "reports", "params.yaml", "dvc.lock")
 STATE = """
 import json, mlflow, pandas as pd
-from pipeline import audit, registry
-staged = [version.number for version in registry.versions() if version.stage == "Production"]
+from pipeline.register import audit_log
+from pipeline.register import versions
+staged = [version.number for version in versions.versions() if version.stage == "Production"]
 model = mlflow.pyfunc.load_model("models:/animal/Production")
 answer = model.predict(pd.DataFrame({"image": [open("photo", "rb").read()]}))
 print(json.dumps({
-    "staged": staged, "alias": registry.champion().number, "versions": len(registry.versions()),
-    "answer": answer["species"][0], "damage": audit.damage(),
+    "staged": staged, "alias": versions.champion().number, "versions": len(versions.versions()),
+    "answer": answer["species"][0], "damage": audit_log.damage(),
 }))
 """
 
@@ -72,7 +75,7 @@ def pixels(folder: Path, change: int) -> None:
     about = json.loads(labels.read_text())
     about["max_pixels"] += change
     labels.write_text(json.dumps(about, indent=2) + "\n")
-    integrity.seal(labels.parent)
+    checksums.seal(labels.parent)
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 from PIL import Image
 from servers import about, memory, served, worked
 
-from pipeline import photos
-from pipeline.litert import Network
+from pipeline.inference import decoding
+from pipeline.inference.litert import Network
 
 FINAL = Path("models/final")
 SIDE = 500  # px
@@ -87,7 +87,7 @@ def bare(files: list[bytes], seconds: float) -> float:
     def work(start: int) -> int:
         done = 0
         while time.perf_counter() < end:
-            network.one(photos.square(files[(start + done) % len(files)], network.size))
+            network.one(decoding.square(files[(start + done) % len(files)], network.size))
             done += 1
         return done
 

@@ -7,7 +7,7 @@ change that nobody could see; docs/mutants.md lists the latter. This draws a sam
 there are thousands, and prints the share killed in each module, then the survivors as diffs.
 
     make mutants                                  # 400 of all
-    make mutants MODULES="splits gate" SAMPLE=0   # all of two modules (or of a package)
+    make mutants MODULES="split register.gate" SAMPLE=0   # all of two modules (or of a package)
     python bench/mutants.py --seed 1              # another sample
 
 mutmut works in the folder `mutants/`, which goes on from where it was: after a change to the tests
@@ -50,7 +50,7 @@ def make_all() -> list[str]:
 
 
 def module(mutant: str) -> str:
-    """Gives the name of a mutant's module below `pipeline`: `splits`, or `split.assignment`."""
+    """Gives the name of a mutant's module below `pipeline`: `split.assignment`."""
     return mutant.rpartition(".")[0].partition(".")[2]
 
 

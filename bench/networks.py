@@ -17,8 +17,10 @@ from pathlib import Path
 import pandas as pd
 from project import prepare, repro
 
-from pipeline import augment, lessons, params, training
-from pipeline.scores import gained
+from pipeline.augment import transforms
+from pipeline.core import params
+from pipeline.train import datasets, trainer
+from pipeline.train.metrics import gained
 
 NETWORKS = (
     "efficientnet_lite2",
@@ -31,15 +33,15 @@ NETWORKS = (
 SPLIT_SEED = 100  # other splits than those that results are told of
 
 
-def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, lessons.Data]:
+def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, datasets.Data]:
     """Params and what train would learn from, in a copy of the project."""
     environment = prepare(source, folder, changes)
     repro("augment", folder, environment)
     p = params.load(folder / "params.yaml")
-    data, ranges = folder / "data", augment.Ranges.of(p.augment)
+    data, ranges = folder / "data", transforms.Ranges.of(p.augment)
     split = data / "split.parquet"
     cache = folder / ".cache"
-    return p, lessons.Data.load(data / "augmented", data / "resized", split, cache, ranges)
+    return p, datasets.Data.load(data / "augmented", data / "resized", split, cache, ranges)
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
                 started = time.monotonic()
                 model = p.model.model_copy(update={"backbone": network})
                 fits = [
-                    training.fit(model, p.train.model_copy(update={"seed": seed}), data)
+                    trainer.fit(model, p.train.model_copy(update={"seed": seed}), data)
                     for seed in range(arguments.seeds)
                 ]
                 held_out = pd.concat([fit.held_out for fit in fits])

@@ -22,10 +22,14 @@ import numpy as np
 import pandas as pd
 import project
 
-from pipeline import augment, features, lessons, params, splits, training
-from pipeline.calibration import Calibration
-from pipeline.scores import Score
-from pipeline.shards import Shards
+from pipeline.augment import transforms
+from pipeline.core import params
+from pipeline.dataset.shards import Shards
+from pipeline.evaluate import calibration_fit
+from pipeline.networks import feature_cache
+from pipeline.split import assignment
+from pipeline.train import datasets, trainer
+from pipeline.train.metrics import Score
 
 OPTIONS = {
     "no warm-up": {"train.warm_up": 0},
@@ -59,32 +63,32 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Known(lessons.Data):
+class Known(datasets.Data):
     """One split of photos whose features are computed once for all splits."""
 
-    held_out: lessons.Pictures | None = None
+    held_out: datasets.Pictures | None = None
 
     def inputs(self, frozen: Any) -> tuple[Any, Any]:
         if frozen is None:
             return super().inputs(None)
         shards = self.training.shards
         if not self._memory:
-            model = features.Frozen.of(frozen, self.cache / "litert")
+            model = feature_cache.Frozen.of(frozen, self.cache / "litert")
             everything = np.arange(len(shards))
-            self._memory["known"], _ = features.extract(
+            self._memory["known"], _ = feature_cache.extract(
                 model, shards, everything, self.cache / "features"
             )
         values = self._memory["known"]
-        return tuple(lessons.Rows(values[p.positions]) for p in (self.training, self.validation))
+        return tuple(datasets.Rows(values[p.positions]) for p in (self.training, self.validation))
 
-    def answers(self, model: Any, pictures: lessons.Pictures) -> np.ndarray:
+    def answers(self, model: Any, pictures: datasets.Pictures) -> np.ndarray:
         """What a trained recogniser says, probabilities (n, species)."""
         if not self._memory:
             return model.predict(pictures.take(np.arange(len(pictures.positions))), verbose=0)
         logits = model.get_layer("head").predict(
             self._memory["known"][pictures.positions], verbose=0
         )
-        return training._softmax(logits)
+        return trainer._softmax(logits)
 
 
 def prepare(source: Path, folder: Path, changes: list[str]) -> None:
@@ -102,27 +106,27 @@ def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
     """The data of one seed."""
     manifest = pd.read_parquet(folder / "data/ingested/manifest.parquet").set_index("photo")
     shards = Shards(folder / "data/augmented")
-    share = splits.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
+    share = assignment.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
     part = shards.index["photo"].map(dict(zip(manifest.index, share, strict=True)))
     pictures = {
-        name: lessons.Pictures(
+        name: datasets.Pictures(
             shards,
             np.flatnonzero((part == name) & ((name == "train") | (shards.index["copy"] == 0))),
         )
-        for name in splits.SPLITS
+        for name in assignment.SPLITS
     }
     train, validation, held_out = pictures.values()
     labels = tuple(sorted(train.species.unique()))
-    about = {"fold": None, "cache": folder / ".cache", "ranges": augment.Ranges.of(p.augment)}
+    about = {"fold": None, "cache": folder / ".cache", "ranges": transforms.Ranges.of(p.augment)}
     return Known(train, validation, labels, **about, _memory=memory, held_out=held_out)
 
 
 def judge(p: params.Params, data: Known) -> dict[str, float]:
     """Accuracy, calibrated log-loss, epochs and seconds of one training."""
     started = time.monotonic()
-    trained = training.fit(p.model, p.train, data)
+    trained = trainer.fit(p.model, p.train, data)
     seconds = time.monotonic() - started
-    calibration = Calibration.fit(
+    calibration = calibration_fit.fit(
         data.answers(trained.model, data.validation), data.targets(data.validation)
     )
     said = calibration.apply(data.answers(trained.model, data.held_out))

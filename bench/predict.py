@@ -30,7 +30,7 @@ import psutil
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from pipeline import registry
+from pipeline.register import versions as registry
 
 COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()", "predict"]
 

@@ -27,7 +27,10 @@ import pandas as pd
 from PIL import Image
 from project import PROJECT, change
 
-from pipeline import engine, parallel, photos, resizing
+from pipeline.core import parallel
+from pipeline.inference import decoding
+from pipeline.networks import keras_setup
+from pipeline.resize import shard_writer
 
 SIZE, BATCH = 224, 16
 
@@ -58,11 +61,11 @@ def spread(function, paths: list[Path], jobs: int) -> None:
 
 def ours(root: Path, wanted: pd.DataFrame, jobs: int, folder: Path) -> None:
     cache, shards = folder / "cache", folder / "shards"
-    resizing.write(shards, root, wanted, SIZE, "crop", photos.MAX_PIXELS, jobs, cache)
+    shard_writer.write(shards, root, wanted, SIZE, "crop", decoding.MAX_PIXELS, jobs, cache)
 
 
 def keras_dataset(root: Path) -> None:
-    dataset = engine.keras().utils.image_dataset_from_directory(
+    dataset = keras_setup.keras().utils.image_dataset_from_directory(
         root, image_size=(SIZE, SIZE), crop_to_aspect_ratio=True, shuffle=False, verbose=False
     )
     for _ in dataset:
@@ -76,7 +79,7 @@ def measure(root: Path, jobs: int, repetitions: int) -> pd.DataFrame:
     wanted = pd.DataFrame(
         {
             "path": [str(path.relative_to(root)) for path in paths],
-            "photo": [photos.identity(path.read_bytes()) for path in paths],
+            "photo": [decoding.identity(path.read_bytes()) for path in paths],
             "species": [path.parent.name for path in paths],
             **dict.fromkeys(("width", "height", "box")),
         }

@@ -29,7 +29,8 @@ import pandas as pd
 from PIL import Image
 from project import PROJECT, change
 
-from pipeline import duplicates, parallel
+from pipeline.core import parallel
+from pipeline.dataset.near_duplicates import groups
 
 BASE, SIDE = 2_000, 64
 STAGES = ("ingest", "resize")
@@ -127,7 +128,7 @@ def near_duplicates(count: int) -> float:
     hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
     hashes[: count // 10] = hashes[-(count // 10) :] ^ np.uint64(0b1001)
     started = time.perf_counter()
-    duplicates.groups(hashes, 6)
+    groups(hashes, 6)
     return time.perf_counter() - started
 
 

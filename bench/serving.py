@@ -20,8 +20,10 @@ import pandas as pd
 from load import shrunk
 from servers import about, ask, served
 
-from pipeline import engine, photos, tracking
-from pipeline.litert import Network
+from pipeline.core import tracking
+from pipeline.inference import decoding
+from pipeline.inference.litert import Network
+from pipeline.networks import keras_setup
 
 FINAL = Path("models/final")
 WARM_UP = 5
@@ -39,7 +41,7 @@ def main() -> None:
     files = [shrunk(path) for path in paths]
 
     network = Network((FINAL / "model.tflite").read_bytes())
-    model = engine.keras().saving.load_model(FINAL / "model.keras")
+    model = keras_setup.keras().saving.load_model(FINAL / "model.keras")
     rows = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
         stock = str(Path(folder) / "stock")
@@ -50,11 +52,11 @@ def main() -> None:
         for data in files:
             _, took, size = ask(ours, about(data))
             rows.append(("this pipeline", took, size))
-            body = {"instances": [photos.square(data, network.size).tolist()]}
+            body = {"instances": [decoding.square(data, network.size).tolist()]}
             _, took, size = ask(theirs, body)
             rows.append(("stock Keras flavor", took, size))
             started = time.perf_counter()
-            network.one(photos.square(data, network.size))
+            network.one(decoding.square(data, network.size))
             took = (time.perf_counter() - started) * 1e3
             rows.append(("bare, in one process", took, len(data)))
     peers = 3

@@ -1,7 +1,7 @@
 """How far one gets without looking at the animal: what an accuracy must be read against.
 
-For each collection the score of `pipeline.shortcut` over folds of whole groups, over folds of
-single photos, and their difference: what near-duplicates alone would have pretended.
+For each collection the score of `pipeline.dataset.shortcut_baseline` over folds of whole groups,
+over folds of single photos, and their difference: what near-duplicates alone would have pretended.
 
     python bench/shortcut.py /path/to/photos /path/to/others
 """
@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import checks, looks, params, shortcut, splits
+from pipeline.core import params
+from pipeline.dataset import shortcut_baseline
+from pipeline.ingest import inspection_cache
+from pipeline.ingest import manifest as manifests
 from pipeline.sources import folders
-from pipeline.sources.gather import gather
+from pipeline.sources.reader import gather
+from pipeline.split import assignment
 
 
 def main() -> None:
@@ -28,13 +32,15 @@ def main() -> None:
             files, cache = Path(folder, "files"), Path(folder, "looks")
             found = gather(source, files, written.labels, -1)
             root = folders.root(source, files)
-            inspected = checks.inspect(root, found, written.max_pixels, -1, cache)
-            manifest, _ = checks.judge(inspected, written.min_side, written.near_duplicate_bits)
-            sample = shortcut.sample(manifest)
-            seen = pd.DataFrame(looks.at(root, list(sample["path"]), written.max_pixels, -1, cache))
+            inspected = manifests.inspect(root, found, written.max_pixels, -1, cache)
+            manifest, _ = manifests.judge(inspected, written.min_side, written.near_duplicate_bits)
+            sample = shortcut_baseline.sample(manifest)
+            seen = pd.DataFrame(
+                inspection_cache.at(root, list(sample["path"]), written.max_pixels, -1, cache)
+            )
         sample = sample.merge(seen[["photo", "sharpness", "colours"]], on="photo")
-        fold = splits.folds(sample, "group", shortcut.FOLDS, 0)
-        gap = shortcut.gap(sample, fold, sample["group"])
+        fold = assignment.folds(sample, "group", shortcut_baseline.FOLDS, 0)
+        gap = shortcut_baseline.gap(sample, fold, sample["group"])
         flags = manifest["flags"].str.split().explode().value_counts().to_dict()
         print(
             f"{Path(source).name}: {gap.whole} without the animal, always the commonest species "

@@ -19,7 +19,7 @@ from pathlib import Path
 from load import clients, request
 from servers import about, memory, served
 
-from pipeline import tracking
+from pipeline.core import tracking
 
 LOCAL = ("--env-manager", "local")
 NOTHING = """

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import augment, errors, outputs, parallel, params, shards, sheets
+from pipeline.augment import copies, preview, transforms
+from pipeline.core import atomic, errors, parallel, params
+from pipeline.dataset import contact_sheets, shards
 
 RESIZED, AUGMENTED = Path("data/resized"), Path("data/augmented")
 
@@ -14,13 +16,15 @@ def main() -> None:
     resized = shards.Shards(RESIZED)
     split = pd.read_parquet("data/split.parquet").set_index("photo")["split"]
     training = resized.index[resized.index["photo"].map(split) == "train"]
-    rows = augment.expand(training, p.augment.copies, p.augment.max_copies)
-    ranges = augment.Ranges.of(p.augment)
+    rows = copies.expand(training, p.augment.copies, p.augment.max_copies)
+    ranges = transforms.Ranges.of(p.augment)
     with parallel.on(p.parallel.backend, p.parallel.address):
-        augment.write(AUGMENTED, RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
-    with outputs.whole(Path("reports/augment")) as folder:
+        copies.write(AUGMENTED, RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
+    with atomic.whole(Path("reports/augment")) as folder:
         folder.mkdir()
-        sheets.sheet(augment.preview(shards.Shards(AUGMENTED), ranges)).save(folder / "preview.png")
+        contact_sheets.sheet(preview.preview(shards.Shards(AUGMENTED), ranges)).save(
+            folder / "preview.png"
+        )
 
 
 if __name__ == "__main__":

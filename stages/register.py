@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, gate, outputs, packaging, params, tracking
+from pipeline.core import atomic, errors, params, tracking
+from pipeline.register import gate, packaging
 from pipeline.sources import folders
 
 REPORTS = Path("reports")
@@ -23,7 +24,7 @@ def main() -> None:
         root=folders.root(p.ingest.source, Path("data/ingested/files")),
     )
     decision = gate.decide(challenger, p.register_)
-    with outputs.whole(REPORTS / "registration.json") as path:
+    with atomic.whole(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
         tracking.log_folder(REPORTS / "registration.json")

@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, memory, parallel, params, resizing
+from pipeline.core import errors, memory, parallel, params
+from pipeline.resize import crops, shard_writer
 from pipeline.sources import folders
 
 
 def main() -> None:
     p = params.load()
     memory.give_back()
-    manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=resizing.COLUMNS)
+    manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=crops.COLUMNS)
     root = folders.root(p.ingest.source, Path("data/ingested/files"))
     margin = p.resize.box_margin if p.resize.crop_to_box else None
     with parallel.on(p.parallel.backend, p.parallel.address):
-        resizing.write(
+        shard_writer.write(
             Path("data/resized"),
             root,
-            resizing.pictures(manifest, margin),
+            crops.pictures(manifest, margin),
             p.resize.size,
             p.resize.fit,
             p.ingest.max_pixels,

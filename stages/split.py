@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import errors, memory, outputs, params, shortcut, splits
+from pipeline.core import atomic, errors, memory, params
+from pipeline.dataset import shortcut_baseline
+from pipeline.split import assignment
+from pipeline.split import report as split_report
 
 REPORT = Path("reports/split")
 
@@ -16,24 +19,24 @@ def main() -> None:
     memory.give_back()
     train, validation = p.split.train, p.split.validation
     manifest = pd.read_parquet("data/ingested/manifest.parquet")
-    split = splits.assign(
+    split = assignment.assign(
         manifest, train, validation, p.split.seed, p.split.by, p.split.respect_given
     )
-    left_out = splits.left_out(manifest, split)
+    left_out = split_report.left_out(manifest, split)
     manifest = manifest.assign(split=split).dropna(subset="split")
-    fold = splits.folds_to_learn(
+    fold = assignment.folds_to_learn(
         manifest, p.split.by, p.split.folds, p.split.seed, p.split.respect_given
     )
     table = manifest[["photo", "species", "group", "split"]].assign(fold=fold)
-    counts = splits.count(table)
-    units = splits.units(manifest, p.split.by)
-    balance = splits.balance(table.assign(unit=units), train, validation)
+    counts = split_report.count(table)
+    units = assignment.units(manifest, p.split.by)
+    balance = split_report.balance(table.assign(unit=units), train, validation)
     bits = p.ingest.near_duplicate_bits
-    leaks = splits.leaks(manifest["phash"].to_numpy(), table["split"], bits)
+    leaks = split_report.leaks(manifest["phash"].to_numpy(), table["split"], bits)
     sample = manifest.merge(pd.read_parquet("data/ingested/appearance.parquet"), on="photo")
-    fold = splits.folds(sample, p.split.by, shortcut.FOLDS, p.split.seed)
-    gap = shortcut.gap(sample, fold, splits.units(sample, p.split.by))
-    with outputs.whole(REPORT) as folder:
+    fold = assignment.folds(sample, p.split.by, shortcut_baseline.FOLDS, p.split.seed)
+    gap = shortcut_baseline.gap(sample, fold, assignment.units(sample, p.split.by))
+    with atomic.whole(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)
         balance.to_csv(folder / "balance.csv", index=False)
@@ -43,12 +46,12 @@ def main() -> None:
         (folder / "gap.json").write_text(json.dumps(asdict(gap), indent=2) + "\n")
     print(counts.to_string(index=False))
     print(f"near-duplicates across splits: {leaks}")
-    print(f"photos that miss their split's share: {splits.misplaced(balance)}")
+    print(f"photos that miss their split's share: {split_report.misplaced(balance)}")
     print(f"left out as twins of photos in a later split: {len(left_out)}")
     print(f"a random split would have flattered a look at colours alone by {gap}")
-    splits.require(table)
-    with outputs.whole(Path("data/split.parquet")) as path:
-        outputs.write_table(table, path)
+    split_report.require(table)
+    with atomic.whole(Path("data/split.parquet")) as path:
+        atomic.write_table(table, path)
 
 
 if __name__ == "__main__":

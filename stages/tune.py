@@ -5,41 +5,35 @@ from statistics import mean, stdev
 
 import pandas as pd
 
-from pipeline import (
-    augment,
-    errors,
-    features,
-    findings,
-    lessons,
-    params,
-    studies,
-    tracking,
-    training,
-    tuning,
-)
+from pipeline.augment import transforms
+from pipeline.core import errors, params, tracking
+from pipeline.networks import feature_cache
+from pipeline.train import datasets, trainer
+from pipeline.tune import report, search
+from pipeline.tune import study as studies
 
 SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
 CACHE = Path(".cache")
 
 
 def main() -> None:
-    p = tuning.feasible(params.load())
-    ranges = augment.Ranges.of(p.augment)
-    data = lessons.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
+    p = search.feasible(params.load())
+    ranges = transforms.Ranges.of(p.augment)
+    data = datasets.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
     known = tracking.champion_params()
     study = studies.open_study(p, data.digest(), CACHE / "studies", known)
     run_key = studies.run_key(p)
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
         study.set_user_attr(run_key, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        tuning.search(study, p, data)
-        best = tuning.best(study, p)
+        search.search(study, p, data)
+        best = search.best(study, p)
         tuned = params.replaced(p, best.params)
-        kept = training.checkpoint(tuned.model, tuned.train, data)
-        trained = training.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
-        chance = {tuned.train.seed: trained.validation, **tuning.over_seeds(tuned, data)}
-        trained.save(OUTPUT, run.info.run_id, findings.files(study, best, chance))
-        findings.plot(study, REPORT)
+        kept = trainer.checkpoint(tuned.model, tuned.train, data)
+        trained = trainer.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
+        chance = {tuned.train.seed: trained.validation, **search.over_seeds(tuned, data)}
+        trained.save(OUTPUT, run.info.run_id, report.files(study, best, chance))
+        report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
         tracking.log_params(model=tuned.model, train=tuned.train)
         tracking.log_score(trained.validation)
@@ -47,7 +41,7 @@ def main() -> None:
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     kept.remove()
-    features.forget(CACHE / "features")
+    feature_cache.forget(CACHE / "features")
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:
         accuracies = [score.accuracy for score in chance.values()]

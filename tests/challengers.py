@@ -12,8 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import engine, evaluation, export, packaging, params, photos, registry
-from pipeline.litert import Network
+from pipeline.core import params
+from pipeline.evaluate.metrics import per_species, summarise
+from pipeline.inference import decoding
+from pipeline.inference.litert import Network
+from pipeline.networks import keras_setup, litert_export
+from pipeline.register import packaging, versions
 
 SIZE, LABELS = 32, ("blue", "green", "red", "white")
 LIMITS = params.Register(  # no two alike, so that none can stand in for another
@@ -57,13 +61,13 @@ def weights(sure: float, redder: float) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _converted() -> tuple:
     """The good network in Keras and in LiteRT, made once: to convert it takes seconds."""
-    keras = engine.keras(0)
+    keras = keras_setup.keras(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
     answers = keras.layers.Dense(len(LABELS), activation="softmax")(mean)
     model = keras.Model(inputs, answers)
     model.layers[-1].set_weights(weights(SURE, 0.1))
-    return model, export.to_litert(model)
+    return model, litert_export.to_litert(model)
 
 
 def network(
@@ -86,7 +90,7 @@ def network(
     model.layers[-1].set_weights(head)
     file = folder.with_suffix(".keras")
     model.save(file)
-    export.write(folder, file, litert, labels, "crop", 10**8, CALIBRATION)
+    litert_export.write(folder, file, litert, labels, "crop", 10**8, CALIBRATION)
     return folder
 
 
@@ -119,13 +123,13 @@ def tested(final: Path, test: pd.DataFrame, root: Path, run_id: str = "") -> pac
     labels = tuple(json.loads((final / "labels.json").read_text())["labels"])
     asked = Network((final / "model.tflite").read_bytes())
     answers = {
-        path: asked.one(photos.square((root / path).read_bytes(), SIZE, "crop", 10**8))
+        path: asked.one(decoding.square((root / path).read_bytes(), SIZE, "crop", 10**8))
         for path in test["path"].unique()
     }
     probabilities = np.stack([answers[path] for path in test["path"]])
     targets = test["actual"].map({name: i for i, name in enumerate(labels)}).to_numpy()
     metrics = {
-        "test": evaluation.summarise(probabilities, targets),
+        "test": summarise(probabilities, targets),
         "keras_and_litert": {
             "pictures": len(test),
             "same_label": len(test),
@@ -143,7 +147,7 @@ def tested(final: Path, test: pd.DataFrame, root: Path, run_id: str = "") -> pac
     split = test[["photo", "group"]].assign(species=test["actual"], split="test")
     split = pd.concat([split[::-1], known], ignore_index=True)
     manifest = split[["photo", "species"]].assign(origin="drawn", licence="CC0-1.0")
-    species = evaluation.per_species(probabilities, targets, labels)
+    species = per_species(probabilities, targets, labels)
     return packaging.Challenger(final, metrics, species, predictions, manifest, split, root)
 
 
@@ -160,7 +164,7 @@ def _empty() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         try:
-            registry.versions()
+            versions.versions()
         finally:
             del os.environ["MLFLOW_TRACKING_URI"]
             if before is not None:

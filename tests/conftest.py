@@ -9,7 +9,7 @@ import pytest
 from dask_cluster import Cluster
 from web import Web
 
-from pipeline.sources.drawn import Drawn, draw
+from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 PHOTOS = Path(__file__).parents[1].parent / "shared" / "photos"
 DRAWN = Drawn(
@@ -89,9 +89,9 @@ def collection(drawn_photos, tmp_path):
 @pytest.fixture(scope="session")
 def recogniser(tmp_path_factory):
     """A folder such as `models/final`: tells red pictures from blue ones, or rather `blue & co`."""
-    from pipeline import engine, export
+    from pipeline.networks import keras_setup, litert_export
 
-    keras = engine.keras(0)
+    keras = keras_setup.keras(0)
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -104,10 +104,10 @@ def recogniser(tmp_path_factory):
     model.layers[-1].set_weights([np.array(red_minus_blue, np.float32), np.zeros(2)])
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "model.keras")
-    final, litert = folder / "final", export.to_litert(model)
+    final, litert = folder / "final", litert_export.to_litert(model)
     calibration = {"temperature": 0.5, "unknown_below": 0.7, "set_from": 0.1}
     about = ["blue & co", "red"], "crop", 10**8, calibration
-    export.write(final, folder / "model.keras", litert, *about)
+    litert_export.write(final, folder / "model.keras", litert, *about)
     return final
 
 
@@ -121,7 +121,8 @@ def web():
 @pytest.fixture(scope="session")
 def model_folder(recogniser, tmp_path_factory):
     """`recogniser` as a version in the registry holds it: read only."""
-    from pipeline import packaging, tracking
+    from pipeline.core import tracking
+    from pipeline.register import packaging
 
     path = tmp_path_factory.mktemp("served") / "model"
     described = tracking.mlflow().models.Model(model_id="m-0")
@@ -133,7 +134,7 @@ def model_folder(recogniser, tmp_path_factory):
 @pytest.fixture(scope="session")
 def served_model(model_folder):
     """The same, loaded by MLflow."""
-    from pipeline import tracking
+    from pipeline.core import tracking
 
     return tracking.mlflow().pyfunc.load_model(str(model_folder))
 

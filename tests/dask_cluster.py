@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline import parallel
+from pipeline.core import parallel
 
-SOURCE = str(Path(parallel.__file__).parents[1])
+SOURCE = str(Path(parallel.__file__).parents[2])
 
 
 class Cluster:

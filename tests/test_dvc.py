@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.params import Params
+from pipeline.core.params import Params
 
 ROOT = Path(__file__).parents[1]
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
@@ -53,6 +53,10 @@ def sources(script):
     return needed
 
 
+def is_code(dependency):
+    return dependency.startswith(("src/", "stages/"))
+
+
 def listed(stage, kind):
     return [item if isinstance(item, str) else next(iter(item)) for item in stage.get(kind, [])]
 
@@ -93,7 +97,7 @@ def params_read(script):
     """All params that a stage reads, in its script or in functions that get all params."""
     found = reads(tree(script), "p")
     if "*" in found:
-        for path in sources(script) - {script, ROOT / "src/pipeline/params.py"}:
+        for path in sources(script) - {script, ROOT / "src/pipeline/core/params.py"}:
             for node in ast.walk(tree(path)):
                 if isinstance(node, ast.FunctionDef):
                     for name in takes_all_params(node):
@@ -126,12 +130,18 @@ def test_every_stage_has_its_script_and_runs_it():
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_every_source_file_is_a_dependency_and_no_other(name):
+def test_what_a_stage_imports_lies_in_what_it_lists_and_nothing_listed_is_foreign_to_it(name):
     deps = listed(DVC["stages"][name], "deps")
-    code = [dep for dep in deps if dep.endswith(".py")]
-    needed = sources(ROOT / "stages" / f"{name}.py")
-    assert sorted(code) == sorted(path.relative_to(ROOT).as_posix() for path in needed)
+    code = [ROOT / dep for dep in deps if is_code(dep)]
+    needed = sources(ROOT / "stages" / f"{name}.py") - {ROOT / "src/pipeline/__init__.py"}
+    assert [path for path in needed if not any(path.is_relative_to(dep) for dep in code)] == []
+    assert [dep for dep in code if not any(path.is_relative_to(dep) for path in needed)] == []
     assert len(set(deps)) == len(deps)
+
+
+def test_the_file_that_no_stage_lists_does_nothing():
+    (docstring,) = tree(ROOT / "src/pipeline/__init__.py").body
+    assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -170,7 +180,7 @@ def test_data_dependencies_come_from_earlier_stages():
     made = set()
     for name, stage in DVC["stages"].items():
         for dep in listed(stage, "deps"):
-            if not dep.endswith(".py") and dep != "${ingest.source}":
+            if not is_code(dep) and dep != "${ingest.source}":
                 places = [dep, *map(str, Path(dep).parents)]
                 assert any(place in made for place in places), f"{name} needs {dep}"
         outs = listed(stage, "outs") + listed(stage, "metrics")
@@ -194,7 +204,7 @@ def test_paths_in_a_script_are_declared(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_scripts_fit_on_a_page_and_run_under_errors(name):
     text = (ROOT / "stages" / f"{name}.py").read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 70
     assert text.endswith('if __name__ == "__main__":\n    errors.run(main)\n')
 
 
@@ -213,7 +223,7 @@ for name in sys.argv[1:]:
         sys.exit(f"{name} loads {loaded}")
 """
     scripts = [f"stages/{name}.py" for name in STAGES]
-    modules = ["pipeline.cli", "pipeline.serving"]
+    modules = ["pipeline.cli", "pipeline.inference.mlflow_model"]
     command = [sys.executable, "-c", code, *modules, *scripts]
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from contest import Contest
 
-from pipeline import backbones
+from pipeline.networks import backbones
 
 SIZE = 224
 BATCHES_TO_TIME = 6

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from pipeline import evaluation, photos
-from pipeline.shards import Shards
+from pipeline.dataset.shards import Shards
+from pipeline.evaluate.report import photos_of
+from pipeline.inference import decoding
 
 REPOSITORY = Path(__file__).parents[2]
 REPORT = Path("reports/ingest")
@@ -159,7 +160,7 @@ NAMES = [
 
 
 def test_hostile_files_in_class_folders(stage, tmp_path):
-    if "HEIF" not in photos.FORMATS:
+    if "HEIF" not in decoding.FORMATS:
         pytest.skip("the extra heic is not installed")
     top = put(tmp_path / "photos", PLAIN)
     put(top, {name: photo(100 + i) for i, name in enumerate(NAMES)})
@@ -520,7 +521,7 @@ def test_subjects_that_megadetector_found_are_what_is_learned_from_and_tested(st
         assert stage(name, **lines).said is None
     resized, augmented = Shards("data/resized"), Shards("data/augmented")
     split = pd.read_parquet("data/split.parquet")
-    test = evaluation.photos_of("test", resized.index, ran.manifest, split)
+    test = photos_of("test", resized.index, ran.manifest, split)
     assert set(split["split"]) == {"train", "validation", "test"}
     for position, row in test[test["box"].notna()].iterrows():
         picture = resized.take([position])[0]
@@ -528,6 +529,8 @@ def test_subjects_that_megadetector_found_are_what_is_learned_from_and_tested(st
         assert (red > 240) == (row["species"] == "cat")
         assert (blue > 240) == (row["species"] == "owl")
         data = (top / row["path"]).read_bytes()
-        assert np.array_equal(picture, photos.square(photos.cut(data, json.loads(row["box"])), 32))
+        assert np.array_equal(
+            picture, decoding.square(decoding.cut(data, json.loads(row["box"])), 32)
+        )
     assert resized.index["box"].isna().sum() == 2
     assert len(augmented) > (split["split"] == "train").sum()

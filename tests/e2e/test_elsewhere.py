@@ -32,8 +32,8 @@ model = mlflow.pyfunc.load_model({str(image / copied)!r})
 rows = pd.read_csv("reports/predictions.csv")[:8]
 images = [open("data/ingested/files/" + path, "rb").read() for path in rows["path"]]
 said = model.predict(pd.DataFrame({{"image": images}}))
-from pipeline import recognition
-print(json.dumps([said["species"].tolist(), recognition.__file__, "tensorflow" in sys.modules]))
+from pipeline.inference import recogniser
+print(json.dumps([said["species"].tolist(), recogniser.__file__, "tensorflow" in sys.modules]))
 """
     )
     species, code, tensorflow = json.loads(answered)

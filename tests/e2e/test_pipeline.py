@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import tracking
+from pipeline.core import tracking
 
 pytestmark = pytest.mark.slow
 
@@ -111,8 +111,8 @@ def test_dvc_shows_metrics_and_plots(project):
 def test_the_keras_model_loads_from_the_registry_and_agrees_with_what_is_served(project):
     code = """
 import json, mlflow, numpy as np
-from pipeline.litert import Network
-from pipeline.shards import Shards
+from pipeline.inference.litert import Network
+from pipeline.dataset.shards import Shards
 pictures = Shards("data/resized").take(range(20))
 model = mlflow.keras.load_model("models:/animal/Production")
 served = Network(open("models/final/model.tflite", "rb").read())(pictures)

@@ -3,7 +3,7 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 from pipeline.sources import annotations
 
 

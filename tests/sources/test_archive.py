@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 from pipeline.sources import archive
 
 FILES = {"cat/1.jpg": b"one", "cat/deep/2.jpg": b"two" * 999, "dog/ö 3.jpg": b"", "top.txt": b"t"}

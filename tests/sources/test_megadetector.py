@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.sources import gather
+from pipeline.sources import reader
 
 RESULTS = {
     "info": {"format_version": "1.3"},
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def boxes(folder, document):
     (folder / "results.json").write_text(json.dumps(document))
-    found = gather.found(folder)
+    found = reader.found(folder)
     assert found["species"].tolist() == ["cat", "dog"]
     assert found["reason"].isna().all()
     return found.set_index("path")["boxes"].dropna().to_dict()

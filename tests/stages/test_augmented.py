@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import staged
 
-from pipeline.shards import Shards, write
+from pipeline.dataset.shards import Shards, write
 
 SPECIES = ["cat"] * 15 + ["owl"] * 9 + ["fish"] * 6
 # By turns, so that every species has photos in every split, and unequal numbers of them.

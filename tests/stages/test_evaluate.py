@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import staged
 
-from pipeline import engine, outputs, shards, tracking
-from pipeline.calibration import Calibration
-from pipeline.litert import Network
-from pipeline.scores import Score
+from pipeline.core import atomic, tracking
+from pipeline.dataset import shards
+from pipeline.evaluate import calibration_fit
+from pipeline.inference.litert import Network
+from pipeline.networks import keras_setup
+from pipeline.train.metrics import Score
 
 LABELS = ["owl", "cat", "bee"]  # in an order of their own, red, green and blue
 SIZE = 16
@@ -55,7 +57,7 @@ def said(colours, weights, temperature=1.0):
 
 def save(folder, weights, table, better, run_id):
     """Saves a candidate as training does; `better` makes it right about all that it held out."""
-    keras = engine.keras(0)
+    keras = keras_setup.keras(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     means = keras.layers.GlobalAveragePooling2D()(inputs)
     outputs_ = keras.layers.Dense(3, activation="softmax")(means)
@@ -72,7 +74,7 @@ def save(folder, weights, table, better, run_id):
     right = np.ones(len(targets), bool) if better else probabilities.argmax(axis=1) == targets
     held_out = held_out[["photo", "split", "species"]]
     held_out = held_out.assign(probabilities=list(probabilities), right=right)
-    outputs.write_table(held_out, folder / "held_out.parquet")
+    atomic.write_table(held_out, folder / "held_out.parquet")
     score = Score.of(probabilities, targets)
     run = {"run_id": run_id, "labels": LABELS, "validation": asdict(score)}
     (folder / "run.json").write_text(json.dumps(run))
@@ -163,7 +165,7 @@ def test_the_better_candidate_on_validation_is_tested_and_served(evaluated):
     assert found["predicted"].tolist() == [LABELS[i] for i in expected.argmax(axis=1)]
     np.testing.assert_allclose(found["probability"], expected.max(axis=1), atol=0.03)
     assert evaluated.metrics["chosen"] == evaluated.chosen
-    kept = engine.keras().saving.load_model(evaluated.final / "model.keras").get_weights()[0]
+    kept = keras_setup.keras().saving.load_model(evaluated.final / "model.keras").get_weights()[0]
     np.testing.assert_allclose(kept, evaluated.weights, rtol=1e-6)
 
 
@@ -189,9 +191,11 @@ def test_the_calibration_is_fitted_on_what_was_held_out(evaluated):
     probabilities = np.stack(held_out["probabilities"])
     targets = held_out["species"].map(LABELS.index).to_numpy()
     assert evaluated.about["calibration"] == pytest.approx(
-        asdict(Calibration.fit(probabilities, targets))
+        asdict(calibration_fit.fit(probabilities, targets))
     )
-    on_test = Calibration.fit(said(evaluated.test["colour"], evaluated.weights), evaluated.targets)
+    on_test = calibration_fit.fit(
+        said(evaluated.test["colour"], evaluated.weights), evaluated.targets
+    )
     assert on_test.temperature > 1.2 * evaluated.about["calibration"]["temperature"]
 
 

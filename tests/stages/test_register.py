@@ -10,7 +10,8 @@ import challengers
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import outputs, registry, tracking
+from pipeline.core import atomic, tracking
+from pipeline.register import versions
 
 ROOT = Path(__file__).parents[2]
 ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0)
@@ -35,8 +36,8 @@ def project(tmp_path, monkeypatch):
     Path("reports/metrics.json").write_text(json.dumps(made.metrics))
     made.species.to_csv("reports/plots/per_species.csv", index=False)
     made.predictions.to_csv("reports/predictions.csv", index=False)
-    outputs.write_table(made.manifest, Path("data/photos/manifest.parquet"))
-    outputs.write_table(made.split, Path("data/split.parquet"))
+    atomic.write_table(made.manifest, Path("data/photos/manifest.parquet"))
+    atomic.write_table(made.split, Path("data/split.parquet"))
     return replace(made, root=photos)
 
 
@@ -54,8 +55,8 @@ def register(source: Path, **limits) -> dict:
 def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     kept_out = register(project.root, **ONES)
     assert not kept_out["promoted"], "floors of 1.0 let a model in that errs"
-    assert registry.champion() is None
-    assert registry.get(1).stage == "Staging"
+    assert versions.champion() is None
+    assert versions.get(1).stage == "Staging"
     assert {c["name"]: c["limit"] for c in kept_out["checks"] if not c["passed"]} == {
         "accuracy": 1,
         "macro_f1": 1,
@@ -68,12 +69,12 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     let_in = register(project.root)
     assert [check["reason"] for check in let_in["checks"] if not check["passed"]] == []
     assert let_in["promoted"]
-    assert registry.champion().number == let_in["version"] == 1
+    assert versions.champion().number == let_in["version"] == 1
     found = {check["name"]: check["measured"] for check in let_in["checks"]}
     assert found["accuracy"] == pytest.approx(245 / 272)
     assert found["worst_recall"] == pytest.approx(21 / 28)
 
-    served = registry.folder(registry.get(1)) / registry.RECOGNISER
+    served = versions.folder(versions.get(1)) / versions.RECOGNISER
     network = (project.folder / "model.tflite").read_bytes()
     assert (served / "model.tflite").read_bytes() == network
     run_id = project.metrics["run_id"]
@@ -89,4 +90,4 @@ def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):
     decision = register(project.root, max_drop=1.0)
     failed = [check["name"] for check in decision["checks"] if not check["passed"]]
     assert failed == ["answers"]
-    assert registry.champion() is None
+    assert versions.champion() is None

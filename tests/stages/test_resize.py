@@ -6,8 +6,8 @@ import pytest
 import staged
 from PIL import Image
 
-from pipeline import photos
-from pipeline.shards import Shards
+from pipeline.dataset.shards import Shards
+from pipeline.inference import decoding
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def folder(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
         name = path.relative_to(tmp_path / "found").as_posix()
-        rows.append((photos.identity(path.read_bytes()), name, species, 100, 60))
+        rows.append((decoding.identity(path.read_bytes()), name, species, 100, 60))
     table = pd.DataFrame(rows, columns=["photo", "path", "species", "width", "height"])
     table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
     (tmp_path / "data/photos/files").mkdir(parents=True)

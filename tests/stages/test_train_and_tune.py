@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
-from test_training import ROOT, load, small  # noqa: F401
+from train.test_trainer import ROOT, load, small  # noqa: F401
 
-from pipeline import outputs, params, scores
+from pipeline.core import atomic, params
+from pipeline.train import metrics
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def collection(tmp_path_factory):
     load(folder, folder.parent / ".cache", species * 10, species * 3, folds=3)
     table = pd.read_parquet(folder / "split.parquet")
     others = table.tail(5).assign(photo=[f"x{i}" for i in range(5)], split="test", fold=pd.NA)
-    outputs.write_table(pd.concat([table, others]), folder / "split.parquet")
+    atomic.write_table(pd.concat([table, others]), folder / "split.parquet")
     return folder
 
 
@@ -114,7 +115,7 @@ def test_the_winner_of_a_search_is_what_is_trained(project):
     assert list(seeds.index) == [4, 5]
     held = pd.read_parquet("models/tuned/held_out.parquet")
     order = {name: at for at, name in enumerate(told["labels"])}
-    score = scores.Score.of(np.stack(held["probabilities"]), held["species"].map(order).to_numpy())
+    score = metrics.Score.of(np.stack(held["probabilities"]), held["species"].map(order).to_numpy())
     assert seeds.loc[4, "log_loss"] == pytest.approx(score.log_loss)
     assert seeds.loc[4, "accuracy"] == pytest.approx(told["validation"]["accuracy"])
     assert winner["log_loss"] == pytest.approx(score.log_loss, rel=1e-3), "the trial, once more"

@@ -1,15 +1,37 @@
 """The `animal` command.
 
-A module a group of commands: its `add` tells the parser of them. What a command needs is imported
-when it runs, so that `animal --help` is there at once.
+A module a command, named after it: its `add` tells the parser of it. What a command needs is
+imported when it runs, so that `animal --help` is there at once.
 """
 
 import argparse
 
-from pipeline import errors
-from pipeline.cli import bulk, collection, delivery, networks, results, serving, versions, watching
+from pipeline.cli import (
+    backbones,
+    drift,
+    export,
+    predict,
+    promote,
+    rollback,
+    serve,
+    summary,
+    use,
+    versions,
+)
+from pipeline.core import errors
 
-_GROUPS = (bulk, collection, delivery, networks, results, serving, versions, watching)
+_COMMANDS = (
+    predict,
+    use,
+    export,
+    backbones,
+    summary,
+    serve,
+    versions,
+    promote,
+    rollback,
+    drift,
+)
 
 
 def main() -> None:
@@ -18,7 +40,7 @@ def main() -> None:
         prog="animal", description="From folders of animal photos to a recogniser one can serve."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in _GROUPS:
-        group.add(commands)
+    for command in _COMMANDS:
+        command.add(commands)
     arguments = parser.parse_args()
     errors.run(lambda: arguments.run(arguments))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 
 FIELDS = ["group", "location", "taken_at", "split_hint", "licence"]
 _TEXT = ["path", "species", "reason", *FIELDS]

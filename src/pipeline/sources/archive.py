@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from pipeline.errors import UserError
-from pipeline.progress import track
-from pipeline.sources.names import ignored
+from pipeline.core.errors import UserError
+from pipeline.core.progress import track
+from pipeline.sources.filenames import ignored
 
 MAX_ENTRIES = 2_000_000
 _CHUNK = 1 << 20

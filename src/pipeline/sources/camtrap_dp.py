@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import duplicates
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
+from pipeline.dataset import near_duplicates
 from pipeline.sources import annotations, table
 
 _COLUMNS = {
@@ -60,7 +60,7 @@ def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
     shared = _of_events(media, observations[observations["mediaID"].isna()])
     every = pd.concat([own, shared], ignore_index=True).astype({"medium": "int64"})
     event = every["deploymentID"] + "/" + every["eventID"]
-    number = duplicates.linked(every["medium"], event)
+    number = near_duplicates.linked(every["medium"], event)
     group = event.groupby(number).transform("min").groupby(every["medium"]).first()
     judged = pd.concat([own, shared[~shared["medium"].isin(own["medium"])]])
     rows = media.join(judged.drop(columns=["mediaID", "deploymentID"]).set_index("medium"))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import workspace
-from pipeline.errors import UserError
+from pipeline.core import workspace
+from pipeline.core.errors import UserError
 from pipeline.sources import annotations
-from pipeline.sources.names import METADATA, ignored, split_named
+from pipeline.sources.filenames import METADATA, ignored, split_named
 
 
 def root(source: str, files: Path) -> Path:

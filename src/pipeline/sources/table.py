@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 from pipeline.sources import annotations
-from pipeline.sources.names import split_named
+from pipeline.sources.filenames import split_named
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
 # Letters and digits of the names that a column may have, the likeliest first.

@@ -1,0 +1,1 @@
+"""Draws altered copies of the training pictures."""

@@ -1,0 +1,49 @@
+"""Whether a recogniser still meets what it was tested on."""
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    drift = commands.add_parser(
+        "drift",
+        help="whether photos and answers are still like those it was tested on",
+        epilog="Exit code: 0 no drift, 1 drift, 2 it cannot be told.",
+    )
+    drift.add_argument("log", type=Path, help="request log, or a file that predict wrote")
+    drift.add_argument(
+        "--model",
+        default="Production",
+        help="stage or number of a registered version, or a folder such as models/final",
+    )
+    drift.add_argument("--days", type=float, help="only the answers of the last so many days")
+    drift.add_argument("--output", type=Path, default=Path("reports/drift"), help="folder")
+    drift.set_defaults(run=_drift)
+
+
+def _drift(arguments: argparse.Namespace) -> None:
+    from pipeline.core.errors import UserError
+
+    try:
+        sys.exit(_drifted(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except Exception:  # whatever went wrong, a scheduler must not take it for drift
+        traceback.print_exc()
+    sys.exit(2)
+
+
+def _drifted(arguments: argparse.Namespace) -> bool:
+    from pipeline.core import atomic, workspace
+    from pipeline.monitor import drift
+    from pipeline.register import versions
+
+    workspace.require_target_outside(arguments.output)
+    atomic.require_own(arguments.output)
+    now = drift.read(arguments.log, arguments.days)
+    changes = drift.compare(drift.read_reference(versions.recogniser(arguments.model)), now)
+    drift.save(changes, len(now), arguments.output)
+    print(drift.page(changes, len(now)))
+    return any(change.drifted for change in changes)

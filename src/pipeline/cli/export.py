@@ -1,0 +1,47 @@
+"""A recogniser for other places."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser("export", help="write a recogniser for phones, ONNX or Docker")
+    export.add_argument(
+        "folder", type=Path, help="where to; only what this command wrote itself is replaced"
+    )
+    export.add_argument(
+        "--model",
+        default="Production",
+        help="stage or number of a registered version, or a folder such as models/final",
+    )
+    export.add_argument("--onnx", action="store_true", help="also model.onnx, proved to agree")
+    export.add_argument("--image", action="store_true", help="also image/, for docker build")
+    export.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    import json
+    from dataclasses import asdict
+
+    from pipeline.core import atomic, workspace
+    from pipeline.export import docker, mobile, onnx
+    from pipeline.register import versions
+
+    workspace.require_target_outside(arguments.folder)
+    atomic.require_own(arguments.folder)
+    recogniser = versions.recogniser(arguments.model)
+    with atomic.own_folder(arguments.folder) as partial:
+        partial.mkdir()
+        mobile.for_phones(recogniser, partial)
+        if arguments.onnx:
+            agreement = onnx.to_onnx(recogniser, partial / "model.onnx")
+            (partial / "onnx.json").write_text(f"{json.dumps(asdict(agreement), indent=2)}\n")
+            print(
+                f"ONNX Runtime and LiteRT: the same label on {agreement.same_label} of "
+                f"{agreement.pictures} pictures, probabilities up to "
+                f"{agreement.largest_difference:.1g} apart"
+            )
+        if arguments.image:
+            docker.image_context(recogniser, partial / "image")
+    names = sorted(path.name for path in arguments.folder.iterdir() if path.name != atomic.MARKER)
+    print(f"{arguments.folder}: {', '.join(names)}")

@@ -1,0 +1,1 @@
+"""What every part uses: errors, params, parallel work, progress, tracking, files."""

@@ -1,0 +1,217 @@
+"""Outputs that appear whole or not at all, and never in place of what somebody else wrote."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from pipeline.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKER = ".written-by-animal"  # in a folder; its lines are those of sha256sum
+_OF_THE_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers write these anywhere
+
+
+@contextmanager
+def whole(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[Path]:
+    """Gives a path beside `path` to write to, and renames it to `path` when the block ends well.
+
+    What is written may be a file or a folder; missing parent folders are made. If the block
+    fails, or the process is killed, `path` is as it was before; only while an old folder makes
+    room for a new one is there a moment without either.
+
+    Args:
+        path: Where the finished output shall stand. Of the project's own: what a person names goes
+            through `new_file` or `own_folder`. A file replaces a file and a folder a folder.
+        contents: Patterns of the names that this project writes into the folder, where people
+            could have put something too. Defaults to None: not checked.
+
+    Yields:
+        The path to write to. Nothing exists there yet.
+
+    Raises:
+        UserError: What stands there is of another kind, or holds a name that `contents` lacks.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    if contents is not None:
+        require_only(path, contents)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    try:
+        yield partial
+        if not partial.exists():
+            raise FileNotFoundError(f"nothing was written for {path}")
+        if path.exists() and path.is_dir() != partial.is_dir():
+            kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+            raise UserError(
+                f"{path} is {kinds[0]}, and {kinds[1]} is to be written there: move it elsewhere"
+            )
+        if path.is_dir():  # a rename replaces a file but not a folder that holds something
+            _remove(path)
+        partial.replace(path)
+    finally:
+        _remove(partial)
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """Gives a path to write a file to that a person named, as `whole` does.
+
+    Raises:
+        UserError: Something stands there, before the block or after it; it is left as it is.
+    """
+    require_new(path)
+    with whole(path) as partial:
+        yield partial
+        require_new(path)  # it may have been put there since
+
+
+@contextmanager
+def own_folder(path: str | Path) -> Iterator[Path]:
+    """Gives a path to write a folder to that a person named, as `whole` does.
+
+    The folder gets a `MARKER` with the hashes of its files.
+
+    Raises:
+        UserError: As `require_own` does, before the block and after it.
+    """
+    require_own(path)
+    with whole(path) as partial:
+        yield partial
+        hashes = _hashes(partial)
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
+        (partial / MARKER).write_text("".join(lines), encoding="utf-8")
+        require_own(path)
+
+
+def require_new(path: str | Path) -> None:
+    """Checks that a file may be written to a path that a person named.
+
+    Args:
+        path: As it was typed.
+
+    Raises:
+        UserError: Something stands there, a link to nowhere included; or a file can never.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 (a Path has lost the slash at the end)
+        raise UserError(f"{path} is a folder, and a file is to be written: name a file in it")
+    if os.path.lexists(path):
+        raise UserError(
+            f"{path} is there already and is not replaced: name another file, or move it elsewhere"
+        )
+    if str(path).endswith(("/", os.sep)):
+        raise UserError(f"{path} names a folder, and a file is to be written: name a file in it")
+    _require_parents(Path(path))
+
+
+def require_own(path: str | Path) -> None:
+    """Checks that a folder may be written to a path that a person named.
+
+    Args:
+        path: Where nothing stands, or an empty folder, or what `own_folder` wrote and nobody
+            changed since.
+
+    Raises:
+        UserError: Something else stands there. Names a file that this project did not write.
+    """
+    path = Path(path)
+    here = Path.cwd().resolve()
+    if here.is_relative_to(path.resolve()):
+        raise UserError(f"{path} is the current folder or one above it: name a new folder")
+    if not os.path.lexists(path):
+        return _require_parents(path)
+    if path.is_symlink() or not path.is_dir():
+        raise UserError(f"{path} is no folder that could be replaced: name a new folder")
+    inside = _hashes(path)
+    marker = path / MARKER
+    lines = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
+    written = dict(line.split("  ", 1)[::-1] for line in lines if "  " in line)
+    for name, digest in sorted(inside.items()):
+        if written.get(name) != digest:
+            how = "was changed since" if name in written else "was not written by this command"
+            raise UserError(
+                f"{path} is not replaced, for {name} in it {how}: name a new folder, or move it "
+                "elsewhere"
+            )
+
+
+def require_only(folder: Path, contents: Sequence[str]) -> None:
+    """Checks that a folder holds nothing but what this project writes there.
+
+    Args:
+        folder: May be absent.
+        contents: Patterns of the names that may be in it.
+
+    Raises:
+        UserError: It is no folder, or holds something else; names it.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is where this project writes a folder: move the file elsewhere")
+    for name in sorted(entry.name for entry in folder.iterdir()):
+        if not any(fnmatch(name, pattern) for pattern in (*contents, *_OF_THE_DESKTOP)):
+            raise UserError(
+                f"{folder} holds {name}, which this project did not write, and is about to be "
+                f"written anew: move {name} elsewhere"
+            )
+
+
+def _require_parents(path: Path) -> None:
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir():
+        raise UserError(f"{path} cannot be written, for {above} is no folder")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder but its marker, by relative path; of a link, its own.
+
+    A link may lead anywhere, and is somebody's work too.
+    """
+    hashes = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            hashes[name] = "link"
+        elif path.is_file() and name != MARKER and name not in _OF_THE_DESKTOP:
+            with path.open("rb") as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
+    """Writes a frame as Parquet, the same bytes for the same rows and types."""
+    # Imported here: what only wants whole files need not wait for it.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(None), path)
+
+
+def clear(*paths: Path) -> None:
+    """Removes what an earlier run left at `paths`, files and folders alike."""
+    for path in paths:
+        _remove(path)
+
+
+def link(source: Path, target: Path) -> None:
+    """Lets a file stand in a second place too: a hard link, or a copy where there are none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

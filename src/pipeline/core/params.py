@@ -1,0 +1,304 @@
+"""What stands in `params.yaml`, as typed, frozen objects.
+
+A section of the file is a class here, and a line of it a field. An unknown key, a wrong type or an
+impossible value stops the stage with one sentence a mistake, naming line, section and key.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+
+from pipeline.core import atomic
+from pipeline.core.yaml_file import Section, parse
+
+PATH = Path("params.yaml")
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Flag = Literal[
+    "blurred",
+    "too_dark",
+    "too_bright",
+    "one_colour",
+    "odd_aspect",
+    "tiny_subject",
+    "wrong_extension",
+]
+
+
+class Ingest(Section):
+    source: Annotated[str, Field(min_length=1)]
+    labels: dict[str, Annotated[str, Field(min_length=1)] | None]
+    min_side: Annotated[int, Field(ge=8)]
+    max_pixels: Annotated[int, Field(ge=4096, le=178_956_970)]  # Pillow refuses more by itself
+    min_per_species: Annotated[int, Field(ge=3)]  # one photo for each split
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
+    reject: list[Flag]
+
+
+class Parallel(Section):
+    jobs: Annotated[int, Field(ge=-1)]
+    backend: Literal["local", "dask"]
+    address: str | None
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> "Parallel":
+        if self.jobs == 0:
+            raise ValueError("jobs is 0; use -1 for every core, or a number of processes")
+        return self
+
+    @model_validator(mode="after")
+    def _address_of_a_cluster(self) -> "Parallel":
+        if self.backend == "dask" and not self.address:
+            raise ValueError("backend is dask; give the address of its scheduler too")
+        return self
+
+
+class Resize(Section):
+    size: Annotated[int, Field(ge=32, le=1024)]
+    fit: Literal["crop", "pad", "stretch"]
+    crop_to_box: bool
+    box_margin: Fraction
+
+
+class Split(Section):
+    by: Literal["group", "location", "time"]
+    respect_given: bool
+    train: Annotated[float, Field(gt=0, lt=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=1, le=20)]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "Split":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test is {total:g}; it must be 1")
+        return self
+
+
+class Augment(Section):
+    copies: Annotated[int, Field(ge=0, le=100)]
+    max_copies: Annotated[int, Field(ge=0, le=100)]
+    strength: Annotated[float, Field(ge=0, le=2)]
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    zoom: Fraction
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    shear: Annotated[float, Field(ge=0, le=45)]
+    flip_horizontal: Fraction
+    flip_vertical: Fraction
+    brightness: Fraction
+    contrast: Fraction
+    saturation: Fraction
+    hue: Annotated[float, Field(ge=0, le=180)]
+    grey: Fraction
+    blur: Fraction
+    jpeg: Fraction
+    cutout: Fraction
+    night: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _max_not_below(self) -> "Augment":
+        if self.max_copies < self.copies:
+            raise ValueError(f"max_copies is {self.max_copies}, below copies ({self.copies})")
+        return self
+
+
+class Model(Section):
+    backbone: str
+    weights: str
+    unfrozen_blocks: Annotated[int, Field(ge=0)]
+    hidden: Annotated[int, Field(ge=0, le=8192)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @field_validator("weights")
+    @classmethod
+    def _known_or_a_file(cls, weights: str) -> str:
+        if weights not in ("imagenet", "none") and not Path(weights).is_file():
+            raise ValueError(f"{weights!r} is neither imagenet, none nor the path of a file")
+        return weights
+
+
+class Train(Section):
+    epochs: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    fine_tune_rate: Annotated[float, Field(gt=0, le=1)]
+    warm_up: Annotated[int, Field(ge=0)]
+    final_rate: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    averaging: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    focal: Annotated[float, Field(ge=0, le=10)]
+    balance: Literal["weights", "sampling", "none"]
+    mixup: Annotated[float, Field(ge=0)]
+    cutmix: Annotated[float, Field(ge=0)]
+    precision: Literal["auto", "float32"]
+    seed: Seed
+
+
+class Options(Section):
+    """What one line may be in a search: one of `choices`, or a number from `low` to `high`."""
+
+    choices: Annotated[list[Any], Field(min_length=1)] | None = None
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Options":
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("give either choices, or low and high")
+        elif self.low is None or self.high is None:
+            raise ValueError("give either choices, or both low and high")
+        elif self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}; with `log: true` it must be above 0")
+        return self
+
+    def also(self, value: Any) -> "Options":
+        """The same with one value more, if it is not among them."""
+        if self.choices is None:
+            ends = {"low": min(self.low, value), "high": max(self.high, value)}
+            return self.model_copy(update=ends)
+        more = [] if value in self.choices else [value]
+        return self.model_copy(update={"choices": [*self.choices, *more]})
+
+    def has(self, value: Any) -> bool:
+        """Whether a value is allowed."""
+        return self.also(value) == self
+
+    @property
+    def extremes(self) -> list[Any]:
+        """Values that are allowed if all are."""
+        return self.choices if self.choices is not None else [self.low, self.high]
+
+
+class Tune(Section):
+    trials: Annotated[int, Field(ge=1)]
+    time_budget: Annotated[float, Field(gt=0)]
+    storage: Annotated[str, Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1)]
+    seed: Seed
+    space: dict[str, Options]
+    blocks: dict[str, Options]
+
+
+class Evaluate(Section):
+    precision: Literal["float", "int8"]
+
+
+class Register(Section):
+    min_accuracy: Fraction
+    min_macro_f1: Fraction
+    min_species_recall: Fraction
+    max_calibration_error: Fraction
+    max_latency_ms: Annotated[float, Field(gt=0)]
+    max_size_mb: Annotated[float, Field(gt=0)]
+    max_drop: Fraction
+    must_be_better: bool
+    serve: bool
+
+
+class Params(Section):
+    ingest: Ingest
+    parallel: Parallel
+    resize: Resize
+    split: Split
+    augment: Augment
+    model: Model
+    train: Train
+    tune: Tune
+    evaluate: Evaluate
+    register_: Annotated[Register, Field(alias="register")]  # BaseModel has a `register` of its own
+
+    @model_validator(mode="after")
+    def _space_names_params(self) -> "Params":
+        for where, lines in (("space", self.tune.space), ("blocks", self.tune.blocks)):
+            for name, options in lines.items():
+                section, _, key = name.partition(".")
+                known = {"model": Model, "train": Train}.get(section)
+                if known is None or key not in known.model_fields:
+                    raise ValueError(
+                        f"tune.{where} has {name!r}; name a line of `model` or `train`"
+                    )
+                for extreme in options.extremes:
+                    try:
+                        replaced(self, {name: extreme})
+                    except ValueError as error:
+                        raise ValueError(f"tune.{where}: {error}") from None
+                if where == "space" and options.log and (now := value(self, name)) <= 0:
+                    raise ValueError(
+                        f"tune.space searches {name} on a logarithmic scale, which has no {now}; "
+                        "set it above 0, or take the line out of the search"
+                    )
+        return self
+
+
+def load(path: Path = PATH) -> Params:
+    """Reads and checks a params file.
+
+    Args:
+        path: The file. Defaults to `params.yaml` in the current folder.
+
+    Raises:
+        UserError: The file is missing, is no YAML, or says something impossible; one line a
+            mistake, each naming the line of the file to mend.
+    """
+    return parse(path, Params)
+
+
+def replaced(params: Params, values: dict[str, Any]) -> Params:
+    """`params` with some lines replaced, checked again.
+
+    Args:
+        params: What to start from.
+        values: New values by dotted name, such as `{"train.learning_rate": 0.01}`.
+
+    Raises:
+        ValueError: A name is unknown or a value impossible.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    changed = {}
+    for section, lines in sections.items():
+        before = getattr(params, section, None)
+        if not isinstance(before, Section):
+            raise ValueError(f"there is no section {section!r}")
+        try:
+            changed[section] = type(before).model_validate(before.model_dump() | lines)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join([section, *map(str, first["loc"])])
+            raise ValueError(f"{name} may not be {first['input']!r}: {first['msg']}") from None
+    return params.model_copy(update=changed)
+
+
+def value(params: Params, name: str) -> Any:
+    """The value of a line, by its dotted name, such as `train.learning_rate`."""
+    section, _, key = name.partition(".")
+    return getattr(getattr(params, section), key)
+
+
+def set_source(source: str, path: Path = PATH) -> None:
+    """Writes `ingest.source` into a params file and leaves its comments as they are.
+
+    Raises:
+        UserError: As `load` does; the file is left as it is.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    load(path)  # a file with a mistake is left as it is
+    written = yaml.load(path.read_text(encoding="utf-8"))
+    written["ingest"]["source"] = source
+    with atomic.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        yaml.dump(written, file)

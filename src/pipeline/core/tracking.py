@@ -1,0 +1,178 @@
+"""Where MLflow lives, and what every run of this project is tagged with.
+
+With no set-up that is MLflow's own default: `mlflow.db` and `mlruns/` in the folder of
+`params.yaml`, where `mlflow ui` and `mlflow models serve` look too. `MLFLOW_TRACKING_URI` moves all
+of them elsewhere.
+"""
+
+import getpass
+import hashlib
+import logging
+import os
+import socket
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import mlflow as mlflow_type
+    import pandas as pd
+
+EXPERIMENT = "animal"
+MODEL, ALIAS = "animal", "champion"  # what is registered, and the version of it that serves
+
+
+def mlflow() -> "mlflow_type":
+    """Imports MLflow: quietly, and without reports to its makers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    # These tell at length that tables are made and that an example is looked at.
+    for name in ("mlflow.store.db.utils", "alembic", "mlflow.pyfunc"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def tags(stage: str) -> dict[str, str]:
+    """What is known of where a run comes from: stage, git commit, the photos' manifest and
+    whether they are drawn."""
+    manifest = Path("data/ingested/manifest.parquet")
+    found = {"stage": stage}
+    if manifest.exists():
+        import pyarrow.parquet as pq  # a tenth of a second that a rollback need not wait
+
+        found["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        origin = pq.read_table(manifest, columns=["origin"])["origin"]
+        found["drawn"] = str(origin.unique().to_pylist() == ["drawn"])
+    commit = _git("rev-parse", "HEAD")
+    if commit is not None:
+        found["git_commit"] = commit
+        found["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
+    return found
+
+
+def who() -> str:
+    """The person at the keyboard, as user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@contextmanager
+def run(
+    stage: str, name: str | None = None, run_id: str | None = None, nested: bool = False
+) -> Iterator["mlflow_type.ActiveRun"]:
+    """A run of the experiment `animal`, open while the block lasts.
+
+    Args:
+        stage: The DVC stage it belongs to.
+        name: What the run is called. Defaults to the stage.
+        run_id: An earlier run to go on with, if MLflow still has it. Defaults to None.
+        nested: Whether it belongs to the run that is open now.
+    """
+    ml = mlflow()
+    ml.set_experiment(EXPERIMENT)
+    if run_id is not None and not exists(run_id):
+        run_id = None
+    opened = {"run_id": run_id} if run_id else {"run_name": name or stage, "tags": tags(stage)}
+    with ml.start_run(**opened, nested=nested) as active:
+        if name is not None:  # an earlier run may have been called otherwise
+            ml.set_tag("mlflow.runName", name)
+        yield active
+
+
+def champion_params() -> dict[str, Any]:
+    """What the serving version was trained with, by the name of its line; empty if none serves."""
+    from ruamel.yaml import YAML
+
+    ml = mlflow()
+    with suppress(ml.exceptions.MlflowException):
+        version = ml.MlflowClient().get_model_version_by_alias(MODEL, ALIAS)
+        said = ml.get_run(version.run_id).data.params
+        return {name: YAML(typ="safe").load(value) for name, value in said.items()}
+    return {}
+
+
+def exists(run_id: str) -> bool:
+    """Whether MLflow has this run, and has not deleted it."""
+    try:
+        return mlflow().get_run(run_id).info.lifecycle_stage == "active"
+    except mlflow().exceptions.MlflowException:
+        return False
+
+
+def log_params(**sections: Any) -> None:
+    """Logs sections of the params as `section.key`."""
+    flat = {
+        f"{section}.{key}": value
+        for section, lines in sections.items()
+        for key, value in lines.model_dump().items()
+        if not isinstance(value, dict)
+    }
+    mlflow().log_params(flat)
+
+
+def log_dataset(split: "pd.DataFrame", names: list[str], context: str) -> None:
+    """Logs which photos a run was given, as an MLflow dataset with its digest.
+
+    Args:
+        split: What split wrote.
+        names: The splits that were given.
+        context: What for: `training` or `testing`.
+    """
+    ml = mlflow()
+    frame = split.loc[split["split"].isin(names), ["photo", "species", "split"]]
+    with warnings.catch_warnings():  # two of MLflow's own readers could read the path
+        warnings.simplefilter("ignore", UserWarning)
+        dataset = ml.data.from_pandas(frame, source="data/split.parquet", name="photos")
+    ml.log_input(dataset, context=context)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
+    """Logs an epoch to the open run, in one call, as soon as it has ended."""
+    mlflow().log_metrics(metrics, step=epoch)
+
+
+def log_history(history: list[dict[str, float]]) -> None:
+    """Logs all epochs of a run at once: a call costs some 20 ms, a trial's epoch little more."""
+    from mlflow.entities import Metric
+
+    now, active = int(time.time() * 1000), mlflow().active_run()
+    logged = [Metric(k, v, now, step) for step, row in enumerate(history) for k, v in row.items()]
+    for i in range(0, len(logged), 1000):  # MLflow's limit for one call
+        mlflow().MlflowClient().log_batch(active.info.run_id, metrics=logged[i : i + 1000])
+
+
+def log_score(score: Any) -> None:
+    """Logs a `metrics.Score` on photos that training held out."""
+    mlflow().log_metrics({f"validation_{name}": value for name, value in asdict(score).items()})
+
+
+def log_test(metrics: dict[str, float], split: "pd.DataFrame") -> None:
+    """Logs the numbers of a test, and which photos it was."""
+    log_dataset(split, ["test"], "testing")
+    mlflow().log_metrics({f"test_{name}": value for name, value in metrics.items()})
+
+
+def log_folder(folder: Path) -> None:
+    """Logs a file, or a folder less the networks in it."""
+    ml = mlflow()
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in (".keras", ".tflite"):
+            ml.log_artifact(str(path), path.parent.as_posix())

@@ -1,0 +1,82 @@
+"""The project's own folders: what the stages write, and where nobody's photos may lie."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.core.errors import UserError
+
+_BESIDE = (".cache", ".dvc", ".git", ".venv", "mlruns", "models", "reports", "src", "stages")
+
+
+def folders(root: Path = Path()) -> list[Path]:
+    """Lists what the project at `root` writes or is made of: the stages' outputs, by `dvc.yaml`,
+    and the folders beside them. Empty where there is no project.
+    """
+    pipeline = root / "dvc.yaml"
+    if not pipeline.is_file():
+        return []
+    stages = YAML(typ="safe").load(pipeline)["stages"].values()
+    entries = [out for s in stages for key in ("outs", "metrics") for out in s.get(key, [])]
+    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [root / name for name in (*names, *_BESIDE)]
+
+
+def require_source_outside(source: Path, root: Path = Path()) -> None:
+    """Checks that no output of the project lies in a collection, nor the collection in an output.
+
+    DVC removes a stage's outputs before it runs the stage, so photos in one would be lost.
+
+    Args:
+        source: A collection: the folder of its photos, or the file that it comes as.
+        root: The project's folder. Defaults to the current one.
+
+    Raises:
+        UserError: They do not lie apart.
+    """
+    if inside := _first(source, root, _is_contained):
+        raise UserError(
+            f"{source} cannot be the source, for it lies in {inside}, which the project writes and "
+            "clears: move the photos elsewhere, best outside the project"
+        )
+    if source.is_dir() and (inside := _first(source, root, _contains)):
+        raise UserError(
+            f"{source} cannot be the source, for it holds {inside}, which belongs to the project: "
+            "put the photos into a folder of their own, best outside the project"
+        )
+
+
+def require_target_outside(target: Path, root: Path = Path()) -> None:
+    """Checks that what a command is to write does not lie in a stage's output.
+
+    The next run would remove it.
+
+    Raises:
+        UserError: It does.
+    """
+    if inside := _first(target, root, _is_contained):
+        if inside in (root / "models", root / "reports"):
+            return  # beside the stages' outputs is room for more
+        raise UserError(
+            f"{target} lies in {inside}, where the project keeps its own: name another place"
+        )
+
+
+def _first(path: Path, root: Path, related: Callable[[Path, Path], bool]) -> Path | None:
+    """The first of the project's folders that is related to a path, as typed or with links
+    followed."""
+    typed, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100 (with `..` taken out)
+    for folder in folders(root):
+        if related(typed, folder.absolute()) or related(real, folder.resolve()):
+            return folder
+    return None
+
+
+def _contains(path: Path, folder: Path) -> bool:
+    return folder.is_relative_to(path)
+
+
+def _is_contained(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder)

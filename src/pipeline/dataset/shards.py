@@ -1,0 +1,153 @@
+"""The pictures between stages: a few large arrays and an index, read without decoding.
+
+A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with some `LENGTH`
+pictures each, and `index.parquet`: a row a picture with at least photo, species, shard and row.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core import atomic, parallel
+
+T = TypeVar("T")
+
+CONTENTS = ("images-*.npy", "index.parquet")  # the names in a folder of shards
+LENGTH = 256  # 52 MB at 260 px; what changes, and what a killed run does again, is whole shards
+_OPEN = 256  # a process may hold 1,024 files on many systems, and a million photos are 4,000 shards
+_PICTURES_A_JOB = 16  # few, for at the end some processes wait for the last one
+
+
+class Shards:
+    """The pictures of a folder of shards.
+
+    Attributes:
+        index: The index, in the order of the pictures.
+        shard: Gives a shard by its number, uint8 (n, size, size, 3), on disk until it is read.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self.index = pd.read_parquet(self.folder / "index.parquet")
+        self.shard = lru_cache(_OPEN)(self._shard)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def size(self) -> int:
+        """Sides of the pictures (px)."""
+        return self.shard(0).shape[1]
+
+    def _shard(self, number: int) -> np.ndarray:
+        return np.load(path(self.folder, number), mmap_mode="r")
+
+    def take(self, positions: Iterable[int]) -> np.ndarray:
+        """The pictures at some positions of the index, uint8 (n, size, size, 3)."""
+        rows = self.index.iloc[list(positions)]
+        pairs = zip(rows["shard"], rows["row"], strict=True)
+        return np.stack([self.shard(shard)[row] for shard, row in pairs])
+
+
+def path(folder: Path, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"images-{number:05d}.npy"
+
+
+def write_index(folder: Path, index: pd.DataFrame, lengths: Sequence[int]) -> None:
+    """Writes the index of a folder of shards: a row a picture, in order; gains shard and row.
+
+    Args:
+        folder: The folder.
+        index: A row a picture.
+        lengths: Pictures in each shard.
+    """
+    shard = np.repeat(np.arange(len(lengths)), lengths)
+    row = np.arange(len(index)) - (np.cumsum(lengths) - lengths)[shard]
+    atomic.write_table(index.assign(shard=shard, row=row), folder / "index.parquet")
+
+
+def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], size: int) -> None:
+    """Writes a new folder of shards, one shard in memory at a time.
+
+    Args:
+        folder: The folder; it appears when everything is written.
+        index: A row a picture, in the order of the pictures; gains shard and row.
+        pictures: Batches, each uint8 (n, size, size, 3); as many pictures as rows altogether.
+        size: Sides of the pictures (px).
+    """
+    lengths = [len(part) for part in parallel.chunks(index, LENGTH)]
+    with atomic.whole(folder, CONTENTS) as partial:
+        partial.mkdir()
+        write_index(partial, index, lengths)
+        shard, done = None, 0
+        for batch in pictures:
+            while len(batch):
+                row = done % LENGTH
+                if row == 0:
+                    shape = (min(LENGTH, len(index) - done), size, size, 3)
+                    name = path(partial, done // LENGTH)
+                    shard = np.lib.format.open_memmap(name, "w+", np.uint8, shape)
+                now, batch = batch[: LENGTH - row], batch[LENGTH - row :]
+                shard[row : row + len(now)] = now
+                done += len(now)
+        if done != len(index):
+            raise ValueError(f"{done} pictures for {len(index)} rows of the index")
+
+
+def fill(
+    wanted: Iterable[tuple[Path, Sequence[T]]],
+    size: int,
+    draw: Callable[[Sequence[T]], np.ndarray],
+    jobs: int,
+) -> Iterator[int]:
+    """Writes shards, each of which appears when all its pictures are in it.
+
+    The processes that draw pictures also write them: to send them to one that writes would cost
+    as much as decoding small photos does. They write to the file and map none of it, so that
+    machines that share a file system can share a shard.
+
+    Args:
+        wanted: Where each shard shall stand, and what each of its pictures is made of.
+        size: Sides of the pictures (px).
+        draw: Makes pictures, uint8 (n, size, size, 3), of n items. As in `parallel.each`.
+        jobs: Processes to use; they change no byte.
+
+    Yields:
+        How many more pictures are written.
+    """
+    for file, pictures, last in parallel.each(partial(_draw, draw), _pieces(wanted, size), jobs):
+        if last:
+            _unfinished(file).replace(file)
+        yield pictures
+
+
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f".{file.name}.partial")
+
+
+def _pieces(wanted: Iterable[tuple[Path, Sequence[T]]], size: int) -> Iterator[tuple]:
+    """For each piece of work its shard, where in the file it starts, its items, and if it ends it.
+
+    A shard is begun, as a file of zeros, when its first piece is asked for.
+    """
+    for file, items in wanted:
+        shape = (len(items), size, size, 3)
+        start = np.lib.format.open_memmap(_unfinished(file), "w+", np.uint8, shape).offset
+        for first in range(0, len(items), _PICTURES_A_JOB):
+            end = first + _PICTURES_A_JOB
+            at = start + first * size * size * 3
+            yield file.absolute(), at, items[first:end], end >= len(items)
+
+
+def _draw(draw: Callable[[Sequence[T]], np.ndarray], piece: tuple) -> tuple[Path, int, bool]:
+    file, start, items, last = piece
+    pictures = draw(items)
+    with _unfinished(file).open("r+b") as opened:
+        opened.seek(start)
+        opened.write(pictures)
+    return file, len(pictures), last

@@ -1,0 +1,1 @@
+"""Tests a recogniser on photos that nothing before it has seen."""

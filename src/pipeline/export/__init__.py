@@ -1,0 +1,1 @@
+"""Writes a recogniser for other places: phones, ONNX, Docker."""

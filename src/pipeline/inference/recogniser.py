@@ -1,0 +1,120 @@
+"""What a recogniser answers to a photo: decode, orient, resize, infer, calibrate, answer.
+
+`mlflow models serve`, `animal serve` and `animal predict` all answer from here. A served model
+carries this file along.
+"""
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.inference import decoding, occlusion
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.litert import Network
+
+TOP_K = 3
+MAX_BYTES = 64 * 2**20  # of one photo
+
+
+class Recogniser:
+    """A network with all that its answers need. Safe to ask from several threads.
+
+    Args:
+        folder: With `model.tflite` and `labels.json`.
+        workers: Interpreters to keep. Defaults to one a core.
+
+    Attributes:
+        labels: The species it knows, in the order of the network's answers.
+        max_pixels: Photos that claim more are refused.
+        calibration: What makes its probabilities mean what they say.
+        network: The network.
+    """
+
+    def __init__(self, folder: Path, workers: int | None = None):
+        about = json.loads((folder / "labels.json").read_text())
+        self.labels, self._fit, self.max_pixels = (
+            about[name] for name in ("labels", "fit", "max_pixels")
+        )
+        self.calibration = Calibration(**about["calibration"])
+        self.network = Network((folder / "model.tflite").read_bytes(), workers)
+
+    def answer(
+        self,
+        data: bytes,
+        top_k: int = TOP_K,
+        threshold: float | None = None,
+        explained: bool = False,
+        light: bool = False,
+    ) -> dict[str, Any]:
+        """What a photo shows.
+
+        Args:
+            data: The bytes of a photo file.
+            top_k: How long `top` is.
+            threshold: An answer less probable is unknown. Defaults to the one that was fitted.
+            explained: Whether to add a heat map; it costs as much as fifty answers.
+            light: Whether to add what `decoding.light` says of it.
+
+        Returns:
+            `species`, the most probable one, and its calibrated `probability`; `top`, a list of
+            both, the most probable first; whether it is `unknown`; `prediction_set`, the species
+            that it may well be, the most probable first (see `calibration.Calibration`); and, if
+            asked for, `explanation`, a PNG in base64 to lay over the square that the network saw,
+            red where the photo speaks for the species.
+
+        Raises:
+            PhotoError: The bytes give no picture.
+        """
+        picture = self.picture(data)
+        probabilities = self.calibration.apply(self.network.one(picture))
+        order = np.argsort(-probabilities, kind="stable")
+        likely = [
+            {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
+        ]
+        if threshold is None:
+            threshold = self.calibration.unknown_below
+        held = self.calibration.sets(probabilities)
+        answer = {
+            **likely[0],
+            "top": likely[:top_k],
+            "unknown": likely[0]["probability"] < threshold,
+            "prediction_set": [self.labels[i] for i in order if held[i]],
+        }
+        if light:
+            answer |= decoding.light(picture)
+        if explained:
+            heat = occlusion.heat(picture, order[0], self._one_by_one)
+            answer["explanation"] = base64.b64encode(occlusion.overlay(heat)).decode()
+        return answer
+
+    def picture(self, data: bytes) -> np.ndarray:
+        """What the network sees of a photo: uint8 (size, size, 3). Raises `PhotoError`."""
+        return decoding.square(data, self.network.size, self._fit, self.max_pixels)
+
+    def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
+        """Never waits in one of the network's threads for another of them."""
+        return np.stack([self.network.one(picture) for picture in pictures])
+
+
+def bytes_of(image: Any) -> bytes:
+    """The bytes of a photo that is given as such or, for JSON, in base64.
+
+    Raises:
+        PhotoError: It is neither, or too large.
+    """
+    if isinstance(image, str):
+        try:
+            image = base64.b64decode("".join(image.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise decoding.PhotoError("not_an_image", "it is no base64") from None
+    if not isinstance(image, bytes | bytearray):
+        kind = type(image).__name__
+        raise decoding.PhotoError("not_an_image", f"it is {kind}, not bytes or base64")
+    if len(image) > MAX_BYTES:
+        claim = f"it has {len(image):,} bytes, over {MAX_BYTES:,}"
+        raise decoding.PhotoError("too_many_bytes", claim)
+    return bytes(image)

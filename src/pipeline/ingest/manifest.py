@@ -1,0 +1,205 @@
+"""What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.core.errors import UserError
+from pipeline.core.params import Flag
+from pipeline.dataset import near_duplicates
+from pipeline.ingest import inspection_cache, quality_flags
+from pipeline.ingest.inspection_cache import Look
+from pipeline.sources import annotations
+
+# Null where a form of collection does not say. Times are the camera's own, without a zone.
+MANIFEST = {
+    "photo": "str",
+    "path": "str",
+    "species": "str",
+    "width": "int64",
+    "height": "int64",
+    "phash": "uint64",
+    "group": "str",
+    "location": "str",
+    "taken_at": "str",
+    "split_hint": "str",
+    "box": "str",
+    "flags": "str",
+    "licence": "str",
+    "origin": "str",
+}
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_PANDAS = {
+    pa.string(): pd.StringDtype(na_value=np.nan),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
+_ROWS_AT_A_TIME = 4096
+_SHARE = 2  # no box of shares reaches so far, and no box in pixels is so small
+
+
+def inspect(
+    root: Path, found: pd.DataFrame, max_pixels: int, jobs: int, cache: Path
+) -> pd.DataFrame:
+    """Puts together what the source says of each file and what its bytes say.
+
+    Args:
+        root: The folder that the paths start from.
+        found: What the source says, as `reader.found` gives it.
+        max_pixels: A picture that claims more is refused before it is decoded.
+        jobs: Processes to use.
+        cache: Folder for what was seen of the files, as in `inspection_cache.at`.
+
+    Returns:
+        `found` and the fields of `Look` but for colours, one row a file. `reason` is null where
+        nothing is wrong with the file by itself; the source's word goes before what the bytes say.
+    """
+    readable = found["reason"].isna()
+    seen = inspection_cache.at(root, found.loc[readable, "path"].tolist(), max_pixels, jobs, cache)
+    looked = _table(look._replace(colours=None) for look in seen)  # of these a sample will do
+    looked = looked.drop(columns="colours").set_axis(found.index[readable]).reindex(found.index)
+    both = [name for name in looked if name in found]
+    said = {name: found[name].where(found[name].notna(), looked.pop(name)) for name in both}
+    return pd.concat([found.assign(**said), looked], axis=1)
+
+
+def _table(seen: Iterable[Look]) -> pd.DataFrame:
+    """Looks as a frame, a row each, made of a few thousand at a time.
+
+    Typed columns take a third of the memory of objects, and whole numbers stay whole beside nulls.
+    """
+    kinds = {name: get_args(hint)[0] for name, hint in get_type_hints(Look).items()}  # X | None
+    types = {name: _ARROW[kind] for name, kind in kinds.items()} | {"phash": pa.uint64()}
+    seen, pieces = iter(seen), []
+    while some := list(islice(seen, _ROWS_AT_A_TIME)):
+        columns = zip(types.values(), zip(*some, strict=True), strict=True)
+        pieces.append(pa.record_batch([pa.array(c, t) for t, c in columns], names=list(types)))
+    return pa.Table.from_batches(pieces, pa.schema(types)).to_pandas(types_mapper=_PANDAS.get)
+
+
+def judge(
+    inspected: pd.DataFrame, min_side: int, near_duplicate_bits: int, reject: Sequence[Flag] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decides which files are photos to learn from, and groups near-duplicates.
+
+    Of files with the same content, the one with the first path is kept; where they stand under
+    different species none is, for nobody knows which one is right.
+
+    Args:
+        inspected: What `inspect` gave.
+        min_side: A picture with a side below this is quarantined (px).
+        near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
+        reject: Photos with one of these flags are quarantined. Defaults to none.
+
+    Returns:
+        The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
+        reason, detail; sorted by path). `group` is the smallest photo of those that belong
+        together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
+        of [x, y, w, h] in shares of the sides, or null; `flags` is what `quality_flags.of` says.
+    """
+    rows = inspected.sort_values("path", ignore_index=True)
+    small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
+    rows.loc[small, "reason"] = "too_small"
+    rows.loc[small, "detail"] = [
+        f"{row.width} x {row.height} px, a side below {min_side}"
+        for row in rows[small].itertuples()
+    ]
+    rows["box"] = _shares(rows)
+    rows["flags"] = quality_flags.of(rows)
+    rows = rows[rows.columns.intersection([*MANIFEST, "reason", "detail"])]
+    for flag in reject:
+        poor = rows["reason"].isna() & rows["flags"].str.contains(rf"\b{flag}\b")
+        rows.loc[poor, "reason"] = flag
+        rows.loc[poor, "detail"] = "ingest.reject in params.yaml names this flag"
+
+    # By numbers of rows: as labels, strings would take a kilobyte a row.
+    fine = np.flatnonzero(rows["reason"].isna())
+    content, species = (rows[name].factorize()[0] for name in ("photo", "species"))
+    _, first, copy = np.unique(content[fine], return_index=True, return_inverse=True)
+    kept = fine[first[copy]]
+    disputed = np.isin(copy, copy[species[fine] != species[kept]])
+    claimed = rows.loc[fine[disputed], ["photo", "species"]]
+    claims = claimed.groupby("photo")["species"].agg(lambda names: sorted(set(names)))
+    rows.loc[claimed.index, "reason"] = "two_species"
+    rows.loc[claimed.index, "detail"] = [
+        f"the same file stands under {', '.join(claims[photo])}" for photo in claimed["photo"]
+    ]
+    fine, kept = fine[~disputed], kept[~disputed]
+    again = fine != kept
+    rows.loc[fine[again], "reason"] = "exact_duplicate"
+    rows.loc[fine[again], "detail"] = [
+        f"the same file as {path}" for path in rows["path"][kept[again]]
+    ]
+
+    accepted = rows[rows["reason"].isna()].sort_values("photo")
+    near = np.empty(len(rows), dtype=np.int64)
+    hashes = accepted["phash"].to_numpy(dtype=np.uint64)
+    near[accepted.index] = near_duplicates.groups(hashes, near_duplicate_bits)
+    ties = near_duplicates.linked(
+        pd.Series(near[kept]), rows["group"][fine]
+    )  # also those of duplicates
+    number = pd.Series(ties, fine)[accepted.index]
+    _, smallest, group = np.unique(number, return_index=True, return_inverse=True)
+    accepted = accepted.reset_index(drop=True)
+    accepted["group"] = accepted["photo"].take(smallest[group]).array
+    manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
+    refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
+    return manifest, refused[["path", "species", "reason", "detail"]]
+
+
+def _shares(rows: pd.DataFrame) -> pd.Series:
+    """Boxes as JSON lists of [x, y, w, h] in shares of the sides, cut at the picture's edges."""
+    written = {}
+    known = rows["reason"].isna() & rows["boxes"].notna()
+    for row in rows.loc[known, ["boxes", "width", "height"]].itertuples():
+        boxes = np.array(row.boxes, dtype=np.float64)
+        in_pixels = (boxes > _SHARE).any(axis=1)
+        boxes[in_pixels] /= [row.width, row.height] * 2
+        start = boxes[:, :2].clip(0, 1)
+        size = (boxes[:, :2] + boxes[:, 2:]).clip(0, 1) - start
+        boxes = np.concatenate([start, size], axis=1).round(6)
+        if inside := boxes[(boxes[:, 2:] > 0).all(axis=1)].tolist():
+            written[row.Index] = json.dumps(inside)
+    return pd.Series(written, dtype="str").reindex(rows.index)
+
+
+def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
+    """Counts files per species: found, accepted, and quarantined for each reason."""
+    both = ["species", "reason"]
+    files = pd.concat([manifest[["species"]].assign(reason="accepted"), quarantine[both]])
+    files["species"] = files["species"].fillna("(none)")
+    counts = files.groupby(["species", "reason"]).size().unstack("reason", fill_value=0)
+    if "accepted" not in counts:
+        counts["accepted"] = 0
+    counts.insert(0, "accepted", counts.pop("accepted"))
+    counts.insert(0, "found", counts.sum(axis=1))
+    return counts.rename_axis(columns=None).reset_index()
+
+
+def require(counts: pd.DataFrame, min_per_species: int) -> None:
+    """Stops a run on a collection that cannot be learned from.
+
+    Species of which no file is here at all, only words in the metadata, are no part of it.
+
+    Raises:
+        UserError: There are fewer than two species, or too few photos of some; names them.
+    """
+    absent = counts.reindex(columns=["missing_file", *annotations.ABSENT], fill_value=0).sum(axis=1)
+    named = counts[(counts["species"] != "(none)") & (counts["found"] > absent)]
+    few = named[named["accepted"] < min_per_species]
+    if len(few):
+        names = ", ".join(f"{row.species} ({row.accepted})" for row in few.itertuples())
+        raise UserError(
+            f"too few good photos of {names}; ingest.min_per_species is {min_per_species}. "
+            "Add photos, drop or merge these species in ingest.labels, or lower it; "
+            "reports/ingest/quarantine.csv says which files were refused and why"
+        )
+    if len(named) < 2:
+        only = ", ".join(named["species"]) or "none"
+        raise UserError(f"there is one species only ({only}); give two or more")

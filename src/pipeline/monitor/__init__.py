@@ -1,0 +1,1 @@
+"""Compares what is asked and answered now with what was tested."""

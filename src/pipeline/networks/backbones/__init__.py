@@ -1,0 +1,50 @@
+"""What a network can start from: pretrained or from scratch, one registry.
+
+A further backbone is a file beside this one and an entry in the list below. Keras is imported only
+when a network is built.
+
+Example:
+
+>>> backbone = get("efficientnet_lite0")
+>>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
+
+Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`, and look
+closer, as `efficientnet_lite2@1.3`.
+"""
+
+from pipeline.core.errors import UserError
+from pipeline.networks.backbones.backbone import Backbone, Parts, blocks, towers
+from pipeline.networks.backbones.concatenated import side_by_side
+from pipeline.networks.backbones.efficientnet_lite import LITE0, LITE1, LITE2
+from pipeline.networks.backbones.keras_applications import APPLICATIONS
+from pipeline.networks.backbones.scratch_cnn import SCRATCH_CNN
+from pipeline.networks.backbones.scratch_resnet import SCRATCH_RESNET
+from pipeline.networks.backbones.zoomed import closer
+
+__all__ = ["Backbone", "Parts", "blocks", "get", "names", "towers"]
+
+_ALL = (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN, SCRATCH_RESNET)
+_REGISTRY = {backbone.name: backbone for backbone in _ALL}
+
+
+def names() -> tuple[str, ...]:
+    """Every backbone there is."""
+    return tuple(_REGISTRY)
+
+
+def get(name: str) -> Backbone:
+    """The backbone called `name`, those of several names with `+` between them, or one that also
+    looks closer, by as much as stands behind each `@`.
+
+    Raises:
+        UserError: if there is none; the message lists those there are. Or those named cannot stand
+            side by side, or look closer.
+    """
+    if "+" in name:
+        return side_by_side([get(member) for member in name.split("+")])
+    if "@" in name:
+        name, *zooms = name.split("@")
+        return closer(get(name), zooms)
+    if name not in _REGISTRY:
+        raise UserError(f"model.backbone is {name!r}; it must be one of {', '.join(names())}")
+    return _REGISTRY[name]

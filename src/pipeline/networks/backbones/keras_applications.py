@@ -1,0 +1,145 @@
+"""The networks of `keras.applications`, with ImageNet weights from Keras' own download.
+
+Each takes the same pixels as every backbone here, 0 to 255; what its authors did to them before is
+part of the network.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.core.errors import UserError
+from pipeline.networks.backbones.backbone import Backbone
+
+if TYPE_CHECKING:
+    import keras
+
+# What a network was trained to see. `mean`: BGR less ImageNet's mean (Caffe's habit); `signed`: -1
+# to 1; `standard`: less the mean, over the standard deviation (PyTorch's); `own`: its own layers
+# see to it.
+_MEAN_BGR = (103.939, 116.779, 123.68)
+_MEAN_RGB, _DEVIATION_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_NETWORKS = (  # name, constructor in keras.applications, what it sees, size it was trained at (px)
+    ("vgg16", "VGG16", "mean", 224),
+    ("vgg19", "VGG19", "mean", 224),
+    ("resnet50", "ResNet50", "mean", 224),
+    ("resnet50v2", "ResNet50V2", "signed", 224),
+    ("inception_v3", "InceptionV3", "signed", 299),
+    ("inception_resnet_v2", "InceptionResNetV2", "signed", 299),
+    ("xception", "Xception", "signed", 299),
+    ("densenet121", "DenseNet121", "standard", 224),
+    ("mobilenet_v2", "MobileNetV2", "signed", 224),
+    ("mobilenet_v3_small", "MobileNetV3Small", "own", 224),
+    ("mobilenet_v3_large", "MobileNetV3Large", "own", 224),
+    ("efficientnetv2_b0", "EfficientNetV2B0", "own", 224),
+    ("efficientnetv2_b1", "EfficientNetV2B1", "own", 240),
+    ("efficientnetv2_b2", "EfficientNetV2B2", "own", 260),
+    ("efficientnetv2_b3", "EfficientNetV2B3", "own", 300),
+    ("efficientnetv2_s", "EfficientNetV2S", "own", 384),
+    ("efficientnetv2_m", "EfficientNetV2M", "own", 480),
+    ("convnext_tiny", "ConvNeXtTiny", "own", 224),
+    ("convnext_small", "ConvNeXtSmall", "own", 224),
+)
+
+
+def network(constructor: str, sees: str, size: int) -> keras.Model:
+    """The network with random weights: pixels `(n, size, size, 3)` to features `(n, channels)`."""
+    from keras import Input, Model, layers
+
+    pixels = Input((size, size, 3), name="pixels")
+    prepared = _prepared(pixels, sees)
+    if constructor.startswith("ConvNeXt"):  # its last layer normalises what was pooled
+        base = _base(constructor, weights=None, input_tensor=prepared, pooling="avg")
+        return Model(pixels, base.output, name=constructor)
+    base = _base(constructor, weights=None, input_tensor=prepared)
+    features = layers.GlobalAveragePooling2D(name="pool")(base.output)
+    return Model(pixels, features, name=constructor)
+
+
+def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
+    """Gives a `network` its weights.
+
+    Args:
+        constructor: What it is called in `keras.applications`.
+        model: The network.
+        weights: `imagenet`, or the path of a file of the network's weights without its classifier,
+            as Keras publishes them.
+
+    Raises:
+        UserError: They cannot be fetched or do not fit; says which file to put where.
+    """
+    try:
+        source = _base(constructor, weights=weights, input_shape=model.input_shape[1:])
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        if fetched := re.match(r"URL fetch failure on (\S+?):? ", str(error)):
+            url = fetched[1]
+            raise UserError(
+                f"the weights of {constructor} are not at hand and cannot be fetched; fetch "
+                f"{url} elsewhere and put it into {_folder()}, or name its path in model.weights"
+            ) from None
+        if weights == "imagenet":
+            raise UserError(
+                f"the weights of {constructor} cannot be fetched: {error}; fetch the file without "
+                f"its top (`notop`) elsewhere and put it into {_folder()}, or name its path in "
+                "model.weights"
+            ) from None
+        raise UserError(f"{weights} holds no weights of {constructor}: {error}") from None
+    for layer, loaded in zip(_weighted(model), _weighted(source), strict=True):
+        layer.set_weights(loaded.get_weights())
+
+
+def _folder() -> Path:
+    """Where Keras keeps what it fetched."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def _at_hand(name: str) -> bool:
+    stem = name.replace("v2_", "v2-") if name.startswith("efficientnet") else name
+    return any(_folder().glob(f"*{stem}_*no*top*.h5"))
+
+
+def _base(constructor: str, **arguments: Any) -> keras.Model:
+    from keras import applications
+
+    return getattr(applications, constructor)(include_top=False, **arguments)
+
+
+def _prepared(pixels: Any, sees: str) -> Any:
+    import numpy as np
+    from keras import layers
+
+    match sees:
+        case "signed":
+            return layers.Rescaling(1 / 127.5, -1, name="rescaling")(pixels)
+        case "standard":
+            scale = [1 / (255 * deviation) for deviation in _DEVIATION_RGB]
+            pairs = zip(_MEAN_RGB, _DEVIATION_RGB, strict=True)
+            offset = [-mean / deviation for mean, deviation in pairs]
+            return layers.Rescaling(scale, offset, name="rescaling")(pixels)
+        case "mean":  # a frozen 1 x 1 convolution turns RGB into BGR, which no layer of Keras does
+            swap = layers.Conv2D(3, 1, name="bgr", trainable=False)
+            bgr = swap(pixels)
+            swap.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(_MEAN_BGR)])
+            return bgr
+    return pixels
+
+
+def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in model.layers if layer.weights and layer.name != "bgr"]
+
+
+APPLICATIONS = tuple(
+    Backbone(
+        name=name,
+        size=size,
+        network=partial(network, constructor, sees),
+        load_weights=partial(load_weights, constructor),
+        at_hand=partial(_at_hand, name),
+    )
+    for name, constructor, sees, size in _NETWORKS
+)

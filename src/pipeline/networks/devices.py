@@ -1,0 +1,134 @@
+"""What networks run and train on: the CPU, a GPU in half precision, or several GPUs together."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+
+def together() -> list[str]:
+    """The GPUs that share each batch, such as `gpu:0`; with a backend other than TensorFlow it is
+    at most the first one."""
+    import keras
+
+    gpus = [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
+    return gpus if keras.backend.backend() == "tensorflow" else gpus[:1]
+
+
+def xla() -> str | bool:
+    """What to tell Keras of XLA, its default: on CPUs 11 to 15 times slower than TensorFlow is; JAX
+    needs it."""
+    import keras
+
+    return "auto" if keras.backend.backend() != "tensorflow" else False
+
+
+def compiled(
+    network: "keras.Model",
+    precision: Literal["auto", "float32"],
+    optimizer: "Callable[[], keras.Optimizer]",
+    loss: "keras.Loss",
+    steps: int = 1,
+) -> "keras.Model":
+    """A network to train in place of this one, ready for `fit`.
+
+    On a CPU, with TensorFlow, it is the network itself. A GPU computes in float16 beside weights in
+    float32 (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). Several GPUs each take a
+    part of every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
+    On JAX it is always another one: where a step fails, such as for want of memory, its weights
+    are lost.
+
+    Args:
+        network: From inputs to logits, the layers called so, which stay in float32.
+        precision: `auto` for float16 on GPUs; `float32` for float32 everywhere.
+        optimizer: Makes one; called where its variables belong.
+        loss: Takes logits.
+        steps: How many run between two callbacks: many cost less where each is short. Defaults
+            to 1.
+
+    Returns:
+        A network with as many weights, in the same order.
+    """
+    import keras
+
+    gpus = together()
+    half = precision == "auto" and bool(gpus)
+    scope = nullcontext()
+    if len(gpus) > 1:
+        import tensorflow as tf
+
+        reduction = tf.distribute.ReductionToOneDevice()
+        scope = tf.distribute.MirroredStrategy(gpus, cross_device_ops=reduction).scope()
+
+    def clone(layer: "keras.Layer") -> "keras.Layer":
+        config = layer.get_config()
+        if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
+            last = layer.name.startswith("logits")
+            config["dtype"] = "float32" if last else "mixed_float16"
+        if len(gpus) > 1 and isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = True
+        return type(layer).from_config(config)
+
+    with scope:
+        if half or len(gpus) > 1 or keras.backend.backend() != "tensorflow":
+            weights = network.get_weights()
+            network = keras.models.clone_model(network, clone_function=clone, recursive=True)
+            network.set_weights(weights)
+        descent = optimizer()
+        network.compile(
+            _scaled(descent, len(gpus)) if half else descent,
+            loss,
+            weighted_metrics=["accuracy"],
+            steps_per_execution=steps,
+            jit_compile=xla(),
+        )
+        # What the first step would create is there already: or TensorFlow would trace it twice,
+        # a tenth of the time of a short trial.
+        network.optimizer.build(network.trainable_variables)
+        nothing = keras.ops.zeros((1, *network.output_shape[1:]))
+        network.compute_metrics(None, nothing, nothing)
+    return network
+
+
+def _scaled(descent: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
+    """One for float16: it scales the loss, and leaves out a step whose gradients overflow."""
+    import keras
+
+    if gpus < 2:
+        return keras.optimizers.LossScaleOptimizer(descent)
+    import tensorflow as tf
+
+    class OnAll(keras.optimizers.LossScaleOptimizer):
+        # Keras goes by the first GPU's gradients, for it takes them to be the sum of all.
+        def check_finite(self, grads: list) -> tf.Tensor:
+            overflowed = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
+            return tf.distribute.get_replica_context().all_reduce("SUM", overflowed) == 0
+
+    return OnAll(descent)
+
+
+def feed(batches: "keras.utils.PyDataset") -> Any:
+    """What `fit` is to read batches from, rather than from the data set itself.
+
+    With TensorFlow Keras would have reading tuned, by a thread that sleeps twice as long each time,
+    and at its end `fit` waits for that to wake up: up to half of the time that a head takes.
+
+    Args:
+        batches: Of `batches.batches`: without end.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    alike = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]]
+    read = tf.data.Dataset.from_generator(
+        lambda: map(batches.__getitem__, count()), output_signature=tuple(alike)
+    )
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False
+    return read.prefetch(2).with_options(untuned)

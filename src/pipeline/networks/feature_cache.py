@@ -1,0 +1,171 @@
+"""What the frozen part of a network says of each picture, computed once."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from pipeline.core import atomic
+from pipeline.core.progress import track
+from pipeline.dataset.shards import Shards
+from pipeline.inference.litert import Network
+from pipeline.networks import devices, keras_setup, litert_export
+
+if TYPE_CHECKING:
+    import keras
+
+T = TypeVar("T")
+_PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
+_MOST = 1024  # pictures in a part
+_MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
+_BATCH = 64  # pictures that a GPU sees at once, if it has the memory
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A frozen network in the fastest engine at hand, a GPU or else LiteRT on every core.
+
+    Attributes:
+        key: Of network, weights and engine; what it says depends on them and the pictures.
+        wake: Gives what is to be asked: pictures, each uint8 (size, size, 3), to float32 (n, ...).
+    """
+
+    key: bytes
+    wake: Callable[[], Callable[[Sequence[np.ndarray]], np.ndarray]] = field(compare=False)
+
+    @classmethod
+    def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
+        """A network from pixels on; `cache` is the folder for what `litert_export.cached` makes."""
+        if devices.together():
+            backend = keras_setup.keras().backend.backend()
+            key = f"{litert_export.digest(network)} by {backend} on a GPU"
+            return cls(key.encode(), partial(_on_gpu, network.to_json(), network.get_weights()))
+        exported = litert_export.cached(network, cache)
+        return cls(hashlib.sha256(exported).digest(), lambda: Network(exported))
+
+
+def _on_gpu(
+    network: str, weights: list[np.ndarray]
+) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """What answers for a network there, made anew: compiled, the network itself would be saved with
+    an optimizer."""
+    asked = keras_setup.keras().models.model_from_json(network)
+    asked.set_weights(weights)
+    asked.compile(jit_compile=devices.xla())
+    size = _BATCH
+
+    def ask(pictures: Sequence[np.ndarray]) -> np.ndarray:
+        nonlocal size
+        # In batches all alike, for it is compiled anew for each size of them; one by one, for with
+        # TensorFlow `predict` waits at its end (see `devices.feed`).
+        count = -(-len(pictures) // size) * size
+        filled = np.resize(np.stack(pictures), (count, *pictures[0].shape))
+        batches = (filled[start : start + size] for start in range(0, count, size))
+        try:
+            said = [asked.predict_on_batch(each) for each in batches]
+        except Exception as error:
+            if size == 1 or not keras_setup.out_of_memory(error):
+                raise
+            size //= 2
+            print(f"no memory for {2 * size} pictures at once: going on with {size}", flush=True)
+            return ask(pictures)
+        return np.concatenate(said)[: len(pictures)]
+
+    return ask
+
+
+def extract(
+    model: Frozen, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
+) -> tuple[np.ndarray, int]:
+    """Runs pictures through a frozen network, or reads what it said the last time.
+
+    The cache goes by content: its keys are made of the network's own and the pictures' pixels,
+    so it is right for whatever params led to them, and a killed run goes on where it was.
+
+    Args:
+        model: The frozen network.
+        shards: The pictures.
+        positions: Which of them, as positions in the index.
+        cache: Folder for what was computed; safe to delete at any time.
+        what: How to call the pictures in the progress line.
+
+    Returns:
+        What the network says of each picture, float32 (n, ...), and of how many it had been known.
+    """
+    network = None
+    cache.mkdir(parents=True, exist_ok=True)
+    known = hashlib.sha256(model.key)
+    found, had, done = np.empty(0), 0, 0
+    ready = _ahead(_parts(shards, positions))
+    for pictures, digests in track(
+        ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
+    ):
+        key = known.copy()
+        key.update(repr(pictures[0].shape).encode() + digests)
+        path = cache / f"{key.hexdigest()}.npy"
+        said = _read(path)
+        if said is None:
+            network = network or model.wake()
+            said = network(pictures)
+            with atomic.whole(path) as partial, partial.open("wb") as file:
+                np.save(file, said)
+        else:
+            had += len(pictures)
+            path.touch()
+        if not done:  # one array from the start: maps take gigabytes, parts beside it as many
+            found = np.empty((len(positions), *said.shape[1:]), said.dtype)
+        found[done : done + len(said)] = said
+        done += len(said)
+    return found, had
+
+
+def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[list[np.ndarray], bytes]]:
+    """Pictures, and the digests of each, in parts that end where a digest says so.
+
+    So pictures that come or go change the parts in which they stand and none after them
+    (content-defined chunking, Muthitacharoen et al. 2001).
+    """
+    part: list[np.ndarray] = []
+    digests = b""
+    for start in range(0, len(positions), _PART):
+        for picture in shards.take(positions[start : start + _PART]):
+            digest = hashlib.sha256(picture).digest()
+            part.append(picture)
+            digests += digest
+            if int.from_bytes(digest[:4]) % _PART == 0 or len(part) == _MOST:
+                yield part, digests
+                part, digests = [], b""
+    if part:
+        yield part, digests
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError):  # there is none, or power was cut
+        return None
+
+
+def forget(cache: Path) -> None:
+    """Removes from `extract`'s cache what nothing has asked for in a month."""
+    old = time.time() - _MONTH
+    for path in cache.glob("*.npy"):
+        with suppress(FileNotFoundError):  # another process removes it too
+            if path.stat().st_mtime < old:
+                path.unlink()
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each worked out while the caller is busy with the one before."""
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, items, None)
+            yield item

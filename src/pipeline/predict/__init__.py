@@ -1,0 +1,1 @@
+"""Answers many photos at once."""

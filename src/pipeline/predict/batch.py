@@ -1,0 +1,172 @@
+"""Asking about many photos: streamed, on all cores, and going on after a kill.
+
+What is answered goes to a journal beside the output, a line of JSON a photo. A run that was killed
+reads the journal and asks only about the rest; the output is written from the journal at the end,
+so that it is the same bytes whether the run was disturbed or not.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.core import parallel
+from pipeline.core.errors import UserError
+from pipeline.core.progress import track
+from pipeline.inference import decoding
+from pipeline.predict import inputs
+
+T = TypeVar("T")
+Answer = dict[str, Any]
+TOP = 3
+_PHOTOS_A_JOB = 32
+_HEAD = b'{"recogniser": '  # what a journal begins with; a killed run may have written less of it
+_SAID = ("species", "probability", "unknown", "prediction_set", "top", "brightness", "sharpness")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many photos were asked about, in how many of them nothing could be read."""
+
+    photos: int
+    failed: int
+
+
+def labels(recogniser: Path) -> list[str]:
+    """The species it knows, in the order of its answers."""
+    return json.loads((recogniser / "labels.json").read_text())["labels"]
+
+
+def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Asked:
+    """Answers every photo into a journal, but those that the journal answers already.
+
+    Args:
+        recogniser: Folder with `model.tflite` and `labels.json`.
+        paths: As `inputs.find` takes them.
+        journal: The file; `answers` reads it.
+        jobs: Processes to use.
+
+    Raises:
+        UserError: There is no photo, or no recogniser.
+    """
+    require_journal(journal)
+    total = sum(1 for _ in inputs.find(paths))
+    if not total:
+        raise UserError(f"there is no photo in {', '.join(paths)}")
+    about = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
+    rest, done = _resume(journal, about, inputs.find(paths))
+    work = partial(_lines, str(recogniser.absolute()))
+    batches = parallel.each(work, _batches(rest), jobs)
+    with journal.open("a", encoding="utf-8") as file:
+        for lines in track(batches, total - done, "predict", count=len):
+            file.write("".join(lines))
+            file.flush()
+    failed = sum(answer["error"] is not None for answer in answers(journal))
+    return Asked(total, failed)
+
+
+def require_journal(journal: Path) -> None:
+    """Checks that nothing but an earlier run's journal stands where the journal is to be.
+
+    Raises:
+        UserError: Something else does.
+    """
+    if not os.path.lexists(journal):
+        return
+    begins = journal.is_file() and not journal.is_symlink() and journal.open("rb").read(len(_HEAD))
+    if begins is False or not _HEAD.startswith(begins):
+        raise UserError(f"{journal} is no journal of an earlier run: move it elsewhere")
+
+
+def answers(journal: Path) -> Iterator[Answer]:
+    """What a journal holds, a photo at a time."""
+    with journal.open(encoding="utf-8") as file:
+        next(file)
+        yield from map(json.loads, file)
+
+
+def _resume(
+    journal: Path, about: str, found: Iterator[inputs.Named]
+) -> tuple[Iterator[inputs.Named], int]:
+    """Cuts a journal to what is still right in it.
+
+    Returns:
+        The photos that it does not answer, and how many it does.
+    """
+    done, right, ahead = 0, 0, []
+    if journal.exists():
+        with journal.open("rb") as file:
+            head = file.readline()
+            if head == f"{about}\n".encode():
+                right = len(head)
+                for line in file:
+                    photo = next(found, None)
+                    if not line.endswith(b"\n") or photo is None:
+                        ahead = [photo] if photo else []
+                        break
+                    if json.loads(line)["path"] != photo.path:
+                        ahead = [photo]
+                        break
+                    right, done = right + len(line), done + 1
+    if right:
+        with journal.open("r+b") as file:
+            file.truncate(right)
+    else:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text(f"{about}\n", encoding="utf-8")
+    return chain(ahead, found), done
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    items = iter(items)
+    while batch := list(islice(items, _PHOTOS_A_JOB)):
+        yield batch
+
+
+def _lines(recogniser: str, batch: list[inputs.Named]) -> list[str]:
+    answer = _answerer(recogniser)
+    return [f"{json.dumps(answer(photo))}\n" for photo in batch]
+
+
+@cache
+def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
+    """What answers one photo, made once a process."""
+    from pipeline.inference.recogniser import Recogniser
+
+    recogniser = Recogniser(Path(folder), workers=1)
+
+    def answer(photo: inputs.Named) -> Answer:
+        row = dict.fromkeys(("path", "photo", *_SAID, "error")) | {"path": photo.path}
+        try:
+            data = photo.read()
+            row["photo"] = decoding.identity(data)
+            return row | _rounded(recogniser.answer(data, TOP, light=True))
+        except decoding.PhotoError as error:
+            return row | {"top": [], "error": f"{error.reason}: {error}"}
+
+    return answer
+
+
+def _rounded(said: Any) -> Any:
+    """The same with six digits behind the point: more would say nothing, and fill disks."""
+    if isinstance(said, dict):
+        return {name: _rounded(value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_rounded(value) for value in said]
+    return round(said, 6) if isinstance(said, float) else said
+
+
+def _digest(recogniser: Path) -> str:
+    """The sha256 of the files that a recogniser is."""
+    digest = hashlib.sha256()
+    for name in ("model.tflite", "labels.json"):
+        try:
+            digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
+        except OSError:
+            raise UserError(f"{recogniser} is no recogniser: it holds no {name}") from None
+    return digest.hexdigest()

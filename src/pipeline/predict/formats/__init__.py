@@ -1,0 +1,17 @@
+"""What many answers can be written as. A format a module; each writes a photo at a time."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pipeline.predict.formats import camtrap_dp, megadetector, tables
+
+# An answer is what `batch.answers` yields; the labels are the species that a recogniser knows.
+Write = Callable[[Iterable[dict[str, Any]], list[str], Path], None]
+FORMATS: dict[str, Write] = {
+    "csv": tables.csv,
+    "parquet": tables.parquet,
+    "json": tables.json,
+    "megadetector": megadetector.write,
+    "camtrap-dp": camtrap_dp.write,
+}

@@ -1,0 +1,69 @@
+"""Answers as a table, a row a photo (CSV, Parquet), or as JSON.
+
+The columns are path, photo (sha256 of the file), species, probability, unknown, prediction_set
+(species with | between them), species_2, probability_2, ..., brightness, sharpness (as
+`decoding.light` says), and error: why there is no answer.
+"""
+
+import csv as standard_csv
+import json as standard_json
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.predict.batch import TOP, Answer
+
+_ROWS_AT_A_TIME = 8192
+
+
+def csv(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
+    """Writes a CSV file in UTF-8."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = standard_csv.DictWriter(file, _schema(labels).names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(_flat, answers))
+
+
+def parquet(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
+    """Writes a Parquet file."""
+    rows, schema = map(_flat, answers), _schema(labels)
+    with pq.ParquetWriter(path, schema) as writer:
+        while block := list(islice(rows, _ROWS_AT_A_TIME)):
+            writer.write_table(pa.Table.from_pylist(block, schema))
+
+
+def json(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
+    """Writes a JSON list, an answer a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        for i, answer in enumerate(answers):
+            file.write(f"{',' * bool(i)}\n{standard_json.dumps(answer, ensure_ascii=False)}")
+        file.write("\n]\n")
+
+
+def _flat(answer: Answer) -> Answer:
+    row = {name: value for name, value in answer.items() if name not in ("top", "prediction_set")}
+    if answer["error"] is None:
+        row["prediction_set"] = "|".join(answer["prediction_set"])
+    for i, other in enumerate(answer["top"][1:], 2):
+        row |= {f"species_{i}": other["species"], f"probability_{i}": other["probability"]}
+    return row
+
+
+def _schema(labels: list[str]) -> pa.Schema:
+    text, number = pa.string(), pa.float64()
+    others = [
+        (f"{name}_{i}", kind)
+        for i in range(2, min(TOP, len(labels)) + 1)
+        for name, kind in (("species", text), ("probability", number))
+    ]
+    return pa.schema(
+        [
+            *[("path", text), ("photo", text), ("species", text), ("probability", number)],
+            *[("unknown", pa.bool_()), ("prediction_set", text), *others],
+            *[("brightness", number), ("sharpness", number), ("error", text)],
+        ]
+    )

@@ -1,0 +1,144 @@
+"""Photos named on a command line, to be asked about: nobody says which species they are."""
+
+import glob
+import os
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.core.errors import UserError
+from pipeline.inference import decoding
+from pipeline.sources import archive
+from pipeline.sources.folders import ignored
+
+MAX_BYTES = 1 << 28  # of one photo; a 100 MP TIFF of 16 bits is the largest that can be meant
+_ONE_AT_A_TIME = threading.Lock()  # a tar is one file with one position
+
+
+@dataclass(frozen=True)
+class Named:
+    """A photo, or a file that may be one.
+
+    Attributes:
+        path: How it is called in answers: its path, in an archive with the archive's in front.
+        file: The file on disk, the photo's own or the archive's; absolute, for workers elsewhere.
+        member: Its name in a zip.
+        span: Where in an unpacked tar it begins, and how long it is (bytes).
+    """
+
+    path: str
+    file: str
+    member: str | None = None
+    span: tuple[int, int] | None = None
+
+    def read(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            photos.PhotoError: It cannot be read, or is over `MAX_BYTES`.
+        """
+        try:
+            if self.span is not None:
+                start, length = self.span
+                opened = _opened(self.file).fileobj
+                with _ONE_AT_A_TIME:
+                    opened.seek(start)
+                    data = opened.read(min(length, MAX_BYTES + 1))
+            else:
+                zipped = self.member is not None
+                with (
+                    _opened(self.file).open(self.member) if zipped else Path(self.file).open("rb")
+                ) as opened:
+                    data = opened.read(MAX_BYTES + 1)
+        except Exception as error:  # zipfile, tarfile, zlib and lzma each raise their own
+            raise decoding.PhotoError("unreadable", f"it cannot be read: {error}") from None
+        if len(data) > MAX_BYTES:
+            raise decoding.PhotoError("too_large", f"it has over {MAX_BYTES:,} bytes")
+        return data
+
+
+def find(paths: Sequence[str]) -> Iterator[Named]:
+    """Lists photos, in the order of `paths` and below each in the order of their names.
+
+    In folders, at any depth, and in archives only files named like photos count, and neither
+    hidden ones nor linked folders; a file that is named itself is always taken.
+
+    Args:
+        paths: Files, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    for path in paths:
+        matches = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+        if not matches:
+            raise UserError(f"there is no {path}")
+        for match in matches:
+            yield from _below(match)
+
+
+def _below(path: str) -> Iterator[Named]:
+    if Path(path).is_dir():
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(name for name in folders if not ignored(name))
+            for name in sorted(files):
+                file = Path(folder, name)
+                if _like_a_photo(name) and file.is_file():
+                    yield Named(_shown(str(file)), _absolute(str(file)))
+    elif not Path(path).is_file():
+        raise UserError(f"{path} is neither a file nor a folder")
+    elif archive.is_archive(Path(path)):
+        try:
+            yield from _inside(path)
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            raise UserError(f"{path} cannot be unpacked: {error}") from None
+    else:
+        yield Named(_shown(path), _absolute(path))
+
+
+def _inside(path: str) -> Iterator[Named]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
+        for name in names:
+            if _like_a_photo(name):
+                yield Named(_shown(f"{path}/{name}"), _absolute(path), member=name)
+        return
+    with tarfile.open(path) as opened:
+        while (info := opened.next()) is not None:  # in its own order, so that it is read forward
+            if info.isreg() and _like_a_photo(info.name):
+                shown = _shown(f"{path}/{info.name}")
+                yield Named(shown, _absolute(path), span=(info.offset_data, info.size))
+            opened.members = []  # tarfile would keep them all
+
+
+def _like_a_photo(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return Path(name).suffix.lower() in _suffixes() and not any(map(ignored, parts))
+
+
+@cache
+def _suffixes() -> set[str]:
+    known = Image.registered_extensions()
+    return {suffix for suffix, form in known.items() if form in decoding.FORMATS}
+
+
+@lru_cache(maxsize=8)
+def _opened(path: str) -> zipfile.ZipFile | tarfile.TarFile:
+    """An archive that a worker reads from, again and again."""
+    return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
+
+
+def _shown(name: str) -> str:
+    """A path as text, whatever bytes its name is made of."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,1 @@
+"""Registers a recogniser, and lets it serve if it passes the gate."""

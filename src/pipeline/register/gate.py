@@ -1,0 +1,286 @@
+"""The gate: what a recogniser must reach before it serves."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.core import params
+from pipeline.core.errors import UserError
+from pipeline.inference import checksums
+from pipeline.register import audit_log, packaging, promotion, replay, versions
+from pipeline.register.packaging import Challenger
+
+LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
+LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about how many of them are found
+MOST_TO_ASK = 1000  # photos, of which each takes some milliseconds
+PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
+CONFIDENCE = 0.95  # one-sided
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the gate: what was measured, what it must reach, and whether it does.
+
+    Attributes:
+        name: What is judged.
+        measured: The number, or None where there was nothing to measure.
+        limit: What it is held against.
+        passed: The verdict.
+        reason: All of that as a sentence.
+    """
+
+    name: str
+    measured: float | None
+    limit: float | None
+    passed: bool
+    reason: str
+
+    @classmethod
+    def at_least(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        word = "reaches" if measured >= limit else "is below"
+        return cls(
+            name, measured, limit, measured >= limit, f"{what}: {measured:.4g} {word} {limit:g}"
+        )
+
+    @classmethod
+    def at_most(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        word = "is within" if measured <= limit else "is above"
+        return cls(
+            name, measured, limit, measured <= limit, f"{what}: {measured:.4g} {word} {limit:g}"
+        )
+
+
+def judge(
+    challenger: Challenger,
+    version: versions.Version,
+    champion: versions.Version | None,
+    limits: params.Register,
+) -> list[Check]:
+    """Decides whether a model may serve.
+
+    Args:
+        challenger: The model, as the stages left it.
+        version: The same, as registered.
+        champion: The version that serves now; None if none does.
+        limits: `register` of the params.
+
+    Returns:
+        The checks; the model may serve if all passed.
+    """
+    try:
+        checksums.verify(challenger.folder)
+    except checksums.Altered as error:  # nothing else it says can be believed
+        return [Check("files", None, None, False, f"not the files that evaluate wrote: {error}")]
+    checks = [
+        Check("files", None, None, True, "the files are those that evaluate wrote"),
+        *_numbers(challenger, limits),
+        *_costs(challenger.folder / "model.tflite", limits),
+        _parity(challenger.metrics["keras_and_litert"]),
+        _answers("answers", lambda: nullcontext(replay.version(version)), challenger),
+    ]
+    if limits.serve:
+        checks.append(_answers("served", lambda: replay.server(version), challenger))
+    if champion is None:
+        reason = "there is no champion yet"
+        return [*checks, *(Check(name, None, None, True, reason) for name in ("data", "champion"))]
+    return [
+        *checks,
+        _data(version, champion, versions.versions()),
+        _against(champion, challenger, limits),
+    ]
+
+
+def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
+    """Registers a recogniser if this very one is not there, and promotes it if it passes the gate.
+
+    A version that a person took out of service stays out until a person lets it in again.
+
+    Returns:
+        version, outcome (in words), promoted, and the checks with their reasons.
+
+    Raises:
+        UserError: Another version was promoted meanwhile, or the champion's files were altered.
+    """
+    promotion.repair()
+    version = versions.find(challenger.content)
+    known = "was registered before" if version else "registered"
+    version = version or packaging.register(challenger)
+    seen, champion = len(audit_log.moves()), versions.champion()
+
+    def decision(outcome: str, promoted: bool, checks: list[dict]) -> dict[str, Any]:
+        return {
+            "version": version.number,
+            "outcome": outcome,
+            "promoted": promoted,
+            "checks": checks,
+        }
+
+    if champion is not None and champion.number == version.number:
+        return decision("serves already; nothing to do", True, version.checks)
+    if taken := promotion.replaced_by_hand(version):
+        outcome = f"stays out: {taken}. `animal promote {version.number}` brings it back"
+        return decision(outcome, False, version.checks)
+
+    case = f"{champion and champion.number} {challenger.tested_on} {limits.model_dump_json()}"
+    checks = version.checks
+    if version.case != case:  # a champion is not tested again for a case that is decided
+        checks = [asdict(check) for check in judge(challenger, version, champion, limits)]
+        versions.note(version, _tags(checks) | {"case": case})
+    failed = [check["reason"] for check in checks if not check["passed"]]
+    if failed:
+        if version.case != case or version.stage != "Staging":
+            promotion.keep_out(version, "; ".join(failed))
+        return decision(f"{known}; does not serve; the champion stays", False, checks)
+    promotion.promote(version, "it passed the gate", "gate", seen)
+    return decision(f"{known}; promoted to Production", True, checks)
+
+
+def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) -> np.ndarray:
+    """What a mean difference could have been on other photos of the same kind.
+
+    The paired bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap; for comparing
+    two systems on one test set Koehn 2004, Statistical Significance Tests for Machine Translation
+    Evaluation). Photos of a group, near-duplicates of each other, are drawn together, as a cluster
+    (Field & Welsh 2007, Bootstrapping Clustered Data).
+
+    Args:
+        differences: Of the two, for each photo, (n,).
+        groups: The group of each photo, (n,).
+        draws: How often photos are drawn. Defaults to 5000.
+
+    Returns:
+        (draws,) means, always the same for the same arguments.
+    """
+    _, group_of = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(group_of, differences), np.bincount(group_of)
+    chance = np.random.default_rng(0)
+    means = np.empty(draws)
+    for draw in range(draws):
+        drawn = chance.integers(0, len(sums), len(sums))
+        means[draw] = sums[drawn].sum() / sizes[drawn].sum()
+    return means
+
+
+def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
+    """What evaluate found."""
+    test, species = challenger.metrics["test"], challenger.species
+    least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
+    row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
+    what = f"recall of the worst species, {row['species']} ({row['support']} photos)"
+    off, most = test["calibration_error"], limits.max_calibration_error
+    return [
+        Check.at_least("accuracy", "test accuracy", test["accuracy"], limits.min_accuracy),
+        Check.at_least("macro_f1", "macro-F1", test["macro_f1"], limits.min_macro_f1),
+        Check.at_least("worst_recall", what, float(row["recall"]), floor),
+        Check.at_most("calibration", "expected calibration error", off, most),
+    ]
+
+
+def _costs(network: Path, limits: params.Register) -> list[Check]:
+    model = network.read_bytes()
+    took, most = replay.latency(model), limits.max_latency_ms
+    return [
+        Check.at_most("latency", "median ms of a picture on one core", took, most),
+        Check.at_most("size", "MB of model.tflite", len(model) / 1e6, limits.max_size_mb),
+    ]
+
+
+def _parity(found: dict) -> Check:
+    apart, pictures = found["largest_difference"], found["pictures"]
+    passed = found["same_label"] == pictures and apart <= PARITY
+    reason = (
+        f"Keras and LiteRT name the same species on {found['same_label']} of {pictures} test "
+        f"photos, probabilities up to {apart:.2g} apart; {PARITY:g} is allowed"
+    )
+    return Check("parity", apart, PARITY, passed, reason)
+
+
+def _answers(
+    name: str, asked: Callable[[], AbstractContextManager[replay.Ask]], challenger: Challenger
+) -> Check:
+    """Whether a version answers as evaluate wrote down."""
+    evaluated = challenger.predictions.sort_values("photo").head(MOST_TO_ASK)  # hashes: by chance
+    try:
+        with asked() as ask:
+            found = replay.answers(ask, evaluated, challenger.root)
+    except UserError as error:
+        return Check(name, None, PARITY, False, str(error))
+    same = int((found["species"] == evaluated["predicted"]).sum())
+    apart = float((found["probability"] - evaluated["probability"]).abs().max())
+    passed = same == len(evaluated) and apart <= PARITY
+    reason = (
+        f"{name}: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
+        f"{apart:.2g} apart; {PARITY:g} is allowed"
+    )
+    return Check(name, apart, PARITY, passed, reason)
+
+
+def _data(
+    version: versions.Version, champion: versions.Version, versions: list[versions.Version]
+) -> Check:
+    """Whether the challenger learned from a collection that the champion's has since replaced.
+
+    A collection counts as older if a version was made from it before the first one was made from
+    the champion's.
+    """
+    first: dict[str, int] = {}
+    for known in versions:
+        first.setdefault(known.tags.get("manifest_sha256", ""), known.number)
+    ours, theirs = (first[v.tags.get("manifest_sha256", "")] for v in (version, champion))
+    if ours >= theirs:
+        return Check("data", None, None, True, "its photos are not older than the champion's")
+    reason = (
+        f"older data: it learned from the photos of version {ours}; the champion, version "
+        f"{champion.number}, from later ones"
+    )
+    return Check("data", None, None, False, reason)
+
+
+def _against(champion: versions.Version, challenger: Challenger, limits: params.Register) -> Check:
+    """The comparison with the champion, on the test photos that it has not learned from.
+
+    After a new split it may have trained on most of them, and would win by memory. The photos go
+    to the champion's own network from their files, whenever it was tested before.
+    """
+    named = f"the champion, version {champion.number},"
+    floors = "; they cannot be compared, so the floors alone decide"
+    if others := sorted(set(challenger.labels) ^ set(champion.labels)):
+        only = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        reason = f"{named} knows other species ({only} known to one of the two){floors}"
+        return Check("champion", None, None, True, reason)
+    learned = versions.folder(champion) / versions.RECOGNISER / packaging.LEARNED_FROM
+    known = challenger.predictions["photo"].isin(learned.read_text().split())
+    fresh = challenger.predictions[~known]
+    if len(fresh) < LEAST_TO_COMPARE:
+        reason = f"{named} has learned from all but {len(fresh)} of these test photos{floors}"
+        return Check("champion", None, None, True, reason)
+    theirs = replay.answers(replay.version(champion), fresh, challenger.root)["species"]
+    ours_right, theirs_right = (
+        answers == fresh["actual"] for answers in (fresh["predicted"], theirs)
+    )
+    groups = fresh["photo"].map(challenger.split.set_index("photo")["group"])
+    means = bootstrap(ours_right.to_numpy(float) - theirs_right, groups)
+    low, high = np.quantile(means, [1 - CONFIDENCE, CONFIDENCE])
+    limit = 0.0 if limits.must_be_better else -limits.max_drop
+    passed = low > 0 if limits.must_be_better else low >= limit
+    wanted = "better" if limits.must_be_better else f"not worse by over {limits.max_drop:g}"
+    reason = (
+        f"accuracy {ours_right.mean():.4f} against {theirs_right.mean():.4f} of {named} on "
+        f"{len(fresh)} photos that neither has learned from: between {low:+.4f} and {high:+.4f}, "
+        f"which {'shows' if passed else 'does not show'} that it is {wanted}"
+    )
+    return Check("champion", float(low), limit, bool(passed), reason)
+
+
+def _tags(checks: list[dict]) -> dict[str, str]:
+    """The checks as tags: all as JSON, and each as a line for a person."""
+    verdicts = {
+        f"gate.{check['name']}": f"{'passed' if check['passed'] else 'FAILED'}: {check['reason']}"
+        for check in checks
+    }
+    return {"gate": json.dumps(checks), **verdicts}

@@ -1,0 +1,245 @@
+"""What a registered version is made of, and how it is put together."""
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import logging
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pipeline import inference
+from pipeline.core import tracking
+from pipeline.inference import checksums, decoding
+from pipeline.inference.calibration import Calibration
+from pipeline.register import model_card, versions
+
+LEARNED_FROM = "learned_from.txt"
+_INFERENCE = Path(inference.__file__).parent  # what a version carries of the project
+_REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
+_MAIN_SOFTWARE = ("keras", "tensorflow", "mlflow", "ai-edge-litert", "numpy", "pandas", "pillow")
+_DESCRIPTION = 5000  # characters that MLflow's database keeps of a description
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A tested recogniser that asks to be registered, as the stages before left it.
+
+    Attributes:
+        folder: `models/final`, with `model.keras`, `model.tflite` and `labels.json`.
+        metrics: What evaluate found.
+        species: Its numbers for each species, as `metrics.per_species` gives them.
+        predictions: What it answered to each test photo, as `read_table` gives it.
+        manifest: Of the photos.
+        split: What split wrote.
+        root: The folder that the photos' paths start from.
+    """
+
+    folder: Path
+    metrics: dict
+    species: pd.DataFrame
+    predictions: pd.DataFrame
+    manifest: pd.DataFrame
+    split: pd.DataFrame
+    root: Path
+
+    @property
+    def labels(self) -> list[str]:
+        """The species it knows."""
+        return json.loads((self.folder / "labels.json").read_text())["labels"]
+
+    @property
+    def content(self) -> str:
+        """The sha256 of what answers: network, labels, the code that serves and what it needs."""
+        digest = hashlib.sha256(" ".join(_requirements()).encode())
+        for file in (self.folder / "model.tflite", self.folder / "labels.json", *_code()):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    @property
+    def tested_on(self) -> str:
+        """The sha256 of which photos, or what of them, of which species, were tested."""
+        tested = self.predictions
+        rows = sorted(tested["photo"] + " " + tested["box"] + " " + tested["actual"])
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table that evaluate wrote; a species may be called `7` or `NA`."""
+    text = {name: str for name in ("photo", "path", "box", "species", "actual", "predicted")}
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
+
+
+def register(challenger: Challenger) -> versions.Version:
+    """Registers a recogniser as a new version of `animal`, which serves nobody yet.
+
+    The version has two flavors: `python_function`, LiteRT behind `mlflow_model.py`, which needs no
+    TensorFlow, and `keras`, so that `mlflow.keras.load_model` gives the Keras model. Beside them
+    stand the model card, the params, `dvc.lock`, all numbers and the versions of all software, and
+    the sha256 of every file; what a list of versions shows is in its tags too.
+    """
+    ml = tracking.mlflow()
+    ml.set_experiment(tracking.EXPERIMENT)
+    # Serving has the right version of all it needs; warnings about the rest only frighten.
+    logging.getLogger("mlflow.utils.requirements_utils").setLevel(logging.ERROR)
+    run = challenger.metrics["run_id"]
+    run = run if tracking.exists(run) else None
+    settings = ml.get_run(run).data.params if run else {}
+    made = tracking.tags("register")
+    if Path("dvc.lock").exists():
+        made["dvc_lock_sha256"] = checksums.sha256(Path("dvc.lock"))
+    shown = made | {"by": tracking.who(), "python": platform.python_version()}
+    shown |= {name: importlib.metadata.version(name) for name in _MAIN_SOFTWARE}
+    tables = challenger.species, challenger.manifest, challenger.split
+    card = model_card.write(challenger.metrics, *tables, settings, shown)
+    split = challenger.split
+    with tempfile.TemporaryDirectory() as about:
+        _tell(challenger, card, Path(about))
+        info = ml.models.Model.log(
+            artifact_path=None,
+            flavor=Flavors,
+            flavor_name="python_function",
+            name=versions.NAME,
+            run_id=run,
+            folder=challenger.folder,
+            learned_from=split.loc[split["split"] != "test", "photo"],
+            about=Path(about),
+        )
+    sums = ml.artifacts.download_artifacts(f"{info.artifact_path}/{checksums.SUMS}")
+    return versions.create(
+        info,
+        description=card if len(card) <= _DESCRIPTION else card[: card.index("## Tested")],
+        tags={
+            "content": challenger.content,
+            "files_sha256": checksums.sha256(Path(sums)),
+            "labels": json.dumps(challenger.labels),
+            "tested_on": challenger.tested_on,
+            **{name: str(value) for name, value in challenger.metrics["test"].items()},
+            **made,
+            "by": tracking.who(),
+        },
+    )
+
+
+class Flavors:
+    """What `mlflow.models.Model.log` calls a flavor module; this one saves two flavors."""
+
+    @staticmethod
+    def save_model(
+        path: str, mlflow_model: Any, folder: Path, learned_from: pd.Series, about: Path
+    ) -> None:
+        """Saves a recogniser.
+
+        Args:
+            path: Where.
+            mlflow_model: What MLflow knows of it so far.
+            folder: The recogniser, as `litert_export.write` wrote it.
+            learned_from: The photos that trained and validated it.
+            about: A folder with what one may want to know of it later.
+        """
+        ml = tracking.mlflow()
+        mlflow_model.add_flavor(
+            "keras",
+            data="data",
+            keras_version=importlib.metadata.version("keras"),
+            keras_backend="tensorflow",
+            save_exported_model=False,
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            code, recogniser = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(_INFERENCE, code / "inference", ignore=ignored)
+            (code / "__init__.py").touch()
+            recogniser.mkdir()
+            for file in folder.iterdir():
+                if file.suffix != ".keras" and file.name != checksums.SUMS:
+                    shutil.copyfile(file, recogniser / file.name)
+            (recogniser / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
+            ml.pyfunc.save_model(
+                path,
+                python_model=str(_INFERENCE / "mlflow_model.py"),
+                code_paths=[str(code)],
+                artifacts={"recogniser": str(recogniser)},
+                mlflow_model=mlflow_model,
+                signature=_signature(folder),
+                input_example=_example(),
+                pip_requirements=_requirements(),
+            )
+        saved = Path(path)
+        (saved / "data").mkdir()
+        shutil.copyfile(folder / "model.keras", saved / "data" / "model.keras")
+        shutil.copytree(about, saved / "about")
+        for compiled in saved.rglob("__pycache__"):
+            shutil.rmtree(compiled)
+        checksums.seal(saved)
+
+
+def _tell(challenger: Challenger, card: str, about: Path) -> None:
+    """Writes what one may want to know of a version later."""
+    (about / "model_card.md").write_text(card)
+    (about / "metrics.json").write_text(json.dumps(challenger.metrics, indent=2) + "\n")
+    challenger.species.to_csv(about / "per_species.csv", index=False)
+    model_card.licences(challenger.manifest).to_csv(about / "licences.csv", index=False)
+    installed = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
+    software = {"python": platform.python_version(), **dict(sorted(installed.items()))}
+    (about / "software.json").write_text(json.dumps(software, indent=2) + "\n")
+    for name in ("params.yaml", "dvc.lock"):
+        if Path(name).exists():
+            shutil.copyfile(name, about / name)
+
+
+def _code() -> list[Path]:
+    """The files that a version runs."""
+    return sorted(_INFERENCE.rglob("*.py"))
+
+
+def _requirements() -> list[str]:
+    """What a version needs; HEIC too, if the photos it learned from could be HEIC."""
+    names = [*_REQUIREMENTS, *(["pillow-heif"] if "HEIF" in decoding.FORMATS else [])]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def _signature(folder: Path) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
+
+    from pipeline.inference import mlflow_model  # after MLflow was told to be quiet
+
+    about = json.loads((folder / "labels.json").read_text())
+    params = mlflow_model.defaults(Calibration(**about["calibration"]))
+    types = {int: "long", float: "double", bool: "boolean", str: "string"}
+    likely = [Property("species", "string"), Property("probability", "double")]
+    return ModelSignature(
+        # A string that is base64 or, where bytes can be sent, bytes. As `binary`, MLflow would
+        # decode JSON itself, and refuse all rows without a word which one is wrong.
+        inputs=Schema([ColSpec("string", "image")]),
+        outputs=Schema(
+            [
+                ColSpec("string", "species"),
+                ColSpec("double", "probability"),
+                ColSpec(Array(Object(likely)), "top"),
+                ColSpec("boolean", "unknown"),
+                ColSpec(Array("string"), "prediction_set"),
+                ColSpec("string", "version"),
+            ]
+        ),
+        params=ParamSchema(
+            [ParamSpec(name, types[type(value)], value) for name, value in params.items()]
+        ),
+    )
+
+
+def _example() -> pd.DataFrame:
+    """A request that shows nobody's photo."""
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
+    file = io.BytesIO()
+    Image.fromarray(np.stack([ramp, ramp.T, ramp[::-1]], axis=-1)).save(file, "JPEG")
+    return pd.DataFrame({"image": [file.getvalue()]})

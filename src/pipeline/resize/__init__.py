@@ -1,0 +1,1 @@
+"""Decodes every photo into a square of pixels."""

@@ -1,0 +1,161 @@
+"""Writes squares of pixels as shards."""
+
+import hashlib
+import importlib.metadata
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core import atomic
+from pipeline.core.errors import UserError
+from pipeline.core.progress import track
+from pipeline.dataset import shards
+from pipeline.inference import decoding
+
+# A photo, its path, what is cut out of it, and the shard and row where the square stands already.
+Wanted = tuple[str, str, str | None, tuple[Path, int] | None]
+
+
+def write(
+    folder: Path,
+    root: Path,
+    wanted: pd.DataFrame,
+    size: int,
+    fit: decoding.Fit,
+    max_pixels: int,
+    jobs: int,
+    cache: Path,
+) -> None:
+    """Writes the squares of pictures as a folder of shards, in their order.
+
+    Shards are made in `cache`, named after the photos in them, and linked into `folder`. So a
+    killed run goes on with the shard where it was, and squares that the last run decoded are
+    copied, for what stands in the cache stays when DVC removes `folder`. The cache holds no shard
+    that `folder` does not, and where the file system knows hard links it takes no room.
+
+    A shard ends where a photo's identity says so, whatever stands before it. So photos that come
+    or go change the shards in which they stand and none after them (content-defined chunking,
+    Muthitacharoen et al. 2001).
+
+    Args:
+        folder: The folder; it appears when everything is written.
+        root: The folder that paths start from.
+        wanted: What `pictures` gave.
+        size: Sides of the pictures (px).
+        fit: What to do with photos that are not square, as in `decoding.square`.
+        max_pixels: As in `decoding.square`.
+        jobs: Processes to use; they change no byte.
+        cache: Folder for shards; safe to delete at any time.
+
+    Raises:
+        UserError: A photo is gone, or no longer the one that ingest saw.
+    """
+    store = cache.absolute() / _key(size, fit)
+    store.mkdir(parents=True, exist_ok=True)
+    identities = _identities(wanted)
+    starts, files = _parts(store, identities)
+    lengths = np.diff(starts, append=len(identities))
+    missing = [
+        (file, slice(start, start + length))
+        for file, start, length in zip(files, starts, lengths, strict=True)
+        if not file.exists()
+    ]
+    former = _Former(store)
+    todo = ((file, former.wanted(wanted[rows], identities[rows])) for file, rows in missing)
+    draw = partial(_squares, root.absolute(), size, fit, max_pixels)
+    total = sum(rows.stop - rows.start for _, rows in missing)
+    for _ in track(shards.fill(todo, size, draw, jobs), total, "resize", count=int):
+        pass
+    with atomic.whole(folder, shards.CONTENTS) as unfinished:
+        unfinished.mkdir()
+        index = wanted[["photo", "species", "width", "height", "box"]]
+        shards.write_index(unfinished, index, lengths)
+        for number, file in enumerate(files):
+            atomic.link(file, shards.path(unfinished, number))
+    with atomic.whole(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
+        np.save(opened, identities)
+    kept = {store, store / "photos.npy", *files}
+    atomic.clear(*{*store.parent.iterdir(), *store.iterdir()} - kept)
+
+
+def _key(size: int, fit: decoding.Fit) -> str:
+    """Names what a square depends on besides its photo: code, libraries and settings."""
+    code = hashlib.sha256(Path(decoding.__file__).read_bytes()).hexdigest()
+    versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
+    return hashlib.sha256(json.dumps([code, *versions, size, fit]).encode()).hexdigest()
+
+
+def _identities(wanted: pd.DataFrame) -> np.ndarray:
+    """Names the squares: by the photo, and by what is cut out of it."""
+    names = [
+        photo if pd.isna(box) else hashlib.sha256(f"{photo} {box}".encode()).hexdigest()
+        for photo, box in zip(wanted["photo"], wanted["box"], strict=True)
+    ]
+    return np.array(names, dtype="S64")
+
+
+def _parts(store: Path, identities: np.ndarray) -> tuple[np.ndarray, list[Path]]:
+    """Where each shard of some photos starts, and its file: the photos name it."""
+    ends = [int(name[:8], 16) % shards.LENGTH == 0 for name in identities[:-1].tolist()]
+    starts = np.append(0, np.flatnonzero(ends) + 1)
+    parts = np.split(identities, starts[1:])
+    return starts, [store / f"{hashlib.sha256(part.tobytes()).hexdigest()}.npy" for part in parts]
+
+
+class _Former:
+    """The squares that the last run left."""
+
+    def __init__(self, store: Path):
+        path = store / "photos.npy"
+        identities = np.load(path) if path.exists() else np.empty(0, "S64")
+        self._starts, self._files = _parts(store, identities)
+        self._order = np.argsort(identities)
+        self._sorted = identities[self._order]
+
+    def wanted(self, rows: pd.DataFrame, identities: np.ndarray) -> list[Wanted]:
+        """What a shard of these pictures is made of."""
+        first, after = (np.searchsorted(self._sorted, identities, s) for s in ("left", "right"))
+        known: list[tuple[Path, int] | None] = [None] * len(rows)
+        for i in np.flatnonzero(first < after).tolist():
+            place = self._order[first[i]]
+            shard = np.searchsorted(self._starts, place, "right") - 1
+            known[i] = (self._files[shard], int(place - self._starts[shard]))
+        boxes = rows["box"].astype(object).where(rows["box"].notna(), None)
+        return list(zip(rows["photo"], rows["path"], boxes, known, strict=True))
+
+
+def _squares(
+    root: Path, size: int, fit: decoding.Fit, max_pixels: int, wanted: list[Wanted]
+) -> np.ndarray:
+    former = {known[0] for *_, known in wanted if known and known[0].exists()}
+    shard = {file: np.load(file, mmap_mode="r") for file in former}
+    return np.stack(
+        [
+            shard[known[0]][known[1]]
+            if known and known[0] in shard
+            else _square(root / path, photo, box, size, fit, max_pixels)
+            for photo, path, box, known in wanted
+        ]
+    )
+
+
+def _square(
+    path: Path, photo: str, box: str | None, size: int, fit: decoding.Fit, max_pixels: int
+) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); run `dvc repro` again"
+        ) from None
+    if decoding.identity(data) != photo:
+        raise UserError(f"{path} has changed since ingest read it; run `dvc repro` again")
+    try:
+        if box:
+            data = decoding.cut(data, json.loads(box), max_pixels)
+        return decoding.square(data, size, fit, max_pixels)
+    except decoding.PhotoError as error:
+        raise UserError(f"{path} passed ingest and cannot be resized: {error}") from None

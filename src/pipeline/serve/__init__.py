@@ -1,0 +1,1 @@
+"""Serves a recogniser over HTTP."""

@@ -1,0 +1,1 @@
+"""Recipes: YAML files that say where a collection comes from."""

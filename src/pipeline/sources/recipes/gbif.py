@@ -1,0 +1,87 @@
+"""Observations of GBIF, through version 1 of its API, and its cache of their photos.
+
+https://techdocs.gbif.org/en/openapi. Its cache gives photos at the size that is asked for, so that
+no address that a stranger wrote is ever followed.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+from pipeline.sources.recipes import download, observations
+from pipeline.sources.recipes.observations import Observed, Photo
+
+API = "https://api.gbif.org/v1"
+PAGE = 300  # occurrences an answer, the most there are
+SECONDS = 1  # between questions; GBIF names no limit, and what iNaturalist asks for is polite
+_LICENCE = re.compile(r"creativecommons\.org/(?:licenses/(by[a-z-]*)|publicdomain/(zero))/")
+
+
+def offered(recipe: Observed, name: str) -> Iterator[Photo]:
+    """Photos of a species by people and by camera traps, under the recipe's licences.
+
+    Raises:
+        UserError: GBIF cannot be had. A name that it does not know has no photos.
+    """
+    api = recipe.api or API
+    for page in range(observations.PAGES):
+        asked = urlencode(
+            [
+                ("scientificName", name),
+                ("mediaType", "StillImage"),
+                ("basisOfRecord", "HUMAN_OBSERVATION"),  # no specimens out of drawers
+                ("basisOfRecord", "MACHINE_OBSERVATION"),
+                ("occurrenceStatus", "PRESENT"),
+                ("limit", PAGE),
+                ("offset", page * PAGE),
+            ]
+        )
+        answer = _answer(f"{api}/occurrence/search?{asked}")
+        for occurrence in observations.objects(answer.get("results")):
+            yield from _photos(recipe, api, occurrence)
+        if answer.get("endOfRecords") is not False:
+            return
+
+
+def _answer(url: str) -> dict:
+    def attempt() -> bytes:
+        time.sleep(SECONDS)
+        return download.body(url, observations.MAX_ANSWER)
+
+    return observations.remembered(url, attempt)
+
+
+def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
+    """The photos of an occurrence that may be used; what is no occurrence has none."""
+    number = observations.number(occurrence.get("key"))
+    usable = (
+        one
+        for one in observations.objects(occurrence.get("media"))
+        if number and one.get("type") == "StillImage" and _licence(one) in recipe.licences
+    )
+    for _, one in zip(range(observations.PER_OBSERVATION), usable, strict=False):
+        identifier = str(one.get("identifier")).encode(errors="replace")
+        name = hashlib.md5(identifier, usedforsecurity=False).hexdigest()  # as GBIF names it
+        size = f"fit-in/{recipe.side}x{recipe.side}"
+        yield Photo(
+            key=f"{number}-{name[:16]}",
+            url=f"{api}/image/cache/{size}/occurrence/{number}/media/{name}",
+            group=f"gbif-{number}",
+            licence=_licence(one),
+            observer=observations.plain(
+                one.get("creator") or one.get("rightsHolder") or occurrence.get("recordedBy")
+            ),
+            observation=f"https://www.gbif.org/occurrence/{number}",
+            taken_at=observations.moment(occurrence.get("eventDate")),
+            location=observations.place(
+                occurrence.get("decimalLatitude"), occurrence.get("decimalLongitude")
+            ),
+        )
+
+
+def _licence(media: dict) -> str:
+    """The licence of a photo itself, which is not always that of the record around it."""
+    found = _LICENCE.search(str(media.get("license")).lower())
+    return f"cc-{found[1]}" if found and found[1] else "cc0" if found else ""

@@ -1,0 +1,256 @@
+"""Photos of chosen species out of a public database of observations.
+
+What the database answers and every photo is kept under `.cache/downloads`: a killed run goes on
+where it was, and the same recipe gives the same photos as long as that folder lives.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from PIL import Image
+from pydantic import Field
+
+from pipeline.core import atomic
+from pipeline.core.errors import UserError
+from pipeline.core.progress import track
+from pipeline.core.yaml_file import Section
+from pipeline.inference import decoding
+from pipeline.sources.recipes import download
+
+Licence = Literal["cc0", "cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd"]
+# A class folder's name.
+Folder = Annotated[
+    str, Field(pattern=r"^[^\s./\\:*?\"<>|][^/\\:*?\"<>|\x00-\x1f]*$", max_length=100)
+]
+
+PER_OBSERVATION = 4  # more of one animal at one time teach little, and crowd others out
+PER_SECOND = 10  # photos; at 500 px about 1 MB/s, below the 5 GB an hour that iNaturalist allows
+MAX_PHOTO, MAX_ANSWER = 32 << 20, 64 << 20  # bytes
+PAGES = 500  # of answers about a species; a server that never ends is not followed further
+PATIENCE = 10  # photos in a row that cannot be had; then it is not the photos
+_EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # where it is not the format's name
+_COLUMNS = (
+    *("file_name", "species", "group", "licence", "taken_at", "location"),
+    *("observer", "observation"),
+)
+
+
+class Observed(Section):
+    """Photos out of a public database: `kind: inaturalist` or `kind: gbif`.
+
+    Args:
+        kind: The database.
+        species: The name of each class folder, and the species' name: scientific, or for
+            iNaturalist also common.
+        per_species: At most so many photos of each.
+        licences: Photos under other licences, or under none, are left alone.
+        side: Longer side of the photos (px).
+        api: Address of the database, where it is not the public one.
+    """
+
+    kind: Literal["inaturalist", "gbif"]
+    species: Annotated[dict[Folder, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+    per_species: Annotated[int, Field(ge=1, le=10_000)]
+    licences: Annotated[list[Licence], Field(min_length=1)]
+    side: Literal[500, 1024] = 500
+    api: Annotated[str, Field(pattern=r"^https?://\S+[^/\s]$")] | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that a database offers.
+
+    Attributes:
+        key: A name of its own in its database: letters, digits and hyphens.
+        url: Where its bytes are.
+        group: The observation it belongs to.
+        licence: A `Licence`.
+        observer: Who is to be named.
+        observation: The observation's page.
+        taken_at: ISO 8601 without a zone; None where not said.
+        location: As `place` gives it.
+    """
+
+    key: str
+    url: str
+    group: str
+    licence: str
+    observer: str
+    observation: str
+    taken_at: str | None
+    location: str | None
+
+
+def gather(recipe: Observed, into: Path) -> None:
+    """Fetches photos into class folders, and writes `metadata.csv` beside them.
+
+    The table has a row a photo: file_name, species, group, licence, taken_at, location, observer
+    and observation, which is what an attribution needs.
+
+    Args:
+        recipe: What is asked for.
+        into: The empty folder for it.
+
+    Raises:
+        UserError: The database does not know a species, has no photos of it, or cannot be had.
+    """
+    if recipe.kind == "inaturalist":
+        from pipeline.sources.recipes.inaturalist import offered
+    else:
+        from pipeline.sources.recipes.gbif import offered
+
+    with (into / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        for species, name in recipe.species.items():
+            (into / species).mkdir()
+            fetched = _fetched(recipe, species, offered(recipe, name))
+            count = 0
+            for photo, data, extension in track(fetched, recipe.per_species, f"fetch {species}"):
+                inner = f"{species}/{photo.key}.{extension}"
+                (into / inner).write_bytes(data)
+                table.writerow(vars(photo) | {"file_name": inner, "species": species})
+                count += 1
+            if not count:
+                raise UserError(
+                    f"{recipe.kind} has no photo of {name!r} under {', '.join(recipe.licences)}"
+                )
+            if count < recipe.per_species:
+                print(
+                    f"{species}: {count} of {recipe.per_species} photos; there are no more under "
+                    f"{', '.join(recipe.licences)}",
+                    file=sys.stderr,
+                )
+
+
+def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
+    """What a database answers to a question, asked once, and patiently.
+
+    Args:
+        question: Its address, with all that is asked.
+        attempt: Asks; as `download.patiently` wants it.
+
+    Raises:
+        UserError: The database cannot be had, or answers something that is no JSON object.
+    """
+    name = hashlib.sha256(question.encode()).hexdigest()
+    kept = download.DOWNLOADS / "answers" / f"{name}.json"
+    if kept.exists() and (found := _parsed(kept.read_bytes())) is not None:
+        return found
+
+    def checked() -> bytes:
+        answer = attempt()
+        if _parsed(answer) is None:
+            raise download.Passing("what it answers is no JSON object")
+        return answer
+
+    answer = download.patiently(question, checked)
+    found = _parsed(answer)
+    if found.get("results"):  # what is not there today may be there tomorrow
+        with atomic.whole(kept) as path:
+            path.write_bytes(answer)
+    return found
+
+
+def _parsed(answer: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def moment(written: Any) -> str | None:
+    """A time without its zone, as far as it is given; None where it is no time."""
+    found = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
+    return found and found[0]
+
+
+def place(latitude: Any, longitude: Any) -> str | None:
+    """Coordinates to a hundredth of a degree, about a kilometre: photos of one place go together.
+
+    None where they are no coordinates.
+    """
+    try:
+        north, east = float(latitude), float(longitude)
+    except (TypeError, ValueError):
+        return None
+    return f"{north:.2f},{east:.2f}" if abs(north) <= 90 and abs(east) <= 180 else None
+
+
+def plain(text: Any) -> str:
+    """A stranger's text on one line, for a table; a spreadsheet takes it for no formula."""
+    printable = "".join(c if c.isprintable() else " " for c in str(text or ""))
+    return " ".join(printable.split()).lstrip("=+-@ ")[:200]
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def number(value: Any) -> int | None:
+    """A number that a database has given to something; None where it is none."""
+    return value if type(value) is int and 0 < value < 2**63 else None
+
+
+def _fetched(
+    recipe: Observed, species: str, offered: Iterator[Photo]
+) -> Iterator[tuple[Photo, bytes, str]]:
+    """The first `per_species` photos that can be had, with their bytes and extensions."""
+    seen, got, failed, in_a_row = set(), 0, 0, 0
+    for photo in offered:
+        if photo.key in seen:
+            continue
+        seen.add(photo.key)
+        try:
+            data, extension = _bytes(recipe, photo)
+        except UserError as error:
+            failed, in_a_row = failed + 1, in_a_row + 1
+            if in_a_row == PATIENCE:
+                raise UserError(f"{PATIENCE} photos in a row cannot be had; {error}") from None
+            if failed == 1:
+                print(f"{species}: left out, {error}", file=sys.stderr)
+            continue
+        in_a_row = 0
+        yield photo, data, extension
+        got += 1
+        if got == recipe.per_species:
+            break
+    if failed > 1:
+        print(f"{species}: left out {failed - 1} more for like reasons", file=sys.stderr)
+
+
+def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
+    """A photo's bytes, fetched once, and the extension that fits them."""
+    kept = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
+    if kept.exists():
+        data = kept.read_bytes()
+        if extension := _extension(data):
+            return data, extension
+    time.sleep(1 / PER_SECOND)
+    data = download.body(photo.url, MAX_PHOTO)
+    try:
+        decoding.inspect(data)
+    except decoding.PhotoError as error:
+        raise UserError(f"{photo.url} is no photo: {error}") from None
+    with atomic.whole(kept) as path:
+        path.write_bytes(data)
+    return data, _extension(data) or "jpg"
+
+
+def _extension(data: bytes) -> str | None:
+    try:
+        kind = Image.open(io.BytesIO(data), formats=decoding.FORMATS).format
+    except OSError:
+        return None
+    return _EXTENSIONS.get(kind, kind.lower())

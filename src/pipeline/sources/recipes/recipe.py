@@ -1,0 +1,95 @@
+"""A recipe: a YAML file that says where a collection comes from.
+
+A kind of recipe is a section of typed lines and a function that follows it. The kinds but the
+drawn one are files beside this one.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.core.errors import UserError
+from pipeline.core.yaml_file import Section, parse
+from pipeline.sources.recipes import archives, observations
+from pipeline.sources.recipes.synthetic import collection
+
+SUFFIXES = (".yaml", ".yml")
+Count = Annotated[int, Field(ge=0)]
+
+
+class Drawn(Section):
+    """A collection drawn by code: `kind: drawn`."""
+
+    kind: Literal["drawn"]
+    species: Annotated[list[str], Field(min_length=2)]
+    per_species: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=64, le=4096)]
+    seed: Count
+    exact_duplicates: Count
+    near_duplicates: Count
+    broken: Count
+
+
+class _AnyKind(Section, extra="ignore"):
+    kind: Literal["drawn", "archive", "inaturalist", "gbif"]
+
+
+_KINDS = {
+    "drawn": Drawn,
+    "archive": archives.Published,
+    "inaturalist": observations.Observed,
+    "gbif": observations.Observed,
+}
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a source is a recipe, going by its name."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path) -> Drawn | archives.Published | observations.Observed:
+    """Reads and checks a recipe.
+
+    Raises:
+        UserError: It has a mistake; names its line.
+    """
+    return parse(path, _KINDS[parse(path, _AnyKind).kind])
+
+
+def provenance(source: str) -> dict[str, str]:
+    """What holds for all photos of a source, by column of the manifest, as far as it is known.
+
+    The origin is `drawn` where code drew them, so that results on them say nothing about photos.
+    """
+    path = Path(source)
+    if not is_recipe(path):
+        return {}
+    found = read(path)
+    if isinstance(found, archives.Published):
+        return {"origin": found.archives[0].url, "licence": found.licence}
+    return {"origin": found.kind}
+
+
+def follow(path: Path, into: Path, jobs: int) -> None:
+    """Gathers the collection that a recipe describes.
+
+    Args:
+        path: The recipe.
+        into: The empty folder for it.
+        jobs: Processes to use.
+
+    Raises:
+        UserError: The recipe has a mistake, or what it names cannot be had.
+    """
+    found = read(path)
+    if isinstance(found, archives.Published):
+        archives.unpack(found, into)
+    elif isinstance(found, observations.Observed):
+        observations.gather(found, into)
+    else:
+        lines = found.model_dump(exclude={"kind"}) | {"species": tuple(found.species)}
+        try:
+            collection.draw(collection.Drawn(**lines), into, jobs)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None

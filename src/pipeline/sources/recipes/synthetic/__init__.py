@@ -1,0 +1,1 @@
+"""Draws a collection of stylised animals by code."""

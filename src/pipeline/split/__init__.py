@@ -1,0 +1,1 @@
+"""Decides which photos train, validate and test."""

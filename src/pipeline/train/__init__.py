@@ -1,0 +1,1 @@
+"""Trains a recogniser with the params as they stand."""

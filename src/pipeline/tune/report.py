@@ -1,0 +1,95 @@
+"""What a search found: tables for `models/tuned`, and plots."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from ruamel.yaml import YAML
+
+from pipeline.core import atomic
+from pipeline.train.metrics import Score
+
+
+def files(
+    study: optuna.Study, best: optuna.trial.FrozenTrial, by_seed: Mapping[int, Score]
+) -> dict[str, str]:
+    """What a search found, as texts by the name of their file.
+
+    `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
+    log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines of
+    the params, and `seeds.csv` a row for each seed that it was trained from.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in best.params.items():
+        section, line = name.split(".")
+        sections.setdefault(section, {})[line] = value
+    lines = StringIO()
+    YAML().dump(sections, lines)
+    seeds = pd.DataFrame({"seed": seed, **asdict(by_seed[seed])} for seed in sorted(by_seed))
+    tables = {"trials.csv": _table(study), "seeds.csv": seeds}
+    texts = {name: table.to_csv(index=False) for name, table in tables.items()}
+    return texts | {"best.yaml": lines.getvalue()}
+
+
+def _table(study: optuna.Study) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            "accuracy": trial.user_attrs.get("accuracy"),
+            "standard_error": trial.user_attrs.get("standard_error"),
+            "log_loss": trial.user_attrs.get("log_loss"),
+            "value": trial.value,
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
+            **trial.params,
+        }
+        for trial in study.trials
+    )
+
+
+def plot(study: optuna.Study, folder: Path) -> None:
+    """Draws a study into a folder: its history, score against cost, and what the params do.
+
+    The importance is PED-ANOVA's (Watanabe et al. 2023), which wants a few trials that differ;
+    with fewer it is left out, and so are slices and parallel coordinates.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from optuna.visualization import matplotlib as drawn
+
+    draw: dict[str, Callable[[optuna.Study], Any]] = {
+        "history": drawn.plot_optimization_history,
+        "cost": _plot_cost,
+    }
+    done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if len({trial.value for trial in done}) > 1:
+        draw["importance"] = drawn.plot_param_importances
+        draw["slice"] = drawn.plot_slice
+        draw["parallel"] = drawn.plot_parallel_coordinate
+    with atomic.whole(folder) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
+        partial.mkdir()
+        for name, function in draw.items():
+            function(study)
+            plt.savefig(partial / f"{name}.png", dpi=120, bbox_inches="tight")
+            plt.close("all")
+
+
+def _plot_cost(study: optuna.Study) -> None:
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots()
+    table = _table(study).dropna(subset="accuracy")
+    axes.errorbar("seconds", "accuracy", yerr="standard_error", data=table, fmt="o", capsize=2)
+    for row in table.itertuples():
+        axes.annotate(
+            row.trial, (row.seconds, row.accuracy), xytext=(4, 4), textcoords="offset points"
+        )
+    axes.set(xscale="log", xlabel="seconds a trial took", ylabel="validation accuracy")

@@ -1,0 +1,67 @@
+"""The `animal` command, as one types it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from pipeline.core import params
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy():
+    code = """
+import sys
+from pipeline import cli
+try:
+    cli.main()
+except SystemExit:
+    heavy = {"mlflow", "numpy", "pandas", "pydantic", "PIL"} & set(sys.modules)
+    sys.exit(f"it loads {heavy}" if heavy else 0)
+"""
+    command = [sys.executable, "-c", code, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"use", "summary"} <= set(done.stdout.split())
+
+
+def test_a_mistake_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["animal", "summary"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == "error: there are no results yet; run `dvc repro`"
+
+
+RECIPES = Path(__file__).parents[2] / "data" / "sources"
+
+
+@pytest.fixture
+def use(monkeypatch, tmp_path):
+    """Types `animal use` in a folder with params and recipes; gives `ingest.source` after it."""
+    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
+    shutil.copytree(RECIPES, tmp_path / "data" / "sources")
+    monkeypatch.chdir(tmp_path)
+
+    def typed(source):
+        monkeypatch.setattr("sys.argv", ["animal", "use", source])
+        cli.main()
+        return params.load().ingest.source
+
+    return typed
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
+def test_every_recipe_can_be_used(use, recipe):
+    assert use(f"data/sources/{recipe}") == f"data/sources/{recipe}"
+
+
+def test_recipe_with_a_mistake_is_not_used(use, tmp_path):
+    before = params.load().ingest.source
+    (tmp_path / "mine.yaml").write_text("kind: archive\narchives: []\n")
+    with pytest.raises(SystemExit) as stopped:
+        use("mine.yaml")
+    assert "mine.yaml line 2: archives" in str(stopped.value.code)
+    assert params.load().ingest.source == before

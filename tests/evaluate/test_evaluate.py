@@ -1,0 +1,188 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn import metrics
+
+from pipeline.core.errors import UserError
+from pipeline.evaluate.candidates import Candidate, better
+from pipeline.evaluate.metrics import per_species, summarise, trust
+from pipeline.evaluate.precisions import Precisions
+from pipeline.evaluate.report import Report, photos_of
+from pipeline.inference.calibration import Calibration
+from pipeline.networks.litert_export import Agreement
+from pipeline.train.metrics import Score
+
+LABELS = ("ant", "bee", "cat", "dog")
+PROBABILITIES = np.array(
+    [
+        [0.70, 0.10, 0.12, 0.08],
+        [0.40, 0.30, 0.20, 0.10],
+        [0.05, 0.20, 0.30, 0.45],
+        [0.10, 0.20, 0.60, 0.10],
+        [0.80, 0.05, 0.10, 0.05],
+        [0.55, 0.25, 0.15, 0.05],
+        [0.30, 0.40, 0.20, 0.10],
+    ]
+)
+TARGETS = np.array([0, 1, 0, 2, 0, 0, 2])  # four ants, a bee, two cats, no dog
+CALIBRATION = Calibration(temperature=1.2, unknown_below=0.5, set_from=0.3)
+
+
+def candidate(name: str, accuracy: float, log_loss: float) -> Candidate:
+    return Candidate(Path(name), "run", LABELS, Score(4, accuracy, 0.1, log_loss))
+
+
+def judged(folder: Path, right: list[bool], first: int = 0) -> Candidate:
+    """A candidate that named some photos of ants, numbered from `first`, rightly or as bees."""
+    folder.mkdir()
+    answers = [PROBABILITIES[0] if it else PROBABILITIES[0][[1, 0, 2, 3]] for it in right]
+    photos = [f"p{first + i}" for i in range(len(right))]
+    columns = {"photo": photos, "species": "ant", "probabilities": answers, "right": right}
+    table = pd.DataFrame(columns).astype({"right": bool})
+    table.to_parquet(folder / "held_out.parquet")
+    return candidate(str(folder), np.mean(right).item(), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("trained", "tuned", "chosen"),
+    [
+        ([1] * 80 + [0] * 20, [1] * 90 + [0] * 10, "tuned"),
+        ([1] * 90 + [0] * 10, [1] * 80 + [0] * 20, "trained"),
+        ([1] * 90 + [0] * 10, [1] * 90 + [0] * 10, "trained"),
+        ([1] * 89 + [0] * 11, [0] + [1] * 90 + [0] * 9, "trained"),  # 2 gained, 1 lost: chance
+        ([1] * 85 + [0] * 15, [0] + [1] * 89 + [0] * 10, "trained"),  # 5, 1: under 2 errors
+        ([1] * 86 + [0] * 14, [0] * 10 + [1] * 90, "trained"),  # 14 gained, 10 lost: likewise
+        ([1], [1], "trained"),
+    ],
+)
+def test_the_tuned_one_is_chosen_where_it_is_surely_better(tmp_path, trained, tuned, chosen):
+    first, second = judged(tmp_path / "trained", trained), judged(tmp_path / "tuned", tuned)
+    assert better(first, second).folder.name == chosen
+
+
+def test_only_photos_that_judged_both_are_compared(tmp_path):
+    """Where blocks are trained, those of the validation split alone are held out."""
+    trained = judged(tmp_path / "trained", [1] * 50 + [0] * 10 + [1] * 10)
+    tuned = judged(tmp_path / "tuned", [1] * 20, first=50)
+    assert better(trained, tuned) is tuned
+    assert better(tuned, trained) is tuned
+
+
+def test_the_numbers_by_hand():
+    summary = summarise(PROBABILITIES, TARGETS)
+    assert summary["photos"] == 7
+    assert summary["accuracy"] == pytest.approx(4 / 7)
+    assert summary["standard_error"] == pytest.approx((4 / 7 * 3 / 7 / 7) ** 0.5)
+    assert summary["top3"] == pytest.approx(6 / 7)  # with two it were 5, all but the last and third
+    # ant: 3 of 4 named, 3 of 4 called so; bee: never right; cat: 1 of 2, 1 of 1; no dog is there
+    assert summary["macro_f1"] == pytest.approx((3 / 4 + 0 + 2 / 3) / 3)
+    right = [0.7, 0.3, 0.05, 0.6, 0.8, 0.55, 0.2]
+    assert summary["log_loss"] == pytest.approx(-np.log(right).mean())
+    # In fifteenths: 6 has 0.4, 0.45 and 0.4, all wrong; 8, 9, 10 and 12 have one each, all right.
+    missed = 0.4 + 0.45 + 0.4 + (1 - 0.55) + (1 - 0.6) + (1 - 0.7) + (1 - 0.8)
+    assert summary["calibration_error"] == pytest.approx(missed / 7)
+
+
+def test_the_numbers_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    targets = rng.choice(4, 300, p=[0.6, 0.25, 0.1, 0.05])
+    probabilities = rng.dirichlet([0.5] * 4, 300) * 0.9 + 0.1 * np.eye(4)[targets]
+    found = summarise(probabilities, targets)
+    said = probabilities.argmax(axis=1)
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, said))
+    assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, said, average="macro"))
+    assert found["macro_f1"] < metrics.f1_score(targets, said, average="weighted") - 0.02
+    assert found["top3"] == pytest.approx(metrics.top_k_accuracy_score(targets, probabilities, k=3))
+    assert found["top3"] > metrics.top_k_accuracy_score(targets, probabilities, k=2) + 0.02
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(targets, probabilities))
+
+
+def test_what_a_calibration_promises_is_counted_by_hand():
+    found = trust(CALIBRATION, PROBABILITIES, TARGETS)
+    assert found["temperature"] == 1.2
+    assert found["unknown"] == pytest.approx(3 / 7)  # two of 0.4 and the one of 0.45
+    assert found["accuracy_of_known"] == 1
+    assert found["coverage"] == pytest.approx(
+        5 / 7
+    )  # the third set is cat and dog, the last ant, bee
+    assert found["set_size"] == (1 + 2 + 2 + 1 + 1 + 1 + 2) / 7
+    surer = replace(CALIBRATION, unknown_below=0.4)
+    assert trust(surer, PROBABILITIES, TARGETS)["accuracy_of_known"] == 4 / 7
+    never = replace(CALIBRATION, unknown_below=0.9)
+    assert trust(never, PROBABILITIES, TARGETS)["accuracy_of_known"] is None
+
+
+def test_each_species_has_its_row():
+    table = per_species(PROBABILITIES, TARGETS, LABELS).set_index("species")
+    assert table["support"].tolist() == [4, 1, 2, 0]
+    assert table["precision"].tolist() == [3 / 4, 0, 1, 0]
+    assert table["recall"].tolist() == [3 / 4, 0, 1 / 2, 0]
+    assert table["f1"].tolist() == pytest.approx([3 / 4, 0, 2 / 3, 0])
+
+
+def test_the_photos_of_a_split_keep_their_places_in_the_shards():
+    index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
+    index["box"] = [None, None, "[0, 0, 1, 1]"]
+    manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
+    split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
+    test = photos_of("test", index, manifest, split)
+    assert test.index.tolist() == [0, 2]
+    assert test["path"].tolist() == ["1.jpg", "3.jpg"]
+    assert test["box"].isna().tolist() == [True, False]
+
+
+def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
+    names = list("tuvwxyz")
+    test = pd.DataFrame(
+        {
+            "photo": names,
+            "path": [f"{name}.jpg" for name in names],
+            "species": [LABELS[i] for i in TARGETS],
+            "box": None,
+        },
+        index=[3, 5, 8, 9, 11, 12, 15],
+    )
+    agreement = Agreement(7, 7, 0.0)
+    both = {"float": PROBABILITIES, "int8": PROBABILITIES[::-1]}
+    same = {"float": PROBABILITIES, "int8": PROBABILITIES}
+    found = CALIBRATION, agreement, Precisions.of("float", same, both, TARGETS)
+    chosen = candidate("tuned", 0.9, 0.4)
+    report = Report.of(test, PROBABILITIES, chosen, *found, False)
+    pictures = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    mistakes = report._mistakes(pictures)
+    assert [caption for _, caption in mistakes[0]] == [
+        "ant: dog? 0.45",
+        "bee: ant? 0.40",
+        "cat: bee? 0.40",
+    ]
+    assert [tile.max() for tile, _ in mistakes[0]] == [2, 1, 6]  # each with its own picture
+    report.save(tmp_path, pictures)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["chosen"] == "tuned"
+    assert written["validation"]["accuracy"] == 0.9
+    assert written["test"]["accuracy"] == written["precisions"]["float"]["accuracy"] == 4 / 7
+    assert all(path.exists() for path in report.files(tmp_path))
+    predictions = pd.read_csv(tmp_path / "predictions.csv")
+    assert predictions["photo"].tolist() == names
+    assert predictions["actual"].tolist() == ["ant", "bee", "ant", "cat", "ant", "ant", "cat"]
+    assert predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat", "ant", "ant", "bee"]
+    assert predictions["probability"].tolist() == [0.7, 0.4, 0.45, 0.6, 0.8, 0.55, 0.4]
+    sheet = Image.open(tmp_path / "plots" / "mistakes.png").convert("L")
+    assert [sheet.getpixel((60 + 118 * i, 50)) for i in range(3)] == [2, 1, 6]
+    assert "accuracy 0.5714" in str(report)
+
+
+def test_both_precisions_are_judged_and_int8_is_served_only_if_it_agrees():
+    off = PROBABILITIES[[0, 1, 2, 0, 4, 5, 6]]
+    seen, test = {"float": off, "int8": off}, {"float": PROBABILITIES, "int8": off}
+    found = Precisions.of("float", seen, test, TARGETS)
+    assert (found.float.accuracy, found.int8.accuracy) == (4 / 7, 3 / 7)
+    assert (found.same_label, found.served, found.other) == (1, "float", "int8")
+    assert Precisions.of("int8", seen, test, TARGETS).other == "float"
+    with pytest.raises(UserError, match=r"85.7% .* set evaluate.precision to float"):
+        Precisions.of("int8", test, seen, TARGETS)

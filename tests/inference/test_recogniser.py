@@ -1,0 +1,134 @@
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.inference import decoding
+from pipeline.inference import recogniser as recognition
+
+LABELS = ["owl", "ant", "zebra", "bee", "cat"]  # in an order of their own
+SAID = np.array([0.30, 0.06, 0.10, 0.50, 0.04])  # bee, owl, zebra, ant, cat
+CALIBRATION = {"temperature": 0.5, "unknown_below": 0.6, "set_from": 0.2}
+# Squared and divided by their sum, as a temperature of one half makes of them.
+CALIBRATED = SAID**2 / (SAID**2).sum()
+
+
+class Looks:
+    """In place of a network: says the same of all photos, but for a bee that it sees by the light
+    of the left upper quarter."""
+
+    size = 32
+
+    def __init__(self):
+        self.seen = []
+
+    def one(self, picture):
+        self.seen.append(picture)
+        answer = SAID.copy()
+        answer[3] *= picture[:16, :16].mean() / 255
+        answer[0] += SAID[3] - answer[3]
+        return answer
+
+
+@pytest.fixture
+def recogniser(tmp_path, monkeypatch):
+    monkeypatch.setattr(recognition, "Network", lambda model, workers=None: Looks())
+    about = {"labels": LABELS, "fit": "pad", "max_pixels": 9000, "calibration": CALIBRATION}
+    (tmp_path / "labels.json").write_text(json.dumps(about))
+    (tmp_path / "model.tflite").write_bytes(b"")
+    return recognition.Recogniser(tmp_path)
+
+
+def photo(size=(40, 40), colour="white"):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_answer_is_the_most_probable_species_with_its_calibrated_probability(recogniser):
+    answer = recogniser.answer(photo())
+    assert answer["species"] == "bee"
+    assert answer["probability"] == pytest.approx(0.25 / 0.3552)
+    assert [one["species"] for one in answer["top"]] == ["bee", "owl", "zebra"]
+    expected = sorted(CALIBRATED, reverse=True)[:3]
+    assert [one["probability"] for one in answer["top"]] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 4, 5])
+def test_top_is_as_long_as_it_is_asked_to_be(recogniser, top_k):
+    top = recogniser.answer(photo(), top_k=top_k)["top"]
+    assert [one["species"] for one in top] == ["bee", "owl", "zebra", "ant", "cat"][:top_k]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "unknown"), [(None, False), (0.70, False), (0.71, True), (0.0, False)]
+)
+def test_what_is_less_probable_than_the_threshold_is_unknown(recogniser, threshold, unknown):
+    assert CALIBRATED.max() == pytest.approx(0.704, abs=0.001)
+    assert recogniser.answer(photo(), threshold=threshold)["unknown"] is unknown
+
+
+def test_by_default_the_threshold_is_the_fitted_one(recogniser):
+    """Of a grey photo it says 0.25 for a bee and 0.55 for an owl: 0.79 of the squares."""
+    assert recogniser.answer(photo(colour=(128, 128, 128)))["species"] == "owl"
+    sides = {colour: recogniser.answer(photo(colour=colour)) for colour in ("#c8c8c8", "white")}
+    for answer in sides.values():
+        assert answer["unknown"] is (answer["probability"] < 0.6)
+    assert [answer["unknown"] for answer in sides.values()] == [True, False]
+
+
+def test_the_prediction_set_holds_what_is_probable_enough_surest_first(recogniser):
+    assert CALIBRATED[0] == pytest.approx(0.253, abs=0.001)
+    assert recogniser.answer(photo())["prediction_set"] == ["bee", "owl"]
+
+
+def test_photos_are_made_square_as_in_training(recogniser):
+    data = photo((60, 30), (10, 200, 90))
+    recogniser.answer(data)
+    (seen,) = recogniser.network.seen
+    assert seen.shape == (32, 32, 3)
+    assert (seen[:7] == 128).all(), "what was padded in training is padded here"
+    assert (seen[10:22] == (10, 200, 90)).all()
+
+
+def test_photos_with_more_pixels_than_training_allowed_are_refused(recogniser):
+    with pytest.raises(decoding.PhotoError) as caught:
+        recogniser.answer(photo((100, 91)))
+    assert caught.value.reason == "too_many_pixels"
+    assert recogniser.answer(photo((100, 90)))["species"]
+
+
+def test_the_heat_map_is_of_the_species_that_is_answered(recogniser):
+    answer = recogniser.answer(photo(), explained=True)
+    png = Image.open(io.BytesIO(base64.b64decode(answer["explanation"])))
+    alpha = np.asarray(png)[..., 3].astype(int)
+    assert alpha[2:14, 2:14].min() > 50, "the bee is seen in the left upper quarter"
+    assert alpha[20:, 20:].max() == 0
+
+
+def test_light_is_told_if_it_is_asked_for(recogniser):
+    assert recogniser.answer(photo(colour=(9, 77, 9)), light=True)["brightness"] == 77
+    assert "brightness" not in recogniser.answer(photo())
+
+
+@pytest.mark.parametrize("given", [b"\x00\xff", "AP8=", "A\nP8 =\n", bytearray(b"\x00\xff")])
+def test_bytes_come_as_such_or_in_base64(given):
+    assert recognition.bytes_of(given) == b"\x00\xff"
+
+
+@pytest.mark.parametrize("given", ["AP8", "?", 7, None])
+def test_what_is_neither_bytes_nor_base64_is_no_image(given):
+    with pytest.raises(decoding.PhotoError) as caught:
+        recognition.bytes_of(given)
+    assert caught.value.reason == "not_an_image"
+
+
+def test_photos_with_too_many_bytes_are_refused(monkeypatch):
+    monkeypatch.setattr(recognition, "MAX_BYTES", 3)
+    assert recognition.bytes_of(b"abc") == b"abc"
+    with pytest.raises(decoding.PhotoError) as caught:
+        recognition.bytes_of(b"abcd")
+    assert caught.value.reason == "too_many_bytes"

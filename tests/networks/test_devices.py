@@ -1,0 +1,165 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from train.test_trainer import model, train
+
+from pipeline.networks import backbones, devices, heads, keras_setup
+from pipeline.train import batches as batching
+from pipeline.train import datasets, early_stopping, losses, schedules
+
+SIZE, LABELS = 32, 3
+
+
+def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
+    """Losses of some epochs, the network that was trained, and `network` with its weights."""
+    keras = keras_setup.keras(0)
+    shared = max(1, len(devices.together()))
+    targets = np.arange(len(inputs)) % LABELS
+    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, shared, train())
+    rates = schedules.rates(train(epochs=3), 0.003, len(batches))
+    learner = devices.compiled(
+        network, precision, lambda: keras.optimizers.AdamW(rates), losses.loss(train()), steps
+    )
+    judged = early_stopping.stopping(
+        batching.batches(datasets.Rows(inputs), targets, LABELS, 16), 3
+    )
+    history = learner.fit(
+        devices.feed(batches),
+        epochs=3,
+        steps_per_epoch=len(batches),
+        shuffle=False,
+        verbose=0,
+        callbacks=[judged],
+    )
+    network.set_weights(learner.get_weights())
+    return history.history, learner
+
+
+def head():
+    keras = keras_setup.keras(0)
+    inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
+    return heads.build(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
+
+
+def pixels():
+    keras = keras_setup.keras(0)
+    whole = backbones.get("scratch_cnn").build(SIZE).whole
+    top = heads.build(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
+    inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
+    return keras.Model(whole.input, top(whole.output)), inputs
+
+
+def apart(module: str, function: str) -> None:
+    """Runs a test in a process with two CPUs: TensorFlow's devices are decided once."""
+    code = f"""
+import sys
+sys.path[:] = {[str(Path(__file__).parents[1]), *sys.path]!r}
+import tensorflow as tf
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+import {module}
+{module}.{function}()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def on_two_devices() -> None:
+    for made, steps in ((head, 1), (head, 4), (pixels, 1)):
+        (alone, inputs), (shared, _) = made(), made()
+        devices.together = lambda: []
+        one, _ = learn(alone, inputs)
+        devices.together = lambda: ["cpu:0", "cpu:1"]
+        two, learner = learn(shared, inputs, steps=steps)
+        assert learner.distribute_strategy.num_replicas_in_sync == 2
+        for name in one:
+            np.testing.assert_allclose(one[name], two[name], rtol=1e-3, err_msg=name)
+        for left, right in zip(alone.get_weights(), shared.get_weights(), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_devices_together_learn_what_one_does():
+    apart("test_devices", "on_two_devices")
+
+
+def where_one_of_two_devices_overflows() -> None:
+    devices.together = lambda: ["cpu:0", "cpu:1"]
+    network, inputs = head()
+    before = network.get_weights()
+    inputs[:1] = 1e6  # no float16; in every epoch one device meets it, and the other does not
+    _, learner = learn(network, inputs, "auto")
+    assert learner.optimizer.dynamic_scale < learner.optimizer.initial_scale
+    for left, right in zip(before, network.get_weights(), strict=True):
+        assert np.isfinite(right).all()
+        assert not np.array_equal(left, right)
+
+
+@pytest.mark.slow
+def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
+    apart("test_devices", "where_one_of_two_devices_overflows")
+
+
+def test_what_is_fed_goes_on_over_the_epochs():
+    inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
+    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, 1, train(), first=2)
+    for number, batch in zip(range(10), devices.feed(batches), strict=False):
+        for given, fed in zip(batches[number], batch, strict=True):
+            np.testing.assert_array_equal(given, fed)
+
+
+def test_without_a_gpu_the_network_itself_trains_in_float32():
+    network, inputs = head()
+    _, learner = learn(network, inputs, "auto")
+    assert learner is network
+
+
+@pytest.mark.slow
+def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # float16 works on a CPU, slowly
+    network, inputs = pixels()
+    history, learner = learn(network, inputs, "auto")
+    assert {layer.compute_dtype for layer in learner.layers[1:-1]} == {"float16"}
+    assert learner.layers[-1].get_layer("logits").compute_dtype == "float32"
+    assert history["loss"][-1] < history["loss"][0]
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    said, again = (n.predict(inputs, verbose=0) for n in (learner, network))
+    np.testing.assert_allclose(said, again, atol=0.05)
+    _, plain = learn(pixels()[0], inputs, "float32")
+    assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
+
+
+def test_steps_that_run_at_once_end_with_the_same_weights():
+    found = []
+    for steps in (1, 4):
+        network, inputs = head()
+        losses, _ = learn(network, inputs, steps=steps)
+        found.append((losses, network.get_weights()))
+    assert found[0][0] == found[1][0]
+    for left, right in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.slow
+def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    keras = keras_setup.keras(0)
+    network = backbones.get("mobilenet_v3_small").network(SIZE)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("hidden", [0, 16])
+@pytest.mark.parametrize("count", [None, 3])
+def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
+    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    keras = keras_setup.keras(0)
+    network = heads.build(keras, 8, model(hidden=hidden), LABELS, count)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
+    assert kinds == ["float16"] * bool(hidden) + ["float32"]
+    assert learner(np.ones((2, 8), np.float16)).dtype == "float32"

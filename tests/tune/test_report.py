@@ -1,0 +1,58 @@
+from dataclasses import asdict
+
+import optuna
+import pytest
+
+from pipeline.train.metrics import Score
+from pipeline.tune import report
+
+
+@pytest.fixture
+def study():
+    study = optuna.create_study(direction="maximize")
+    distributions = {
+        "train.learning_rate": optuna.distributions.FloatDistribution(0.001, 0.01, log=True),
+        "model.hidden": optuna.distributions.CategoricalDistribution((0, 64)),
+    }
+    for rate, hidden, right in ((0.001, 0, 0.8), (0.003, 64, 0.9), (0.01, 0, 0.7)):
+        score = Score(100, right, 0.01, 1 - right)
+        study.enqueue_trial(dict(zip(distributions, (rate, hidden), strict=True)))
+        trial = study.ask(distributions)
+        for name, value in asdict(score).items():
+            trial.set_user_attr(name, value)
+        study.tell(trial, score.sure)
+    study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
+    return study
+
+
+def test_files(study):
+    scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
+    found = report.files(study, study.trials[1], scores)
+    head, *rows = found["trials.csv"].splitlines()
+    assert head.startswith("trial,state,accuracy,standard_error,log_loss,value,seconds,")
+    assert [row.split(",")[:3] for row in rows] == [
+        ["0", "complete", "0.8"],
+        ["1", "complete", "0.9"],
+        ["2", "complete", "0.7"],
+        ["3", "pruned", ""],
+    ]
+    values = [row.split(",")[5] for row in rows]
+    assert [float(value) for value in values[:3]] == pytest.approx([0.79, 0.89, 0.69])
+    seeds = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
+    assert found["seeds.csv"].splitlines() == [*seeds, "1,100,0.9,0.01,0.3"]
+    assert found["best.yaml"] == "train:\n  learning_rate: 0.003\nmodel:\n  hidden: 64\n"
+
+
+def test_plots(study, tmp_path):
+    report.plot(study, tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    plots = ("history", "cost", "importance", "slice", "parallel")
+    assert names == {f"{name}.png" for name in plots}
+
+
+def test_what_wants_trials_that_differ_is_left_out(study, tmp_path):
+    one = optuna.create_study(direction="maximize")
+    one.add_trial(study.trials[0])
+    report.plot(one, tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {"history.png", "cost.png"}
