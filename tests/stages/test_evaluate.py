@@ -92,9 +92,9 @@ class Evaluated:
         shards.write(folder / "data/resized", index, [pictures], SIZE)
         shuffled = self.table.sample(frac=1, random_state=1)
         shuffled[["photo", "species", "split"]].to_parquet(folder / "data/split.parquet")
-        (folder / "data/photos").mkdir()
+        (folder / "data/ingested").mkdir()
         manifest = shuffled[["photo", "path", "species"]].assign(origin=origin)
-        manifest.to_parquet(folder / "data/photos/manifest.parquet")
+        manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
         self.weights, held_out, runs = weights[chosen], {}, {}
         for name in weights:
