@@ -6,10 +6,14 @@ what it is asked about. Nothing of the project is imported: a served model carri
 
 import hashlib
 import io
+import random
+import re
+import struct
 import warnings
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -28,7 +32,15 @@ MAX_PIXELS = 100_000_000
 # ISO/IEC 23008-12 and AV1's file format: pictures in the container that videos come in.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif"}
 NEUTRAL = (128, 128, 128)  # the ground behind transparency and beside padded pictures
-_ORIENTATION, _EXIF_IFD, _TIME_ORIGINAL = 0x0112, 0x8769, 0x9003
+_ROWS = 0.95  # of a photo that misses its last bytes must be there
+_NARROW = 2**14  # levels of 2**16: sensors of 12 or 14 bits, and thermal ones
+_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_TIME_ORIGINAL, _TIME_DIGITIZED, _TIME_CHANGED = 0x9003, 0x9004, 0x0132
+_GPS_TIME, _GPS_DATE = 7, 29
+_TIME = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[T ]+(\d\d?):(\d\d?)(?::(\d\d?))?")
+_XMP_TIME = re.compile(
+    rb"(?:exif:DateTimeOriginal|photoshop:DateCreated|xmp:CreateDate)(?:\s*=\s*[\"']|>)([^\"'<]+)"
+)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,6 +50,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SUBFILE_TYPE = 254
 
 # Pillow warns of large pictures, for which `_open` has a limit of its own, and of broken EXIF.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -49,7 +62,7 @@ class PhotoError(ValueError):
 
     Attributes:
         reason: One of `empty`, `not_an_image`, `git_lfs_pointer`, `web_page`, `video`,
-            `needs_plugin`, `too_many_pixels`, `truncated`, `unreadable`.
+            `raw`, `needs_plugin`, `too_many_pixels`, `truncated`, `unreadable`.
     """
 
     def __init__(self, reason: str, detail: str):
@@ -73,8 +86,11 @@ class Sight(NamedTuple):
         height: Likewise.
         picture: A small upright version of it, its sides at least 64 px where the photo's are; L,
             RGB or CMYK.
-        taken_at: The camera's time (ISO 8601, no zone) or None.
+        taken_at: When the photo was taken, in whole seconds of the camera's clock (ISO 8601, no
+            zone), or None. Only where the file gives no time but GPS's is it UTC.
         format: One of `FORMATS`, or MPO, which is a JPEG with more than one picture.
+        cut_short: Whether the file ends before the picture does. At least 95 % of its rows are
+            there, and the others are grey.
     """
 
     width: int
@@ -82,6 +98,19 @@ class Sight(NamedTuple):
     picture: Image.Image
     taken_at: str | None
     format: str
+    cut_short: bool
+
+
+class Square(NamedTuple):
+    """What a network sees of a photo.
+
+    Attributes:
+        pixels: Upright sRGB, uint8 (size, size, 3).
+        cut_short: As in `Sight`.
+    """
+
+    pixels: np.ndarray
+    cut_short: bool
 
 
 def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
@@ -96,16 +125,21 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
     """
     image = _open(data, max_pixels)
     width, height = image.size
-    taken_at, format = _taken_at(_exif(image)), image.format
-    image = _load(image, 64)
+    taken_at, format = _taken_at(image), image.format
+    image, cut_short = _load(image, 64, data)
     orientation = _orientation(image)
     picture = _opaque(_upright(_eight_bits(image), orientation))
     if orientation in (5, 6, 7, 8):
         width, height = height, width
-    return Sight(width, height, picture, taken_at, format)
+    return Sight(width, height, picture, taken_at, format, cut_short)
 
 
 def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decodes a photo into square, upright sRGB pixels: those of `read`."""
+    return read(data, size, fit, max_pixels).pixels
+
+
+def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> Square:
     """Decodes a photo into square, upright sRGB pixels.
 
     JPEGs are decoded at the scale next above twice the target (libjpeg's DCT scaling), then
@@ -119,15 +153,12 @@ def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXE
             `stretch` it.
         max_pixels: More than so many, as the header claims, are refused before decoding.
 
-    Returns:
-        uint8 (size, size, 3).
-
     Raises:
         PhotoError: The bytes give no picture.
     """
     image = _open(data, max_pixels)
     profile = image.info.get("icc_profile")
-    image = _load(image, 2 * size)
+    image, cut_short = _load(image, 2 * size, data)
     orientation = _orientation(image)
     image = _eight_bits(image)
     image = _upright(_fitted(image, size, fit), orientation)
@@ -136,7 +167,7 @@ def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXE
         ground = Image.new("RGB", (size, size), NEUTRAL)
         ground.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
         image = ground
-    return np.asarray(image)
+    return Square(np.asarray(image), cut_short)
 
 
 def light(picture: np.ndarray) -> dict[str, float]:
@@ -153,6 +184,38 @@ def light(picture: np.ndarray) -> dict[str, float]:
     around = green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:]
     edges = (around - 4 * green[1:-1, 1:-1]).astype(np.float32).ravel()
     return {"brightness": float(green.mean()), "sharpness": float(edges @ edges / edges.size)}
+
+
+def capture(data: bytes) -> dict[str, str | float | None]:
+    """Reads when and where a photo was taken, and decodes no pixels for it.
+
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        taken_at (the camera's time, ISO 8601, no zone), latitude and longitude (degrees, WGS 84);
+        None where the EXIF data do not hold one.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception:  # what it is that cannot be read, decoding says
+        image = Image.new("L", (1, 1))
+    latitude, longitude = _position(_exif(image))
+    return {"taken_at": _taken_at(image), "latitude": latitude, "longitude": longitude}
+
+
+def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
+    """Latitude and longitude; a receiver without a fix writes zeros, or nothing."""
+    try:
+        gps = exif.get_ifd(_GPS_IFD)
+        latitude, longitude = (
+            (float(d) + float(m) / 60 + float(s) / 3600) * (-1 if str(side)[:1] in "SW" else 1)
+            for side, (d, m, s) in ((gps[1], gps[2]), (gps[3], gps[4]))
+        )
+    except Exception:  # absent, or not as the EXIF standard writes it
+        return None, None
+    there = abs(latitude) <= 90 and abs(longitude) <= 180 and (latitude or longitude)
+    return (round(latitude, 7), round(longitude, 7)) if there else (None, None)
 
 
 def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
@@ -174,7 +237,7 @@ def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> byte
     """
     image = _open(data, max_pixels)
     profile = image.info.get("icc_profile")
-    image = _load(image, max(image.size))
+    image, _ = _load(image, max(image.size), data)
     image = _upright(_eight_bits(image), _orientation(image))
     sides = np.array(image.size * 2)
     corners = np.array([*box[:2], box[0] + box[2], box[1] + box[3]])
@@ -196,6 +259,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise PhotoError("too_many_pixels", f"it claims over {max_pixels:,} pixels") from None
     except Exception as error:  # Pillow's parsers raise many kinds at malformed headers
         raise PhotoError("unreadable", f"its header cannot be read: {error}") from None
+    if (
+        image.format == "TIFF" and image.tag_v2.get(_SUBFILE_TYPE, 0) & 1
+    ):  # a reduced copy, TIFF 6.0
+        raise PhotoError("raw", "a camera's raw file, of which only a thumbnail can be read")
     if image.width * image.height > max_pixels:
         claim = f"it claims {image.width} x {image.height}, over {max_pixels:,} pixels"
         raise PhotoError("too_many_pixels", claim)
@@ -230,32 +297,154 @@ def _orientation(image: Image.Image) -> int | None:
     return _exif(image).get(_ORIENTATION)
 
 
-def _taken_at(exif: Image.Exif) -> str | None:
+def _taken_at(image: Image.Image) -> str | None:
+    """The first time that the tags hold, from the one that says it best to the vaguest."""
+    exif = _exif(image)
+    camera, gps = _ifd(exif, _EXIF_IFD), _ifd(exif, _GPS_IFD)
+    for written in (
+        *(tags.get(tag) for tag in (_TIME_ORIGINAL, _TIME_DIGITIZED) for tags in (camera, exif)),
+        _xmp_time(image.info.get("xmp")),
+        *(tags.get(_TIME_CHANGED) for tags in (exif, camera)),
+        _gps_time(gps),
+    ):
+        if written and (time := _time(written)):
+            return time
+    return None
+
+
+def _ifd(exif: Image.Exif, tag: int) -> dict:
     try:
-        written = str(exif.get_ifd(_EXIF_IFD)[_TIME_ORIGINAL])
-        return datetime.strptime(written, "%Y:%m:%d %H:%M:%S").isoformat()
+        return exif.get_ifd(tag)
+    except Exception:  # broken EXIF spoils no picture
+        return {}
+
+
+def _xmp_time(xmp: object) -> str | None:
+    found = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
+    return found[1].decode(errors="replace") if found else None
+
+
+def _gps_time(gps: dict) -> str | None:
+    try:
+        hour, minute, second = (int(float(part)) for part in gps[_GPS_TIME])
+        return f"{gps[_GPS_DATE]} {hour:02d}:{minute:02d}:{second:02d}"
     except Exception:  # absent, or not as the EXIF standard writes it
         return None
 
 
-def _load(image: Image.Image, side: int) -> Image.Image:
-    """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`."""
+def _time(written: object) -> str | None:
+    """A time as cameras and programs write it: fractions and zones fall off, 24:00 is the next day.
+
+    A clock that was never set writes zeros, which are no time.
+    """
+    found = _TIME.search(
+        written.decode(errors="replace") if isinstance(written, bytes) else str(written)
+    )
+    if not found:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     try:
-        image.draft(None, (side, side))
-        image.load()
+        midnight = datetime(year, month, day, hour % 24 if hour == 24 else hour, minute, second)
+    except ValueError:
+        return None
+    return (midnight + timedelta(days=hour // 24)).isoformat()
+
+
+def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool]:
+    """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`.
+
+    Args:
+        image: What `_open` gave of the bytes.
+        side: In px.
+        data: The bytes, to be decoded once more where they end too early.
+
+    Returns:
+        The decoded picture, and whether the bytes end before it does. At least 95 % of its rows are
+        there then, and the others are grey.
+
+    Raises:
+        PhotoError: The bytes give no picture, or less of it.
+    """
+    try:
+        return _decoded(image, side), False
     except Exception as error:  # Pillow's decoders raise many kinds at malformed data
-        said = str(error).lower()
-        cut = any(word in said for word in ("truncated", "unexpected end", "not enough"))
+        message = str(error).lower()
+        is_cut = any(word in message for word in ("truncated", "unexpected end", "not enough"))
+        if is_cut and (mended := _mended(image.format, data)):
+            with suppress(Exception):
+                return _decoded(Image.open(io.BytesIO(mended), formats=FORMATS), side), True
         raise PhotoError(
-            "truncated" if cut else "unreadable", f"decoding failed: {error}"
+            "truncated" if is_cut else "unreadable", f"decoding failed: {error}"
         ) from None
+
+
+def _decoded(image: Image.Image, side: int) -> Image.Image:
+    image.draft(None, (side, side))
+    image.load()
     return image
+
+
+def _mended(format: str | None, data: bytes) -> bytes | None:
+    """A picture file that misses its last bytes, made whole; None where too many rows are missing.
+
+    Whether they are does not depend on the size at which the picture is to be decoded.
+    """
+    with suppress(Exception):  # what is more than cut short
+        if format in ("JPEG", "MPO"):
+            return _mended_jpeg(data)
+        if format == "PNG":
+            return _mended_png(data)
+    return None
+
+
+def _mended_jpeg(data: bytes) -> bytes | None:
+    """Ends a JPEG, whose missing rows libjpeg then fills with grey.
+
+    Ended in another way, by bytes that stand for any picture, the rows that are there look the same
+    and those that are missing do not.
+    """
+    noise = random.Random(0).randbytes(4096).replace(b"\xff", b"")
+    ended = [data + tail + b"\xff\xd9" for tail in (b"", noise)]
+    grey, other = (
+        np.asarray(_decoded(Image.open(io.BytesIO(one), formats=("JPEG",)), 64)) for one in ended
+    )
+    differs = (grey != other).reshape(len(grey), -1).any(axis=1)
+    rows = differs.argmax() if differs.any() else len(grey)
+    return ended[0] if rows >= _ROWS * len(grey) else None
+
+
+def _mended_png(data: bytes) -> bytes | None:
+    """Puts grey rows in place of those that a PNG misses; None where it is interlaced too."""
+    width, height, bits, colours, *_, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
+    stride = 1 + (width * bits * channels + 7) // 8
+    place, head, packed = 8, data[:8], b""
+    while place + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        chunk = data[place : place + 12 + length]
+        if kind == b"IDAT":
+            packed += data[place + 8 : place + 8 + length]
+        elif not packed:
+            head += chunk
+        place += len(chunk)
+    rows = zlib.decompressobj().decompress(packed)
+    there = len(rows) // stride
+    if interlaced or there < _ROWS * height:
+        return None
+    rows = rows[: there * stride] + (b"\0" + b"\x80" * (stride - 1)) * (height - there)
+    end = [_png_chunk(b"IDAT", zlib.compress(rows, 1)), _png_chunk(b"IEND", b"")]
+    return head + b"".join(end)
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    length, checksum = len(content), zlib.crc32(kind + content)
+    return struct.pack(">I", length) + kind + content + struct.pack(">I", checksum)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Any mode as one that resampling handles: L, LA, RGB, RGBA or CMYK."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return Image.fromarray(_sixteen_bits(np.asarray(image)))
     if image.mode == "P" or "transparency" in image.info:
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode == "1":
@@ -268,6 +457,20 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _sixteen_bits(values: np.ndarray) -> np.ndarray:
+    """The upper bytes; or the band that all but a thousandth at each end lie in, if it is narrow.
+
+    Sensors of 12 or 14 bits, thermal ones above all, use a part of the range, and its upper bytes
+    alone would show next to nothing.
+    """
+    below = np.bincount(values.ravel(), minlength=2**16).cumsum() / values.size
+    low, high = below.searchsorted([0.001, 0.999])
+    if not 0 < high - low < _NARROW:
+        return (values >> 8).astype(np.uint8)
+    levels = np.rint((np.arange(2**16) - low).clip(0, high - low) * (255 / (high - low)))
+    return levels.astype(np.uint8)[values]
 
 
 def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:

@@ -62,14 +62,15 @@ class Recogniser:
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
             both, the most probable first; whether it is `unknown`; `prediction_set`, the species
-            that it may well be, the most probable first (see `calibration.Calibration`); and, if
+            that it may well be, the most probable first (see `calibration.Calibration`);
+            `cut_short`, where the file ends before the picture does (see `decoding.Sight`); and, if
             asked for, `explanation`, a PNG in base64 to lay over the square that the network saw,
             red where the photo speaks for the species.
 
         Raises:
             PhotoError: The bytes give no picture.
         """
-        picture = self.picture(data)
+        picture, cut_short = decoding.read(data, self.network.size, self._fit, self.max_pixels)
         probabilities = self.calibration.apply(self.network.one(picture))
         order = np.argsort(-probabilities, kind="stable")
         likely = [
@@ -84,6 +85,8 @@ class Recogniser:
             "unknown": likely[0]["probability"] < threshold,
             "prediction_set": [self.labels[i] for i in order if held[i]],
         }
+        if cut_short:
+            answer["cut_short"] = True
         if light:
             answer |= decoding.light(picture)
         if explained:

@@ -48,6 +48,7 @@ _ANSWER = {
         "unknown": {"type": "boolean"},
         "prediction_set": {"type": "array", "items": {"type": "string"}},
         "version": {"type": "string"},
+        "cut_short": {"type": "boolean", "description": "true where the file ends too early"},
         "explanation": {"type": "string", "description": "a PNG in base64"},
     },
 }
