@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import atomic, errors, memory, params
+from pipeline.core import atomic, errors, params
 from pipeline.dataset import shortcut_baseline
 from pipeline.split import assignment
 from pipeline.split import report as split_report
@@ -16,7 +16,6 @@ REPORT = Path("reports/split")
 
 def main() -> None:
     p = params.load()
-    memory.give_back()
     train, validation = p.split.train, p.split.validation
     manifest = pd.read_parquet("data/ingested/manifest.parquet")
     split = assignment.assign(
@@ -46,8 +45,9 @@ def main() -> None:
         (folder / "gap.json").write_text(json.dumps(asdict(gap), indent=2) + "\n")
     print(counts.to_string(index=False))
     print(f"near-duplicates across splits: {leaks}")
-    print(f"photos that miss their split's share: {split_report.misplaced(balance)}")
-    print(f"left out as twins of photos in a later split: {len(left_out)}")
+    print(split_report.shortfalls(balance))
+    for reason, meaning in split_report.LEFT_OUT.items():
+        print(f"left out {meaning}: {(left_out['reason'] == reason).sum()}")
     print(f"a random split would have flattered a look at colours alone by {gap}")
     split_report.require(table)
     with atomic.whole(Path("data/split.parquet")) as path:

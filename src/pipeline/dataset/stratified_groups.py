@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+TOLERANCE = 0.05  # of a species' photos: with many units, places miss by up to 4 %
+_NUMBERS = 2 * 10**7  # to look at in a round, a second's work; with more, less is tried
+
 
 def deal(units: pd.Series, species: pd.Series, shares: Sequence[float], seed: int) -> np.ndarray:
     """Deals whole units out to parts.
@@ -61,25 +64,151 @@ def place(seed: int, name: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def nearest(sizes: np.ndarray, wanted: float) -> int:
-    """The total nearest to `wanted` that some of the `sizes` add up to, the lower of equals.
+def settle(
+    units: pd.Series,
+    species: pd.Series,
+    shares: Sequence[float],
+    seed: int,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """Assigns whole units to parts so that each species comes as near to its shares as can be.
+
+    Several starts are improved by `_descend`, and the best of them is taken, the first of equals.
+    The result depends neither on the order of the photos nor on the machine.
 
     Args:
-        sizes: Whole numbers above 0, int (n,).
-        wanted: From 0 to their sum.
+        units: The unit of each photo.
+        species: The species of each photo.
+        shares: Of the parts, above 0 and summing to 1.
+        seed: As in `deal`, which gives one of the starts.
+        start: The part of each photo, int (n,), to start from. Species of which at most 5 % would
+            have to move for their shares, and that no part lacks without need, stay as they are
+            there. Defaults to none: all units may move.
+
+    Returns:
+        The part of each photo, int (n,). A species of at least as many units as there are parts is
+        in all of them as far as its units' other species allow, one of fewer in the first part,
+        then in the last.
     """
-    reachable = 1  # bit i: some of the sizes add up to i
-    for size, times in zip(*np.unique(sizes, return_counts=True), strict=True):
-        many, left = 1, int(times)
-        while left:  # so many at once, in doubling packs: any number up to `times` is a sum of them
-            many = min(many, left)
-            reachable |= reachable << int(size) * many
-            left -= many
-            many *= 2
-    below = reachable & ((1 << int(wanted) + 1) - 1)
-    above = reachable >> int(wanted) + 1
-    lower = below.bit_length() - 1
-    if not above:
-        return lower
-    upper = int(wanted) + 1 + (above & -above).bit_length() - 1
-    return lower if wanted - lower <= upper - wanted else upper
+    unit, names = pd.factorize(units)
+    kind, _ = pd.factorize(species, sort=True)
+    wanted = np.outer(shares, np.bincount(kind))
+    free = np.ones(len(names), dtype=bool)
+    dealt = np.zeros(len(unit), dtype=np.int64)
+    if start is not None:
+        free[:] = False
+        free[unit[np.isin(kind, _missing(unit, kind, start, wanted))]] = True
+        dealt[:] = start
+    if not free.any():
+        return dealt
+    loose = free[unit]
+    dealt[loose] = deal(units[loose], species[loose], shares, seed)
+    # Units that stay count as far as they hold species of those that may move.
+    played = np.unique(kind[loose])
+    seats = np.unique(unit[np.isin(kind, played)])
+    if len(seats) * len(played) > _NUMBERS:
+        return dealt
+    seats = seats[np.argsort([place(seed, names[seat]) for seat in seats], kind="stable")]
+    counts = pd.crosstab(unit, kind).reindex(index=seats, columns=played).to_numpy()
+    photo_of = pd.Series(range(len(unit)), unit).groupby(level=0).first().to_numpy()[seats]
+    starts = [dealt[photo_of], np.where(free[seats], 0, dealt[photo_of])]
+    if start is not None:
+        starts.insert(0, start[photo_of])
+    costs = _Costs(wanted[:, played])
+    ends = [_descend(counts, part, costs, free[seats]) for part in starts]
+    parts = np.zeros(len(names), dtype=np.int64)
+    parts[seats] = min(ends, key=lambda part: round(costs.total(counts, part), 6))
+    return np.where(loose, parts[unit], dealt)
+
+
+def _missing(
+    unit: np.ndarray, kind: np.ndarray, part: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """The species whose photos miss their shares by over 5 %, or that a part lacks without need."""
+    held = np.stack(
+        [np.bincount(kind[part == p], minlength=wanted.shape[1]) for p in range(len(wanted))]
+    )
+    missed = np.abs(held - wanted).sum(axis=0) / 2 > TOLERANCE * wanted.sum(axis=0)
+    pairs = pd.DataFrame({"unit": unit, "kind": kind}).drop_duplicates()
+    enough = np.bincount(pairs["kind"]) >= len(wanted)
+    return np.flatnonzero(missed | (enough & (held == 0).any(axis=0)))
+
+
+class _Costs:
+    """What it costs that a part holds so many photos of each species and in all.
+
+    In this order: that species are lacking in the first part, the last, and any other; the photos
+    that stand in another part than their species' shares want; how uneven that leaves the parts.
+
+    Args:
+        wanted: Photos of each species that each part is to hold, (parts, species).
+    """
+
+    def __init__(self, wanted: np.ndarray):
+        photos = wanted.sum()
+        self.parts = len(wanted)
+        self._wanted = self.with_total(wanted)
+        self._tie = 0.02 / photos**2  # all of it is less than a photo of a species counts
+        importance = np.ones(len(wanted))
+        importance[-1], importance[0] = 2, 4
+        self._lacking = 4 * photos * importance
+
+    @staticmethod
+    def with_total(counts: np.ndarray) -> np.ndarray:
+        """Adds a column for all species together."""
+        return np.hstack([counts, counts.sum(axis=1, keepdims=True)])
+
+    def of(self, held: np.ndarray, part: np.ndarray | int) -> np.ndarray:
+        """The cost of what a part holds of each species and in all, (..., species + 1)."""
+        apart = np.abs(held - self._wanted[part])
+        missed = apart[..., :-1].sum(axis=-1) + apart[..., -1] ** 2 * self._tie
+        return missed + (held[..., :-1] == 0).sum(axis=-1) * self._lacking[part]
+
+    def held(self, counts: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """What each part holds of each species and in all, (parts, species + 1)."""
+        counts = self.with_total(counts)
+        return np.stack([counts[part == number].sum(axis=0) for number in range(self.parts)])
+
+    def total(self, counts: np.ndarray, part: np.ndarray) -> float:
+        """The cost of an assignment."""
+        return float(self.of(self.held(counts, part), np.arange(self.parts)).sum())
+
+
+def _descend(counts: np.ndarray, part: np.ndarray, costs: _Costs, free: np.ndarray) -> np.ndarray:
+    """Moves single units, and swaps two, as long as that lowers the cost.
+
+    Args:
+        counts: Photos of each species in each unit, int (units, species). The rows' order decides
+            between equals.
+        part: The part of each unit to start from, int (units,).
+        costs: What is lowered.
+        free: Whether each unit may move, bool (units,).
+
+    Returns:
+        The part of each unit, int (units,).
+    """
+    part, movable, held = part.copy(), np.flatnonzero(free), costs.held(counts, part)
+    counts = costs.with_total(counts)
+    swappable = movable if len(movable) ** 2 * counts.shape[1] <= _NUMBERS else movable[:0]
+    is_better = True
+    while is_better:
+        is_better = False
+        for unit in movable:
+            here = part[unit]
+            targets = np.delete(np.arange(costs.parts), here)
+            partners = swappable[part[swappable] != here]
+            there = np.concatenate([targets, part[partners]])
+            leaving = np.tile(counts[unit], (len(there), 1))
+            leaving[len(targets) :] -= counts[partners]
+            change = costs.of(held[here] - leaving, here) + costs.of(held[there] + leaving, there)
+            change -= costs.of(held[here], here) + costs.of(held[there], there)
+            best = change.round(9).argmin()
+            if change[best] > -1e-9:
+                continue
+            held[here] -= leaving[best]
+            held[there[best]] += leaving[best]
+            part[unit] = there[best]
+            if best >= len(targets):
+                part[partners[best - len(targets)]] = here
+            is_better = True
+    return part

@@ -5,15 +5,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.errors import UserError
-from pipeline.dataset import stratified_groups
+from pipeline.dataset import near_duplicates, stratified_groups
 
 By = Literal["group", "location", "time"]
 SPLITS = ("train", "validation", "test")
 _SLACK = 0.02
+_CUT_SLACK = 0.03  # of all photos, around a cut in time: inside it, species decide
+_MOST_LACKING = 0.5  # of photos without what `split.by` goes by; of more, little would be left
 _ENOUGH = 5000  # validation photos: a standard error of 0.003 at an accuracy of 0.95
 
 
@@ -31,20 +31,26 @@ def assign(
     the seed, and the places below `train` are the training split, and so on. Places alone would
     leave the shares of a small species to chance, so a group's place may differ from its rank among
     the groups of its species by at most 0.02. Chance decides inside that slack, and there other
-    photos that come or go move nothing.
+    photos that come or go move nothing. Species of few groups, whose shares are missed all the
+    same, are assigned anew by `stratified_groups.settle`.
 
     By `location`, all photos of a camera (and of every camera that shares a group with it) stay
-    together, dealt out by `stratified_groups.deal`. By `time`, the groups stand in the order of
+    together, assigned by `stratified_groups.settle`. By `time`, the groups stand in the order of
     their last photos and are cut at the two moments that leave the species' shares nearest to those
-    asked.
+    wanted, within 3 % of all photos around the moments that leave all photos' shares right.
 
     Where the collection came split, a photo that is to be tested or validated by is, the missing
     ones of the three splits are carved out of what is to be trained on, and of a group in several
     splits the copies that a later split tests are left out of the earlier one.
 
+    A photo without a location or a time that `by` needs, and whose group has none, is left out. It
+    may show the camera or the days of any split, so in each it could leak: tested it might be known
+    already, and learned from it might tell of what is tested. Where no photo of its species has
+    one, it trains, for nothing of that species is tested.
+
     Args:
         manifest: With columns photo, species and group; location, taken_at and split_hint where
-            they are asked for.
+            they are needed.
         train: Share of the training split, 0 to 1.
         validation: Share of the validation split; the rest is for the test.
         seed: Another seed gives another split.
@@ -53,12 +59,12 @@ def assign(
 
     Returns:
         For each row `train`, `validation`, `test`, or null where a photo is left out. A species of
-        at least three groups of its own is in all (not by time, nor where the collection came
-        split); groups of several species go with the most common.
+        at least three groups is in all (not by time, nor where the collection came split), as far
+        as the other species in its groups allow.
 
     Raises:
-        UserError: Photos have no location, or no time, that `by` needs; or the collection came
-            split with a camera in several splits.
+        UserError: Over half of the photos have no location, or no time, that `by` needs; or the
+            collection came split with a camera in several splits.
     """
     shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
     given = pd.Series(None, index=manifest.index, dtype="str")
@@ -70,6 +76,10 @@ def assign(
     carved = ["train"] + [name for name in SPLITS[1:] if name not in set(given.dropna())]
     pool = manifest[split == "train"]
     if len(pool) and len(carved) > 1:
+        unplaced = pool.index[_unplaced(pool, by)]
+        pool = pool.drop(index=unplaced)
+        others = manifest["species"].drop(index=unplaced)
+        split[unplaced[manifest["species"][unplaced].isin(others)]] = None
         table = pool.assign(unit=units(pool, by))
         asked = np.array([shares[name] for name in carved])
         split[pool.index] = np.array(carved)[_METHODS[by](table, asked / asked.sum(), seed)]
@@ -92,9 +102,6 @@ def folds(manifest: pd.DataFrame, by: By, number: int, seed: int) -> np.ndarray:
 
     Returns:
         The fold of each photo, int (n,), 0 to `number` - 1.
-
-    Raises:
-        UserError: Photos have no location, or no time, that `by` needs.
     """
     unit = units(manifest, by)
     if by != "time":
@@ -132,26 +139,33 @@ def folds_to_learn(
 
 
 def units(manifest: pd.DataFrame, by: By) -> pd.Series:
-    """What may not be cut: each photo's group, or the groups and cameras that hang together.
+    """Names what may not be cut: each photo's group, or the groups and cameras that hang together.
 
-    Raises:
-        UserError: Photos have no location, or no time, that `by` needs.
+    A photo without a location hangs together with its group alone.
     """
-    column = {"location": "location", "time": "taken_at"}.get(by)
-    if column is not None and (lacking := manifest[column].isna()).any():
-        raise UserError(
-            f"split.by is {by}, but {lacking.sum():,} of {len(manifest):,} photos have no {by}, "
-            f"such as {manifest['path'][lacking].iloc[0]}; give every photo one in the "
-            "collection's metadata, or set split.by: group"
-        )
     if by != "location":
         return manifest["group"].rename("unit")
-    group, names = pd.factorize(manifest["group"])
-    camera, cameras = pd.factorize(manifest["location"])
-    nodes = len(names) + len(cameras)
-    links = coo_array((np.ones(len(group), bool), (group, len(names) + camera)), (nodes, nodes))
-    together = connected_components(links, directed=False)[1][group]
+    together = near_duplicates.linked(manifest["group"], manifest["location"])
     return manifest["group"].groupby(together).transform("min").rename("unit")
+
+
+def _unplaced(manifest: pd.DataFrame, by: By) -> pd.Series:
+    """Whether neither a photo nor any of its group has the location or the time that `by` needs.
+
+    Raises:
+        UserError: That holds of more than half of the photos.
+    """
+    column = _COLUMNS.get(by)
+    if column is None:
+        return pd.Series(False, index=manifest.index)
+    unplaced = manifest[column].groupby(manifest["group"]).transform("count") == 0
+    if unplaced.mean() > _MOST_LACKING:
+        raise UserError(
+            f"split.by is {by}, but {unplaced.sum():,} of {len(manifest):,} photos have no {by}, "
+            f"such as {manifest['path'][unplaced].iloc[0]}; give the photos one in the "
+            "collection's metadata, or set split.by: group"
+        )
+    return unplaced
 
 
 def cameras_astride(manifest: pd.DataFrame, split: pd.Series) -> int:
@@ -166,35 +180,39 @@ def _by_place(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     groups["place"] = [stratified_groups.place(seed, name) for name in groups.index]
     groups = groups.sort_values("place")
     part = pd.Series(0, index=groups.index)
-    last = len(shares) - 1
     for _, rows in groups.groupby("species"):
         rank = (rows["photos"].cumsum() - rows["photos"] / 2) / rows["photos"].sum()
         near = rows["place"].clip(rank - _SLACK, rank + _SLACK)
-        number = np.searchsorted(np.cumsum(shares)[:-1], near, side="right")
-        # Whatever the shares: a species is trained, tested if it can be, then validated.
-        number[0] = 0
-        if len(rows) > 1:
-            number[-1] = last
-        if len(rows) > 2 and last == 2 and 1 not in number:
-            number[-2] = 1
-        part[rows.index] = number
-    return table["unit"].map(part).to_numpy()
+        part[rows.index] = np.searchsorted(np.cumsum(shares)[:-1], near, side="right")
+    start = table["unit"].map(part).to_numpy()
+    return stratified_groups.settle(table["unit"], table["species"], shares, seed, start)
 
 
 def _by_location(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
-    return stratified_groups.deal(table["unit"], table["species"], shares, seed)
+    return stratified_groups.settle(table["unit"], table["species"], shares, seed)
 
 
 def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     ordered = _in_time(table)
     species = ordered.groupby("species")["photo"]
     before, size = species.cumcount(), species.transform("size")
+    share_before = np.arange(1, len(ordered) + 1) / len(ordered)
     whole = ordered["unit"] != ordered["unit"].shift(-1)
     part = pd.Series(0, index=ordered.index)
-    for share in np.cumsum(shares)[:-1]:
+    wanted = np.cumsum(shares)[:-1]
+    # Behind this share of the photos every species has been seen once, so that it trains. The cuts
+    # wait for it if that leaves half of what is to be held out.
+    seen = share_before[(before == 0).to_numpy()].max()
+    waits = seen > wanted[0] and 1 - seen >= (1 - wanted[0]) / 2
+    start = seen if waits else wanted[0]
+    for share in start + (wanted - wanted[0]) * (1 - start) / (1 - wanted[0]):
         # By how many photos the species miss their shares if the cut is behind this photo.
         missed = ((before + 1 - share * size).abs() - (before - share * size).abs()).cumsum()
-        part.iloc[missed.round(6).where(whole).argmin() + 1 :] += 1
+        off = pd.Series(np.abs(share_before - share), ordered.index).where(whole)
+        if waits:
+            off = off.where(share_before >= seen)
+        near = off <= max(_CUT_SLACK, off.min())
+        part.iloc[missed.round(6).where(near).argmin() + 1 :] += 1
     return part[table.index].to_numpy()
 
 
@@ -204,6 +222,7 @@ def _in_time(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(last=last).sort_values(["last", "unit", "photo"])
 
 
+_COLUMNS = {"location": "location", "time": "taken_at"}
 _METHODS: dict[By, Callable[[pd.DataFrame, np.ndarray, int], np.ndarray]] = {
     "group": _by_place,
     "location": _by_location,

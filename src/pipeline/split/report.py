@@ -7,9 +7,15 @@ from pipeline.core.errors import UserError
 from pipeline.dataset import near_duplicates, stratified_groups
 from pipeline.split.assignment import SPLITS
 
+LEFT_OUT = {
+    "twin": "as twins of photos in a later split",
+    "unplaced": "for want of the location or time that split.by goes by",
+}
+_NAMED = 8  # species, in a line
+
 
 def balance(table: pd.DataFrame, train: float, validation: float) -> pd.DataFrame:
-    """How near the species come to the shares asked for, against the nearest there is.
+    """Compares the species' photos in each split with their shares.
 
     Args:
         table: With columns species, unit and split.
@@ -18,41 +24,64 @@ def balance(table: pd.DataFrame, train: float, validation: float) -> pd.DataFram
 
     Returns:
         A row for each species and split: species, split, photos, wanted (share of the species'
-        photos) and best, the number nearest to it that any whole units add up to. `best` is a
-        bound and not always to be had: it lets a unit of several species go a different way for
-        each, and each split choose for itself.
+        photos), units in the split, and units that the species has in all.
     """
     shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
     rows = []
     for name, photos in table.groupby("species"):
-        sizes = photos["unit"].value_counts().to_numpy()
+        in_all = photos["unit"].nunique()
         for split, share in shares.items():
+            inside = photos[photos["split"] == split]
             wanted = round(share * len(photos), 6)
-            best = stratified_groups.nearest(sizes, wanted)
-            rows.append((name, split, (photos["split"] == split).sum(), wanted, best))
-    return pd.DataFrame(rows, columns=["species", "split", "photos", "wanted", "best"])
+            rows.append((name, split, len(inside), wanted, inside["unit"].nunique(), in_all))
+    columns = ["species", "split", "photos", "wanted", "units", "units_in_all"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def misplaced(balance: pd.DataFrame) -> str:
-    """Share of photos that would have to move for each species to have the shares asked for."""
-    wanted = balance["wanted"]
-    reached, best = (
-        (balance[column] - wanted).abs().sum() / 2 / wanted.sum() for column in ("photos", "best")
-    )
-    return f"{reached:.2%} (no assignment of whole groups gets below {best:.2%})"
+def shortfalls(balance: pd.DataFrame) -> str:
+    """Says how far photos are from their shares, which species most, and what some splits lack.
+
+    Args:
+        balance: What `balance` gave.
+    """
+    table = balance.assign(off=(balance["photos"] - balance["wanted"]).abs() / 2)
+    all_off = table["off"].sum() / table["wanted"].sum()
+    lines = [f"photos off their split's share: {all_off:.1%}"]
+    by = table.groupby("species")
+    units, off = by["units_in_all"].first(), by["off"].sum() / by["wanted"].sum()
+    far = off[off > stratified_groups.TOLERANCE].sort_values(ascending=False, kind="stable")
+    if len(far):
+        named = [f"{name} {off:.0%} (of {units[name]})" for name, off in far.items()]
+        lines.append(f"  groups and cameras stay whole, so these are far off: {_listed(named)}")
+    for split in SPLITS:
+        rows = table[(table["split"] == split) & (table["photos"] == 0)]
+        if len(rows):
+            named = [f"{name} (of {units[name]})" for name in rows["species"]]
+            lines.append(f"  {split} has no photos of: {_listed(named)}")
+    return "\n".join(lines)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def left_out(manifest: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
-    """What `assign` left out: path, species, split_hint, and the split that tests a near-duplicate.
+    """Lists what `assign` left out, and why.
 
     Args:
         manifest: As for `assign`.
         split: What it gave.
+
+    Returns:
+        path, species, split_hint, twin_in (the split that tests a near-duplicate) and reason, one
+        of `LEFT_OUT`. Sorted by path.
     """
     last = split.dropna().map(SPLITS.index).groupby(manifest["group"]).max().map(SPLITS.__getitem__)
-    rows = manifest[split.isna()]
-    table = rows[["path", "species", "split_hint"]].assign(twin_in=rows["group"].map(last))
-    return table.sort_values("path")
+    rows = manifest[split.isna()].reindex(columns=["path", "species", "split_hint", "group"])
+    twin = rows.pop("group").map(last).astype("str")
+    reason = np.where(twin.isna(), "unplaced", "twin")
+    return rows.assign(twin_in=twin, reason=reason).sort_values("path")
 
 
 def require(table: pd.DataFrame) -> None:
