@@ -12,9 +12,8 @@ from pathlib import Path
 import pandas as pd
 from servers import about, ask, family, served
 
-from pipeline.core import params
+from pipeline.core import workspace
 from pipeline.register import packaging
-from pipeline.sources import folders
 
 
 def loads_tensorflow(pid: int) -> bool:
@@ -23,7 +22,7 @@ def loads_tensorflow(pid: int) -> bool:
 
 
 def main() -> None:
-    root = folders.root(params.load().ingest.source, Path("data/ingested/files"))
+    root = workspace.collection_root(Path("data/ingested"))
     table = packaging.read_table(Path("reports/predictions.csv"))
     with served("models:/animal/Production", *sys.argv[1:]) as (address, pid, ready):
         rows = [ask(address, about((root / path).read_bytes()))[0][0] for path in table["path"]]

@@ -26,10 +26,9 @@ from pathlib import Path
 
 from project import PROJECT
 
-from pipeline.core import params
+from pipeline.core import workspace
 from pipeline.inference import checksums
 from pipeline.register import packaging
-from pipeline.sources import folders
 
 COPIED = ("data", "models/final", "reports", "params.yaml", "dvc.lock")
 STATE = """
@@ -96,7 +95,7 @@ def main() -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(name, folder / name)
         stage = [sys.executable, str(PROJECT / "stages/register.py")]
-        root = folders.root(params.load().ingest.source, Path("data/ingested/files"))
+        root = workspace.collection_root(Path("data/ingested"))
         tested = packaging.read_table(Path("reports/predictions.csv"))
         shutil.copyfile(root / tested["path"][0], folder / "photo")
         run(folder, *stage)

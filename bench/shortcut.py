@@ -10,13 +10,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.core import params
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import inspection_cache
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import folders
+from pipeline.sources.choice import Rules
 from pipeline.sources.reader import gather
 from pipeline.split import assignment
 
@@ -30,15 +28,11 @@ def main() -> None:
     for source in parser.parse_args().sources:
         with tempfile.TemporaryDirectory() as folder:
             files, cache = Path(folder, "files"), Path(folder, "looks")
-            found = gather(source, files, written.labels, -1)
+            found = gather(source, files, Rules(written.labels), -1).files
             root = folders.root(source, files)
             inspected = manifests.inspect(root, found, written.max_pixels, -1, cache)
             manifest, _ = manifests.judge(inspected, written.min_side, written.near_duplicate_bits)
-            sample = shortcut_baseline.sample(manifest)
-            seen = pd.DataFrame(
-                inspection_cache.at(root, list(sample["path"]), written.max_pixels, -1, cache)
-            )
-        sample = sample.merge(seen[["photo", "sharpness", "colours"]], on="photo")
+        sample = manifest.merge(shortcut_baseline.appearance(manifest, inspected), on="photo")
         fold = assignment.folds(sample, "group", shortcut_baseline.FOLDS, 0)
         gap = shortcut_baseline.gap(sample, fold, sample["group"])
         flags = manifest["flags"].str.split().explode().value_counts().to_dict()

@@ -1,63 +1,51 @@
 """Reads a collection of photos: what is good goes into the manifest, the rest into quarantine."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.core import atomic, errors, parallel, params
+from pipeline.core import atomic, errors, parallel, params, workspace
+from pipeline.dataset import shortcut_baseline
+from pipeline.ingest import data_card, rare_species, summary
+from pipeline.ingest import manifest as manifests
+from pipeline.sources import choice, folders, reader
+from pipeline.sources.recipes import recipe
 
 INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/looks")
 
 
 def main() -> None:
     p = params.load()
-    max_pixels, jobs = p.ingest.max_pixels, p.parallel.jobs
+    source, max_pixels, jobs = p.ingest.source, p.ingest.max_pixels, p.parallel.jobs
     with parallel.on(p.parallel.backend, p.parallel.address):
-        with parallel.ready("pipeline.ingest.inspection_cache", jobs):
-            # Imported here, for all processes load at the same time.
-            import pandas as pd
-
-            from pipeline.core import memory
-            from pipeline.dataset import shortcut_baseline
-            from pipeline.ingest import data_card, inspection_cache
-            from pipeline.ingest import manifest as manifests
-            from pipeline.sources import folders, reader
-            from pipeline.sources.recipes import recipe
-
-            memory.give_back()
-            reader.clear(p.ingest.source, INGESTED)
-            files = INGESTED / "files"
-            found = reader.gather(p.ingest.source, files, p.ingest.labels, jobs)
-            root = folders.root(p.ingest.source, files)
-        inspected = manifests.inspect(root, found, max_pixels, jobs, CACHE)
+        reader.clear(source, INGESTED)
+        columns = p.ingest.columns.model_dump(exclude_none=True)
+        rules = choice.Rules(p.ingest.labels, columns, p.ingest.species_from)
+        collection = reader.gather(source, INGESTED / "files", rules, jobs)
+        root = folders.root(source, INGESTED / "files")
+        print(collection.describe())
+        inspected = manifests.inspect(root, collection.files, max_pixels, jobs, CACHE)
     manifest, quarantine = manifests.judge(
         inspected, p.ingest.min_side, p.ingest.near_duplicate_bits, p.ingest.reject
     )
-    del found, inspected
-    for column, value in recipe.provenance(p.ingest.source).items():
-        manifest[column] = manifest[column].fillna(value)
+    least = p.ingest.min_per_species
+    manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
+    manifest = manifest.fillna(recipe.provenance(source))
     counts = manifests.count(manifest, quarantine)
-    sample = shortcut_baseline.sample(manifest)
-    again = inspection_cache.at(root, list(sample["path"]), max_pixels, jobs, CACHE)
-    appearance = pd.DataFrame(again, columns=inspection_cache.Look._fields)
-    appearance = appearance[["photo", "sharpness", "colours"]].dropna()
-    score = shortcut_baseline.score(sample.merge(appearance, on="photo"))
+    appearance = shortcut_baseline.appearance(manifest, inspected)
+    score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.whole(REPORT) as folder:
-        folder.mkdir()
-        counts.to_csv(folder / "counts.csv", index=False)
-        quarantine.to_csv(folder / "quarantine.csv", index=False)
-        flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
-        flagged.sort_values("path").to_csv(folder / "flags.csv", index=False)
-        (folder / "shortcut.json").write_text(json.dumps(asdict(score), indent=2) + "\n")
-        page = data_card.page(p.ingest.source, root, manifest, quarantine, score, max_pixels, jobs)
+        more = summary.tables(collection, quarantine, few)
+        page = data_card.page(source, root, manifest, quarantine, score, max_pixels, jobs, more)
+        manifests.write_report(folder, manifest, quarantine, counts)
+        collection.metadata.to_csv(folder / "metadata.csv", index=False)
+        shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
-    print(counts.to_string(index=False))
-    print(f"named without looking at the animal: {score}")
-    manifests.require(counts, p.ingest.min_per_species)
-    with atomic.whole(INGESTED / "appearance.parquet") as path:
-        atomic.write_table(appearance, path)
-    with atomic.whole(INGESTED / "manifest.parquet") as path:
-        atomic.write_table(manifest, path)
+    print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
+    print(summary.left_out(quarantine), end="")
+    manifests.require(counts[~counts["species"].isin(few.index)], least)
+    workspace.write_collection(INGESTED, root)
+    for name, table in (("appearance", appearance), ("manifest", manifest)):
+        with atomic.whole(INGESTED / f"{name}.parquet") as path:
+            atomic.write_table(table, path)
 
 
 if __name__ == "__main__":

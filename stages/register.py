@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import atomic, errors, params, tracking
+from pipeline.core import atomic, errors, params, tracking, workspace
 from pipeline.register import gate, packaging
-from pipeline.sources import folders
 
 REPORTS = Path("reports")
 
@@ -21,7 +20,7 @@ def main() -> None:
         predictions=packaging.read_table(REPORTS / "predictions.csv"),
         manifest=pd.read_parquet("data/ingested/manifest.parquet"),
         split=pd.read_parquet("data/split.parquet"),
-        root=folders.root(p.ingest.source, Path("data/ingested/files")),
+        root=workspace.collection_root(Path("data/ingested")),
     )
     decision = gate.decide(challenger, p.register_)
     with atomic.whole(REPORTS / "registration.json") as path:

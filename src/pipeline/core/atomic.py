@@ -164,6 +164,17 @@ def require_only(folder: Path, contents: Sequence[str]) -> None:
             )
 
 
+def require_writable(folder: Path) -> None:
+    """Checks that files can be put into a folder that is there or is to be made.
+
+    Raises:
+        UserError: It, or the folder that it is to be made in, may not be written to.
+    """
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} may not be written to: name a file elsewhere")
+
+
 def _require_parents(path: Path) -> None:
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -36,31 +35,6 @@ def each(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Itera
     yield from joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")(
         joblib.delayed(function)(item) for item in items
     )
-
-
-@contextmanager
-def ready(module: str, jobs: int = 1) -> Iterator[None]:
-    """Starts the processes that `each` uses, which load `module` while the block is worked on.
-
-    They are there when it ends.
-
-    Args:
-        module: What the functions are in that `each` will be given.
-        jobs: As for `each`.
-    """
-    modules = [module] * joblib.effective_n_jobs(jobs)
-    loading = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")(
-        map(joblib.delayed(_load), modules)
-    )
-    try:
-        yield
-    finally:
-        for _ in loading:
-            pass
-
-
-def _load(module: str) -> None:
-    import_module(module)
 
 
 @contextmanager

@@ -23,16 +23,34 @@ Flag = Literal[
     "one_colour",
     "odd_aspect",
     "tiny_subject",
+    "other_sides",
     "wrong_extension",
+    "cut_short",
 ]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Columns(Section):
+    """Columns of a person's tables, where they have no usual names."""
+
+    species: Name | Annotated[list[Name], Field(min_length=2)] | None = None
+    file: Name | None = None
+    folder: Name | None = None
+    location: Name | None = None
+    time: Name | None = None
+    group: Name | None = None
+    split: Name | None = None
 
 
 class Ingest(Section):
     source: Annotated[str, Field(min_length=1)]
+    species_from: Annotated[str, Field(pattern=r"^(auto|metadata|folder:-?[1-9][0-9]?)$")]
+    columns: Columns
     labels: dict[str, Annotated[str, Field(min_length=1)] | None]
     min_side: Annotated[int, Field(ge=8)]
     max_pixels: Annotated[int, Field(ge=4096, le=178_956_970)]  # Pillow refuses more by itself
     min_per_species: Annotated[int, Field(ge=3)]  # one photo for each split
+    rare: Literal["stop", "drop", "pool"]
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
     reject: list[Flag]
 

@@ -1,13 +1,16 @@
 """The project's own folders: what the stages write, and where nobody's photos may lie."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline.core import atomic
 from pipeline.core.errors import UserError
 
+COLLECTION = "collection.json"
 _BESIDE = (".cache", ".dvc", ".git", ".venv", "mlruns", "models", "reports", "src", "stages")
 
 
@@ -22,6 +25,33 @@ def folders(root: Path = Path()) -> list[Path]:
     entries = [out for s in stages for key in ("outs", "metrics") for out in s.get(key, [])]
     names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
     return [root / name for name in (*names, *_BESIDE)]
+
+
+def write_collection(ingested: Path, root: Path) -> None:
+    """Writes down, for the stages that follow, which folder the manifest's paths start from.
+
+    Args:
+        ingested: Where ingest writes.
+        root: The folder; below the project's it is written as such, so that both can be moved.
+    """
+    with atomic.whole(ingested / COLLECTION) as path:
+        path.write_text(json.dumps({"root": root.as_posix()}) + "\n", encoding="utf-8")
+
+
+def collection_root(ingested: Path) -> Path:
+    """Returns the folder that the manifest's paths start from.
+
+    Args:
+        ingested: Where ingest wrote.
+
+    Raises:
+        UserError: Ingest has not run.
+    """
+    try:
+        written = (ingested / COLLECTION).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no {ingested / COLLECTION}; run `dvc repro ingest`") from None
+    return Path(json.loads(written)["root"])
 
 
 def require_source_outside(source: Path, root: Path = Path()) -> None:

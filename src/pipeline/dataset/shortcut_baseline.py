@@ -10,7 +10,9 @@ and 0.57 in several times the time. It is scikit-learn's
 answer.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -82,6 +84,28 @@ def sample(manifest: pd.DataFrame) -> pd.DataFrame:
     places = np.fromiter((stratified_groups.place(0, name) for name in few), float, len(few))
     chosen = few.index[places.argsort(kind="stable")[:_PHOTOS]]
     return manifest.loc[chosen.sort_values()]
+
+
+def appearance(manifest: pd.DataFrame, inspected: pd.DataFrame) -> pd.DataFrame:
+    """Returns what the model sees of a manifest's `sample`, besides sizes.
+
+    Args:
+        manifest: The accepted photos.
+        inspected: What `manifest.inspect` gave of all files.
+
+    Returns:
+        photo, sharpness and colours (`image_statistics.Measures`), a row a photo in the sample's
+        order.
+    """
+    chosen = sample(manifest)
+    files = inspected[["path", "sharpness", "colours"]]
+    rows = chosen[["photo", "path"]].merge(files, on="path")[["photo", "sharpness", "colours"]]
+    return rows.astype({"sharpness": "float64", "colours": "str"})
+
+
+def write_score(path: Path, score: Score) -> None:
+    """Writes a score as JSON."""
+    path.write_text(json.dumps(asdict(score), indent=2) + "\n")
 
 
 def score(rows: pd.DataFrame) -> Score:

@@ -1,12 +1,14 @@
 """The data card: one page about a collection that a person would like to look at."""
 
 import base64
-import html
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import jinja2
+import markupsafe
 import numpy as np
 import pandas as pd
 
@@ -21,7 +23,13 @@ _STRIPS = 200  # species with pictures; the others are in the table
 _ROWS = 60  # of any other table
 _SIDE = 96
 
-_STYLE = """
+_TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Data card: {{ source }}</title>
+<style>
 :root { color-scheme: light dark; --bar: #4a7c59; --line: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { line-height: 1.2; margin: 2.2rem 0 .6rem }
@@ -36,7 +44,67 @@ td.bar i { display: block; height: .8rem; background: var(--bar); border-radius:
 img { display: block; max-width: 100%; border-radius: .3rem; margin: .2rem 0 1rem }
 h3 { margin: 0; font-size: 1rem }
 p { max-width: 44rem }
+</style>
+{% macro table(counted) %}
+{% if counted.rows %}
+<table>
+<tr><th>{{ counted.heads[0] }}</th>
+{%- for head in counted.heads[1:] %}<th class="number">{{ head }}</th>{% endfor %}<th></th></tr>
+{% for name, numbers, share in counted.rows %}
+<tr><td>{{ name }}</td>
+{%- for number in numbers %}<td class="number">{{ "{:,.0f}".format(number) }}</td>{% endfor %}
+<td class="bar"><i style="width:{{ "{:.1%}".format(share) }}"></i></td></tr>
+{% endfor %}
+{% if counted.more %}
+<tr><td>{{ "{:,} more".format(counted.more) }}</td>
+<td class="number">{{ "{:,}".format(counted.photos_of_more) }}</td></tr>
+{% endif %}
+</table>
+{% else %}
+<p>{{ counted.otherwise }}</p>
+{% endif %}
+{% endmacro %}
+{% macro pictures(strips) %}
+{% for title, count, coded in strips %}
+<h3>{{ title }} ({{ "{:,}".format(count) }})</h3>
+{% if coded %}<img alt="" src="data:image/jpeg;base64,{{ coded }}">{% endif %}
+{% endfor %}
+{% endmacro %}
+<h1>{{ source }}</h1>
+<div class="facts">
+{% for name, value in facts.items() %}<div><b>{{ value }}</b>{{ name }}</div>{% endfor %}
+</div>
+<h2>Without looking at the animal</h2>
+<p>A model that sees only size, sharpness and colour histogram names
+<b>{{ "{:.3f} ± {:.3f}".format(score.accuracy, score.standard_error) }}</b> of
+{{ "{:,}".format(score.photos) }} photos rightly, with near-duplicates kept together; always naming
+the commonest species would reach {{ "{:.3f}".format(score.guess) }}. So much of any accuracy may
+come from where the photos were found and not from the animals on them.</p>
+<h2>Species</h2>
+{{ table(species) }}
+<h2>Refused</h2>
+{{ table(refused) }}
+{% for title, counted in more.items() %}
+<h2>{{ title }}</h2>
+{{ table(counted) }}
+{% endfor %}
+<h2>Flagged</h2>
+{{ table(flagged) }}
+{{ pictures(flagged_pictures) }}
+<h2>Sizes</h2>
+{{ table(sizes) }}
+<h2>Capture times</h2>
+<p>{{ times.sentence }}</p>
+{% for counted in times.tables %}{{ table(counted) }}{% endfor %}
+{% for title, counted in told.items() %}
+<h2>{{ title }}</h2>
+{{ table(counted) }}
+{% endfor %}
+<h2>Pictures</h2>
+{{ pictures(species_pictures) }}
+</html>
 """
+_TOLD = {"Cameras": "location", "Sources": "origin", "Licences": "licence"}
 _MEANING = {
     "blurred": "hardly a sharp edge even when shrunk",
     "too_dark": "99 of 100 pixels in the darkest quarter of the range",
@@ -44,6 +112,8 @@ _MEANING = {
     "one_colour": "nearly one shade all over",
     "odd_aspect": "over twice as long as wide: its centre is less than half of it",
     "tiny_subject": "the largest box is under 32 px a side at 224 px",
+    "cut_short": "the file ends before the picture does; the last rows are grey",
+    "other_sides": "other sides than the picture that was annotated; its boxes are left",
     "wrong_extension": "the bytes are another format than the name says",
 }
 
@@ -56,6 +126,7 @@ def page(
     score: Score,
     max_pixels: int,
     jobs: int,
+    tables: Mapping[str, pd.Series] | None = None,
 ) -> str:
     """Draws up the card as HTML that needs no other file, no network and no script.
 
@@ -67,54 +138,46 @@ def page(
         score: What `shortcut_baseline.score` gave.
         max_pixels: As in `decoding.square`.
         jobs: Processes to use.
+        tables: Further counts to show, by their headings. Defaults to none.
 
     Returns:
         The page, the same for the same collection. Names are escaped, whatever is in them.
     """
     species = _counted(manifest["species"])
+    shown = species.index[:_STRIPS]
+    paths = {name: manifest.loc[manifest["species"] == name, "path"] for name in shown}
     strips = partial(_strips, root, max_pixels, jobs)
-    body = [
-        f"<h1>{_text(source)}</h1>",
-        _facts(manifest, quarantine, species, score),
-        "<h2>Without looking at the animal</h2>",
-        _shortcut(score),
-        "<h2>Species</h2>",
-        _species(manifest, quarantine, species),
-        "<h2>Refused</h2>",
-        _table(["reason", "files"], _counted(quarantine["reason"]), "No file was refused."),
-        "<h2>Flagged</h2>",
-        _flags(manifest, strips),
-        "<h2>Sizes</h2>",
-        _table(["shorter side", "photos"], _sizes(manifest), ""),
-        "<h2>Capture times</h2>",
-        _times(manifest["taken_at"].dropna(), len(manifest)),
-    ]
-    for title, column in (("Cameras", "location"), ("Sources", "origin"), ("Licences", "licence")):
-        if manifest[column].notna().any():
-            told = _counted(manifest[column].fillna("(not told)"))
-            body += [f"<h2>{title}</h2>", _table([column, "photos"], told, "")]
-    body += [
-        "<h2>Pictures</h2>",
-        *strips(
-            {
-                name: manifest.loc[manifest["species"] == name, "path"]
-                for name in species.index[:_STRIPS]
-            }
-        ),
-    ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>Data card: {_text(source)}</title>\n<style>{_STYLE}</style>\n"
-        + "\n".join(body)
-        + "\n</html>\n"
+    environment = jinja2.Environment(
+        autoescape=True, finalize=_printable, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_TEMPLATE).render(
+        source=source,
+        facts=_facts(manifest, quarantine, species, score),
+        score=score,
+        species=_species(manifest, quarantine, species),
+        refused=_table(["reason", "files"], _counted(quarantine["reason"]), "No file was refused."),
+        more={
+            title: _table(["", "files"], counts, "None.")
+            for title, counts in (tables or {}).items()
+        },
+        flagged=_table(["flag", "photos"], _flags(manifest), "No photo was flagged."),
+        flagged_pictures=strips(_flagged(manifest)),
+        sizes=_table(["shorter side", "photos"], _sizes(manifest)),
+        times=_times(manifest["taken_at"].dropna(), len(manifest)),
+        told={
+            title: _table([column, "photos"], _counted(manifest[column].fillna("(not told)")))
+            for title, column in _TOLD.items()
+            if manifest[column].notna().any()
+        },
+        species_pictures=strips(paths),
     )
 
 
-def _text(value: object) -> str:
-    """Safe between tags and in attributes; control characters shown, not obeyed."""
-    written = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
-    return html.escape(written)
+def _printable(value: Any) -> Any:
+    """Text with its control characters shown, not obeyed; what is HTML already stays as it is."""
+    if not isinstance(value, str) or isinstance(value, markupsafe.Markup):
+        return value
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
 
 
 def _counted(values: pd.Series) -> pd.Series:
@@ -124,11 +187,11 @@ def _counted(values: pd.Series) -> pd.Series:
 
 def _facts(
     manifest: pd.DataFrame, quarantine: pd.DataFrame, species: pd.Series, score: Score
-) -> str:
+) -> dict[str, str]:
     groups = manifest["group"].nunique()
     flagged = (manifest["flags"] != "").mean() if len(manifest) else 0
     imbalance = species.max() / species.min() if len(species) else 1
-    facts = {
+    return {
         "photos": f"{len(manifest):,}",
         "species": f"{len(species):,}",
         "files refused": f"{len(quarantine):,}",
@@ -137,21 +200,11 @@ def _facts(
         "largest to smallest species": f"{imbalance:.1f} : 1",
         "named without the animal": f"{score.accuracy:.0%}",
     }
-    tiles = "".join(f"<div><b>{value}</b>{_text(name)}</div>" for name, value in facts.items())
-    return f'<div class="facts">{tiles}</div>'
 
 
-def _shortcut(score: Score) -> str:
-    return (
-        f"<p>A model that sees only size, sharpness and colour histogram names "
-        f"<b>{score.accuracy:.3f} ± {score.standard_error:.3f}</b> of {score.photos:,} photos "
-        f"rightly, with near-duplicates kept together; always naming the commonest species would "
-        f"reach {score.guess:.3f}. So much of any accuracy may come from where the photos were "
-        "found and not from the animals on them.</p>"
-    )
-
-
-def _species(manifest: pd.DataFrame, quarantine: pd.DataFrame, species: pd.Series) -> str:
+def _species(
+    manifest: pd.DataFrame, quarantine: pd.DataFrame, species: pd.Series
+) -> dict[str, Any]:
     by = manifest.groupby("species")
     columns = {
         "refused": quarantine["species"].value_counts(),
@@ -162,20 +215,23 @@ def _species(manifest: pd.DataFrame, quarantine: pd.DataFrame, species: pd.Serie
     none_left = quarantine["species"].dropna().unique()
     counts = species.reindex([*species.index, *sorted(set(none_left) - set(species.index))])
     more = pd.DataFrame({name: column.reindex(counts.index) for name, column in columns.items()})
-    return _table(["species", "photos"], counts.fillna(0).astype(int), "", more.fillna(0), None)
+    counts = counts.fillna(0).astype(int)
+    return _table(["species", "photos"], counts, more=more.fillna(0), rows=None)
 
 
-def _flags(manifest: pd.DataFrame, strips: partial) -> str:
+def _flags(manifest: pd.DataFrame) -> pd.Series:
     names = manifest["flags"].str.split().explode().value_counts()
-    counts = names.reindex([name for name in quality_flags.FLAGS if name in names.index])
-    table = _table(["flag", "photos"], counts, "No photo was flagged.")
-    shown = {
-        f"{name}: {_MEANING[name]}": manifest.loc[
-            manifest["flags"].str.contains(rf"\b{name}\b"), "path"
-        ]
-        for name in counts.index
+    return names.reindex([name for name in quality_flags.FLAGS if name in names.index])
+
+
+def _flagged(manifest: pd.DataFrame) -> dict[str, pd.Series]:
+    """The paths of the photos with each flag, by the flag and its meaning."""
+    has = {name: manifest["flags"].str.contains(rf"\b{name}\b") for name in quality_flags.FLAGS}
+    return {
+        f"{name}: {_MEANING[name]}": manifest.loc[rows, "path"]
+        for name, rows in has.items()
+        if rows.any()
     }
-    return table + "".join(strips(shown))
 
 
 def _sizes(manifest: pd.DataFrame) -> pd.Series:
@@ -187,53 +243,53 @@ def _sizes(manifest: pd.DataFrame) -> pd.Series:
     return counts[counts > 0]
 
 
-def _times(taken: pd.Series, photos_in_all: int) -> str:
+def _times(taken: pd.Series, photos_in_all: int) -> dict[str, Any]:
     if taken.empty:
-        return "<p>No photo tells when it was taken.</p>"
+        return {"sentence": "No photo tells when it was taken.", "tables": []}
     months = taken.str[:7].value_counts().sort_index()
     periods = months if len(months) <= 36 else taken.str[:4].value_counts().sort_index()
     hours = taken.str.extract(r"T(\d\d)", expand=False).value_counts().sort_index()
-    return (
-        f"<p>{len(taken):,} of {photos_in_all:,} photos tell when they were taken, "
-        f"{_text(taken.min())} to {_text(taken.max())}.</p>"
-        + _table(["taken in", "photos"], periods, "")
-        + _table(["hour of the day", "photos"], hours, "")
-    )
+    return {
+        "sentence": f"{len(taken):,} of {photos_in_all:,} photos tell when they were taken, "
+        f"{taken.min()} to {taken.max()}.",
+        "tables": [
+            _table(["taken in", "photos"], periods),
+            _table(["hour of the day", "photos"], hours),
+        ],
+    }
 
 
 def _table(
     heads: list[str],
     counts: pd.Series,
-    otherwise: str,
+    otherwise: str = "",
     more: pd.DataFrame | None = None,
     rows: int | None = _ROWS,
-) -> str:
-    """A table of counts with a bar each, and more columns beside them if there are any."""
-    if counts.empty:
-        return f"<p>{otherwise}</p>"
-    columns = [] if more is None else list(more.columns)
-    head = "".join(f'<th class="number">{_text(name)}</th>' for name in (heads[1], *columns))
-    lines = [f"<tr><th>{_text(heads[0])}</th>{head}<th></th></tr>"]
-    for place, (name, count) in enumerate(counts.iloc[:rows].items()):
-        beside = [] if more is None else more.iloc[place]
-        cells = "".join(f'<td class="number">{number:,.0f}</td>' for number in (count, *beside))
-        width = 100 * count / max(counts.max(), 1)
-        bar = f'<td class="bar"><i style="width:{width:.1f}%"></i></td>'
-        lines.append(f"<tr><td>{_text(name)}</td>{cells}{bar}</tr>")
-    if rows and len(counts) > rows:
-        left = counts.iloc[rows:]
-        lines.append(f'<tr><td>{len(left):,} more</td><td class="number">{left.sum():,}</td></tr>')
-    return f"<table>{''.join(lines)}</table>"
+) -> dict[str, Any]:
+    """What the template's `table` draws: counts with a bar each, and more columns beside them."""
+    beside = counts.to_frame() if more is None else pd.concat([counts, more], axis=1)
+    largest = max(counts.max(), 1) if len(counts) else 1
+    left = counts.iloc[rows:] if rows else counts.iloc[:0]
+    return {
+        "heads": [*heads, *([] if more is None else more.columns)],
+        "rows": [
+            (str(name), numbers, numbers[0] / largest)
+            for name, *numbers in beside.iloc[:rows].itertuples()
+        ],
+        "otherwise": otherwise,
+        "more": len(left),
+        "photos_of_more": int(left.sum()),
+    }
 
 
-def _strips(root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.Series]) -> Iterable[str]:
-    """A heading and a row of pictures for each of `shown`: of the first paths, which are any, for
-    photos are named and ordered by hashes."""
+def _strips(
+    root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.Series]
+) -> Iterator[tuple[str, int, str]]:
+    """The heading, the number of photos and a row of pictures (JPEG in base64) for each of `shown`:
+    of the first paths, which are any, for photos are named and ordered by hashes."""
     fewest, most = _PER_STRIP
     each = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
     files = [[root / path for path in paths.iloc[:each]] for paths in shown.values()]
     drawn = parallel.each(partial(contact_sheets.strip, _SIDE, max_pixels), files, jobs)
     for (title, paths), strip in zip(shown.items(), drawn, strict=True):
-        coded = base64.b64encode(strip).decode()
-        picture = f'<img alt="" src="data:image/jpeg;base64,{coded}">' if strip else ""
-        yield f"<h3>{_text(title)} ({len(paths):,})</h3>{picture}"
+        yield title, len(paths), base64.b64encode(strip).decode()

@@ -38,6 +38,7 @@ class Look(NamedTuple):
         phash: `near_duplicates.phash` of the picture.
         taken_at: The camera's time (ISO 8601, no zone); None where the file does not say.
         format: What the bytes are, as in `decoding.Sight`.
+        cut_short: Whether they end before the picture does, as in `decoding.Sight`.
         sharpness: As are the following, one of `image_statistics.Measures`.
         contrast: Likewise.
         darkest: Likewise.
@@ -53,6 +54,7 @@ class Look(NamedTuple):
     phash: int | None = None
     taken_at: str | None = None
     format: str | None = None
+    cut_short: bool = False
     sharpness: float | None = None
     contrast: float | None = None
     darkest: int | None = None
@@ -71,7 +73,14 @@ def look(data: bytes, max_pixels: int) -> Look:
         return Look(photo, reason=error.reason, detail=str(error))
     phash, measures = near_duplicates.phash(seen.picture), image_statistics.measure(seen.picture)
     return Look(
-        photo, seen.width, seen.height, phash, seen.taken_at, seen.format, **measures._asdict()
+        photo,
+        seen.width,
+        seen.height,
+        phash,
+        seen.taken_at,
+        seen.format,
+        seen.cut_short,
+        **measures._asdict(),
     )
 
 

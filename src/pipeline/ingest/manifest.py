@@ -22,6 +22,10 @@ MANIFEST = {
     "photo": "str",
     "path": "str",
     "species": "str",
+    "class": "str",
+    "order": "str",
+    "family": "str",
+    "genus": "str",
     "width": "int64",
     "height": "int64",
     "phash": "uint64",
@@ -34,10 +38,11 @@ MANIFEST = {
     "licence": "str",
     "origin": "str",
 }
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _PANDAS = {
     pa.string(): pd.StringDtype(na_value=np.nan),
     pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
     pa.uint64(): pd.UInt64Dtype(),
 }
 _ROWS_AT_A_TIME = 4096
@@ -57,13 +62,12 @@ def inspect(
         cache: Folder for what was seen of the files, as in `inspection_cache.at`.
 
     Returns:
-        `found` and the fields of `Look` but for colours, one row a file. `reason` is null where
+        `found` and the fields of `Look`, one row a file. `reason` is null where
         nothing is wrong with the file by itself; the source's word goes before what the bytes say.
     """
     readable = found["reason"].isna()
     seen = inspection_cache.at(root, found.loc[readable, "path"].tolist(), max_pixels, jobs, cache)
-    looked = _table(look._replace(colours=None) for look in seen)  # of these a sample will do
-    looked = looked.drop(columns="colours").set_axis(found.index[readable]).reindex(found.index)
+    looked = _table(seen).set_axis(found.index[readable]).reindex(found.index)
     both = [name for name in looked if name in found]
     said = {name: found[name].where(found[name].notna(), looked.pop(name)) for name in both}
     return pd.concat([found.assign(**said), looked], axis=1)
@@ -74,7 +78,9 @@ def _table(seen: Iterable[Look]) -> pd.DataFrame:
 
     Typed columns take a third of the memory of objects, and whole numbers stay whole beside nulls.
     """
-    kinds = {name: get_args(hint)[0] for name, hint in get_type_hints(Look).items()}  # X | None
+    kinds = {
+        name: (get_args(hint) or [hint])[0] for name, hint in get_type_hints(Look).items()
+    }  # X | None
     types = {name: _ARROW[kind] for name, kind in kinds.items()} | {"phash": pa.uint64()}
     seen, pieces = iter(seen), []
     while some := list(islice(seen, _ROWS_AT_A_TIME)):
@@ -104,53 +110,84 @@ def judge(
         of [x, y, w, h] in shares of the sides, or null; `flags` is what `quality_flags.of` says.
     """
     rows = inspected.sort_values("path", ignore_index=True)
+    _refuse_small(rows, min_side)
+    rows["box"] = _shares(rows)
+    rows["flags"] = quality_flags.of(rows)
+    rows = rows[rows.columns.intersection([*MANIFEST, "reason", "detail"])]
+    _refuse_flagged(rows, reject)
+    _refuse_disputed(rows)
+    first = _refuse_copies(rows)
+    manifest = _grouped(rows, first, near_duplicate_bits)
+    refused = rows[rows["reason"].notna()].reset_index(drop=True)
+    return manifest, refused[["path", "species", "reason", "detail"]]
+
+
+def _refuse_small(rows: pd.DataFrame, min_side: int) -> None:
+    """Gives pictures with a side below `min_side` (px) a reason."""
     small = rows["reason"].isna() & (rows[["width", "height"]].min(axis=1) < min_side)
     rows.loc[small, "reason"] = "too_small"
     rows.loc[small, "detail"] = [
         f"{row.width} x {row.height} px, a side below {min_side}"
         for row in rows[small].itertuples()
     ]
-    rows["box"] = _shares(rows)
-    rows["flags"] = quality_flags.of(rows)
-    rows = rows[rows.columns.intersection([*MANIFEST, "reason", "detail"])]
+
+
+def _refuse_flagged(rows: pd.DataFrame, reject: Sequence[Flag]) -> None:
+    """Gives photos with one of these flags a reason."""
     for flag in reject:
         poor = rows["reason"].isna() & rows["flags"].str.contains(rf"\b{flag}\b")
         rows.loc[poor, "reason"] = flag
         rows.loc[poor, "detail"] = "ingest.reject in params.yaml names this flag"
 
-    # By numbers of rows: as labels, strings would take a kilobyte a row.
-    fine = np.flatnonzero(rows["reason"].isna())
-    content, species = (rows[name].factorize()[0] for name in ("photo", "species"))
-    _, first, copy = np.unique(content[fine], return_index=True, return_inverse=True)
-    kept = fine[first[copy]]
-    disputed = np.isin(copy, copy[species[fine] != species[kept]])
-    claimed = rows.loc[fine[disputed], ["photo", "species"]]
+
+def _refuse_disputed(rows: pd.DataFrame) -> None:
+    """Gives files of one content that stand under several species a reason."""
+    fine = rows.index[rows["reason"].isna()]
+    # By numbers: groups of strings would take a kilobyte a row.
+    content, species = (rows.loc[fine, name].factorize()[0] for name in ("photo", "species"))
+    by_content = pd.Series(species).groupby(content)
+    disputed = fine[(by_content.transform("min") != by_content.transform("max")).to_numpy()]
+    claimed = rows.loc[disputed, ["photo", "species"]]
     claims = claimed.groupby("photo")["species"].agg(lambda names: sorted(set(names)))
-    rows.loc[claimed.index, "reason"] = "two_species"
-    rows.loc[claimed.index, "detail"] = [
+    rows.loc[disputed, "reason"] = "two_species"
+    rows.loc[disputed, "detail"] = [
         f"the same file stands under {', '.join(claims[photo])}" for photo in claimed["photo"]
     ]
-    fine, kept = fine[~disputed], kept[~disputed]
-    again = fine != kept
-    rows.loc[fine[again], "reason"] = "exact_duplicate"
-    rows.loc[fine[again], "detail"] = [
-        f"the same file as {path}" for path in rows["path"][kept[again]]
-    ]
 
+
+def _refuse_copies(rows: pd.DataFrame) -> pd.Series:
+    """Gives all but the first of the files with one content a reason.
+
+    Returns:
+        For each file that had none so far the row of the first with its content, itself or another.
+    """
+    fine = rows.index[rows["reason"].isna()].to_series()
+    first = fine.groupby(rows.loc[fine, "photo"].factorize()[0]).transform("first")
+    copies = fine[fine != first]
+    rows.loc[copies, "reason"] = "exact_duplicate"
+    rows.loc[copies, "detail"] = [
+        f"the same file as {path}" for path in rows.loc[first[copies], "path"]
+    ]
+    return first
+
+
+def _grouped(rows: pd.DataFrame, first: pd.Series, near_duplicate_bits: int) -> pd.DataFrame:
+    """Makes the manifest of what is accepted, with the groups of those that belong together.
+
+    Args:
+        rows: The files, with a `group` where the source gives one.
+        first: What `_refuse_copies` gave: what the source groups with a copy counts too.
+        near_duplicate_bits: As for `judge`.
+    """
     accepted = rows[rows["reason"].isna()].sort_values("photo")
-    near = np.empty(len(rows), dtype=np.int64)
     hashes = accepted["phash"].to_numpy(dtype=np.uint64)
-    near[accepted.index] = near_duplicates.groups(hashes, near_duplicate_bits)
-    ties = near_duplicates.linked(
-        pd.Series(near[kept]), rows["group"][fine]
-    )  # also those of duplicates
-    number = pd.Series(ties, fine)[accepted.index]
+    near = pd.Series(near_duplicates.groups(hashes, near_duplicate_bits), accepted.index)
+    ties = near_duplicates.linked(near[first].set_axis(first.index), rows.loc[first.index, "group"])
+    number = pd.Series(ties, first.index)[accepted.index]
     _, smallest, group = np.unique(number, return_index=True, return_inverse=True)
     accepted = accepted.reset_index(drop=True)
     accepted["group"] = accepted["photo"].take(smallest[group]).array
-    manifest = accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
-    refused = rows[rows["reason"].notna()].sort_values("path").reset_index(drop=True)
-    return manifest, refused[["path", "species", "reason", "detail"]]
+    return accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
 
 
 def _shares(rows: pd.DataFrame) -> pd.Series:
@@ -182,6 +219,23 @@ def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     return counts.rename_axis(columns=None).reset_index()
 
 
+def write_report(
+    folder: Path, manifest: pd.DataFrame, quarantine: pd.DataFrame, counts: pd.DataFrame
+) -> None:
+    """Makes a folder with the tables of what was counted, refused and flagged.
+
+    Args:
+        folder: Made here.
+        manifest: What `judge` gave.
+        quarantine: Likewise what it refused.
+        counts: What `count` gave.
+    """
+    folder.mkdir()
+    counts.to_csv(folder / "counts.csv", index=False)
+    quarantine.to_csv(folder / "quarantine.csv", index=False)
+    quality_flags.listed(manifest).to_csv(folder / "flags.csv", index=False)
+
+
 def require(counts: pd.DataFrame, min_per_species: int) -> None:
     """Stops a run on a collection that cannot be learned from.
 
@@ -197,7 +251,8 @@ def require(counts: pd.DataFrame, min_per_species: int) -> None:
         names = ", ".join(f"{row.species} ({row.accepted})" for row in few.itertuples())
         raise UserError(
             f"too few good photos of {names}; ingest.min_per_species is {min_per_species}. "
-            "Add photos, drop or merge these species in ingest.labels, or lower it; "
+            "Add photos, drop or merge these species in ingest.labels, lower it, or leave out or "
+            "pool all such species with ingest.rare: drop or pool; "
             "reports/ingest/quarantine.csv says which files were refused and why"
         )
     if len(named) < 2:

@@ -24,9 +24,9 @@ def of(rows: pd.DataFrame) -> pd.Series:
     """Names what may be wrong with each photo.
 
     Args:
-        rows: With columns path, format, width, height, box (JSON list of [x, y, w, h] in shares of
-            the sides, or null) and the `image_statistics.Measures` but for colours; null where a
-            file is no photo.
+        rows: With columns path, format, width, height, cut_short, box (JSON list of [x, y, w, h] in
+            shares of the sides, or null) and the `image_statistics.Measures` but for colours; null
+            where a file is no photo. `other_sides` may be missing.
 
     Returns:
         The `FLAGS` of each photo, joined by spaces; empty where there are none.
@@ -45,7 +45,11 @@ def of(rows: pd.DataFrame) -> pd.Series:
         "one_colour": values["contrast"] < ONE_COLOUR,
         "odd_aspect": aspect > ODD_ASPECT,
         "tiny_subject": rows["box"].map(_side, na_action="ignore").astype(float) < TINY_SUBJECT,
+        "other_sides": rows["other_sides"]
+        if "other_sides" in rows
+        else pd.Series(False, rows.index),
         "wrong_extension": claimed.notna() & format.notna() & (claimed != format),
+        "cut_short": rows["cut_short"].eq(True).fillna(False).astype(bool),
     }
     bits = sum(raised[name].to_numpy(dtype=np.int64) << i for i, name in enumerate(FLAGS))
     kinds, kind = np.unique(bits, return_inverse=True)
@@ -56,3 +60,9 @@ def of(rows: pd.DataFrame) -> pd.Series:
 def _side(boxes: str) -> float:
     """Side of the square as large as the largest box, in shares of the picture's."""
     return max(width * height for _, _, width, height in json.loads(boxes)) ** 0.5
+
+
+def listed(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Returns path, species and flags of the photos that have some, in the order of their paths."""
+    flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
+    return flagged.sort_values("path")

@@ -4,8 +4,10 @@ Every form of collection is read into the same frame of annotations, so that lab
 files found and pictures of several species told apart in one place.
 """
 
+import json
+import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
@@ -14,19 +16,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import UserError
+from pipeline.sources import labels as label_names
+from pipeline.sources import paths
+from pipeline.sources.filenames import RAW
 
-FIELDS = ["group", "location", "taken_at", "split_hint", "licence"]
+RANKS = ["class", "order", "family", "genus"]
+FIELDS = ["group", "location", "taken_at", "split_hint", "licence", *RANKS]
 _TEXT = ["path", "species", "reason", *FIELDS]
 _NUMBERS = ["x", "y", "w", "h", "width", "height"]
 ABSENT = ("remote", "video")  # a file that is no photo here, whatever it shows
 _REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
+_RAW = rf"(?i)(?:{'|'.join(map(re.escape, RAW))})$"
 _VIDEO = r"(?i)\.(?:mp4|avi|mov|m4v|mkv|mts|mpe?g|wmv|webm|3gp)$"
 _TIME_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _TIME = (
     r"^\s*(?P<year>\d{4})[-:/](?P<month>\d\d?)[-:/](?P<day>\d\d?)"
     r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
 )
-_SAMPLE = 50
+_PLAIN = re.compile(r"[^\W\d_][\w -]*\w")  # YAML needs no quotes around it
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}  # but around these
 
 
 def frame(**columns: Any) -> pd.DataFrame:
@@ -37,7 +45,8 @@ def frame(**columns: Any) -> pd.DataFrame:
     Args:
         columns: `path` as the metadata write it; `species`; `reason` where there is nothing to
             learn (`blank`, `person_or_vehicle`, `video`); group, location, taken_at, split_hint
-            and licence; a box from its left upper corner (`x`, `y`, `w`, `h`), in pixels where
+            and licence; the taxonomic ranks of the species (`class`, `order`, `family`,
+            `genus`); a box from its left upper corner (`x`, `y`, `w`, `h`), in pixels where
             `width` and `height` of the picture are given or a number is above 2, else in shares
             of its sides.
     """
@@ -62,11 +71,13 @@ def times(written: pd.Series) -> pd.Series:
 
 
 def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFrame:
-    """Renames, merges and drops species by `ingest.labels`.
+    """Renames, merges and drops species by `ingest.labels`, and marks labels of no animal.
+
+    A label that names no animal (`labels.reason`) is left out unless `labels` gives it a name.
 
     Raises:
-        UserError: `labels` names a species that nothing shows, or two species differ in the case
-            of letters alone; lists the species there are.
+        UserError: `labels` names a species that nothing shows, or two species differ in case,
+            blanks or Unicode's form alone; lists the species there are.
     """
     species = rows["species"].str.normalize("NFC")
     labels = {_normal(old): new and _normal(new) for old, new in labels.items()}
@@ -78,20 +89,34 @@ def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFram
         )
     named = species.isin(list(labels))
     here = named & ~rows["reason"].isin(ABSENT)
+    reasons = species.map({name: label_names.reason(name) for name in there if name not in labels})
+    reasons = rows["reason"].where(rows["reason"].notna(), reasons.astype("str"))
     rows = rows.assign(
-        species=species.where(~named, species.map(labels)),
-        reason=rows["reason"].mask(here, None),
+        species=species.where(~named, species.map(labels)), reason=reasons.mask(here, None)
     )
     rows.loc[here & rows["species"].isna(), "reason"] = "unwanted"
-    names = sorted(rows["species"].dropna().unique(), key=lambda name: (name.casefold(), name))
-    for first, second in pairwise(names):
-        if first.casefold() != second.casefold():
-            continue
-        raise UserError(
-            f"species {first} and {second} differ in the case of letters alone; rename one, or "
-            f"merge them in params.yaml: ingest.labels: {{{first}: {second}}}"
-        )
+    shown = rows["species"][rows["reason"].isna()].dropna().unique()
+    _require_distinct(list(shown))
     return rows
+
+
+def _require_distinct(names: list[str]) -> None:
+    ordered = sorted(names, key=lambda name: (label_names.comparable(name), name))
+    for first, second in pairwise(ordered):
+        if label_names.comparable(first) == label_names.comparable(second):
+            alone = "the case of letters" if first.casefold() == second.casefold() else "blanks"
+            raise UserError(
+                f"species {written(first)} and {written(second)} differ in {alone} alone; rename "
+                "one, or merge them in params.yaml: "
+                f"ingest.labels: {{{written(first)}: {written(second)}}}"
+            )
+
+
+def written(name: str) -> str:
+    """Returns a name as a line of params.yaml must write it, every blank visible."""
+    if _PLAIN.fullmatch(name) and name.lower() not in _WORDS:
+        return name
+    return json.dumps(name, ensure_ascii=not all(c == " " or not c.isspace() for c in name))
 
 
 def settled(rows: pd.DataFrame) -> pd.DataFrame:
@@ -114,10 +139,19 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
     reasons = reasons.reindex(files.index)
     files["reason"] = reasons.where(files["species"].isna() | reasons.isin(ABSENT))
     files.loc[files["species"].isna() & files["reason"].isna(), "reason"] = "no_species"
+    nobody = rows[rows["reason"].isin(label_names.REASONS)].drop_duplicates("path")
+    nobody = nobody.set_index("path")["species"].dropna().reindex(files.index)
+    files["detail"] = (label_names.LABELLED + nobody).where(
+        files["reason"].isin(label_names.REASONS)
+    )
+    taxa = shown.drop_duplicates("path").set_index("path")[RANKS].reindex(files.index)
+    files[RANKS] = taxa  # of people beside the animal they would be the wrong ones
     several = pairs[pairs.duplicated("path", keep=False)].sort_values("species")
-    for path, names in several.groupby("path")["species"]:
-        files.loc[path, ["species", "reason", "detail"]] = None, "several_species", ", ".join(names)
-    for reason, pattern in (("video", _VIDEO), ("remote", _REMOTE)):
+    names = several.groupby("path")["species"].agg(", ".join)
+    files.loc[names.index, ["species", "reason", *RANKS]] = None
+    files.loc[names.index, "reason"] = "several_species"
+    files.loc[names.index, "detail"] = names
+    for reason, pattern in (("raw", _RAW), ("video", _VIDEO), ("remote", _REMOTE)):
         files.loc[files.index.str.contains(pattern), "reason"] = reason
     files["boxes"] = boxes(shown).reindex(files.index)
     return files
@@ -141,63 +175,15 @@ def boxes(rows: pd.DataFrame) -> pd.Series:
 
 
 def located(said: pd.Series, disk: pd.Series) -> pd.Series:
-    """The files that paths in metadata mean; a path that means none stays as it is.
-
-    Paths may start at another folder than the collection's, and may differ from the disk's in
-    slashes, in Unicode's normal form, in case or in a left out extension, wherever only one file
-    fits. Nothing is looked up on the disk, so no path leads out of the collection.
+    """Returns the files that paths in metadata name; a path that names none, or several, stays.
 
     Args:
         said: Paths as metadata write them.
         disk: Paths below the collection's top folder, each once.
     """
-    unique = pd.Series(said.unique(), dtype="str")
-    paths = unique.str.replace("\\", "/").str.replace(r"^(?:\./)+", "", regex=True)
-    found = paths.where(pd.Index(disk).get_indexer(paths) >= 0)
-    if found.isna().any():
-        drop, add = _shift(paths[found.isna()], disk)
-        paths = add + paths.str.removeprefix(drop)
-        for of_disk, of_said in ((_same, _same), (_folded, _folded), (_stem, _folded)):
-            if found.notna().all():
-                break
-            keys = of_disk(disk)
-            only = ~keys.duplicated(keep=False)
-            fitting = pd.Series(disk[only].array, index=keys[only])
-            found = found.where(found.notna(), of_said(paths).map(fitting))
-    return said.map(pd.Series(found.where(found.notna(), unique).array, index=unique))
-
-
-def _shift(said: pd.Series, disk: pd.Series) -> tuple[str, str]:
-    """What to take from the start of most paths, and what to put there, so that they are found."""
-    left, right = (pd.DataFrame({"path": p, "name": _stem(_name(p))}) for p in (said, disk))
-    left = left[pd.Index(right["name"].unique()).get_indexer(left["name"]) >= 0]
-    pairs = left.iloc[:: len(left) // _SAMPLE + 1].merge(right, on="name")[["path_x", "path_y"]]
-    shifts: Counter[tuple[str, str]] = Counter()
-    for left, right in pairs.itertuples(index=False, name=None):
-        left, right = left.split("/"), right.split("/")
-        drop, add = max(0, len(left) - len(right)), max(0, len(right) - len(left))
-        between = zip(left[drop:-1], right[add:-1], strict=True)
-        if all(_normal(a).casefold() == _normal(b).casefold() for a, b in between):
-            shift = ["".join(f"{part}/" for part in parts) for parts in (left[:drop], right[:add])]
-            shifts[tuple(shift)] += 1
-    return min(shifts, key=lambda shift: (-shifts[shift], shift), default=("", ""))
+    matched = paths.match(said, list(disk))
+    return matched["path"].where(matched["problem"].isna(), said)
 
 
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
-
-
-def _name(paths: pd.Series) -> pd.Series:
-    return paths.str.rsplit("/", n=1).str[-1]
-
-
-def _same(paths: pd.Series) -> pd.Series:
-    return paths.str.normalize("NFC")
-
-
-def _folded(paths: pd.Series) -> pd.Series:
-    return _same(paths).str.casefold()
-
-
-def _stem(paths: pd.Series) -> pd.Series:
-    return _folded(paths).str.replace(r"\.[a-z0-9]{2,4}$", "", regex=True)

@@ -2,9 +2,24 @@
 
 import re
 
-METADATA = (".csv", ".tsv", ".parquet", ".jsonl", ".json")  # files that may speak of photos
-# What operating systems leave behind in folders of photos.
-_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
+# Files that may speak of photos.
+METADATA = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx", ".json")
+# Cameras' raw files. Pillow takes the thumbnail of 160 px in those that are TIFFs for the photo.
+RAW = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef"),
+    *(".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+)
+RAW_ADVICE = "export it as JPEG, as the camera's program or darktable does"
+VIDEO = (
+    *(".3gp", ".asf", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"),
+    ".wmv",
+)
+# What operating systems, network drives and programs leave behind in folders of photos.
+_SYSTEM = {
+    *("thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "lost+found"),
+    *("recycler", "$extend", "network trash folder", "temporary items", "ehthumbs.db"),
+}
 _SPLIT = re.compile(
     r"(?:(?P<train>train(?:ing)?)|(?P<validation>val(?:id(?:ation|ate)?)?|dev)|"
     r"(?P<test>test(?:ing)?|holdout))(?:[ _-]*(?:set|images?|imgs?|photos?|data|20\d\d))*",

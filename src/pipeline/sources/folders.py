@@ -1,7 +1,10 @@
 """Folders: what lies in them, and what the names of class folders and of splits say."""
 
 import os
+import re
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -9,6 +12,28 @@ from pipeline.core import workspace
 from pipeline.core.errors import UserError
 from pipeline.sources import annotations
 from pipeline.sources.filenames import METADATA, ignored, split_named
+
+# Folders within a species' or a camera's that are neither: dates, and what cameras call them.
+_GENERIC = re.compile(
+    r"[\W\d_]*|dcim|\d{3}[a-z_]\w*|(?:19|20)\d\d\D.*|.*\D(?:19|20)\d\d"
+    r"|(?:images?|imgs?|photos?|pictures?|pics|jpe?gs?|media|data|fotos?|bilder)[\W\d_]*"
+    r"|(?:jan|feb|mar|apr|may|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]{0,7}[\W\d_]*"
+    r"|(?:batch|part|set|day|week|month|year|session|visit|check|card|sd)[\W_]*\d+",
+    re.IGNORECASE,
+)
+_CAMERAS = re.compile(
+    r"(?:cam|camera|kamera|cámara|ct|trap|st|stn|station|site|loc|location|dep|deployment|plot|grid"
+    r"|transect|standort)[\W_]*[a-z]?\d+[a-z]?",
+    re.IGNORECASE,
+)
+_SHOWN = 4  # names in a message
+
+
+class Listing(NamedTuple):
+    """The files below a folder (`listed`), and how many lie in each kind of ignored folder."""
+
+    files: pd.DataFrame
+    ignored: dict[str, int]
 
 
 def root(source: str, files: Path) -> Path:
@@ -50,16 +75,19 @@ def top(folder: Path) -> Path:
         folder = inside[0]
 
 
-def listed(top: Path) -> pd.DataFrame:
+def listed(top: Path) -> Listing:
     """Lists every file below `top` but hidden and system ones, in the order of their paths.
 
     Returns:
-        path and problem, a row a file. What cannot be a photo is listed too, with its problem:
+        files: path and problem, a row a file; ignored: the number of files below hidden and
+        system folders by the folders' names, and of such files by themselves. What cannot be a
+        photo is listed too, with its problem:
         `linked_folder` (not followed: a link may lead round in a circle), `unreadable_folder`,
         `empty_folder`, `not_a_file` (a pipe, a dangling link) and `name_not_utf8`.
     """
     start = len(str(top)) + 1
     found: list[tuple[str, str | None]] = []
+    ignored_files: Counter[str] = Counter()
 
     def add(path: str, problem: str | None) -> None:
         inner = path[start:].replace(os.sep, "/")
@@ -75,10 +103,14 @@ def listed(top: Path) -> pd.DataFrame:
         folder = todo.pop()
         try:
             with os.scandir(folder) as inside:
-                entries = [entry for entry in inside if not ignored(entry.name)]
+                everything = list(inside)
         except OSError:
             add(folder, "unreadable_folder")
             continue
+        entries = [entry for entry in everything if not ignored(entry.name)]
+        for entry in everything:
+            if ignored(entry.name):
+                ignored_files[entry.name] += _count(entry)
         if not entries and folder != str(top):
             add(folder, "empty_folder")
         for entry in entries:
@@ -89,18 +121,29 @@ def listed(top: Path) -> pd.DataFrame:
             else:
                 is_file = entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
                 add(entry.path, None if is_file else "not_a_file")
-    return pd.DataFrame(sorted(found), columns=["path", "problem"], dtype="str")
+    files = pd.DataFrame(sorted(found), columns=["path", "problem"], dtype="str")
+    return Listing(files, {name: n for name, n in sorted(ignored_files.items()) if n})
 
 
-def read(top: Path, disk: pd.DataFrame) -> pd.DataFrame:
-    """What the names of folders say: `<species>/**/<photo>`, or `<split>/<species>/**/<photo>`.
+def _count(entry: os.DirEntry) -> int:
+    """How many files an ignored entry holds; a link is not followed."""
+    if not entry.is_dir(follow_symlinks=False):
+        return 1
+    return sum(len(files) for _, _, files in os.walk(entry.path))
+
+
+def read(top: Path, disk: pd.DataFrame, level: int | None = None) -> pd.DataFrame:
+    """Reads species from the names of folders: `<species>/**/<photo>`, or below folders of splits.
 
     The upper folders are splits if one is called `train` or the like, and another `validation` or
-    `test`; what lies beside them belongs to none.
+    `test`; what lies beside them belongs to none, and levels are counted below them.
 
     Args:
         top: The collection's top folder.
-        disk: What `listed` found there.
+        disk: Its files (`Listing.files`).
+        level: Which folder of a path is the species: 1 is the uppermost, -1 the one that the photo
+            lies in. The folders above it, or those of the next level, are the location then.
+            Defaults to the uppermost, without a location.
 
     Returns:
         Annotations (`annotations.frame`), a row a file in a class folder.
@@ -108,13 +151,17 @@ def read(top: Path, disk: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: There are no class folders.
     """
-    is_folder = disk["problem"].isin(["empty_folder", "linked_folder", "unreadable_folder"])
-    paths = disk["path"].where(~is_folder, disk["path"] + "/")
-    parts = paths.str.split("/", n=2, expand=True).reindex(columns=range(3))
-    split = splits(paths)
-    depth = 1 if split.notna().any() else 0
-    species = parts[depth].where(parts[depth + 1].notna() & (split.notna() | (depth == 0)))
-    rows = annotations.frame(path=disk["path"], species=species, split_hint=split)
+    split = splits(disk["path"])
+    above = _above(disk, split)
+    place = level or 1
+    species = above.map(lambda names: _at(names, place))
+    location = None
+    if level is not None:
+        recurring = 2 in _recurring(above) if level == 1 else True
+        location = above.map(lambda names: _location(names, place) if recurring else None)
+    rows = annotations.frame(
+        path=disk["path"], species=species, split_hint=split, location=location
+    )
     rows = rows[rows["species"].notna()]
     if rows.empty:
         raise UserError(
@@ -122,6 +169,92 @@ def read(top: Path, disk: pd.DataFrame) -> pd.DataFrame:
             "cat/, dog/, or say what they show in a table, metadata.csv, with file_name and species"
         )
     return rows
+
+
+def require_one_reading(top: Path, disk: pd.DataFrame) -> None:
+    """Checks that it is plain which folders are the species.
+
+    Args:
+        top: The collection's top folder.
+        disk: Its files (`Listing.files`).
+
+    Raises:
+        UserError: The same names recur below the upper folders, or the upper folders are called as
+            cameras are; says how the folders can be read, with the line of params for each.
+    """
+    above = _above_photos(disk)
+    levels = _recurring(above)
+    upper = sorted({names[0] for names in above if names})
+    if not levels and not (len(upper) > 1 and all(map(_CAMERAS.fullmatch, upper))):
+        return
+    why = (
+        "holds the same names below each of its folders, so that the species may be either"
+        if levels
+        else "has folders that are called as cameras are, and nothing else says what is shown"
+    )
+    raise UserError(f"{top} {why}; write into params.yaml\n" + "\n".join(readings(disk)))
+
+
+def readings(disk: pd.DataFrame) -> list[str]:
+    """Returns the lines of params.yaml that take species from folders, one for each level.
+
+    Args:
+        disk: The files of a collection (`Listing.files`).
+    """
+    above = _above_photos(disk)
+    lines = []
+    for level in (1, *_recurring(above)):
+        names = sorted({names[level - 1] for names in above if len(names) >= level})
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        if names:
+            lines.append(f"  ingest.species_from: folder:{level}   # {len(names)} species: {shown}")
+    return lines
+
+
+def _above_photos(disk: pd.DataFrame) -> pd.Series:
+    files = disk[disk["problem"].isna() & ~disk["path"].str.lower().str.endswith(METADATA)]
+    return _above(files, splits(disk["path"])[files.index])
+
+
+def _above(disk: pd.DataFrame, split: pd.Series) -> pd.Series:
+    """The names of the folders above each file, without those of splits and none beside them."""
+    is_folder = disk["problem"].isin(["empty_folder", "linked_folder", "unreadable_folder"])
+    names = disk["path"].where(~is_folder, disk["path"] + "/").str.split("/").str[:-1]
+    if split.isna().all():
+        return names
+    return names.str[1:].where(split.notna(), pd.Series([[]] * len(names), names.index))
+
+
+def _at(names: list[str], level: int) -> str | None:
+    place = level - 1 if level > 0 else level
+    return names[place] if -len(names) <= place < len(names) else None
+
+
+def _location(names: list[str], level: int) -> str | None:
+    """The folders above the species; where it is the uppermost, the next one below it."""
+    place = level - 1 if level > 0 else len(names) + level
+    if not 0 <= place < len(names):
+        return None
+    return "/".join(names[:place]) if place else (names[1] if len(names) > 1 else None)
+
+
+def _recurring(above: pd.Series) -> list[int]:
+    """The levels below the uppermost whose names recur in several of the uppermost folders.
+
+    Names that are dates, or what cameras call their folders, are none.
+    """
+    above = above[above.str.len() > 0]
+    unique = {tuple(names) for names in above}
+    upper = {names[0] for names in unique}
+    levels = []
+    for level in range(2, max(map(len, unique), default=0) + 1):
+        pairs = {(n[0], n[level - 1]) for n in unique if len(n) >= level}
+        pairs = {pair for pair in pairs if not _GENERIC.fullmatch(pair[1])}
+        times = Counter(name for _, name in pairs)
+        spread = 2 * len({first for first, _ in pairs}) >= len(upper)
+        if spread and len(times) > 1 and max(times.values()) > 1:
+            levels.append(level)
+    return levels
 
 
 def splits(paths: pd.Series) -> pd.Series:

@@ -1,7 +1,9 @@
-"""What MegaDetector found: boxes of animals, in a JSON file beside the photos.
+"""What MegaDetector found: boxes of animals, in a JSON file in any folder.
 
-Both layouts are read: that of the MegaDetector package ("batch results", boxes in shares of the
-sides) and the plain list that newer releases write (corners in pixels).
+Three layouts are read: that of the MegaDetector package ("batch results", boxes in shares of the
+sides; https://lila.science/megadetector-output-format), the plain list that newer releases write
+(corners in pixels), and the `predictions.json` of SpeciesNet, which runs MegaDetector first
+(https://github.com/google/cameratrapai). Species in them are a machine's guesses and no labels.
 """
 
 from typing import Any
@@ -12,29 +14,30 @@ from pipeline.sources import annotations
 
 # What MegaDetector 5 is used with where its results name no threshold of their own.
 _CONFIDENCE = 0.2
+_SPECIESNET = {"1": "animal", "2": "human", "3": "vehicle"}
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document is what MegaDetector writes."""
+    """Whether a JSON document is what MegaDetector or SpeciesNet writes."""
     if isinstance(document, dict):
-        return "detection_categories" in document and isinstance(document.get("images"), list)
-    return (
-        isinstance(document, list)
-        and bool(document)
-        and all(isinstance(row, dict) and {"file", "detections"} <= set(row) for row in document)
-    )
+        return _are_files(document.get("predictions"), "filepath") or (
+            "detection_categories" in document and isinstance(document.get("images"), list)
+        )
+    return _are_files(document, "file", "detections")
 
 
 def read(document: dict | list) -> pd.DataFrame:
     """The boxes of animals that it was sure enough of: path, x, y, w, h (`annotations.frame`)."""
-    least, names, files = _CONFIDENCE, {}, document
-    if isinstance(document, dict):
+    least, names, files, key = _CONFIDENCE, {}, document, "file"
+    if isinstance(document, dict) and "predictions" in document:
+        names, files, key = _SPECIESNET, document["predictions"], "filepath"
+    elif isinstance(document, dict):
         about = document.get("info", {}).get("detector_metadata", {})
         least = about.get("typical_detection_threshold", _CONFIDENCE)
         names, files = document["detection_categories"], document["images"]
     rows = pd.DataFrame(
         [
-            (file["file"], *found["bbox"])
+            (file[key], *found["bbox"])
             for file in files
             for found in file.get("detections") or ()  # null where the file could not be read
             if names.get(found["category"], found["category"]) == "animal"
@@ -45,3 +48,11 @@ def read(document: dict | list) -> pd.DataFrame:
     if isinstance(document, list):
         rows = rows.assign(w=rows["w"] - rows["x"], h=rows["h"] - rows["y"])
     return annotations.frame(**rows)
+
+
+def _are_files(rows: Any, *keys: str) -> bool:
+    return (
+        isinstance(rows, list)
+        and bool(rows)
+        and all(isinstance(row, dict) and set(row) >= set(keys) for row in rows)
+    )

@@ -1,20 +1,53 @@
-"""Bringing a collection onto the disk, and listing what is in it, whatever form it has."""
+"""Brings a collection onto the disk, and lists what is in it, whatever form it has."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
-from pipeline.core import atomic
+from pipeline.core import atomic, workspace
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, archive, camtrap_dp, coco, folders, megadetector, table
-from pipeline.sources.filenames import METADATA, split_named
+from pipeline.sources import annotations, archive, choice, folders, metadata, sides
+from pipeline.sources.choice import Rules
+from pipeline.sources.filenames import METADATA
 from pipeline.sources.recipes import recipe
 
-T = TypeVar("T")
-_USUAL = ("metadata", "labels", "annotations")
+_PRINTED = 20  # lines about metadata; the report has them all
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a collection holds.
+
+    Attributes:
+        files: A row a file on the disk or in the metadata, in the order of their paths below the
+            top folder: path, species, reason (why nothing can be learned from it whatever its
+            bytes are; null where it can be tried), detail, group, location, taken_at (ISO 8601),
+            split_hint, licence, class, order, family, genus, and boxes (a tuple of (x, y, w, h),
+            in shares of the sides, or in pixels where a number is above 2; null where none is
+            known), and other_sides: whether the photo's sides are others than those of the picture
+            that was annotated.
+        metadata: A row for each file that looks like metadata (`metadata.report`).
+        ignored: The number of files by the hidden or system folder that they lie in.
+    """
+
+    files: pd.DataFrame
+    metadata: pd.DataFrame
+    ignored: dict[str, int]
+
+    def describe(self) -> str:
+        """Returns what was found besides photos, a line each."""
+        lines = []
+        for row in self.metadata.head(_PRINTED).itertuples():
+            fits = "" if pd.isna(row.names) else f", {row.names_that_fit} of {row.names} names fit"
+            use = f"used for {row.used_for}" if row.used_for else f"not used: {row.why_not}"
+            lines.append(f"{row.file}: {row.taken_for}{fits}; {use}")
+        if len(self.metadata) > _PRINTED:
+            lines.append(f"... {len(self.metadata) - _PRINTED} more in reports/ingest/metadata.csv")
+        lines += [f"ignored: {name} ({count} files)" for name, count in self.ignored.items()]
+        return "\n".join(lines)
 
 
 def clear(source: str, folder: Path) -> None:
@@ -29,21 +62,22 @@ def clear(source: str, folder: Path) -> None:
             something in it that ingest did not write.
     """
     folders.require_apart(source)
-    atomic.require_only(folder, ("files", "manifest.parquet", "appearance.parquet"))
+    ours = ("files", workspace.COLLECTION, "manifest.parquet", "appearance.parquet")
+    atomic.require_only(folder, ours)
     atomic.clear(folder)
 
 
-def gather(source: str, files: Path, labels: dict[str, str | None], jobs: int) -> pd.DataFrame:
+def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
     """Brings a collection onto the disk where it is not there yet, and lists its files.
 
     Args:
         source: `ingest.source` of the params.
         files: Folder for what has to be unpacked, fetched or drawn. It is made in any case.
-        labels: `ingest.labels` of the params.
+        rules: What the params say of reading it. `chosen` is set here.
         jobs: Processes to use.
 
     Returns:
-        What `found` gives.
+        What it holds.
 
     Raises:
         UserError: There is no such source, or it cannot be read as a collection.
@@ -65,139 +99,110 @@ def gather(source: str, files: Path, labels: dict[str, str | None], jobs: int) -
                 f"ingest.source is {source}, which is neither a folder, nor a zip or tar, nor a "
                 f"table or JSON that speaks of photos ({', '.join(METADATA)}), nor a recipe (.yaml)"
             )
+    chosen = path.name if is_metadata else None
+    rules = Rules(rules.labels, rules.columns, rules.species_from, chosen)
     try:
-        return found(folders.root(source, files), labels, path if is_metadata else None)
+        return read(folders.root(source, files), rules)
     except PermissionError as error:
         raise UserError(f"{error.filename} may not be read; give yourself the right to") from None
 
 
 def found(
-    top: Path, labels: dict[str, str | None] | None = None, chosen: Path | None = None
+    top: Path,
+    labels: Mapping[str, str | None] | None = None,
+    chosen: Path | None = None,
+    **rules: Any,
 ) -> pd.DataFrame:
+    """Returns the files of a collection (`Collection.files`), as `read` does.
+
+    Args:
+        top: Its top folder.
+        labels: `ingest.labels`. Defaults to none.
+        chosen: The metadata to go by. Defaults to those that are found in `top`.
+        rules: Other fields of `Rules`.
+    """
+    inner = None if chosen is None else chosen.relative_to(top).as_posix()
+    return read(top, Rules(labels or {}, chosen=inner, **rules)).files
+
+
+def read(top: Path, rules: Rules) -> Collection:
     """Lists the files of a collection, and what its metadata or folders say of them.
 
     Args:
         top: Its top folder.
-        labels: What species are renamed to; null drops one. Defaults to none.
-        chosen: The metadata to go by. Defaults to those that are found in `top`.
+        rules: What the params say.
 
     Returns:
-        A row a file on the disk or in the metadata, in the order of their paths below `top`: path,
-        species, reason (why nothing can be learned from it whatever its bytes are; null where it
-        can be tried), detail, group, location, taken_at (ISO 8601), split_hint, licence, and boxes
-        (a tuple of (x, y, w, h), in shares of the sides, or in pixels where a number is above 2;
-        null where none is known).
+        What it holds.
 
     Raises:
-        UserError: It cannot be read as a collection, or `labels` do not fit it.
+        UserError: It cannot be read as a collection, or `rules` do not fit it.
     """
-    disk = folders.listed(top)
-    speaking = [top / path for path in _metadata(disk)]
-    documents = {path: _document(path) for path in speaking if path.suffix.lower() == ".json"}
-    detected = [path for path, document in documents.items() if megadetector.is_one(document)]
-    rows, read, stray = _said(top, disk, [chosen] if chosen else speaking, chosen, documents)
-    read = {path.relative_to(top).as_posix() for path in [*read, *detected]}
-    disk = disk[~disk["path"].isin(read)]
+    disk, ignored = folders.listed(top)
+    found = metadata.find(top, disk, rules.columns)
+    sources = choice.label_sources(top, disk, found, rules)
+    detected = [one for one in found if one.kind == "MegaDetector"]
+    for one in detected:
+        metadata.annotate(one, top, disk)
+        one.used_for = "boxes"
+    inner = {path for one in [*sources, *detected] for path in (one.path, *one.beside)}
+    for one in found:
+        if one.path in inner and not one.used_for:
+            one.used_for = "part of another"
+        elif not one.used_for and not one.why_not:
+            one.why_not = _why_not(one, sources)
+    disk = disk[~disk["path"].isin(inner)]
 
-    rows = annotations.relabelled(rows, labels or {})
-    rows["path"] = annotations.located(rows["path"], disk["path"])
+    files = _joined(top, disk, sources, rules)
+    for one in detected:
+        boxes = annotations.boxes(one.rows).reindex(files.index)
+        files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
+    columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
+    files = files[columns].rename_axis("path").reset_index()
+    return Collection(files, metadata.report(found), ignored)
+
+
+def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:
+    if one.kind == "sidecar of one photo":
+        return "speaks of one photo alone"
+    if sources:
+        return f"labels come from {sources[0].path}"
+    return "nothing in it names photos and species"
+
+
+def _joined(
+    top: Path, disk: pd.DataFrame, sources: list[metadata.Metadata], rules: Rules
+) -> pd.DataFrame:
+    """Joins the files on the disk with what metadata or folders say of them; indexed by path."""
+    of_folders = all(one.used_for != "labels" for one in sources)
+    if sources:
+        rows = pd.concat([one.rows for one in sources], ignore_index=True)
+        lost = pd.concat([one.lost for one in sources])
+        lost = lost[~lost.index.duplicated()]
+    if of_folders:
+        by_folder = folders.read(top, disk, rules.level)
+        rows = _beside(by_folder, rows) if sources else by_folder
+    rows = annotations.relabelled(rows, rules.labels)
     rows["split_hint"] = rows["split_hint"].fillna(folders.splits(rows["path"]))
-    said = annotations.settled(rows).assign(said=True)
-    files = said.join(disk.set_index("path").assign(there=True), how="outer").sort_index()
+    rows, other_sides = sides.compare(rows.reset_index(drop=True), top)
+    labelled = annotations.settled(rows).assign(labelled=True)
+    files = labelled.join(disk.set_index("path").assign(there=True), how="outer").sort_index()
     absent = files["there"].isna() & ~files["reason"].isin(annotations.ABSENT)
     files.loc[absent, "reason"] = "missing_file"
-    files.loc[files["said"].isna(), "reason"] = stray
+    if sources:
+        lost = lost.reindex(files.index[absent])
+        files.loc[absent, "reason"] = lost["problem"].fillna("missing_file")
+        files.loc[absent, "detail"] = lost["detail"]
+    stray = "outside_class_folders" if of_folders and not sources else "not_in_metadata"
+    files.loc[files["labelled"].isna(), "reason"] = stray
     files["reason"] = files["problem"].where(files["problem"].notna(), files["reason"])
-    for path in detected:
-        boxes = _below(top, path, _read(megadetector.read, path, documents[path]))
-        boxes["path"] = annotations.located(boxes["path"], disk["path"])
-        boxes = annotations.boxes(boxes).reindex(files.index)
-        files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
-    columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes"]
-    return files[columns].rename_axis("path").reset_index()
+    return files.assign(other_sides=files.index.isin(other_sides))
 
 
-def _metadata(disk: pd.DataFrame) -> list[str]:
-    """The files that may speak of photos: those in the top folder and in the folders of splits."""
-    paths = disk.loc[disk["problem"].isna(), "path"]
-    paths = paths[paths.str.lower().str.endswith(METADATA)]
-    depth = paths.str.count("/")
-    return list(paths[(depth == 0) | ((depth == 1) & folders.splits(disk["path"]).notna())])
-
-
-def _document(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON: {error}; mend it, or take it away") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _read(form: Callable[..., T], path: Path, *document: Any) -> T:
-    """Reads metadata; what they hold where something else should stand is a person's mistake."""
-    try:
-        return form(*document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be understood: {error!r}") from None
-
-
-def _said(
-    top: Path,
-    disk: pd.DataFrame,
-    speaking: list[Path],
-    chosen: Path | None,
-    documents: dict[Path, Any],
-) -> tuple[pd.DataFrame, list[Path], str]:
-    """Annotations, the files that they came from, and why a file without any is left out."""
-    forms = {path: documents[path] for path in speaking if path in documents}
-    for path, document in forms.items():
-        if camtrap_dp.is_one(document):
-            rows, tables = _read(camtrap_dp.read, path, path.parent, document)
-            return rows, [path, *tables], "not_in_metadata"
-    parts = {
-        path: _below(top, path, _read(coco.read, path, document))
-        for path, document in forms.items()
-        if coco.is_one(document)
-    }
-    if parts := parts or _tables(top, disk, speaking, chosen):
-        return pd.concat(parts.values(), ignore_index=True), list(parts), "not_in_metadata"
-    return folders.read(top, disk), [], "outside_class_folders"
-
-
-def _below(top: Path, path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with their paths as seen from `top`, and the split that the metadata are named after."""
-    split = split_named(path.stem) or split_named(path.parent.name)
-    if path.parent != top:
-        rows["path"] = f"{path.parent.name}/" + rows["path"]
-    return rows.assign(split_hint=rows["split_hint"].fillna(split) if split else rows["split_hint"])
-
-
-def _tables(
-    top: Path, disk: pd.DataFrame, speaking: list[Path], chosen: Path | None
-) -> dict[Path, pd.DataFrame]:
-    """The table that speaks of most photos, or one for each split; nothing if there is none.
-
-    A table of another name than usual must speak of half of the files, lest a list of a few of
-    them be taken for the collection. One without species takes them from the class folders.
-    """
-    tables, counts = {}, {}
-    of_split = [path for path in speaking if split_named(path.stem) or path.parent != top]
-    for path in speaking:
-        if path.suffix.lower() not in table.SUFFIXES:
-            continue
-        rows = _read(table.read, path, path)
-        usual = path == chosen or path.stem.lower() in _USUAL
-        if "path" not in rows or not ("species" in rows or usual):
-            continue
-        rows = _below(top, path, rows)
-        rows["path"] = annotations.located(rows["path"], disk["path"])
-        if "species" not in rows:
-            by_folder = folders.read(top, disk).set_index("path")["species"]
-            rows["species"] = rows["path"].map(by_folder)
-        count = len(pd.Index(disk["path"]).intersection(rows["path"]))
-        if usual or path in of_split or 2 * count >= disk["problem"].isna().sum():
-            tables[path], counts[path] = rows, count
-    if sum(path in tables for path in of_split) > 1:
-        return {path: rows for path, rows in tables.items() if path in of_split}
-    return {path: tables[path] for path in sorted(tables, key=lambda p: -counts[p])[:1]}
+def _beside(by_folder: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The folders' species, with what metadata say of the same files besides."""
+    others = by_folder.set_index("path")
+    rows = rows.assign(species=rows["path"].map(others["species"]))
+    rows["location"] = rows["location"].fillna(rows["path"].map(others["location"]))
+    rest = by_folder[~by_folder["path"].isin(rows["path"])]
+    return pd.concat([rows, rest], ignore_index=True)

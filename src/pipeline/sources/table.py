@@ -1,31 +1,39 @@
-"""A table of photos: CSV, TSV, Parquet or JSON lines, with its columns under their usual names.
+"""A table of photos: which of its columns name the file, the species, the place and the time.
 
 `metadata.csv` with `file_name`, as Hugging Face's image folders have it, is one; so are the tables
 of Kaggle's sets (`id,breed`), of Timelapse (`RelativePath,File`) and of most field projects.
 """
 
-import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from pipeline.core.errors import UserError
-from pipeline.sources import annotations
+from pipeline.sources import annotations, cells, labels, paths
+from pipeline.sources.cells import SUFFIXES, load
 from pipeline.sources.filenames import split_named
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+__all__ = ["SUFFIXES", "Table", "describe", "load", "read"]
+
 # Letters and digits of the names that a column may have, the likeliest first.
-_NAMES = {
-    "path": (
-        *("filename", "filepath", "filepaths", "file", "path", "relativepath", "imagepath"),
-        *("imagefile", "imagename", "image", "photo", "picture", "img", "imageid", "id"),
-    ),
-    "species": (
-        *("species", "label", "labels", "class", "classname", "category", "scientificname"),
-        *("commonname", "animal", "breed", "taxon"),
-    ),
+_FILES = (
+    *("filename", "filepath", "filepaths", "file", "path", "relativepath", "imagepath"),
+    *("imagefile", "imagename", "image", "photo", "picture", "img", "filenames", "photoname"),
+)
+_IDS = ("imageid", "photoid", "mediaid", "id", "name")  # of a file where no other column names one
+_FOLDERS = (
+    *("relativepath", "directory", "folder", "foldername", "folderpath", "dir", "subfolder"),
+    *("subdirectory", "filefolder", "path", "filepath", "parentfolder"),
+)
+_PLACES = (
+    *("deploymentid", "deployment", "station", "stationid", "camera", "cameraid", "site"),
+    *("siteid", "location", "locationid", "plot", "trap", "trapid"),
+)
+_SPECIES = (
+    *("species", "label", "labels", "class", "classname", "category", "scientificname"),
+    *("commonname", "animal", "breed", "taxon"),
+)
+_OTHERS = {
     "group": ("group", "groupid", "sequence", "sequenceid", "seqid", "event", "eventid", "burst"),
     "location": (
         *("location", "locationid", "site", "siteid", "station", "stationid", "camera"),
@@ -37,95 +45,276 @@ _NAMES = {
     ),
     "split_hint": ("split", "dataset", "subset", "partition"),
     "licence": ("licence", "license", "licencecode", "licensecode"),
-    "box": ("bbox", "box", "boxes"),
 }
+_BOX = ("bbox", "box", "boxes")
 _SIDES = ("bboxx", "bboxy", "bboxwidth", "bboxheight")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_RANKS = (*annotations.RANKS, "kingdom", "phylum", "subfamily", "subclass", "tribe")
+# Columns of 0 and 1 that say something about a picture and not which species it shows.
+_FLAGS = ("delete", "flag", "flash", "favourite", "favorite", "checked", "reviewed", "public")
+_YES, _NO = {"1", "true", "yes", "y", "x", "t"}, {"0", "false", "no", "n", "f", ""}
+_MOSTLY = 0.5
 
 
-def load(path: Path) -> pd.DataFrame:
-    """Reads a table; each cell is a text, or null where there is none.
+@dataclass
+class Table:
+    """What the columns of a table are taken for.
 
-    Raises:
-        UserError: It cannot be read.
+    Attributes:
+        cells: The table, as texts.
+        species: Its species column; None if there is none.
+        flags: Columns of 0 and 1, one a species; empty if there are none.
+        ranks: The column of each taxonomic rank.
+        others: Column by field of annotations: group, location, taken_at, split_hint, licence.
+        files: (folder column or None, file column), the likeliest first.
+        places: Columns whose values may be names of folders.
+        may_be_species: Unknown columns that could be the species.
     """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            table = pd.read_parquet(path)
-        elif suffix == ".jsonl":
-            table = pd.read_json(path, lines=True, dtype=False)
-        else:
-            table = _csv(path)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
-    except (ValueError, OSError, RecursionError, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from None
-    table = table.loc[:, ~table.columns.duplicated()]
-    return pd.DataFrame({str(name): _text(column) for name, column in table.items()})
+
+    cells: pd.DataFrame
+    species: str | None = None
+    flags: list[str] = field(default_factory=list)
+    ranks: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    files: list[tuple[str | None, str]] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    may_be_species: list[str] = field(default_factory=list)
+
+    @property
+    def has_species(self) -> bool:
+        return self.species is not None or bool(self.flags)
 
 
-def read(path: Path) -> pd.DataFrame:
-    """What a table says of photos.
+def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> Table:
+    """Tells the columns of a table by their names, or by `ingest.columns`.
+
+    Args:
+        table: Texts (`cells.load`).
+        named: `ingest.columns` of the params: columns by what they say. A list for species names
+            columns of 0 and 1. A table that lacks one is described as if it were not named.
 
     Returns:
-        Annotations (`annotations.frame`); `species` is missing where the table has no such column,
-        and there is no column at all where it names no files.
+        The description.
     """
-    table = load(path)
-    theirs = {"".join(filter(str.isalnum, name.lower())): name for name in reversed(table.columns)}
-    ours = {
-        name: table[theirs[usual]]
-        for name, likely in _NAMES.items()
-        if (usual := next((n for n in likely if n in theirs), None))
-    }
-    if "path" not in ours:
-        return pd.DataFrame()
-    if {"relativepath", "file"} <= set(theirs):  # Timelapse's folder and name
-        folder = table[theirs["relativepath"]].fillna("")
-        ours["path"] = folder.where(folder == "", folder + "/") + table[theirs["file"]]
-    if "split_hint" in ours:
-        hint = ours["split_hint"]
-        ours["split_hint"] = hint.map({name: split_named(name) for name in hint.unique()})
-    if "taken_at" in ours:
-        ours["taken_at"] = annotations.times(ours["taken_at"])
-    boxes = _boxes(table, theirs, ours.pop("box", None))
-    rows = annotations.frame(**ours, **boxes)
-    return rows if "species" in ours else rows.drop(columns="species")
+    by_name = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(table.columns)}
+    mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
+    found = Table(table)
+    found.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
+    if len(found.ranks) < 2 and not ({"genus"} & set(found.ranks) and "species" in by_name):
+        found.ranks = {}
+    _name_species(found, by_name, mine.get("species"))
+    _name_files(found, by_name, mine)
+    for key, likely in _OTHERS.items():
+        theirs = mine.get({"taken_at": "time", "split_hint": "split"}.get(key, key))
+        usual = (by_name[n] for n in likely if n in by_name)
+        usual = (n for n in usual if key != "location" or not _has_addresses(table[n]))
+        first = theirs[0] if theirs else next(usual, None)
+        if first is not None:
+            found.others[key] = first
+    found.places = [by_name[n] for n in _PLACES if n in by_name]
+    if "location" in mine:
+        found.places += [n for n in mine["location"] if n not in found.places]
+    _name_unknown(found, by_name)
+    return found
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    with path.open("rb") as file:
-        header = file.readline(1 << 16)
-    separator = max(b",;\t|", key=header.count)
-    for encoding in ("utf-8-sig", "latin-1"):
-        try:
-            return pd.read_csv(
-                path, sep=chr(separator), dtype="str", keep_default_na=False, encoding=encoding
-            )
-        except UnicodeDecodeError:
-            continue  # Excel writes the machine's old encoding
-    raise AssertionError("latin-1 reads any bytes")
+def _has_addresses(column: pd.Series) -> bool:
+    """Whether a `location` is that of the picture on the web, and not where it was taken."""
+    return bool(column.str.contains("://").mean() > _MOSTLY)
 
 
-def _text(column: pd.Series) -> pd.Series:
-    if any(isinstance(value, list | dict | np.ndarray) for value in column.dropna().iloc[:1]):
-        column = column.map(lambda value: json.dumps(value, default=np.ndarray.tolist), "ignore")
-    text = column.astype("str").str.strip()
-    return text.mask(text == "")
+def named_columns(table: pd.DataFrame, value: str | Sequence[str]) -> list[str] | None:
+    """Returns the columns that a line of `ingest.columns` names; None if one is missing."""
+    wanted = [value] if isinstance(value, str) else list(value)
+    known = {labels.comparable(name): name for name in reversed(table.columns)}
+    found = [n if n in table else known.get(labels.comparable(n)) for n in wanted]
+    return None if None in found else found
 
 
-def _boxes(
-    table: pd.DataFrame, theirs: dict[str, str], written: pd.Series | None
-) -> dict[str, pd.Series]:
+def _name_species(found: Table, by_name: dict[str, str], mine: list[str] | None) -> None:
+    if mine:
+        is_flags = len(mine) > 1 or (
+            len(mine) == 1 and is_flag(found.cells[mine[0]]) and found.cells[mine[0]].nunique() < 3
+        )
+        found.species, found.flags = (None, mine) if is_flags else (mine[0], [])
+        found.ranks = {rank: name for rank, name in found.ranks.items() if name not in mine}
+        return
+    likely = [
+        by_name[n] for n in _SPECIES if n in by_name and by_name[n] not in found.ranks.values()
+    ]
+    found.species = next((n for n in likely if found.cells[n].notna().any()), None)
+    found.species = found.species or (likely[0] if likely else None)
+
+
+def _name_files(found: Table, by_name: dict[str, str], mine: dict[str, list[str]]) -> None:
+    """Lists the columns that may name the file: with a folder beside it, or in it, or bare."""
+    files = mine.get("file") or [by_name[n] for n in _FILES if n in by_name]
+    ids = [] if "file" in mine else [by_name[n] for n in _IDS if n in by_name]
+    ids = [name for name in ids if name != found.species]
+    folders = mine.get("folder") or (
+        [] if "file" in mine else [by_name[n] for n in _FOLDERS if n in by_name]
+    )
+    pairs = [(folder, name) for folder in folders for name in [*files, *ids] if folder != name]
+    pairs = [(folder, name) for folder, name in pairs if found.cells[folder].notna().any()]
+    has_folders = {n: found.cells[n].str.contains(r"[/\\]").mean() > _MOSTLY for n in files}
+    alone = sorted(files, key=lambda name: not has_folders[name])
+    full = {by_name.get("path"), by_name.get("filepath")}
+    if any(folder not in full for folder, _ in pairs):  # the bare name is not the whole name then
+        alone, ids = [name for name in alone if has_folders[name]], []
+    found.files = [*pairs, *((None, name) for name in alone), *((None, name) for name in ids)]
+
+
+def _name_unknown(found: Table, by_name: dict[str, str]) -> None:
+    """Finds columns of 0 and 1 that stand for species, and those that may be the species."""
+    known = {found.species, *found.ranks.values(), *found.others.values(), *found.places}
+    known |= {name for pair in found.files for name in pair}
+    known |= {by_name.get(n) for n in (*_BOX, *_SIDES, *_CORNERS)}
+    rest = [name for name in found.cells if name not in known]
+    likely = [name for name in rest if _may_be_species(found.cells[name])]
+    found.may_be_species = [name for name in likely if not is_flag(found.cells[name])]
+    flags = [n for n in likely if is_flag(found.cells[n])]
+    flags = [n for n in flags if not any(word in n.lower() for word in _FLAGS)]
+    if found.has_species or len(flags) < 2:
+        found.may_be_species += flags if len(flags) > 1 else []
+        return
+    marked = found.cells[flags].apply(_marked).sum(axis=1)
+    if not found.may_be_species and (marked == 1).mean() > _MOSTLY:
+        found.flags = flags
+    else:
+        found.may_be_species += flags
+
+
+def _may_be_species(column: pd.Series) -> bool:
+    """Whether a column repeats some words, as one of species does."""
+    words = column.dropna()
+    counts = words.value_counts()
+    if len(words) < 2 or len(counts) < 2 or (counts > 1).mean() < _MOSTLY:
+        return False
+    if is_flag(column):
+        return True
+    letters = words.str.contains(r"[^\W\d_]{2}").mean() > _MOSTLY
+    return letters and annotations.times(words.iloc[:50]).isna().all()
+
+
+def is_species_name(name: str) -> bool:
+    """Whether a column or key of this name says which species there is."""
+    return "".join(filter(str.isalnum, name.lower())) in _SPECIES
+
+
+def is_flag(column: pd.Series) -> bool:
+    values = set(column.fillna("").str.lower().str.replace(r"^([01])\.0+$", r"\1", regex=True))
+    return values <= _YES | _NO and bool(values & _YES)
+
+
+def _marked(column: pd.Series) -> pd.Series:
+    return column.fillna("").str.lower().str.replace(r"\.0+$", "", regex=True).isin(_YES)
+
+
+def read(
+    table: Table, disk: Sequence[str], top: str = "", folder: str = ""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads what a table says of photos, each row matched to the file that it names.
+
+    Args:
+        table: What `describe` gave.
+        disk: Paths of the files below the collection's top folder.
+        top: Name of the top folder.
+        folder: Folder below the top that the table lies in.
+
+    Returns:
+        Annotations (`annotations.frame`), whose paths are those of files where they name one; and
+        for each path that names none, problem and detail (`paths.match`), by path.
+    """
+    rows = table.cells.reset_index(drop=True)
+    matched = _match(table, rows, disk, top, folder)
+    if matched is None:
+        return annotations.frame(path=pd.Series(dtype="str")), matched_none()
+    fields = {key: rows[name] for key, name in table.others.items()}
+    if "split_hint" in fields:
+        hint = fields["split_hint"]
+        fields["split_hint"] = hint.map({name: split_named(name) for name in hint.unique()})
+    if "taken_at" in fields:
+        fields["taken_at"] = annotations.times(fields["taken_at"])
+    ranks = {rank: rows[table.ranks[rank]] for rank in annotations.RANKS if rank in table.ranks}
+    names = _species(table, rows)
+    listed = names.map(lambda several: several or [None]).explode()
+    everything = {"path": matched["path"], **fields, **ranks, **_boxes(rows)}
+    everything = pd.DataFrame(everything).loc[listed.index].assign(species=listed.astype("str"))
+    lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
+    return annotations.frame(**everything.reset_index(drop=True)), lost[["problem", "detail"]]
+
+
+def matched_none() -> pd.DataFrame:
+    """Returns the problems of a form whose paths all name files."""
+    return pd.DataFrame(columns=["problem", "detail"], dtype="str")
+
+
+def _match(
+    table: Table, rows: pd.DataFrame, disk: Sequence[str], top: str, folder: str
+) -> pd.DataFrame | None:
+    """The rows' files by the likeliest columns that name any; None where no column may.
+
+    Once a folder stands beside the name, or in it, a bare name does not count any more: the file
+    of this name in another folder is another photo.
+    """
+    first = None
+    for beside, name in table.files:
+        written = rows[name]
+        if beside is not None:
+            joined = rows[beside] + "/" + written
+            written = joined.where(rows[beside].notna(), written)
+        known = written.notna()
+        if not known.any():
+            continue
+        places = None if beside is not None else rows.loc[known, table.places]
+        matched = paths.match(written[known], disk, places, top, folder)
+        matched = matched.reindex(rows.index)
+        if matched["problem"].isna()[known].any():
+            return matched
+        if beside is not None and paths.folder_columns(rows, [beside], list(disk), top):
+            inside = paths.match(rows[name][known], disk, rows.loc[known, [beside]], top, folder)
+            if inside["problem"].isna().any():  # deeper below the folder that it names
+                return inside.reindex(rows.index)
+        first = matched if first is None else first
+    return first
+
+
+def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
+    """A list of species for each row."""
+    if table.flags:
+        marked = rows[table.flags].apply(_marked)
+        return marked.apply(lambda row: [n for n in table.flags if row[n]], axis=1)
+    if table.species is None:
+        return pd.Series([[] for _ in rows.index], index=rows.index)
+    column = rows[table.species]
+    genus = table.ranks.get("genus")
+    if genus is not None and genus != table.species:
+        epithet = column.str.fullmatch(r"[a-zäëïöü-]+", na=False) & rows[genus].notna()
+        column = column.mask(epithet, rows[genus] + " " + column)
+    return labels.split(_with_no_animal(column, table, rows))
+
+
+def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.Series:
+    """Fills rows without a species from other name columns that say that there is no animal."""
+    for name in rows:
+        key = "".join(filter(str.isalnum, name.lower()))
+        if key in _SPECIES and name != table.species and name not in table.ranks.values():
+            nobody = rows[name].dropna()
+            nobody = nobody[[labels.reason(value) is not None for value in nobody]]
+            column = column.where(column.notna(), nobody.reindex(column.index))
+    return column
+
+
+def _boxes(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """The box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
-    if written is not None:
-        numbers = written.str.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+    theirs = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(rows.columns)}
+    if written := next((theirs[n] for n in _BOX if n in theirs), None):
+        numbers = rows[written].str.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
         corners = [numbers.str[i] for i in range(4)]
     elif set(_SIDES) <= set(theirs):
-        corners = [table[theirs[name]] for name in _SIDES]
+        corners = [cells.numbers(rows[theirs[name]]) for name in _SIDES]
     elif set(_CORNERS) <= set(theirs):
-        x, y, right, bottom = (pd.to_numeric(table[theirs[n]], errors="coerce") for n in _CORNERS)
+        x, y, right, bottom = (cells.numbers(rows[theirs[n]]) for n in _CORNERS)
         corners = [x, y, right - x, bottom - y]
     else:
         return {}

@@ -1,0 +1,36 @@
+"""Sums up what ingest left out of a collection, for the data card and the log."""
+
+import pandas as pd
+
+from pipeline.sources import annotations, labels
+from pipeline.sources.reader import Collection
+
+
+def tables(
+    collection: Collection, quarantine: pd.DataFrame, rare: pd.Series
+) -> dict[str, pd.Series]:
+    """Returns the counts that the data card shows, by their headings; empty ones are left out.
+
+    Args:
+        collection: What was read.
+        quarantine: The refused files: path, species, reason, detail.
+        rare: Photos by rare species that were dropped or pooled.
+    """
+    nobody = labels.left_out(quarantine)
+    counts = {
+        "Labels that name no animal": nobody.set_axis(
+            [f"{why}: {name}" for why, name in nobody.index]
+        ),
+        "Rare species, dropped or pooled": rare,
+        "Ignored folders": pd.Series(collection.ignored, dtype="int64"),
+    }
+    return {title: column for title, column in counts.items() if len(column)}
+
+
+def left_out(quarantine: pd.DataFrame) -> str:
+    """Returns a line for each label that names no animal, with the params that would keep it."""
+    return "".join(
+        f"left out as {why}: {name} ({number} files); keep with "
+        f"ingest.labels: {{{annotations.written(name)}: {annotations.written(name)}}}\n"
+        for (why, name), number in labels.left_out(quarantine).items()
+    )

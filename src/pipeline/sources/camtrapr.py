@@ -1,0 +1,40 @@
+"""Record tables of the R package camtrapR (`recordTable`), saved with `write.csv`.
+
+https://jniedballa.github.io/camtrapR/reference/recordTable.html. A row is a species on a photo,
+`Directory` and `FileName` are its path on the machine that wrote the table.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.sources import annotations, ids
+
+_NEEDED = {"Station", "Species", "Directory", "FileName"}
+
+
+def is_one(document: Any) -> bool:
+    """Whether this is a record table."""
+    return isinstance(document, pd.DataFrame) and set(document) >= _NEEDED
+
+
+def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
+    """The species of each record; its station is its location.
+
+    Args:
+        rows: The table, each cell a text or null.
+        folder: Where it lies; not needed.
+        files: Paths on the disk; not needed.
+
+    Returns:
+        Annotations (`annotations.frame`).
+    """
+    directory = rows["Directory"].str.replace("\\", "/").str.rstrip("/")
+    taken = rows.get("DateTimeOriginal", pd.Series(None, index=rows.index, dtype="str"))
+    return annotations.frame(
+        path=(directory + "/" + rows["FileName"]).fillna(rows["FileName"]),
+        species=rows["Species"],
+        location=ids.plain(rows["Station"]),
+        taken_at=annotations.times(taken),
+    )

@@ -1,0 +1,187 @@
+"""Reads a table into texts: CSV as spreadsheets write it, Parquet, JSON lines or Excel."""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections import Counter
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.core.errors import UserError
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
+REFUSED = (".xls", ".ods", ".numbers", ".xlsm")  # save them as CSV or .xlsx
+_SEPARATORS = ",;\t|"
+_LOOK_AT = 40  # rows that tell the separator and the header
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def load(path: Path) -> pd.DataFrame:
+    """Reads a table; each cell is a text, or null where there is none.
+
+    Of a spreadsheet's sheets the first that has rows is read.
+
+    Raises:
+        UserError: It cannot be read; says what to do.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif suffix in (".jsonl", ".ndjson"):
+            table = pd.read_json(path, lines=True, dtype=False)
+        elif suffix in REFUSED:
+            raise UserError(f"{path} is a spreadsheet of a kind that is not read; save it as CSV")
+        else:
+            table = _framed(_sheet(path) if suffix == ".xlsx" else _csv(path))
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (ValueError, OSError, RecursionError, csv.Error, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}") from None
+    return texts(table)
+
+
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table whose cells are texts, each column once."""
+    table = table.loc[:, ~table.columns.duplicated()]
+    return pd.DataFrame({str(name): _text(column) for name, column in table.items()})
+
+
+def numbers(column: pd.Series) -> pd.Series:
+    """Returns numbers as people write them, `0.5` or `0,5`; null where a text is none."""
+    plain = column.astype("str").str.replace(r"^\s*(-?\d+),(\d+)\s*$", r"\1.\2", regex=True)
+    return pd.to_numeric(plain, errors="coerce")
+
+
+def _text(column: pd.Series) -> pd.Series:
+    if column.dtype == object:
+        column = column.map(_one_text, na_action="ignore")
+    elif column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # 1.0 is the 1 that a null beside it made a fraction
+    text = column.astype("str").str.strip()
+    return text.mask(text == "")
+
+
+def _one_text(value: Any) -> str:
+    if isinstance(value, list | dict | np.ndarray):
+        return json.dumps(value, default=np.ndarray.tolist, ensure_ascii=False)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding)
+    if b"\0" in data[:200]:
+        if data[1:2] == b"\0" or data[:1] == b"\0":
+            return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
+        raise ValueError("it holds bytes that no text has")
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue  # Excel writes the machine's old encoding
+    return data.decode("latin-1")
+
+
+def _csv(path: Path) -> list[list[str]]:
+    """The rows of a text table, with the separator that most of its lines agree about."""
+    text = _decoded(path).lstrip("\ufeff")
+    named = re.match(r'"?sep=(.)"?[^\S\n]*\r?\n', text)
+    if named:
+        text = text[named.end() :]
+    separator = named[1] if named else max(_SEPARATORS, key=lambda s: _agreement(text, s))
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+
+
+def _agreement(text: str, separator: str) -> tuple[float, int]:
+    """How many of the first rows have the commonest number of fields, and that number."""
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [row for row in islice(reader, _LOOK_AT) if any(row)]
+    except csv.Error:
+        return (0.0, 0)
+    widths = Counter(len(row) for row in rows if len(row) > 1)
+    if not widths:
+        return (0.0, 0)
+    width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
+    return (round(count / len(rows), 1), width)
+
+
+def _framed(rows: list[list[str]]) -> pd.DataFrame:
+    """Rows as a table: what stands before the header, such as titles and comments, is left out.
+
+    The header is the first row that is as wide as most, and no comment (`# ...`).
+    """
+    numbered = [(i, row) for i, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    widths = Counter(len(_trimmed(row)) for _, row in numbered[:_LOOK_AT])
+    usual = max(widths, key=lambda width: (widths[width], width), default=0)
+    start = 0
+    for place, (_, row) in enumerate(numbered[:_LOOK_AT]):
+        width, filled = len(_trimmed(row)), sum(bool(cell.strip()) for cell in row)
+        is_comment = re.match(r"\s*(#\s|##)", row[0])
+        if width >= usual and filled * 2 > usual and not is_comment:
+            start = place
+            break
+    if not numbered:
+        return pd.DataFrame()
+    head = [name.strip().lstrip("#") for name in _trimmed(numbered[start][1])]
+    head = [name or f"column {place}" for place, name in enumerate(head, 1)]
+    body = []
+    for line, row in numbered[start + 1 :]:
+        if len(_trimmed(row)) > len(head):
+            raise ValueError(f"row {line} has {len(_trimmed(row))} cells, the header {len(head)}")
+        body.append((row + [""] * len(head))[: len(head)])
+    return pd.DataFrame(body, columns=head, dtype="str")
+
+
+def _trimmed(row: list[str]) -> list[str]:
+    """A row without the empty cells at its end."""
+    width = len(row)
+    while width and not row[width - 1].strip():
+        width -= 1
+    return row[:width]
+
+
+def _sheet(path: Path) -> list[list[str]]:
+    try:
+        import openpyxl
+    except ImportError:
+        raise UserError(
+            f"{path} is a spreadsheet; install what reads it (`pip install -e '.[excel]'`), or "
+            "save it as CSV"
+        ) from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+            if any(any(row) for row in rows):
+                return rows
+    except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
+        raise ValueError(f"it is no sound .xlsx file ({error})") from None
+    except Exception as error:  # zipfile's and openpyxl's own errors share no base class
+        raise ValueError(f"it is no sound .xlsx file ({type(error).__name__}: {error})") from None
+    return []
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,340 @@
+"""Chooses where the labels of a collection come from, or says what a person has to decide."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.core.errors import UserError
+from pipeline.sources import annotations, cells, folders, forms, labels, metadata, table
+from pipeline.sources.metadata import Metadata
+
+_SHOWN = 12  # columns in a message
+_COULD_LABEL = (*forms.SUFFIXES, *cells.REFUSED, ".gz", ".zip")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the params say about reading a collection.
+
+    Attributes:
+        labels: `ingest.labels`: what species are renamed to; null drops one.
+        columns: `ingest.columns`: columns of tables by what they say.
+        species_from: `ingest.species_from`: `auto`, `metadata`, or `folder:N`.
+        chosen: The metadata that a person named as the source, below the top folder; None for none.
+    """
+
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    species_from: str = "auto"
+    chosen: str | None = None
+
+    @property
+    def level(self) -> int | None:
+        """The folder that names the species, 1 for the uppermost; None if it is not said."""
+        kind, _, level = self.species_from.partition(":")
+        return int(level) if kind == "folder" else None
+
+
+def label_sources(
+    top: Path, disk: pd.DataFrame, found: Sequence[Metadata], rules: Rules
+) -> list[Metadata]:
+    """Chooses the metadata that label the photos; none where folders do.
+
+    Args:
+        top: The collection's top folder.
+        disk: Its files.
+        found: What `metadata.find` gave. What is chosen is matched with the photos, and each says
+            what it was used for or why not.
+        rules: What the params say.
+
+    Returns:
+        The chosen ones, whose rows have a `species` each or are told by folders.
+
+    Raises:
+        UserError: Several readings are possible, or what a person named cannot be read; says what
+            was found, and which lines of params.yaml decide.
+    """
+    _require_columns(found, rules.columns)
+    named = [one for one in found if one.path == rules.chosen]
+    candidates = named or list(found)
+    if named and named[0].error:
+        raise UserError(named[0].error)
+    documents = _documents(top, disk, candidates)
+    if documents and rules.level is None:
+        return _used(documents, "labels")
+    tables = _tables(top, disk, candidates, rules)
+    if rules.level is not None:
+        return _used(
+            _fullest([one for one in tables if _is_wide(one, disk, named)]), "other columns"
+        )
+    chosen = _choose(top, [one for one in tables if one.described.has_species], rules)
+    if chosen and (named or _are_wide(chosen, disk)):
+        return _used(chosen, "labels")
+    _require_understood(top, disk, candidates, rules, bool(named))
+    if not chosen:
+        usual = [one for one in tables if named or one.stem in metadata.USUAL]
+        chosen = _fullest([one for one in usual if one.photos])
+        if chosen:
+            folders.require_one_reading(top, disk)
+            return _used(chosen, "columns beside the folders' species")
+    if rules.species_from == "metadata":
+        raise UserError(
+            f"{top}: ingest.species_from is metadata, and no file here says what the photos show; "
+            f"{_seen(found)}"
+        )
+    _require_agreement(top, disk, chosen)
+    folders.require_one_reading(top, disk)
+    return []
+
+
+def _used(chosen: list[Metadata], what: str) -> list[Metadata]:
+    for one in chosen:
+        one.used_for, one.why_not = what, ""
+    return chosen
+
+
+def _documents(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> list[Metadata]:
+    """Labels in a form of their own: one package, or all documents of the first form there is."""
+    plain = ("table", "MegaDetector", "sidecar of one photo", "part of another")
+    special = [
+        one
+        for one in candidates
+        if not one.error and one.kind not in plain and "no known form" not in one.kind
+    ]
+    order = ["Camtrap DP", "COCO Camera Traps", *(one.kind for one in special)]
+    kind = next((kind for kind in order if any(one.kind == kind for one in special)), None)
+    chosen = []
+    for one in special:
+        if one.kind != kind or (kind == "Camtrap DP" and chosen):
+            one.why_not = f"labels come from {chosen[0].path if chosen else kind}"
+            continue
+        metadata.annotate(one, top, disk)
+        if (
+            one.rows["species"].notna().any()
+            or one.rows["reason"].notna().any()
+            or kind == "Camtrap DP"
+        ):
+            chosen.append(one)
+        else:
+            one.why_not = "labels no photo"
+    return chosen or [one for one in special if one.rows is not None]
+
+
+def _tables(
+    top: Path, disk: pd.DataFrame, candidates: list[Metadata], rules: Rules
+) -> list[Metadata]:
+    """The tables that name photos, matched with them."""
+    tables = []
+    for one in candidates:
+        if one.described is None or one.error:
+            continue
+        mine = rules.columns.get("species")
+        if mine is not None and table.named_columns(one.document, mine) is None:
+            one.described.species, one.described.flags = None, []
+        metadata.annotate(one, top, disk)
+        if one.photos:
+            tables.append(one)
+        else:
+            one.why_not = "no column names a file that is here"
+    return tables
+
+
+def _require_columns(found: Sequence[Metadata], columns: Mapping[str, Any]) -> None:
+    tables = [one for one in found if one.columns]
+    for key, value in columns.items():
+        if all(table.named_columns(one.document, value) is None for one in tables):
+            names = value if isinstance(value, str) else ", ".join(value)
+            raise UserError(
+                f"ingest.columns: {key} is {names}, and no table has such columns; {_seen(tables)}"
+            )
+
+
+def _seen(found: Sequence[Metadata]) -> str:
+    """What lies there, in words."""
+    seen = [f"{one.path} ({one.kind}: {_columns(one)})" for one in found]
+    return f"there is {'; '.join(seen)}" if seen else "there is no table or JSON"
+
+
+def _columns(one: Metadata) -> str:
+    shown = ", ".join(one.columns[:_SHOWN])
+    return shown + (", ..." if len(one.columns) > _SHOWN else "") or one.why_not or "no columns"
+
+
+def _is_wide(one: Metadata, disk: pd.DataFrame, named: Sequence[Metadata] = ()) -> bool:
+    return one in named or one.stem in metadata.USUAL or _are_wide([one], disk)
+
+
+def _are_wide(chosen: Sequence[Metadata], disk: pd.DataFrame) -> bool:
+    """Whether metadata speak of the collection, and not of a few of its photos."""
+    if any(one.stem in metadata.USUAL for one in chosen):
+        return True
+    pictures = set(metadata.photos(disk))
+    covered = set().union(*(one.photos for one in chosen)) & pictures
+    return bool(covered) and 2 * len(covered) >= len(pictures)
+
+
+def _fullest(tables: list[Metadata]) -> list[Metadata]:
+    return sorted(tables, key=lambda one: (-len(one.photos), one.path))[:1]
+
+
+def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
+    """The table that names most photos, with those that name others; or one for each split."""
+    of_split = [one for one in tables if one.split]
+    if len(of_split) > 1:
+        return of_split
+    taken: list[Metadata] = []
+    for one in sorted(tables, key=lambda one: (-len(one.photos), one.path)):
+        rival = next((other for other in taken if other.photos & one.photos), None)
+        if rival is None:
+            taken.append(one)
+            continue
+        both = rival.photos & one.photos
+        differ = _differing(rival, one, both)
+        one.why_not = f"names {len(both)} photos that {rival.path} names too"
+        one.why_not += f", {len(differ)} of them otherwise" if differ else ""
+        if differ and len(rival.photos) == len(one.photos):
+            raise UserError(
+                f"{top}: {rival.path} and {one.path} name the same {len(both)} photos, and "
+                f"{len(differ)} of them, such as {differ[0]}, differ in species; "
+                "give the one to go by as ingest.source, or take the other away"
+            )
+    return taken
+
+
+def _differing(first: Metadata, second: Metadata, both: set[str]) -> list[str]:
+    pairs = [_species(one.rows[one.rows["path"].isin(both)]) for one in (first, second)]
+    return sorted(path for path in both if pairs[0].get(path) != pairs[1].get(path))
+
+
+def _species(rows: pd.DataFrame) -> dict[str, set[str]]:
+    """The names that each photo has, as they are compared."""
+    known = rows[["path", "species"]].dropna()
+    names = known["species"].map(labels.comparable)
+    return names.groupby(known["path"]).agg(set).to_dict()
+
+
+def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) -> None:
+    """Checks that tables of a few photos say of these what their folders say.
+
+    Raises:
+        UserError: They do not.
+    """
+    for one in chosen:
+        theirs = _species(one.rows[one.rows["path"].isin(one.photos)])
+        ours = _species(folders.read(top, disk))
+        differ = sorted(path for path in theirs if theirs[path] != ours.get(path))
+        if differ:
+            said = ", ".join(sorted(theirs[differ[0]]))
+            folder = ", ".join(sorted(ours.get(differ[0], ["nothing"])))
+            lines = [
+                f"  ingest.source: {top / one.path}   # the table alone",
+                *folders.readings(disk),
+            ]
+            raise UserError(
+                f"{top / one.path} names {len(one.photos)} of {len(metadata.photos(disk))} photos, "
+                f"and calls {differ[0]} {said}, where its folder says {folder}; write into "
+                "params.yaml one of\n" + "\n".join(lines)
+            )
+        one.why_not = f"names {len(one.photos)} photos only, and says of them what folders say"
+
+
+def _require_understood(
+    top: Path, disk: pd.DataFrame, candidates: list[Metadata], rules: Rules, is_named: bool
+) -> None:
+    """Checks that nothing is passed over that may say what the photos show.
+
+    Raises:
+        UserError: Something is; says what it holds, and the lines that decide.
+    """
+    pictures = len(metadata.photos(disk))
+    for one in candidates:
+        if one.error:
+            if one.path.lower().endswith(_COULD_LABEL) or is_named:
+                raise UserError(one.error)
+            continue
+        if one.described is not None and (one.described.has_species and one.photos):
+            continue  # understood, though of few photos
+        if one.described is not None:
+            species, files, fits = _may_decide(one, disk)
+            may_decide = bool(species) and 2 * fits >= min(pictures, len(one.document))
+        elif "no known form" in one.kind:
+            species, files = [], []
+            fits = metadata.names_in(one.document, disk)
+            may_decide = 2 * fits >= pictures > 0
+        else:
+            continue
+        one.why_not = one.why_not or "no column names the species"
+        if is_named or may_decide:
+            raise UserError(_undecided(top, disk, one, species, files, fits))
+
+
+def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str], int]:
+    """The columns of a table that may be the species and the file, and how many photos fit."""
+    described = one.described
+    files: list[str] = []
+    if one.photos:
+        fits = len(one.photos)
+    else:
+        files = metadata.fitting_columns(one, disk)
+        looks_so = [
+            name
+            for _, name in described.files
+            if one.document[name].str.contains(r"\.[A-Za-z]{3,4}$").mean() > 0.5
+        ]
+        fits = len(one.document) if files or (looks_so and described.has_species) else 0
+    apart = {*files, *metadata.folder_columns(one, disk)}
+    species = [name for name in described.may_be_species if name not in apart]
+    if described.species is not None:
+        species = [described.species]
+    return species or described.flags, files, fits
+
+
+def _undecided(
+    top: Path,
+    disk: pd.DataFrame,
+    one: Metadata,
+    species: list[str],
+    files: list[str],
+    fits: int,
+) -> str:
+    """Says what a file holds that may be the labels, and which lines of params.yaml decide."""
+    if one.described is None:
+        what = f"is {one.kind}, and holds the names of {fits} photos"
+    elif one.photos:
+        what = (
+            f"names {len(one.photos)} photos, and no column has a usual name of species; it has "
+            f"{_columns(one)}"
+        )
+    else:
+        what = f"names no photo that is here by a column of a usual name; it has {_columns(one)}"
+        for path, detail in one.lost["detail"].dropna().head(1).items():
+            what += f"; {path} {detail}"
+    lines = _column_lines(one, disk, species, files) + folders.readings(disk)
+    return f"{top / one.path} {what}; write into params.yaml one of\n" + "\n".join(lines)
+
+
+def _column_lines(
+    one: Metadata, disk: pd.DataFrame, species: list[str], files: list[str]
+) -> list[str]:
+    """The lines of params.yaml that name a table's columns."""
+    if one.described is None:
+        return []
+    names = {"file": files[0]} if files else {}
+    if not one.photos and one.lost["detail"].notna().any():
+        columns = metadata.folder_columns(one, disk)
+        if not columns and not any(folder for folder, _ in one.described.files):
+            return []  # the folders within the paths are others: no column mends that
+        names |= {"folder": columns[0]} if columns else {}
+    lines = []
+    for name in species[:3]:
+        line = names | {"species": name}
+        text = ", ".join(f"{key}: {annotations.written(v)}" for key, v in line.items())
+        lines.append(f"  ingest.columns: {{{text}}}")
+    flags = [name for name in species if table.is_flag(one.document[name])]
+    if len(flags) > 1:
+        text = ", ".join(map(annotations.written, flags))
+        lines.append(f"  ingest.columns: {{species: [{text}]}}   # columns of 0 and 1")
+    return lines or ["  ingest.columns: {file: ..., species: ...}"]

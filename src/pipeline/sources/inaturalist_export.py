@@ -1,0 +1,60 @@
+"""Observations that iNaturalist exports as CSV (https://www.inaturalist.org/observations/export).
+
+A row is an observation with the address of its first photo, and no name of a file. Photos are
+looked for under the address' own path (`photos/<photo>/medium.jpg`), the photo's number and the
+observation's.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.sources import annotations, ids
+
+_NEEDED = {"id", "image_url", "scientific_name"}
+_SIGNS = {"quality_grade", "iconic_taxon_name", "observed_on", "taxon_id"}
+_PHOTO = r"/photos/(?P<photo>\d+)/(?P<size>[^/?]+)"
+_DECIMALS = 2  # of coordinates: a walk; photos of one place go together
+
+
+def is_one(document: Any) -> bool:
+    """Whether this is such an export."""
+    return (
+        isinstance(document, pd.DataFrame)
+        and set(document) >= _NEEDED
+        and bool(_SIGNS & set(document))
+    )
+
+
+def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
+    """The species of each observation's photo; the observation is its group.
+
+    Args:
+        rows: The export, each cell a text or null.
+        folder: Where it lies; not needed.
+        files: Paths on the disk, which tell how the photos were named.
+
+    Returns:
+        Annotations (`annotations.frame`). A photo that is not on the disk is at its address.
+    """
+    columns = ["time_observed_at", "observed_on", "latitude", "longitude", "license"]
+    rows = rows.reindex(columns=[*rows.columns, *(c for c in columns if c not in rows)])
+    number = ids.plain(rows["id"])
+    address = rows["image_url"].str.extract(_PHOTO)
+    inner = "photos/" + address["photo"] + "/" + address["size"]
+    within = inner.where(inner.str.rsplit(".", n=1).str[0].isin(_tails(files)))
+    names = [within, address["photo"], number, rows["image_url"]]
+    return annotations.frame(
+        path=ids.first_there(names, files),
+        species=rows["scientific_name"],
+        group=number,
+        location=ids.places(rows["latitude"], rows["longitude"], _DECIMALS),
+        taken_at=annotations.times(rows["time_observed_at"].fillna(rows["observed_on"])),
+        licence=rows["license"],
+        **{rank: rows.get(f"taxon_{rank}_name") for rank in ("class", "order", "family", "genus")},
+    )
+
+
+def _tails(files: pd.Series) -> set[str]:
+    return set(files.str.extract(r"(photos/\d+/[^/]+)\.[^./]+$", expand=False).dropna())

@@ -1,0 +1,311 @@
+"""Finds every file of a collection that looks like metadata, and tells what each one is."""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.core.errors import UserError
+from pipeline.sources import camtrap_dp, cells, coco, forms, megadetector, paths, table
+from pipeline.sources.filenames import split_named
+
+SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
+_ZIPPED = (".json.zip", ".json.gz", ".zip", ".csv.gz")
+_LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
+_NO_PHOTOS = (*SUFFIXES, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz")
+USUAL = ("metadata", "labels", "annotations")
+COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
+_SAMPLE = 500
+
+
+@dataclass
+class Metadata:
+    """One file that looks like metadata.
+
+    Attributes:
+        path: Below the collection's top folder.
+        kind: What it was taken for.
+        document: What it holds: a frame of texts, or what JSON holds; None if it cannot be read.
+        error: Why it cannot be read.
+        described: The meaning of its columns, of a table of no special form.
+        rows: Its annotations, each path that of a file where it names one.
+        lost: Problem and detail of each path that names none, by path.
+        beside: Other files that belong to it.
+        used_for: What it was used for; empty if for nothing.
+        why_not: Why it was not used.
+    """
+
+    path: str
+    kind: str
+    document: Any = None
+    error: str = ""
+    described: table.Table | None = None
+    rows: pd.DataFrame | None = None
+    lost: pd.DataFrame | None = None
+    beside: Sequence[str] = ()
+    used_for: str = ""
+    why_not: str = ""
+
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
+    def stem(self) -> str:
+        return Path(self.path).stem.lower()
+
+    @property
+    def split(self) -> str | None:
+        """The split that it, or the folder that it lies in, is named after."""
+        return split_named(Path(self.path).stem) or split_named(Path(self.folder).name)
+
+    @property
+    def photos(self) -> set[str]:
+        """The files that it names."""
+        if self.rows is None:
+            return set()
+        return set(self.rows["path"]) - set(self.lost.index)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.document) if isinstance(self.document, pd.DataFrame) else []
+
+    def row(self) -> dict[str, Any]:
+        """Returns its line of the report."""
+        names = None if self.rows is None else self.rows["path"].nunique()
+        return dict(
+            zip(
+                COLUMNS,
+                [
+                    *(self.path, self.kind, self.used_for, self.why_not or self.error),
+                    *(names, None if names is None else len(self.photos)),
+                    ", ".join(self.columns),
+                ],
+                strict=True,
+            )
+        )
+
+
+def photos(disk: pd.DataFrame) -> pd.Series:
+    """Returns the paths of the files that are neither metadata nor documents."""
+    paths = disk.loc[disk["problem"].isna(), "path"]
+    return paths[~paths.str.lower().str.endswith(_NO_PHOTOS)]
+
+
+def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Metadata]:
+    """Reads whatever looks like metadata at any depth, and tells its form.
+
+    Args:
+        top: The collection's top folder.
+        disk: Its files (`folders.Listing.files`).
+        columns: `ingest.columns` of the params.
+
+    Returns:
+        One for each file, in the order of their paths. Nothing is matched with photos yet.
+    """
+    there = disk.loc[disk["problem"].isna(), "path"]
+    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED))]
+    sidecars = _sidecars(likely, photos(disk))
+    found = [
+        Metadata(path, "sidecar of one photo") if path in sidecars else _read(top, path)
+        for path in likely
+    ]
+    _name_label_of_sidecars(top, [one for one in found if one.path in sidecars])
+    for one in found:  # a form of its own gives way to columns that a person named
+        if one.kind != "table" and isinstance(one.document, pd.DataFrame):
+            mine = (table.named_columns(one.document, names) for names in columns.values())
+            one.kind = "table" if any(mine) else one.kind
+    parts = {path for one in found for path in one.beside}
+    for one in found:
+        if one.path in parts and one.kind == "table":
+            one.kind, one.described = "part of another", None
+        if one.kind == "table":
+            one.described = table.describe(one.document, columns)
+    return [one for one in found if one.kind != "archive"]
+
+
+def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
+    """JSON files that are named after one photo beside them, as phones and clouds write them."""
+    json_files = likely[likely.str.lower().str.endswith(".json")]
+    stems = json_files.str[: -len(".json")]
+    names = set(pictures) | set(pictures.str.replace(r"\.\w+$", "", regex=True))
+    return set(json_files[stems.isin(names)])
+
+
+def _name_label_of_sidecars(top: Path, sidecars: list[Metadata]) -> None:
+    """Marks the first of the sidecars if it holds a label: all that are like it may."""
+    for one in sidecars[:_SAMPLE]:
+        document = _read(top, one.path).document
+        keys = [str(key) for key in document] if isinstance(document, dict) else []
+        labels = [key for key in keys if table.is_species_name(key)]
+        if labels:
+            one.error = (
+                f"{top / one.path} speaks of one photo, and may label it ({labels[0]}), as may "
+                f"{len(sidecars) - 1} others; labels in a file for each photo are not read: write "
+                "them into one table, metadata.csv, with file_name and species, or go by folders "
+                "with ingest.species_from: folder:1"
+            )
+            return
+
+
+def _read(top: Path, path: str) -> Metadata:
+    """Loads one file and tells its form; what cannot be read says so."""
+    try:
+        document = _document(top / path)
+    except UserError as error:
+        kind = "not valid JSON" if path.lower().endswith(".json") else "unreadable table"
+        return Metadata(path, kind, error=str(error))
+    if document is None:
+        return Metadata(path, "archive")
+    if isinstance(document, dict) and _holds(camtrap_dp.is_one, document):
+        tables = [str(r.get("path")) for r in document["resources"] if isinstance(r, dict)]
+        folder = path.rpartition("/")[0]
+        beside = [f"{folder}/{name}" if folder else name for name in tables]
+        return Metadata(path, "Camtrap DP", document, beside=beside)
+    if _holds(coco.is_one, document):
+        return Metadata(path, "COCO Camera Traps", document)
+    if _holds(megadetector.is_one, document):
+        return Metadata(path, "MegaDetector", document)
+    if (form := forms.known(document)) is not None:
+        return Metadata(path, form.name, document)
+    if isinstance(document, list) and document and all(isinstance(r, dict) for r in document):
+        document = cells.texts(pd.DataFrame(document))
+    if isinstance(document, pd.DataFrame):
+        return Metadata(path, "table", document)
+    return Metadata(path, f"{Path(path).suffix[1:].upper()} of no known form", document)
+
+
+def _holds(is_one: Callable[[Any], bool], document: Any) -> bool:
+    try:
+        return is_one(document)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return False
+
+
+def _document(path: Path) -> Any:
+    """What a file holds; None of an archive of anything but one JSON."""
+    name = path.name.lower()
+    if name.endswith(cells.REFUSED):
+        return cells.load(path)
+    if not name.endswith(_ZIPPED):
+        return forms.load(path)
+    try:
+        if name.endswith(".gz"):
+            with gzip.open(path) as file:
+                data = file.read(_LARGEST)
+            if name.endswith(".csv.gz"):
+                raise UserError(f"{path} is a packed table; unpack it")
+        else:
+            with zipfile.ZipFile(path) as packed:
+                inside = [i for i in packed.infolist() if not i.is_dir()]
+                inside = [i for i in inside if not i.filename.startswith("__MACOSX/")]
+                if len(inside) != 1 or not inside[0].filename.lower().endswith(".json"):
+                    return None
+                with packed.open(inside[0]) as file:
+                    data = file.read(_LARGEST)
+        return json.load(io.BytesIO(data))
+    except (ValueError, RecursionError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is no JSON: {error}; mend it, or take it away") from None
+
+
+def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
+    """Reads a file's annotations, and matches each with the photo that it names.
+
+    Sets `rows`, `lost` and, where other files belong to it, `beside`.
+
+    Args:
+        one: What `find` gave.
+        top: The collection's top folder.
+        disk: Its files.
+
+    Raises:
+        UserError: It holds something else than its form has.
+    """
+    files = list(disk.loc[disk["problem"].isna(), "path"])
+    if one.described is not None:
+        namesake = one.path.rpartition(".")[0]  # cam1.csv speaks of cam1/
+        is_folder = any(file.startswith(f"{namesake}/") for file in files)
+        folder = namesake if is_folder else one.folder
+        one.rows, one.lost = table.read(one.described, files, top.name, folder)
+    else:
+        try:
+            rows, beside = _annotations(one, top, files)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{top / one.path} cannot be understood: {error!r}") from None
+        matched = paths.match(rows["path"], files, rows[["location"]], top.name, one.folder)
+        lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
+        one.rows, one.lost = rows.assign(path=matched["path"]), lost[["problem", "detail"]]
+        one.beside = beside or one.beside
+    if one.split:
+        one.rows["split_hint"] = one.rows["split_hint"].fillna(one.split)
+
+
+def _annotations(one: Metadata, top: Path, files: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    folder = top / one.folder
+    if one.kind == "Camtrap DP":
+        rows, tables = camtrap_dp.read(folder, one.document)
+        return rows, [path.relative_to(top).as_posix() for path in tables]
+    if one.kind == "COCO Camera Traps":
+        return coco.read(one.document), []
+    if one.kind == "MegaDetector":
+        return megadetector.read(one.document), []
+    form = forms.known(one.document)
+    inside = pd.Series(files, dtype="str")
+    if one.folder:
+        start = f"{one.folder}/"
+        inside = inside[inside.str.startswith(start)].str.removeprefix(start)
+    rows = form.read(one.document, folder, inside)
+    beside = inside[inside.str.contains(form.beside)] if form.beside else []
+    return rows, [f"{one.folder}/{name}" if one.folder else name for name in beside]
+
+
+def fitting_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:
+    """Returns the columns of a table of which most values name files, whatever they are called."""
+    names = {paths.name_key(path) for path in photos(disk)}
+    names |= {name.rpartition(".")[0] for name in names}
+    fitting = []
+    for column in one.columns:
+        values = one.document[column].dropna().unique()[:_SAMPLE]
+        fits = sum(paths.name_key(value) in names for value in values)
+        if len(values) > 1 and 2 * fits >= len(values):
+            fitting.append(column)
+    return fitting
+
+
+def folder_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:
+    """Returns the columns of a table that hold names of folders."""
+    inner = {paths.name_key(part) for path in photos(disk) for part in path.split("/")[:-1]}
+    return [
+        column
+        for column in one.columns
+        if any(paths.name_key(value) in inner for value in one.document[column].dropna().unique())
+    ]
+
+
+def names_in(document: Any, disk: pd.DataFrame) -> int:
+    """Returns how many photos' names a document of no known form holds."""
+    keys = [paths.name_key(path) for path in photos(disk)]
+    names = set(keys)
+    found, todo = set(), [document]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            todo += value
+        elif isinstance(value, str) and paths.name_key(value) in names:
+            found.add(paths.name_key(value))
+    return sum(key in found for key in keys)
+
+
+def report(found: Sequence[Metadata]) -> pd.DataFrame:
+    """Returns a table of what was found: file, taken_for, used_for, why_not and how much fits."""
+    return pd.DataFrame([one.row() for one in found], columns=COLUMNS).astype(
+        {"names": "Int64", "names_that_fit": "Int64"}
+    )

@@ -1,0 +1,280 @@
+"""Matches the paths that metadata write to the files on the disk, row by row.
+
+A written path may start above or below the collection, use either slash, another case or another
+normal form of Unicode, or leave the extension out. It names a file where one of the two paths ends
+with the whole of the other; of several such files, the one with the longest common tail. Nothing is
+looked up on the disk, so no path leads out of the collection.
+"""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+MISSING, AMBIGUOUS = "missing_file", "ambiguous_file"
+_SEVERAL = -1
+_LISTED = 3  # files that a detail names
+
+
+class Match(NamedTuple):
+    """The file that a path names: its number (None: no file, `_SEVERAL`: more than one), and the
+    leading folders of the written path that lie above the collection."""
+
+    number: int | None
+    above: str = ""
+    exact: bool = False
+
+
+class FileIndex:
+    """The files of a collection by every tail of their paths.
+
+    Args:
+        files: Paths below the collection's top folder, with `/`, each once.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = files
+        self.numbers = {file: number for number, file in enumerate(files)}
+        self._keys: dict[Callable, tuple[dict[str, int], dict[str, int]]] = {}
+
+    def find(self, written: str) -> Match:
+        """Returns the file that a normalised path (`normalised`) names."""
+        if written in self.numbers:
+            return Match(self.numbers[written], exact=True)
+        for of_disk, of_row in _FORMS:
+            if (number := self._by(of_disk)[1].get(of_row(written))) is not None:
+                return Match(number)
+        above = ""
+        while "/" in written:
+            folder, _, written = written.partition("/")
+            above += f"{folder}/"
+            for of_disk, of_row in _FORMS:
+                if (number := self._by(of_disk)[0].get(of_row(written))) is not None:
+                    return Match(number, above)
+        return Match(None)
+
+    def _by(self, key: Callable[[str], str]) -> tuple[dict[str, int], dict[str, int]]:
+        """The files by their whole paths, and by every tail of them; built when first needed."""
+        if key not in self._keys:
+            whole: dict[str, int] = {}
+            tails: dict[str, int] = {}
+            for number, file in enumerate(self.files):
+                tail = key(file)
+                whole[tail] = _SEVERAL if tail in whole else number
+                while tail:
+                    tails[tail] = _SEVERAL if tail in tails else number
+                    tail = tail.partition("/")[2]
+            self._keys[key] = whole, tails
+        return self._keys[key]
+
+
+def match(
+    written: pd.Series,
+    disk: Sequence[str],
+    places: pd.DataFrame | None = None,
+    top: str = "",
+    folder: str = "",
+) -> pd.DataFrame:
+    """Matches each row of metadata to the one file that it names.
+
+    Args:
+        written: The path of each row.
+        disk: Paths below the collection's top folder, each once.
+        places: Columns of the same rows whose values may be names of folders, such as a deployment.
+            A column counts if one of its values is one; then a file must lie in the row's folder.
+            Defaults to none.
+        top: Name of the collection's top folder, if it is known.
+        folder: Folder below the top that the metadata lie in. If one of their paths names a file
+            in it, they speak of its files alone.
+
+    Returns:
+        A row a row of `written`: path (of the file, or as written where there is none), problem
+        (`missing_file`, `ambiguous_file` or null), detail.
+    """
+    rows = pd.DataFrame({"raw": written, "written": written.map(normalised)})
+    disk = list(disk)
+    inside = [file for file in disk if file.startswith(f"{folder}/")] if folder else []
+    if inside:
+        starts = len(folder) + 1
+        known = {_folded(file[starts:]) for file in inside}
+        if rows["written"].map(_folded).isin(known).any():
+            found = match(written, [file[starts:] for file in inside], places, folder)
+            return found.assign(path=f"{folder}/" + found["path"])
+    columns = []
+    if places is not None and not rows["written"].str.contains("/").mean() > 0.5:
+        for name in places:
+            rows[name] = places[name].map(normalised, na_action="ignore")
+            rows[name] = rows[name].mask(rows[name] == "")
+            columns.append(name)
+    return _matched(rows, columns, disk, top)
+
+
+def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) -> pd.DataFrame:
+    used = folder_columns(rows, columns, disk, top)
+    claims = rows.drop_duplicates(ignore_index=True)
+    written = list(claims["written"])
+    found = [Match(None)] * len(claims)
+    index = FileIndex(disk)
+    groups = (
+        claims.groupby(used, dropna=False, sort=False).indices if used else {None: claims.index}
+    )
+    inside = _files_by_folder(disk, top) if used else {}
+    for place, numbers in groups.items():  # a path is looked for once for each place
+        values = place if isinstance(place, tuple) else (place,)
+        names = [value for value in values if isinstance(value, str)]
+        wanted = [inside.get(_folded(name), set()) for name in names]
+        within = sorted(set.intersection(*wanted)) if wanted else None
+        part = index if within is None else FileIndex([disk[number] for number in within])
+        for number in map(int, numbers):
+            path = written[number]
+            beside = f"{names[0]}/{path}" if len(names) == 1 else ""
+            one = part.find(beside if beside in part.numbers else path)
+            if within is not None and one.number not in (None, _SEVERAL):
+                one = one._replace(number=within[one.number])
+            found[number] = one
+    claims["number"] = [one.number for one in found]
+    claims["number"] = claims["number"].astype("float64")
+    claims["above"] = [one.above for one in found]
+    claims["exact"] = [one.exact for one in found]
+    _drop_loose(claims, disk, top)
+    _drop_disputed(claims, columns)
+    return _explained(rows, claims, columns, used, index)
+
+
+def folder_columns(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) -> list[str]:
+    """Returns the columns of which some value is the name of a folder."""
+    folders = {_folded(part) for file in _folders_of(disk) for part in file.split("/")}
+    folders |= {_folded(top)} if top else set()
+    values = {name: rows[name].dropna().unique() for name in columns}
+    return [name for name in columns if any(_folded(v) in folders for v in values[name])]
+
+
+def _folders_of(disk: list[str]) -> set[str]:
+    return {file.rpartition("/")[0] for file in disk} - {""}
+
+
+def _files_by_folder(disk: list[str], top: str) -> dict[str, set[int]]:
+    """The numbers of the files below each name of a folder."""
+    inside = defaultdict(set)
+    for number, file in enumerate(disk):
+        for part in file.split("/")[:-1]:
+            inside[_folded(part)].add(number)
+    if top:
+        inside[_folded(top)] = set(range(len(disk)))
+    return inside
+
+
+def _drop_loose(claims: pd.DataFrame, disk: list[str], top: str) -> None:
+    """Refuses files in the top folder that were written with folders which disagree.
+
+    `cam1/1.jpg` and `cam2/2.jpg` may not both name files that lie in no folder: which camera's
+    photos these are is what the folders would have said.
+    """
+    named = claims["number"] >= 0
+    loose = named & (claims["above"] != "")
+    bare = {number for number, file in enumerate(disk) if "/" not in file}
+    loose &= claims["number"].isin(bare)
+    above = claims.loc[loose, "above"].map(lambda text: _folded(text.rstrip("/")))
+    if above.nunique() > 1:
+        of_top = above[[bool(top) and a.rpartition("/")[2] == _folded(top) for a in above]]
+        claims.loc[above.index.difference(of_top.index), "number"] = float(_SEVERAL)
+
+
+def _drop_disputed(claims: pd.DataFrame, columns: list[str]) -> None:
+    """Refuses a file that rows name which mean different ones: `cam1/1.jpg` and `cam2/1.jpg`."""
+    named = claims[claims["number"] >= 0]
+    for _, several in named[named["number"].duplicated(keep=False)].groupby("number"):
+        folded = several["written"].map(_folded)
+        places = any(several[name].nunique() > 1 for name in columns)
+        if folded.nunique() > 1 or places:
+            best = several[several["exact"]]
+            if places or best["written"].map(_folded).nunique() != 1:
+                best = best.iloc[:0]
+            claims.loc[several.index.difference(best.index), "number"] = float(_SEVERAL)
+
+
+def _explained(
+    rows: pd.DataFrame,
+    claims: pd.DataFrame,
+    columns: list[str],
+    used: list[str],
+    index: FileIndex,
+) -> pd.DataFrame:
+    """Joins what was found with the rows, and says what is wrong where no one file is meant."""
+    there, answers = set(index.files), []
+    first = pd.Series(None, claims.index, dtype=object)
+    for name in columns:
+        first = first.where(first.notna(), claims[name])
+    for number, raw, place in zip(claims["number"], claims["raw"], first, strict=True):
+        if number >= 0:
+            answers.append((index.files[int(number)], None, None))
+            continue
+        problem = AMBIGUOUS if number == _SEVERAL else MISSING
+        apart = isinstance(place, str) and (used or problem == AMBIGUOUS)
+        path = f"{place}/{raw}" if apart else raw
+        while path in there:  # never another row's file
+            path = f"?/{path}"
+        answers.append((path, problem, raw))
+    found = pd.DataFrame(answers, columns=["path", "problem", "detail"], dtype=object)
+    found["detail"] = _details(found, index)
+    keys = list(rows.columns)
+    claims = pd.concat([claims[keys], found], axis=1)
+    joined = rows.merge(claims, how="left", on=keys)
+    return joined[["path", "problem", "detail"]].set_axis(rows.index)
+
+
+def _details(found: pd.DataFrame, index: FileIndex) -> pd.Series:
+    """Names the files that come into question for each path without one."""
+    lost = found[found["problem"].notna()]
+    wanted = {name_key(path) for path in lost["detail"]}
+    alike = defaultdict(list)
+    for file in index.files if wanted else ():
+        if (name := _folded(file.rpartition("/")[2])) in wanted:
+            alike[name].append(file)
+    details = {}
+    for row in lost.itertuples():
+        files = alike.get(name_key(row.detail), [])
+        several = ", ".join(files[:_LISTED]) + (", ..." if len(files) > _LISTED else "")
+        details[row.Index] = several and (
+            f"may be {several}" if row.problem == AMBIGUOUS else f"of the same name: {several}"
+        )
+    return pd.Series(details, dtype=object).reindex(found.index).replace("", None)
+
+
+def name_key(path: str) -> str:
+    """Returns a path's last part in the form that names are compared in."""
+    return _folded(path.replace("\\", "/").rpartition("/")[2])
+
+
+def normalised(path: str) -> str:
+    """Returns a path with `/` alone, without `.`, and without `..` where it can be undone."""
+    if "\\" not in path and "//" not in path and "./" not in path and path[:1] not in "/":
+        return path
+    parts: list[str] = []
+    for part in path.replace("\\", "/").split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _same(path: str) -> str:
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def _folded(path: str) -> str:
+    return _same(path).casefold()
+
+
+def _stem(path: str) -> str:
+    folder, slash, name = _folded(path).rpartition("/")
+    stem, dot, ending = name.rpartition(".")
+    is_ending = stem and dot and 2 <= len(ending) <= 4 and ending.isascii() and ending.isalnum()
+    return f"{folder}{slash}{stem if is_ending else name}"
+
+
+# How names of the disk and names of rows are compared, the strictest first.
+_FORMS = ((_same, _same), (_folded, _folded), (_stem, _folded))
