@@ -1,6 +1,8 @@
 """Many photos at once."""
 
 import argparse
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from pipeline.core import errors
@@ -29,7 +31,17 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="stage or number of a registered version, or a folder such as models/final",
     )
     predict.add_argument(
-        "--xmp", action="store_true", help="also write the species into photo.jpg.xmp"
+        "--relative-to",
+        metavar="DIR",
+        help="write paths as seen from this folder; by default as they were typed, and for "
+        "megadetector as seen from the folder that holds every PATH",
+    )
+    predict.add_argument("--xmp", action="store_true", help="also write the species into sidecars")
+    predict.add_argument(
+        "--xmp-name",
+        choices=["photo.jpg.xmp", "photo.xmp"],
+        default="photo.jpg.xmp",
+        help="how the sidecar of photo.jpg is called; Lightroom wants photo.xmp",
     )
     predict.add_argument("--jobs", type=int, default=-1, help="processes; by default one a core")
     predict.add_argument("--dask", metavar="ADDRESS", help="work on this cluster, tcp://host:8786")
@@ -46,19 +58,71 @@ def _predict(arguments: argparse.Namespace) -> None:
         )
     from pipeline.core import atomic, parallel, workspace
     from pipeline.predict import batch, formats
-    from pipeline.predict.formats import xmp
     from pipeline.register import versions
 
     workspace.require_target_outside(output)
     atomic.require_new(arguments.output)
+    folder = _require_writable(form, arguments)
     recogniser = versions.recogniser(arguments.model)
     journal = output.with_name(f"{output.name}.journal")
     with parallel.on("dask" if arguments.dask else "local", arguments.dask):
         asked = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
-    with atomic.new_file(arguments.output) as partial:
-        formats.FORMATS[form](batch.answers(journal), batch.labels(recogniser), partial)
+    answers = batch.answers(journal)
+    if folder is not None:
+        answers = batch.seen_from(folder, answers)
+    with atomic.new_file(arguments.output) as written:
+        formats.FORMATS[form](answers, batch.labels(recogniser), written)
     print(f"{output}: {asked.photos} photos, {asked.failed} of them could not be read")
+    _print_passed_over(asked.passed_over)
     if arguments.xmp:
-        written, foreign = xmp.write(batch.answers(journal))
-        print(f"{written} sidecars written, {foreign} of others left as they are")
+        _write_sidecars(journal, arguments.xmp_name)
     journal.unlink()
+
+
+def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
+    """Checks whatever can fail once the photos are predicted.
+
+    Returns:
+        The folder that written paths are seen from; None where they stay as they were typed.
+    """
+    from pipeline.core import atomic
+    from pipeline.predict import formats, inputs
+    from pipeline.predict.formats import xmp
+
+    atomic.require_writable(Path(arguments.output).absolute().parent)
+    checks = [formats.CHECKS[form]] if form in formats.CHECKS else []
+    if arguments.xmp:
+        checks.append(xmp.check)
+    folder = None
+    if arguments.relative_to is not None:
+        folder = Path(arguments.relative_to)
+        if not folder.is_dir():
+            raise errors.UserError(f"--relative-to {folder} is not a folder")
+        checks.append(partial(inputs.require_below, folder))
+    elif form == "megadetector":
+        folder = inputs.top(arguments.paths)
+    for check in checks:
+        check(photo.path for photo in inputs.find(arguments.paths))
+    return folder
+
+
+def _print_passed_over(passed_over: Counter[str]) -> None:
+    from pipeline.predict import inputs
+
+    if passed_over:
+        advice = f"; a raw file: {inputs.RAW_ADVICE}" * any(
+            k.startswith("raw") for k in passed_over
+        )
+        print(f"passed over: {inputs.listed(passed_over)}{advice}")
+
+
+def _write_sidecars(journal: Path, name: str) -> None:
+    from pipeline.predict import batch
+    from pipeline.predict.formats import xmp
+
+    counts = xmp.write(batch.answers(journal), name)
+    print(f"{counts['written']} sidecars written, {counts['foreign']} of others left as they are")
+    if counts["shared"]:
+        print(f"{counts['shared']} photos have none: another of the same name has it")
+    if counts["failed"]:
+        print(f"{counts['failed']} could not be written")

@@ -23,6 +23,7 @@ from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.inference.calibration import Calibration
+from pipeline.sources import table as tables
 
 LARGE = 0.2  # a usual limit for the PSI; 0.1 is taken for a slight change
 CHANCE = 0.01
@@ -31,6 +32,9 @@ LEAST = 50  # answers; fewer are not judged
 _BINS = 10
 _NUMBERS = ("brightness", "sharpness", "megapixels", "probability")
 _NAMES = ("species", "unknown")
+# As Excel and LibreOffice write them in the languages with most users.
+_TRUE = ("true", "1", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "истина")
+_FALSE = ("false", "0", "falsch", "faux", "falso", "onwaar", "fałsz", "ложь")
 
 
 @dataclass(frozen=True)
@@ -106,13 +110,13 @@ def read(path: Path, days: float | None = None) -> pd.DataFrame:
         UserError: There is no such file, or nothing was answered in it.
     """
     readers = {  # a species may be called `7` or `NA`
-        ".csv": partial(pd.read_csv, dtype={"species": str}, keep_default_na=False, na_values=""),
+        **dict.fromkeys(set(tables.SUFFIXES) - {".jsonl"}, _spreadsheet),
         ".parquet": pd.read_parquet,
         ".json": partial(pd.read_json, dtype=False),
     }
     lines = partial(pd.read_json, dtype=False, lines=True)
     try:
-        answers = readers.get(path.suffix, lines)(path)
+        answers = readers.get(path.suffix.lower(), lines)(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no log of answers that can be read: {error}") from None
     if "species" not in answers:
@@ -123,6 +127,24 @@ def read(path: Path, days: float | None = None) -> pd.DataFrame:
         since = pd.Timestamp.now("UTC") - pd.Timedelta(days=days)
         answers = answers[pd.to_datetime(answers["time"], utc=True) >= since]
     return answers[answers["species"].notna()]
+
+
+def _spreadsheet(path: Path) -> pd.DataFrame:
+    """A table as `animal predict` wrote it, or as a spreadsheet saved it since: with semicolons,
+    decimal commas and its own language's words for true and false."""
+    answers = tables.load(path)
+    for name in set(answers) & {*_NUMBERS, "width", "height"}:
+        text = answers[name].astype("str")
+        comma = text.str.fullmatch(r"-?[\d.]*,\d+(?:E[+-]?\d+)?", na=False)
+        text = text.where(~comma, text.str.replace(".", "").str.replace(",", "."))
+        answers[name] = pd.to_numeric(text)
+    if "unknown" in answers:
+        unknown = answers["unknown"].str.casefold()
+        odd = unknown.dropna()[~unknown.dropna().isin([*_TRUE, *_FALSE])]
+        if len(odd):
+            raise ValueError(f"its column unknown holds {odd.iloc[0]!r}, not TRUE or FALSE")
+        answers["unknown"] = unknown.isin(_TRUE).astype("object").where(unknown.notna())
+    return answers
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame) -> list[Change]:

@@ -2,12 +2,14 @@
 
 What is answered goes to a journal beside the output, a line of JSON a photo. A run that was killed
 reads the journal and asks only about the rest; the output is written from the journal at the end,
-so that it is the same bytes whether the run was disturbed or not.
+so that it is the same bytes whether the run was disturbed or not. A photo whose size or time of
+change is another than when it was answered is asked about again, with those that follow it.
 """
 
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,15 +28,20 @@ Answer = dict[str, Any]
 TOP = 3
 _PHOTOS_A_JOB = 32
 _HEAD = b'{"recogniser": '  # what a journal begins with; a killed run may have written less of it
-_SAID = ("species", "probability", "unknown", "prediction_set", "top", "brightness", "sharpness")
+_SAID = (
+    *("species", "probability", "unknown", "prediction_set", "top"),
+    *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
+)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How many photos were asked about, in how many of them nothing could be read."""
+    """How many photos were asked about, in how many of them nothing could be read, and how many
+    other files lay among them, by kind."""
 
     photos: int
     failed: int
+    passed_over: Counter[str]
 
 
 def labels(recogniser: Path) -> list[str]:
@@ -55,9 +62,11 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
         UserError: There is no photo, or no recogniser.
     """
     require_journal(journal)
-    total = sum(1 for _ in inputs.find(paths))
+    passed_over: Counter[str] = Counter()
+    total = sum(1 for _ in inputs.find(paths, passed_over))
     if not total:
-        raise UserError(f"there is no photo in {', '.join(paths)}")
+        among = f", among {inputs.listed(passed_over)}" if passed_over else ""
+        raise UserError(f"there is no photo in {', '.join(paths)}{among}")
     about = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
     rest, done = _resume(journal, about, inputs.find(paths))
     work = partial(_lines, str(recogniser.absolute()))
@@ -67,7 +76,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
             file.write("".join(lines))
             file.flush()
     failed = sum(answer["error"] is not None for answer in answers(journal))
-    return Asked(total, failed)
+    return Asked(total, failed, passed_over)
 
 
 def require_journal(journal: Path) -> None:
@@ -87,7 +96,15 @@ def answers(journal: Path) -> Iterator[Answer]:
     """What a journal holds, a photo at a time."""
     with journal.open(encoding="utf-8") as file:
         next(file)
-        yield from map(json.loads, file)
+        for line in file:
+            answer = json.loads(line)
+            del answer["stamp"]
+            yield answer
+
+
+def seen_from(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
+    """The same answers, with their paths as seen from a folder."""
+    return (answer | {"path": inputs.relative(answer["path"], folder)} for answer in answers)
 
 
 def _resume(
@@ -109,7 +126,8 @@ def _resume(
                     if not line.endswith(b"\n") or photo is None:
                         ahead = [photo] if photo else []
                         break
-                    if json.loads(line)["path"] != photo.path:
+                    answer = json.loads(line)
+                    if (answer["path"], answer.get("stamp")) != (photo.path, photo.stamp()):
                         ahead = [photo]
                         break
                     right, done = right + len(line), done + 1
@@ -141,10 +159,11 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
     recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: inputs.Named) -> Answer:
-        row = dict.fromkeys(("path", "photo", *_SAID, "error")) | {"path": photo.path}
+        row = dict.fromkeys(("path", "photo", *_SAID, "error"))
+        row |= {"path": photo.path, "stamp": photo.stamp()}  # of before it is read
         try:
             data = photo.read()
-            row["photo"] = decoding.identity(data)
+            row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
             return row | _rounded(recogniser.answer(data, TOP, light=True))
         except decoding.PhotoError as error:
             return row | {"top": [], "error": f"{error.reason}: {error}"}

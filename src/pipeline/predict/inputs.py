@@ -5,9 +5,11 @@ import os
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 from PIL import Image
@@ -15,7 +17,7 @@ from PIL import Image
 from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.sources import archive
-from pipeline.sources.folders import ignored
+from pipeline.sources.filenames import RAW, RAW_ADVICE, VIDEO, ignored
 
 MAX_BYTES = 1 << 28  # of one photo; a 100 MP TIFF of 16 bits is the largest that can be meant
 _ONE_AT_A_TIME = threading.Lock()  # a tar is one file with one position
@@ -37,12 +39,23 @@ class Named:
     member: str | None = None
     span: tuple[int, int] | None = None
 
+    def stamp(self) -> str | None:
+        """Size and time of change (ns) of the file on disk; None where it is gone."""
+        try:
+            status = os.stat(self.file)  # noqa: PTH116 (a Path costs as much as the call)
+        except OSError:
+            return None
+        return f"{status.st_size} {status.st_mtime_ns}"
+
     def read(self) -> bytes:
         """The bytes of the file.
 
         Raises:
-            photos.PhotoError: It cannot be read, or is over `MAX_BYTES`.
+            photos.PhotoError: It cannot be read, is over `MAX_BYTES`, or is named like a raw file.
         """
+        suffix = Path(self.path).suffix.lower()
+        if suffix in RAW:
+            raise decoding.PhotoError("raw", f"{suffix} is a camera's raw file: {RAW_ADVICE}")
         try:
             if self.span is not None:
                 start, length = self.span
@@ -63,7 +76,7 @@ class Named:
         return data
 
 
-def find(paths: Sequence[str]) -> Iterator[Named]:
+def find(paths: Sequence[str], passed_over: Counter[str] | None = None) -> Iterator[Named]:
     """Lists photos, in the order of `paths` and below each in the order of their names.
 
     In folders, at any depth, and in archives only files named like photos count, and neither
@@ -71,56 +84,115 @@ def find(paths: Sequence[str]) -> Iterator[Named]:
 
     Args:
         paths: Files, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
+        passed_over: Counts the files that are not named like photos, by kind.
 
     Raises:
         UserError: There is no such file.
     """
+    passed_over = Counter() if passed_over is None else passed_over
     for path in paths:
         matches = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
         if not matches:
             raise UserError(f"there is no {path}")
         for match in matches:
-            yield from _below(match)
+            yield from _below(match, passed_over)
 
 
-def _below(path: str) -> Iterator[Named]:
+def listed(passed_over: Counter[str]) -> str:
+    """A count of kinds in words, the most frequent first."""
+    return ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common())
+
+
+def top(paths: Sequence[str]) -> Path:
+    """The folder that was asked about: the lowest one (or archive) that holds all of `paths`.
+
+    Args:
+        paths: As `find` takes them. Of a pattern only what stands before it counts.
+    """
+    return Path(os.path.commonpath([_top(path) for path in paths]))
+
+
+def relative(path: str, folder: Path) -> str:
+    """A path as seen from a folder, with slashes.
+
+    Raises:
+        UserError: It does not lie in that folder.
+    """
+    seen = Path(os.path.relpath(path, folder))
+    if ".." in seen.parts:
+        raise UserError(f"{path} does not lie in {folder}; name a folder that holds every photo")
+    return seen.as_posix()
+
+
+def require_below(folder: Path, paths: Iterable[str]) -> None:
+    """Checks that photos lie in a folder. Raises UserError; names one that does not."""
+    for path in paths:
+        relative(path, folder)
+
+
+def _top(path: str) -> Path:
+    if Path(path).exists():
+        here = Path(path)
+        is_photo = here.is_file() and not archive.is_archive(here)
+    else:
+        parts = Path(path).parts
+        here = Path(*takewhile(lambda part: not glob.has_magic(part), parts))
+        is_photo = False
+    here = Path(os.path.abspath(here))  # noqa: PTH100 (links stay as they are, `..` goes)
+    return here.parent if is_photo else here
+
+
+def _below(path: str, passed_over: Counter[str]) -> Iterator[Named]:
     if Path(path).is_dir():
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not ignored(name))
             for name in sorted(files):
                 file = Path(folder, name)
-                if _like_a_photo(name) and file.is_file():
+                if not file.is_file():
+                    continue
+                if _like_a_photo(name, passed_over):
                     yield Named(_shown(str(file)), _absolute(str(file)))
     elif not Path(path).is_file():
         raise UserError(f"{path} is neither a file nor a folder")
     elif archive.is_archive(Path(path)):
         try:
-            yield from _inside(path)
+            yield from _inside(path, passed_over)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"{path} cannot be unpacked: {error}") from None
     else:
         yield Named(_shown(path), _absolute(path))
 
 
-def _inside(path: str) -> Iterator[Named]:
+def _inside(path: str, passed_over: Counter[str]) -> Iterator[Named]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as opened:
             names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         for name in names:
-            if _like_a_photo(name):
+            if _like_a_photo(name, passed_over):
                 yield Named(_shown(f"{path}/{name}"), _absolute(path), member=name)
         return
     with tarfile.open(path) as opened:
         while (info := opened.next()) is not None:  # in its own order, so that it is read forward
-            if info.isreg() and _like_a_photo(info.name):
+            if info.isreg() and _like_a_photo(info.name, passed_over):
                 shown = _shown(f"{path}/{info.name}")
                 yield Named(shown, _absolute(path), span=(info.offset_data, info.size))
             opened.members = []  # tarfile would keep them all
 
 
-def _like_a_photo(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return Path(name).suffix.lower() in _suffixes() and not any(map(ignored, parts))
+def _like_a_photo(name: str, passed_over: Counter[str]) -> bool:
+    """Whether a file is named like a photo; what else it is named like is counted."""
+    if any(map(ignored, name.replace("\\", "/").split("/"))):
+        return False
+    suffix = Path(name).suffix.lower()
+    if suffix in _suffixes():
+        return True
+    if suffix in RAW:
+        passed_over[f"raw {suffix}"] += 1
+    elif suffix in VIDEO:
+        passed_over[f"video {suffix}"] += 1
+    else:
+        passed_over[suffix or "without an ending"] += 1
+    return False
 
 
 @cache

@@ -15,3 +15,5 @@ FORMATS: dict[str, Write] = {
     "megadetector": megadetector.write,
     "camtrap-dp": camtrap_dp.write,
 }
+# What can be known to fail from the photos' paths alone is checked before any is predicted.
+CHECKS: dict[str, Callable[[Iterable[str]], None]] = {"camtrap-dp": camtrap_dp.check}

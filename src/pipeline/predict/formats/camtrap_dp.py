@@ -4,12 +4,19 @@ https://camtrap-dp.tdwg.org/data/#observations
 """
 
 import csv
+import os
 import sys
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.core.errors import UserError
+from pipeline.sources import annotations
+from pipeline.sources import camtrap_dp as source
+from pipeline.sources.labels import kind
 
 # All the columns of the standard, in its order.
 _COLUMNS = [
@@ -23,29 +30,20 @@ _COLUMNS = [
 
 
 def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
-    """Writes an observation a photo: of an animal, of something `unknown`, or
-    `unclassified` where nothing can be read.
+    """Writes an observation a photo: of an animal, a human or a vehicle, of nothing (`blank`), of
+    something `unknown`, or `unclassified` where nothing can be read.
 
     A photo that the package's media.csv does not know gets none: it would refer to nothing.
 
     Raises:
         UserError: A photo lies in no package.
     """
-    unlisted = 0
-    packages: dict[Path, dict[str, dict[str, str]]] = {}
+    unlisted, media_of = 0, _Media()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         for answer in answers:
-            photo = Path(answer["path"])
-            package = next((p for p in photo.parents if (p / "media.csv").is_file()), None)
-            if package is None:
-                raise UserError(
-                    f"{photo} lies in no Camtrap DP package: no folder above it has a media.csv"
-                )
-            if package not in packages:
-                packages[package] = _media(package / "media.csv")
-            media = packages[package].get(photo.relative_to(package).as_posix())
+            media = media_of[answer["path"]]
             if media is None:
                 unlisted += 1
             else:
@@ -56,9 +54,63 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
         )
 
 
-def _media(path: Path) -> dict[str, dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["filePath"]: row for row in csv.DictReader(file)}
+def check(paths: Iterable[str]) -> None:
+    """Checks that observations can be written for photos.
+
+    Args:
+        paths: The photos, as answers have them.
+
+    Raises:
+        UserError: One lies in no package, a package's tables cannot be read, or none of the photos
+            is in them.
+    """
+    media_of, listed, path = _Media(), 0, None
+    for path in paths:
+        listed += media_of[path] is not None
+    if path is not None and not listed:
+        raise UserError(
+            f"none of the photos is a filePath of {', '.join(map(str, media_of.packages))}, so "
+            "there is nothing that an observation could refer to"
+        )
+
+
+class _Media:
+    """The rows of the media tables of packages, by the path of a photo; None where there is none.
+
+    The tables are read as ingest reads them.
+
+    Attributes:
+        packages: The folders of the packages so far.
+    """
+
+    def __init__(self) -> None:
+        self.packages: dict[Path, dict[str, dict[str, str]]] = {}
+        self._folders: dict[Path, Path | None] = {}
+
+    def __getitem__(self, path: str) -> dict[str, str] | None:
+        """Raises UserError where the photo lies in no package."""
+        photo = Path(path)
+        if photo.parent not in self._folders:
+            self._folders[photo.parent] = next(filter(source.is_package, photo.parents), None)
+        package = self._folders[photo.parent]
+        if package is None:
+            raise UserError(
+                f"{photo} lies in no Camtrap DP package: no folder above it has a datapackage.json "
+                "or a media.csv"
+            )
+        if package not in self.packages:
+            self.packages[package] = _rows(package)
+        inner = Path(os.path.relpath(photo, package)).as_posix()
+        return self.packages[package].get(unicodedata.normalize("NFC", inner))
+
+
+def _rows(package: Path) -> dict[str, dict[str, str]]:
+    """The rows of a package's table of media, by the file that each means."""
+    rows = source.media(package).dropna(subset="filePath")
+    files = [p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file()]
+    paths = annotations.located(rows["filePath"], pd.Series(files, dtype="str"))
+    named = paths.str.normalize("NFC")
+    return dict(zip(named, rows.fillna("").to_dict("records"), strict=True))
 
 
 def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any]:
@@ -76,8 +128,9 @@ def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any
         return row | {"observationType": "unclassified", "observationComments": answer["error"]}
     if answer["unknown"]:
         return row | {"observationType": "unknown"}
+    shown = kind(answer["species"])
     return row | {
-        "observationType": "animal",
-        "scientificName": answer["species"],
+        "observationType": shown,
+        "scientificName": answer["species"] if shown == "animal" else None,
         "classificationProbability": answer["probability"],
     }

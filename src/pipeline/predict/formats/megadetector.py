@@ -1,7 +1,8 @@
 """MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
 
 https://lila.science/megadetector-output-format. The recogniser says what a photo shows and not
-where, so each photo has one animal whose box is the whole photo.
+where, so each photo has one detection whose box is the whole photo: of an animal, a person or a
+vehicle. A blank photo has none.
 """
 
 import json
@@ -9,13 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline.sources.labels import kind
+
+_CATEGORIES = {"animal": "1", "human": "2", "vehicle": "3", "unknown": "1"}
+
 
 def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
     """Writes the JSON file, a photo a line."""
     numbers = {label: str(i) for i, label in enumerate(labels)}
     head = {
         "info": {"format_version": "1.4", "classifier": "animal"},
-        "detection_categories": {"1": "animal"},
+        "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"},
         "classification_categories": {number: label for label, number in numbers.items()},
     }
     with path.open("w", encoding="utf-8") as file:
@@ -29,6 +34,11 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
 def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
     if answer["error"] is not None:
         return {"file": answer["path"], "failure": answer["error"], "detections": None}
+    shown = kind(answer["species"])
+    if shown == "blank" and not answer["unknown"]:
+        return {"file": answer["path"], "detections": []}
+    # What is unknown may be anything; a reviewer looks for it among the animals.
+    category = _CATEGORIES["animal" if shown == "blank" else shown]
     found = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
-    animal = {"category": "1", "conf": 1.0, "bbox": [0, 0, 1, 1], "classifications": found}
-    return {"file": answer["path"], "detections": [animal]}
+    detection = {"category": category, "conf": 1.0, "bbox": [0, 0, 1, 1], "classifications": found}
+    return {"file": answer["path"], "detections": [detection]}

@@ -2,7 +2,8 @@
 
 The columns are path, photo (sha256 of the file), species, probability, unknown, prediction_set
 (species with | between them), species_2, probability_2, ..., brightness, sharpness (as
-`decoding.light` says), and error: why there is no answer.
+`decoding.light` says), cut_short (as in `decoding.Sight`), taken_at, latitude, longitude (as
+`decoding.capture` says), and error: why there is no answer.
 """
 
 import csv as standard_csv
@@ -20,8 +21,8 @@ _ROWS_AT_A_TIME = 8192
 
 
 def csv(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
-    """Writes a CSV file in UTF-8."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """Writes a CSV file in UTF-8, with the mark at its start that Excel knows the encoding by."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = standard_csv.DictWriter(file, _schema(labels).names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(_flat, answers))
@@ -64,6 +65,7 @@ def _schema(labels: list[str]) -> pa.Schema:
         [
             *[("path", text), ("photo", text), ("species", text), ("probability", number)],
             *[("unknown", pa.bool_()), ("prediction_set", text), *others],
-            *[("brightness", number), ("sharpness", number), ("error", text)],
+            *[("brightness", number), ("sharpness", number), ("cut_short", pa.bool_())],
+            *[("taken_at", text), ("latitude", number), ("longitude", number), ("error", text)],
         ]
     )
