@@ -1,6 +1,5 @@
 import builtins
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,8 @@ def square(number):
     return number * number
 
 
-def loaded(module):
-    return module in sys.modules
-
-
 def fail(number):
     raise UserError(f"not {number}")
-
-
-def test_processes_load_a_module_beforehand():
-    with parallel.ready("wave", 2):
-        pass
-    assert any(parallel.each(loaded, ["wave"] * 4, 2))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

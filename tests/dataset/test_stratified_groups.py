@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,22 +94,3 @@ def test_species_of_fewer_units_is_in_the_first_part_then_the_last(units, parts)
         pd.Series([f"u{i}" for i in range(units)]), pd.Series(["owl"] * units), SHARES, 0
     )
     assert set(part) == parts
-
-
-def test_nearest_total_is_that_of_all_subsets():
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        sizes = rng.integers(1, 10, rng.integers(1, 9))
-        wanted = rng.random() * sizes.sum()
-        totals = {
-            sum(chosen)
-            for length in range(len(sizes) + 1)
-            for chosen in itertools.combinations(sizes.tolist(), length)
-        }
-        best = min(totals, key=lambda total: (abs(total - wanted), total))
-        assert stratified_groups.nearest(sizes, wanted) == best
-
-
-def test_nearest_total_of_a_million_units():
-    sizes = np.random.default_rng(0).geometric(0.6, 10**6)
-    assert stratified_groups.nearest(sizes, 700_000.4) == 700_000

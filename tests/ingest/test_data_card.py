@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.dataset.shortcut_baseline import Score
 from pipeline.ingest import data_card, manifest, quality_flags
+from pipeline.sources.choice import Rules
 from pipeline.sources.reader import gather
 
 SCORE = Score(photos=24, accuracy=0.5, standard_error=0.1, guess=0.25)
@@ -15,7 +16,7 @@ HOSTILE = "<script>alert(\"x\")</script> & 'owl'\n\x1b[31m\u202e"
 @pytest.fixture
 def judged(collection, tmp_path):
     (collection / "owl" / "empty.jpg").write_bytes(b"")
-    found = gather(str(collection), tmp_path / "files", {}, 1)
+    found = gather(str(collection), tmp_path / "files", Rules(), 1).files
     inspected = manifest.inspect(collection, found, 10**8, 1, tmp_path / "looks")
     return manifest.judge(inspected, 32, 6)
 

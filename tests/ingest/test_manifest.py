@@ -280,6 +280,9 @@ def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_fo
     assert set(manifest["path"]) | set(quarantine["path"]) == set(found["path"])
     why = reasons(quarantine)
     truncated = set(found.loc[found["species"] == "truncated", "path"])
+    cut_short = set(manifest.loc[manifest["flags"].str.contains("cut_short"), "path"])
+    assert cut_short == {"truncated/00090.jpg"}  # it misses the last 2 % of its rows
+    truncated -= cut_short
     assert truncated
     assert {path for path, reason in why.items() if reason == "truncated"} == truncated
     assert set(why.values()) <= {"truncated", "exact_duplicate"}

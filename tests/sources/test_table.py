@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.sources import reader, table
+from pipeline.sources import annotations, reader, table
 
 
 def make(folder, *names):
@@ -67,13 +67,13 @@ def test_every_column_by_its_usual_name(tmp_path):
     make(tmp_path, "1.jpg", "2.jpg")
     (tmp_path / "metadata.csv").write_text(
         "file_name,species,sequence_id,camera,datetime,split,license,xmin,ymin,xmax,ymax\n"
-        "1.jpg,NA,s1,c1,2020-05-30 04:57:37,val,CC0,10,20,40,60\n"
+        "1.jpg,nan cat,s1,c1,2020-05-30 04:57:37,val,CC0,10,20,40,60\n"
         "2.jpg,dog,s1,,,elsewhere,,,,,\n"
     )
     first, second = reader.found(tmp_path).to_dict("records")
     assert first == {
         "path": "1.jpg",
-        "species": "NA",
+        "species": "nan cat",
         "reason": first["reason"],
         "detail": first["detail"],
         "group": "s1",
@@ -81,7 +81,9 @@ def test_every_column_by_its_usual_name(tmp_path):
         "taken_at": "2020-05-30T04:57:37",
         "split_hint": "validation",
         "licence": "CC0",
+        **{rank: first[rank] for rank in annotations.RANKS},
         "boxes": ((10.0, 20.0, 30.0, 40.0),),
+        "other_sides": False,
     }
     nothing = ["reason", "location", "taken_at", "split_hint", "licence", "boxes"]
     assert pd.isna([second[name] for name in nothing]).all()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import challengers
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
-from pipeline.core import atomic, tracking
+from pipeline.core import atomic, tracking, workspace
 from pipeline.register import versions
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,8 @@ ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder as evaluate leaves it; the photos lie elsewhere, and another network nearby."""
+    """A folder as evaluate leaves it. The photos lie elsewhere; nearby lie another network, and
+    files of the same names that show nothing."""
     project, photos = tmp_path / "project", tmp_path / "collection"
     (project / "data/ingested/files").mkdir(parents=True)
     (project / "models").mkdir()
@@ -33,19 +35,21 @@ def project(tmp_path, monkeypatch):
     final = challengers.network(project / "models/final")
     challengers.network(project / "models/trained", redder=-0.1)
     made = challengers.tested(final, challengers.pictures(photos), photos, run_id)
+    for path in photos.iterdir():
+        Image.new("RGB", (40, 50)).save(project / "data/ingested/files" / path.name)
     Path("reports/metrics.json").write_text(json.dumps(made.metrics))
     made.species.to_csv("reports/plots/per_species.csv", index=False)
     made.predictions.to_csv("reports/predictions.csv", index=False)
     atomic.write_table(made.manifest, Path("data/ingested/manifest.parquet"))
     atomic.write_table(made.split, Path("data/split.parquet"))
+    workspace.write_collection(Path("data/ingested"), photos)
     return replace(made, root=photos)
 
 
-def register(source: Path, **limits) -> dict:
+def register(**limits) -> dict:
     """Runs the stage with these limits; gives what it wrote."""
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
-    params["ingest"]["source"] = str(source)
     params["register"].update(challengers.LIMITS.model_dump() | limits)
     yaml.dump(params, Path("params.yaml"))
     runpy.run_path(str(ROOT / "stages/register.py"))["main"]()
@@ -53,7 +57,7 @@ def register(source: Path, **limits) -> dict:
 
 
 def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
-    kept_out = register(project.root, **ONES)
+    kept_out = register(**ONES)
     assert not kept_out["promoted"], "floors of 1.0 let a model in that errs"
     assert versions.champion() is None
     assert versions.get(1).stage == "Staging"
@@ -66,7 +70,7 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     assert said.startswith("version 1: registered; does not serve; the champion stays\n")
     assert "  FAILED: test accuracy: 0.9007 is below 1\n" in said
 
-    let_in = register(project.root)
+    let_in = register()
     assert [check["reason"] for check in let_in["checks"] if not check["passed"]] == []
     assert let_in["promoted"]
     assert versions.champion().number == let_in["version"] == 1
@@ -87,7 +91,7 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
 def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):
     shutil.rmtree("models/final")
     shutil.copytree("models/trained", "models/final")
-    decision = register(project.root, max_drop=1.0)
+    decision = register(max_drop=1.0)
     failed = [check["name"] for check in decision["checks"] if not check["passed"]]
     assert failed == ["answers"]
     assert versions.champion() is None

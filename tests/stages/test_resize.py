@@ -6,6 +6,7 @@ import pytest
 import staged
 from PIL import Image
 
+from pipeline.core import workspace
 from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
 
@@ -28,13 +29,13 @@ def folder(tmp_path):
     table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
     (tmp_path / "data/ingested/files").mkdir(parents=True)
     table.to_parquet(tmp_path / "data/ingested/manifest.parquet")
+    workspace.write_collection(tmp_path / "data/ingested", tmp_path / "found")
     return tmp_path
 
 
 def resized(folder, **lines):
     lines = {f"resize.{name}": value for name, value in lines.items()}
-    lines |= {"ingest.source": str(folder / "found"), "resize.size": 40}
-    staged.run("resize", folder, lines)
+    staged.run("resize", folder, lines | {"resize.size": 40})
     written = Shards(folder / "data/resized")
     assert written.index["species"].tolist() == ["cat", "cat", "owl"]
     return written, written.take(range(len(written))).astype(int)
