@@ -52,6 +52,19 @@ class Shards:
         pairs = zip(rows["shard"], rows["row"], strict=True)
         return np.stack([self.shard(shard)[row] for shard, row in pairs])
 
+    def batches(self, positions: Sequence[int], length: int = LENGTH) -> Iterator[np.ndarray]:
+        """Yields the pictures at some positions a batch at a time, so that memory stays flat.
+
+        Args:
+            positions: Positions in the index.
+            length: Pictures in a batch; the last one may be shorter. Defaults to 256.
+
+        Yields:
+            uint8 (n, size, size, 3).
+        """
+        for start in range(0, len(positions), length):
+            yield self.take(positions[start : start + length])
+
 
 def path(folder: Path, number: int) -> Path:
     """Where a shard lies."""

@@ -21,6 +21,7 @@ from scipy import stats
 
 from pipeline.core import atomic
 from pipeline.core.errors import UserError
+from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
 from pipeline.inference.calibration import Calibration
 
@@ -55,25 +56,30 @@ class Change:
 
 
 def reference(
-    sizes: pd.DataFrame,
-    pictures: np.ndarray,
+    shards: Shards,
+    positions: Sequence[int],
     labels: Sequence[str],
     calibration: Calibration,
     probabilities: np.ndarray,
 ) -> bytes:
-    """What the answers to the validation photos are like, as Parquet with the names of a log.
+    """Describes the validation pictures and the answers to them, one batch in memory at a time.
 
     Args:
-        sizes: width and height of each photo (px).
-        pictures: The same photos, uint8 (n, size, size, 3).
+        shards: The resized pictures; their index has width and height of each (px).
+        positions: The validation pictures, as positions in the shards.
         labels: The species, in the order of the probabilities.
         calibration: Of the probabilities.
-        probabilities: What the network said, (n, species).
+        probabilities: The network's answers to these pictures, (n, species).
+
+    Returns:
+        A table with the columns of a request log, as the contents of a Parquet file.
     """
+    light = [decoding.light(picture) for batch in shards.batches(positions) for picture in batch]
     calibrated = calibration.apply(probabilities)
-    table = pd.DataFrame([decoding.light(picture) for picture in pictures]).assign(
-        width=sizes["width"].to_numpy(),
-        height=sizes["height"].to_numpy(),
+    index = shards.index.iloc[list(positions)]
+    table = pd.DataFrame(light).assign(
+        width=index["width"].to_numpy(),
+        height=index["height"].to_numpy(),
         species=np.array(labels)[calibrated.argmax(axis=1)],
         probability=calibrated.max(axis=1),
         unknown=calibrated.max(axis=1) < calibration.unknown_below,
