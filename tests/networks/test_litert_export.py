@@ -64,7 +64,7 @@ def on_another_device() -> None:
 
 @pytest.mark.slow
 def test_the_cpu_answers_for_a_network_on_another_device():
-    apart("test_export", "on_another_device")
+    apart("networks.test_litert_export", "on_another_device")
 
 
 def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
