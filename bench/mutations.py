@@ -18,6 +18,7 @@ code).
 """
 
 import argparse
+import multiprocessing
 import os
 import re
 import shutil
@@ -37,6 +38,15 @@ from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LISTS = REPOSITORY / "bench" / "mutations"
+# Imported once; the process of each run is forked from the one that has them.
+SLOW_TO_IMPORT = [
+    "tensorflow",
+    "keras",
+    "mlflow.pyfunc.scoring_server",
+    "optuna",
+    "sklearn.metrics",
+]
+FORKS = multiprocessing.get_context("forkserver")
 # How pytest's reports begin for an assertion, for `pytest.raises` without or with a wrong error.
 ASSERTION = re.compile(r"AssertionError|assert |Failed: ")
 
@@ -96,30 +106,36 @@ def copy_tree(folder: Path) -> Path:
     return copy
 
 
+def run_pytest(copy: Path, tests: tuple[str, ...], report: Path) -> None:
+    """Runs tests up to the first failure, in a process of its own, and exits as pytest does."""
+    os.setsid()  # a process group, to be stopped together
+    log = os.open(copy.parent / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(copy)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # Bytecode is told apart by a file's size and second of change: too coarse for such edits.
+    os.environ |= {"PATH": path, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(copy / "src"))
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    sys.exit(int(pytest.main([*options, *tests])))
+
+
 def run_tests(copy: Path, tests: tuple[str, ...], seconds: float) -> Outcome:
     """Runs tests up to the first failure."""
     report = copy.parent / "report.xml"
     report.unlink(missing_ok=True)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # Bytecode is told apart by a file's size and second of change: too coarse for such edits.
-    variables = {"PATH": path, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *tests],
-        cwd=copy,
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # a process group, to be stopped together
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+    process = FORKS.Process(target=run_pytest, args=(copy, tests, report))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.join()
         return Outcome(False, message=f"still running after {seconds:.0f} s")
-    if process.returncode == 0:
+    if process.exitcode == 0:
         return Outcome(True)
     if report.exists():
         for case in ElementTree.parse(report).iter("testcase"):
@@ -127,6 +143,7 @@ def run_tests(copy: Path, tests: tuple[str, ...], seconds: float) -> Outcome:
                 if (problem := case.find(kind)) is not None:
                     test = f"{case.get('classname')}::{case.get('name')}"
                     return Outcome(False, test, problem.get("message", ""))
+    output = (copy.parent / "log.txt").read_text(errors="replace")
     return Outcome(False, message=(output.strip().splitlines() or ["no output"])[-1])
 
 
@@ -215,6 +232,8 @@ def main() -> None:
     ]
     if not mutations:
         sys.exit("error: no bug is listed under that number")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    FORKS.set_forkserver_preload(SLOW_TO_IMPORT)
     with tempfile.TemporaryDirectory() as temporary:
         copies = SimpleQueue()
         for job in range(arguments.jobs):

@@ -18,7 +18,7 @@ def ingest(collection, tmp_path):
         lines = {"ingest.source": str(collection), "ingest.min_per_species": 4} | lines
         staged.run("ingest", tmp_path, lines)
         quarantine = pd.read_csv(tmp_path / "reports/ingest/quarantine.csv")
-        return pd.read_parquet(tmp_path / "data/photos/manifest.parquet"), quarantine
+        return pd.read_parquet(tmp_path / "data/ingested/manifest.parquet"), quarantine
 
     return ingest
 
@@ -40,7 +40,7 @@ def test_every_file_is_in_the_manifest_or_in_quarantine_and_counted(ingest, coll
     counts = pd.read_csv(tmp_path / "reports/ingest/counts.csv").set_index("species")
     assert counts["found"].to_dict() == {"cat": 7, "fish": 6, "owl": 7, "zebra": 6}
     assert counts["accepted"].to_dict() == {"cat": 6, "fish": 6, "owl": 5, "zebra": 6}
-    seen = pd.read_parquet(tmp_path / "data/photos/appearance.parquet")
+    seen = pd.read_parquet(tmp_path / "data/ingested/appearance.parquet")
     assert set(seen["photo"]) == set(manifest["photo"])
     score = json.loads((tmp_path / "reports/ingest/shortcut.json").read_text())
     assert score["photos"] == 23
@@ -87,5 +87,5 @@ def test_species_with_too_few_photos_stop_the_run_before_there_is_a_manifest(
         path.unlink()
     with pytest.raises(SystemExit, match=r"too few good photos of owl \(3\)"):
         ingest()
-    assert not (tmp_path / "data/photos/manifest.parquet").exists()
+    assert not (tmp_path / "data/ingested/manifest.parquet").exists()
     assert len(ingest(min_per_species=3)[0]) == 21

@@ -21,7 +21,7 @@ ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0
 def project(tmp_path, monkeypatch):
     """A folder as evaluate leaves it; the photos lie elsewhere, and another network nearby."""
     project, photos = tmp_path / "project", tmp_path / "collection"
-    (project / "data/photos/files").mkdir(parents=True)
+    (project / "data/ingested/files").mkdir(parents=True)
     (project / "models").mkdir()
     (project / "reports/plots").mkdir(parents=True)
     photos.mkdir()
@@ -36,7 +36,7 @@ def project(tmp_path, monkeypatch):
     Path("reports/metrics.json").write_text(json.dumps(made.metrics))
     made.species.to_csv("reports/plots/per_species.csv", index=False)
     made.predictions.to_csv("reports/predictions.csv", index=False)
-    atomic.write_table(made.manifest, Path("data/photos/manifest.parquet"))
+    atomic.write_table(made.manifest, Path("data/ingested/manifest.parquet"))
     atomic.write_table(made.split, Path("data/split.parquet"))
     return replace(made, root=photos)
 

@@ -26,8 +26,8 @@ def folder(tmp_path):
         rows.append((decoding.identity(path.read_bytes()), name, species, 100, 60))
     table = pd.DataFrame(rows, columns=["photo", "path", "species", "width", "height"])
     table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
-    (tmp_path / "data/photos/files").mkdir(parents=True)
-    table.to_parquet(tmp_path / "data/photos/manifest.parquet")
+    (tmp_path / "data/ingested/files").mkdir(parents=True)
+    table.to_parquet(tmp_path / "data/ingested/manifest.parquet")
     return tmp_path
 
 

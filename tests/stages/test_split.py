@@ -38,12 +38,12 @@ class Split:
     """A run of the stage on a manifest, and what it wrote."""
 
     def __init__(self, folder, table, **lines):
-        (folder / "data/photos").mkdir(parents=True, exist_ok=True)
-        table.to_parquet(folder / "data/photos/manifest.parquet")
+        (folder / "data/ingested").mkdir(parents=True, exist_ok=True)
+        table.to_parquet(folder / "data/ingested/manifest.parquet")
         rng = np.random.default_rng(0)
         seen = pd.DataFrame({"photo": table["photo"], "sharpness": rng.random(len(table))})
         seen["colours"] = [rng.bytes(64).hex() for _ in range(len(table))]
-        seen.to_parquet(folder / "data/photos/appearance.parquet")
+        seen.to_parquet(folder / "data/ingested/appearance.parquet")
         lines = {f"split.{name}": value for name, value in lines.items()}
         staged.run("split", folder, PARAMS | {"ingest.near_duplicate_bits": BITS} | lines)
         self.table = pd.read_parquet(folder / "data/split.parquet").merge(

@@ -238,7 +238,7 @@ def test_only_chosen_licences(database, gather, capsys):
 
 
 def test_so_many_of_each_species_over_several_pages(database, gather, monkeypatch):
-    monkeypatch.setattr(f"pipeline.sources.{database.kind}.PAGE", 4)
+    monkeypatch.setattr(f"pipeline.sources.recipes.{database.kind}.PAGE", 4)
     for name in ["Vulpes vulpes"] * 6 + ["Meles meles"] * 3:
         database.add(name)
     rows = gather(database.kind, per_species=5)
@@ -391,7 +391,7 @@ def test_endless_answer_of_the_api_is_cut_off(database, gather, monkeypatch):
 
 def test_server_whose_pages_never_end_is_not_followed_for_ever(database, gather, monkeypatch):
     monkeypatch.setattr(observations, "PAGES", 4)
-    monkeypatch.setattr(f"pipeline.sources.{database.kind}.PAGE", 1)
+    monkeypatch.setattr(f"pipeline.sources.recipes.{database.kind}.PAGE", 1)
     count = iter(range(1, 100))
     empty = answers.as_json(
         lambda asked: {"endOfRecords": False, "results": [{"id": next(count), "photos": []}]}
