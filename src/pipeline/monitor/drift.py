@@ -209,8 +209,15 @@ def _change(before: pd.Series, now: pd.Series, properties: int) -> Change:
         )
         p = stats.ks_2samp(before, now).pvalue
         shown = [f"{s.median():.4g}" for s in (before, now)]
-    psi, p = stability(*table), min(1.0, float(p) * properties)
-    return Change(str(before.name), *shown, psi, p, psi >= LARGE and p < SIGNIFICANT)
+    psi, p = stability(table[0], table[1]), min(1.0, float(p) * properties)
+    return Change(
+        property=str(before.name),
+        before=shown[0],
+        now=shown[1],
+        psi=psi,
+        p=p,
+        drifted=psi >= LARGE and p < SIGNIFICANT,
+    )
 
 
 def stability(before: np.ndarray, now: np.ndarray) -> float:

@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -42,8 +39,6 @@ def to_litert(model: "keras.Model", calibration_pictures: np.ndarray | None = No
     Returns:
         The contents of a `.tflite` file.
     """
-    if keras_setup.keras().backend.backend() != "tensorflow":
-        return _by_tensorflow(model, calibration_pictures)
     settings = {} if calibration_pictures is None else _int8_settings(calibration_pictures)
     with tempfile.TemporaryDirectory() as folder, keras_setup.quiet():
         path = Path(folder) / "model.tflite"
@@ -64,21 +59,6 @@ def calibration_pictures(shards: "Shards", split: "pd.DataFrame") -> np.ndarray:
     splits = shards.index["photo"].map(split.set_index("photo")["split"])
     training = np.flatnonzero(splits == "train")
     return shards.take(training[:: max(1, len(training) // CALIBRATION_PICTURES)])
-
-
-def _by_tensorflow(model: "keras.Model", calibration_pictures: np.ndarray | None) -> bytes:
-    """Runs `to_litert` in a process where Keras is on TensorFlow, which alone exports."""
-    spawn = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, spawn) as process:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return process.submit(_load_and_export, path, calibration_pictures).result()
-
-
-def _load_and_export(path: Path, calibration_pictures: np.ndarray | None) -> bytes:
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU is the parent's, on JAX
-    return to_litert(keras_setup.keras().saving.load_model(path), calibration_pictures)
 
 
 def _int8_settings(pictures: np.ndarray) -> dict[str, Any]:
