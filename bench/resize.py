@@ -61,7 +61,8 @@ def spread(function, paths: list[Path], jobs: int) -> None:
 
 def ours(root: Path, wanted: pd.DataFrame, jobs: int, folder: Path) -> None:
     cache, shards = folder / "cache", folder / "shards"
-    shard_writer.write(shards, root, wanted, SIZE, "crop", decoding.MAX_PIXELS, jobs, cache)
+    squares = shard_writer.Squares(root, SIZE, "crop", decoding.MAX_PIXELS)
+    shard_writer.write(shards, squares, wanted, jobs, cache)
 
 
 def keras_dataset(root: Path) -> None:

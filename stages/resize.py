@@ -13,17 +13,11 @@ def main() -> None:
     memory.give_back()
     manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=crops.COLUMNS)
     root = workspace.collection_root(Path("data/ingested"))
-    margin = p.resize.box_margin if p.resize.crop_to_box else None
+    squares = shard_writer.Squares(root, p.resize.size, p.resize.fit, p.ingest.max_pixels)
+    pictures = crops.pictures(manifest, p.resize.box_margin if p.resize.crop_to_box else None)
     with parallel.on(p.parallel.backend, p.parallel.address):
         shard_writer.write(
-            Path("data/resized"),
-            root,
-            crops.pictures(manifest, margin),
-            p.resize.size,
-            p.resize.fit,
-            p.ingest.max_pixels,
-            p.parallel.jobs,
-            Path(".cache/resized"),
+            Path("data/resized"), squares, pictures, p.parallel.jobs, Path(".cache/resized")
         )
 
 

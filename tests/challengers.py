@@ -90,7 +90,8 @@ def network(
     model.layers[-1].set_weights(head)
     file = folder.with_suffix(".keras")
     model.save(file)
-    litert_export.write(folder, file, litert, labels, "crop", 10**8, CALIBRATION)
+    about = litert_export.Description(labels, "crop", 10**8, CALIBRATION)
+    litert_export.write(folder, file, litert, about)
     return folder
 
 

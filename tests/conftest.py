@@ -106,8 +106,8 @@ def recogniser(tmp_path_factory):
     model.save(folder / "model.keras")
     final, litert = folder / "final", litert_export.to_litert(model)
     calibration = {"temperature": 0.5, "unknown_below": 0.7, "set_from": 0.1}
-    about = ["blue & co", "red"], "crop", 10**8, calibration
-    litert_export.write(final, folder / "model.keras", litert, *about)
+    about = litert_export.Description(("blue & co", "red"), "crop", 10**8, calibration)
+    litert_export.write(final, folder / "model.keras", litert, about)
     return final
 
 

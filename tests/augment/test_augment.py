@@ -305,7 +305,7 @@ PLAINEST_CODE = {  # of OpenCV, IPP, libjpeg-turbo and numpy
 
 def test_processor_changes_no_byte():
     plain = subprocess.run(
-        [sys.executable, "-c", "import test_augment; print(test_augment.digest())"],
+        [sys.executable, "-c", "from augment import test_augment; print(test_augment.digest())"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | PLAINEST_CODE,
         check=True,
         capture_output=True,

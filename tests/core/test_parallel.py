@@ -73,7 +73,8 @@ def made(collection, folder):
     manifest, _ = manifests.judge(inspected, 32, 6)
     manifest.to_parquet(folder / "manifest.parquet")
     resized, augmented = folder / "resized", folder / "augmented"
-    shard_writer.write(resized, collection, manifest, 64, "crop", 10**7, 2, folder / "squares")
+    squares = shard_writer.Squares(collection, 64, "crop", 10**7)
+    shard_writer.write(resized, squares, manifest, 2, folder / "squares")
     rows = copies.expand(shards.Shards(resized).index, 1, 1)
     ranges = transforms.Ranges(**dict.fromkeys(transforms.Ranges.__dataclass_fields__, 0.1))
     copies.write(augmented, resized, rows, ranges, 0, 2)

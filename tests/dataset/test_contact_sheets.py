@@ -30,13 +30,26 @@ def test_caption_is_drawn_below_its_picture():
 
 def test_long_caption_stays_below_its_own_picture():
     rows = [[(RED, "a very long name of a species indeed"), (BLUE, "")]]
-    with_caption, without = (
-        np.asarray(contact_sheets.sheet(r, tile=40)) for r in (rows, [[(RED, ""), (BLUE, "")]])
+    pixels = np.asarray(contact_sheets.sheet(rows, tile=40)).astype(int)
+    ink = np.argwhere(pixels.max(axis=-1) < 128)
+    red, blue = (
+        np.argwhere((pixels == colour).all(axis=-1)) for colour in ((255, 0, 0), (0, 0, 255))
     )
-    changed = np.argwhere((with_caption != without).any(axis=-1))
-    blue = np.argwhere((without == (0, 0, 255)).all(axis=-1))
-    assert len(changed)
-    assert changed[:, 1].max() < blue[:, 1].min()
+    assert len(ink)
+    assert ink[:, 0].min() > red[:, 0].max()
+    assert ink[:, 1].max() < blue[:, 1].min()
+
+
+def test_a_caption_is_whole_however_long_it_is():
+    """The ink of a caption is that of its letters, which are all the same."""
+
+    def ink(caption):
+        pixels = np.asarray(contact_sheets.sheet([[(RED, caption)]], tile=40)).astype(int)
+        return (255 - pixels[..., 1][pixels[..., 0] == pixels[..., 1]]).sum()
+
+    one = ink("H")
+    for caption in ("HHHHHHHHHHHHHHHHH", "HHH HHH HHHHHHH HHHH", "HHHHHHHHHH HHHHHHH"):
+        assert ink(caption) == pytest.approx(17 * one, rel=0.1), caption
 
 
 @pytest.mark.parametrize("caption", ["ネコ", "żubr", "🦁", ""])

@@ -21,7 +21,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate.report import photos_of
+from pipeline.evaluate.predictions import photos_of
 from pipeline.inference import decoding
 
 REPOSITORY = Path(__file__).parents[2]

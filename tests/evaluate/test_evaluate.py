@@ -9,12 +9,13 @@ from PIL import Image
 from sklearn import metrics
 
 from pipeline.core.errors import UserError
+from pipeline.dataset import shards
+from pipeline.evaluate import conversion, plots, predictions
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.evaluate.metrics import per_species, summarise, trust
-from pipeline.evaluate.precisions import Precisions
-from pipeline.evaluate.report import Report, photos_of
+from pipeline.evaluate.predictions import photos_of
+from pipeline.evaluate.report import FILES, Report
 from pipeline.inference.calibration import Calibration
-from pipeline.networks.litert_export import Agreement
 from pipeline.train.metrics import Score
 
 LABELS = ("ant", "bee", "cat", "dog")
@@ -129,60 +130,101 @@ def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
     index["box"] = [None, None, "[0, 0, 1, 1]"]
     manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
+    manifest["group"] = ["z", "y", "x"]
     split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
     test = photos_of("test", index, manifest, split)
     assert test.index.tolist() == [0, 2]
     assert test["path"].tolist() == ["1.jpg", "3.jpg"]
+    assert test["group"].tolist() == ["x", "z"]
     assert test["box"].isna().tolist() == [True, False]
 
 
-def test_a_report_is_written_with_the_surest_mistake_first(tmp_path):
-    names = list("tuvwxyz")
-    test = pd.DataFrame(
-        {
-            "photo": names,
-            "path": [f"{name}.jpg" for name in names],
-            "species": [LABELS[i] for i in TARGETS],
-            "box": None,
-        },
-        index=[3, 5, 8, 9, 11, 12, 15],
-    )
-    agreement = Agreement(7, 7, 0.0)
-    both = {"float": PROBABILITIES, "int8": PROBABILITIES[::-1]}
-    same = {"float": PROBABILITIES, "int8": PROBABILITIES}
-    found = CALIBRATION, agreement, Precisions.of("float", same, both, TARGETS)
-    chosen = candidate("tuned", 0.9, 0.4)
-    report = Report.of(test, PROBABILITIES, chosen, *found, False)
-    pictures = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    mistakes = report._mistakes(pictures)
-    assert [caption for _, caption in mistakes[0]] == [
-        "ant: dog? 0.45",
-        "bee: ant? 0.40",
-        "cat: bee? 0.40",
-    ]
-    assert [tile.max() for tile, _ in mistakes[0]] == [2, 1, 6]  # each with its own picture
-    report.save(tmp_path, pictures)
+@pytest.fixture
+def tested(tmp_path):
+    """A report on seven pictures among others, each as grey as its position; two are alike."""
+    photos = list("tuvwxyz")
+    test = pd.DataFrame({"photo": photos, "species": [LABELS[i] for i in TARGETS], "box": None})
+    test["path"] = test["photo"] + ".jpg"
+    test["group"] = ["t", "u", "v", "w", "x", "y", "v"]  # the third and the last are of one group
+    test.index = [3, 5, 8, 9, 11, 12, 15]
+    pictures = np.arange(16, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(16)}), [pictures], 8)
+    facts = {
+        "chosen": "tuned",
+        "drawn": False,
+        "precision": {"served": "float"},
+        "keras_and_litert": {"pictures": 7, "same_label": 7, "largest_difference": 0.0},
+    }
+    report = Report.of(test, PROBABILITIES, LABELS, CALIBRATION, facts)
+    return report, shards.Shards(tmp_path / "resized")
+
+
+def test_a_report_is_written(tested, tmp_path):
+    report, resized = tested
+    report.save(tmp_path, resized)
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["chosen"] == "tuned"
-    assert written["validation"]["accuracy"] == 0.9
-    assert written["test"]["accuracy"] == written["precisions"]["float"]["accuracy"] == 4 / 7
-    assert all(path.exists() for path in report.files(tmp_path))
+    assert written["test"]["accuracy"] == 4 / 7
+    assert written["trust"]["temperature"] == 1.2
+    assert all((tmp_path / name).exists() for name in FILES)
     predictions = pd.read_csv(tmp_path / "predictions.csv")
-    assert predictions["photo"].tolist() == names
+    assert predictions["photo"].tolist() == list("tuvwxyz")
     assert predictions["actual"].tolist() == ["ant", "bee", "ant", "cat", "ant", "ant", "cat"]
     assert predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat", "ant", "ant", "bee"]
     assert predictions["probability"].tolist() == [0.7, 0.4, 0.45, 0.6, 0.8, 0.55, 0.4]
     sheet = Image.open(tmp_path / "plots" / "mistakes.png").convert("L")
-    assert [sheet.getpixel((60 + 118 * i, 50)) for i in range(3)] == [2, 1, 6]
+    assert [sheet.getpixel((60 + 118 * i, 50)) for i in range(2)] == [8, 5]
     assert "accuracy 0.5714" in str(report)
 
 
-def test_both_precisions_are_judged_and_int8_is_served_only_if_it_agrees():
-    off = PROBABILITIES[[0, 1, 2, 0, 4, 5, 6]]
-    seen, test = {"float": off, "int8": off}, {"float": PROBABILITIES, "int8": off}
-    found = Precisions.of("float", seen, test, TARGETS)
-    assert (found.float.accuracy, found.int8.accuracy) == (4 / 7, 3 / 7)
-    assert (found.same_label, found.served, found.other) == (1, "float", "int8")
-    assert Precisions.of("int8", seen, test, TARGETS).other == "float"
-    with pytest.raises(UserError, match=r"85.7% .* set evaluate.precision to float"):
-        Precisions.of("int8", test, seen, TARGETS)
+def test_the_mistakes_of_the_highest_probability_come_first_and_near_duplicates_once(tested):
+    report, resized = tested
+    assert report.predictions["group"].value_counts()["v"] == 2  # both are mistakes
+    (row,) = plots.mistakes(report.predictions, resized)
+    assert [caption for _, caption in row] == ["ant: dog? 0.45", "bee: ant? 0.40"]
+    assert [tile.max() for tile, _ in row] == [8, 5]  # each with its own picture
+    apart = report.predictions.assign(group=range(7))
+    assert [len(row) for row in plots.mistakes(apart, resized, columns=2)] == [2, 1]
+    assert [len(row) for row in plots.mistakes(apart, resized, limit=1)] == [1]
+    subjects = report.predictions.assign(box=list("abcdefg"))
+    assert len(plots.mistakes(subjects, resized)[0]) == 3  # of one photo, yet not one picture
+
+
+def test_int8_is_served_only_if_it_agrees():
+    labels = np.array([0, 1, 2, 3] * 25)
+    off = labels.copy()
+    off[:5] = 3 - off[:5]
+    assert conversion.require_same_labels(labels, off) == 0.95
+    off[5] = 3 - off[5]
+    with pytest.raises(UserError, match=r"94.0% .* set evaluate.precision to float"):
+        conversion.require_same_labels(labels, off)
+
+
+def test_a_sample_has_every_species_in_turn():
+    species = ["ant"] * 60 + ["bee"] * 3 + ["cat"] * 30
+    pictures = pd.DataFrame({"species": species}, index=range(100, 193))
+    drawn = predictions.sample(pictures, 20)
+    assert drawn["species"].value_counts().to_dict() in (
+        {"ant": 9, "cat": 8, "bee": 3},
+        {"ant": 8, "cat": 9, "bee": 3},
+    )
+    assert drawn.index.is_monotonic_increasing
+    assert drawn.equals(predictions.sample(pictures, 20)), "the same call drew other pictures"
+    assert not drawn.equals(predictions.sample(pictures, 20, seed=1))
+    assert not drawn.equals(pictures.groupby("species").head(9)), "the first ones were taken"
+    for count in (93, 500, "all"):
+        assert predictions.sample(pictures, count).equals(pictures)
+
+
+def test_pictures_are_answered_a_batch_at_a_time(tmp_path, monkeypatch):
+    """A network that is not run: its answer is the mean of a picture's channels."""
+    grey = np.random.default_rng(0).integers(0, 256, (700, 4, 4, 3), dtype=np.uint8)
+    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(700)}), [grey], 4)
+    resized, in_memory = shards.Shards(tmp_path / "resized"), []
+    monkeypatch.setattr(
+        predictions, "Network", lambda _: lambda p: in_memory.append(len(p)) or p.mean(axis=(1, 2))
+    )
+    chosen = np.random.default_rng(1).permutation(700)[:600]
+    answers = predictions.predict(b"", resized, pd.DataFrame(index=chosen), "test")
+    np.testing.assert_array_equal(answers, grey[chosen].mean(axis=(1, 2)))
+    assert max(in_memory) <= 256

@@ -1,34 +1,48 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from pipeline import cli
 from pipeline.core.errors import UserError
-from pipeline.export import docker, mobile, onnx
+from pipeline.dataset import shards
+from pipeline.export import docker, mobile, onnx, precision
+from pipeline.inference import checksums
+from pipeline.inference.litert import Network
 from pipeline.inference.recogniser import Recogniser
-from pipeline.networks import keras_setup, litert_export
 
 
 @pytest.fixture(scope="module")
-def final(recogniser, tmp_path_factory):
-    """`recogniser` with its int8 network beside it."""
-    folder = tmp_path_factory.mktemp("final")
-    model = keras_setup.keras().saving.load_model(recogniser / "model.keras")
-    colours = np.eye(3, dtype=np.uint8)[:, None, None] * 255
-    pictures = np.broadcast_to(colours, (3, 32, 32, 3))  # red, green, blue
-    for path in recogniser.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "int8.tflite").write_bytes(litert_export.to_litert(model, pictures))
-    return folder
+def final(recogniser):
+    """A recogniser that carries its float network alone, as evaluate writes it."""
+    assert [path.name for path in recogniser.glob("*.tflite")] == ["model.tflite"]
+    return recogniser
 
 
 @pytest.fixture
-def exported(final, tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch):
+    """The working directory: three training pictures, red, green and blue, and a test picture."""
+    monkeypatch.chdir(tmp_path)
+    index = pd.DataFrame({"photo": list("abcd")})
+    pictures = np.zeros((4, 32, 32, 3), np.uint8)
+    pictures[[1, 2, 3], ..., [0, 1, 2]] = [[[200]], [[190]], [[180]]]
+    pictures[0] = 255  # a test picture: calibrated on it, int8 would reach up to 255
+    shards.write(tmp_path / "data/resized", index, [pictures], 32)
+    split = pd.DataFrame({"photo": list("dbac"), "split": ["train", "train", "test", "train"]})
+    split.to_parquet(tmp_path / "data/split.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def exported(final, project, tmp_path, monkeypatch):
     def run(*arguments):
         words = ["animal", "export", str(tmp_path / "out"), "--model", str(final), *arguments]
         monkeypatch.setattr(sys, "argv", words)
@@ -45,7 +59,32 @@ def test_a_phone_gets_both_networks_and_what_to_make_of_their_answers(exported, 
     assert about["input"]["shape"] == [1, 32, 32, 3]
     assert about["calibrated_for"] == "float"
     assert (folder / "float.tflite").read_bytes() == (final / "model.tflite").read_bytes()
-    assert (folder / "int8.tflite").read_bytes() == (final / "int8.tflite").read_bytes()
+    assert {name: checksums.sha256(folder / name) for name in about["sha256"]} == about["sha256"]
+    assert set(about["sha256"]) == {"float.tflite", "int8.tflite"}
+
+
+def test_int8_is_calibrated_on_the_training_pictures(exported):
+    folder = exported()
+    tensors = Interpreter(str(folder / "int8.tflite")).get_tensor_details()
+    (picture,) = (
+        tensor
+        for tensor in tensors
+        if tensor["dtype"] == np.int8 and tuple(tensor["shape"]) == (1, 32, 32, 3)
+    )
+    assert 255 * picture["quantization"][0] == pytest.approx(200, abs=2)
+
+
+def test_float_alone_needs_no_pictures(exported, project, capsys):
+    (project / "data/split.parquet").unlink()
+    with pytest.raises(SystemExit) as raised:
+        exported()
+    error = str(raised.value.code) + capsys.readouterr().err
+    assert "there is no data/split.parquet: run `dvc repro split`" in error
+    assert "--float" in error
+    assert not (project / "out").exists()
+    folder = exported("--float")
+    assert sorted(path.name for path in folder.glob("*.tflite")) == ["float.tflite"]
+    assert "int8" not in (folder / "README.md").read_text()
 
 
 def test_the_code_on_the_page_runs_and_says_what_the_recogniser_says(exported, final):
@@ -63,22 +102,47 @@ def test_the_code_on_the_page_runs_and_says_what_the_recogniser_says(exported, f
         assert float(probability) == pytest.approx(said["probability"], abs=0.02)  # int8
 
 
-def test_where_int8_serves_the_other_one_is_float(final, tmp_path):
+def test_where_int8_serves_the_other_one_is_float(exported, final, project, tmp_path):
+    int8 = exported() / "int8.tflite"
     swapped = tmp_path / "swapped"
-    swapped.mkdir()
-    names = {"model.tflite": "float.tflite", "int8.tflite": "model.tflite"}
-    for path in final.iterdir():
-        (swapped / names.get(path.name, path.name)).write_bytes(path.read_bytes())
-    (tmp_path / "out").mkdir()
-    mobile.for_phones(swapped, tmp_path / "out")
-    assert (tmp_path / "out/int8.tflite").read_bytes() == (final / "int8.tflite").read_bytes()
-    about = json.loads((tmp_path / "out/metadata.json").read_text())
+    shutil.copytree(final, swapped)
+    shutil.copyfile(int8, swapped / "model.tflite")
+    assert precision.served(swapped) == "int8"
+    networks = {name: precision.network(swapped, name) for name in ("float", "int8")}
+    assert networks["int8"] == int8.read_bytes()
+    red = np.full((32, 32, 3), (255, 0, 0), np.uint8)
+    answers, expected = (
+        Network(networks["float"]).one(red),
+        Network.one(Network((final / "model.tflite").read_bytes()), red),
+    )
+    np.testing.assert_allclose(answers, expected, rtol=1e-6)
+    (tmp_path / "page").mkdir()
+    mobile.for_phones(swapped, tmp_path / "page", networks)
+    about = json.loads((tmp_path / "page/metadata.json").read_text())
     assert about["calibrated_for"] == "int8"
 
 
-def test_one_precision_is_not_enough(recogniser, tmp_path):
-    with pytest.raises(UserError, match="one precision only"):
-        mobile.for_phones(recogniser, tmp_path)
+def test_a_network_that_lies_beside_the_served_one_is_taken(final, tmp_path):
+    """Versions registered before carry both."""
+    older = Path(shutil.copytree(final, tmp_path / "older"))
+    (older / "int8.tflite").write_bytes(b"made then")
+    assert precision.network(older, "int8") == b"made then"
+
+
+def test_pictures_of_another_size_do_not_calibrate(final, project):
+    shutil.rmtree(project / "data/resized")
+    black = np.zeros((4, 16, 16, 3), np.uint8)
+    shards.write(project / "data/resized", pd.DataFrame({"photo": list("abcd")}), [black], 16)
+    with pytest.raises(UserError, match="have 16 px and this network takes 32 px"):
+        precision.network(final, "int8")
+
+
+def test_without_a_keras_network_nothing_else_is_made(final, project, tmp_path):
+    alone = tmp_path / "folder/alone"
+    alone.mkdir(parents=True)
+    shutil.copyfile(final / "model.tflite", alone / "model.tflite")
+    with pytest.raises(UserError, match=r"there is no model\.keras in"):
+        precision.network(alone, "int8")
 
 
 @pytest.mark.slow
@@ -97,9 +161,9 @@ def test_onnx_agrees_with_litert(exported, capsys):
 
 
 def test_what_onnx_lacks_is_named(final, tmp_path, monkeypatch):
-    monkeypatch.setattr(mobile.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(onnx.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install -e '\.\[onnx\]'"):
-        onnx.to_onnx(final, tmp_path / "model.onnx")
+        onnx.to_onnx(final, tmp_path / "model.onnx", b"")
 
 
 def test_an_image_wants_a_registered_version(final, tmp_path):

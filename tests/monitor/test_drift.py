@@ -9,6 +9,7 @@ from scipy import stats
 
 from pipeline import cli
 from pipeline.core.errors import UserError
+from pipeline.dataset import shards
 from pipeline.inference.calibration import Calibration
 from pipeline.monitor import drift
 
@@ -138,7 +139,7 @@ def test_only_the_last_days_count_if_asked(tmp_path):
     path = tmp_path / "requests.log"
     answers(60).assign(time=times).to_json(path, orient="records", lines=True)
     assert len(drift.read(path, days=6.5)) == 7
-    with pytest.raises(UserError, match="does not say when"):
+    with pytest.raises(UserError, match="has no column time"):
         answers(60).to_parquet(tmp_path / "all.parquet")
         drift.read(tmp_path / "all.parquet", days=1)
 
@@ -174,16 +175,20 @@ def test_the_exit_code_tells_a_scheduler(tmp_path, monkeypatch, capsys):
     assert code("same.parquet") == 2
 
 
-def test_the_reference_holds_what_a_log_holds():
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    sizes = pd.DataFrame({"width": 640, "height": 480}, list("xyz"))
+def test_the_reference_holds_what_a_log_holds(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    sizes = pd.DataFrame({"width": [640, 641, 642, 643, 644], "height": 480})
+    shards.write(tmp_path / "resized", sizes, [pictures], 32)
+    validation = [4, 0, 3]
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
-    written = drift.reference(
-        sizes, pictures, ["cat", "dog"], Calibration(0.5, 0.7, 0.0), probabilities
-    )
+    resized = shards.Shards(tmp_path / "resized")
+    calibration = Calibration(0.5, 0.7, 0.0)
+    written = drift.reference(resized, validation, ["cat", "dog"], calibration, probabilities)
     table = pd.read_parquet(io.BytesIO(written))
     assert set(table) == set(answers(1))
     assert table["species"].tolist() == ["cat", "dog", "dog"]
     assert table["probability"].tolist() == pytest.approx([81 / 82, 36 / 52, 64 / 68])
     assert table["unknown"].tolist() == [False, True, False]
-    assert table["brightness"].tolist() == pytest.approx(pictures[..., 1].mean(axis=(1, 2)))
+    assert table["width"].tolist() == [644, 640, 643]
+    expected = pictures[validation][..., 1].mean(axis=(1, 2))
+    assert table["brightness"].tolist() == pytest.approx(expected)

@@ -58,12 +58,13 @@ def on_another_device() -> None:
         model, pictures = network(seed=None), some()  # but where all is deterministic
         model.jit_compile = True
         expected = model(pictures)
-    np.testing.assert_allclose(litert_export.asked(model, pictures), expected, atol=1e-6)
+    batches = pictures[:13], pictures[13:]
+    np.testing.assert_allclose(litert_export.predict_on_cpu(model, batches), expected, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_the_cpu_answers_for_a_network_on_another_device():
-    apart("test_export", "on_another_device")
+    apart("networks.test_litert_export", "on_another_device")
 
 
 def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
@@ -93,9 +94,9 @@ def test_a_recogniser_is_written_with_all_that_its_answers_need(tmp_path):
     (tmp_path / "trained.keras").write_bytes(b"keras")
     calibration = {"temperature": 1.5, "unknown_below": 0.4, "set_from": 0.1}
     labels = ["zebra", "ant", "owl"]  # in the order of the answers, which is no alphabet's
-    about = labels, "stretch", 9000, calibration
+    about = litert_export.Description(tuple(labels), "stretch", 9000, calibration)
     beside = {"int8.tflite": b"small"}
-    litert_export.write(tmp_path / "final", tmp_path / "trained.keras", b"litert", *about, beside)
+    litert_export.write(tmp_path / "final", tmp_path / "trained.keras", b"litert", about, beside)
     folder = tmp_path / "final"
     contents = {"model.keras": b"keras", "model.tflite": b"litert", "int8.tflite": b"small"}
     assert {name: (folder / name).read_bytes() for name in contents} == contents

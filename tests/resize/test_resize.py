@@ -34,7 +34,8 @@ def write(collection, folder, tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         cache = tmp_path / "squares"
         wanted = crops.pictures(manifest, margin)
-        shard_writer.write(folder, collection, wanted, size, fit, 10**7, jobs, cache)
+        squares = shard_writer.Squares(collection, size, fit, 10**7)
+        shard_writer.write(folder, squares, wanted, jobs, cache)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     return write

@@ -94,6 +94,7 @@ class Evaluated:
         shuffled[["photo", "species", "split"]].to_parquet(folder / "data/split.parquet")
         (folder / "data/ingested").mkdir()
         manifest = shuffled[["photo", "path", "species"]].assign(origin=origin)
+        manifest["group"] = manifest["photo"]
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
         self.weights, held_out, runs = weights[chosen], {}, {}
@@ -105,6 +106,7 @@ class Evaluated:
             held_out[name] = save(path, weights[name], self.table, better, runs[name])
         self.held_out = held_out[chosen]
         lines = {"evaluate.precision": precision, "resize.fit": "pad"}
+        lines["evaluate.parity"] = {"float": 5, "int8": "all"}[precision]
         staged.run("evaluate", folder, lines | {"ingest.max_pixels": 123_456})
         self.runs = {name: tracking.mlflow().get_run(run_id) for name, run_id in runs.items()}
         self.final = folder / "models/final"
@@ -199,19 +201,22 @@ def test_the_calibration_is_fitted_on_what_was_held_out(evaluated):
     assert on_test.temperature > 1.2 * evaluated.about["calibration"]["temperature"]
 
 
-def test_the_precision_of_params_is_served_and_the_other_lies_beside_it(trained, tuned):
-    for evaluated, served, other in ((trained, "float", "int8"), (tuned, "int8", "float")):
-        files = evaluated.final / "model.tflite", evaluated.final / f"{other}.tflite"
-        kinds = [np.int8 in kinds_of(file) for file in files]
-        assert kinds == [served == "int8", other == "int8"]
-        assert evaluated.metrics["precisions"]["served"] == served
+def test_the_precision_of_params_is_served_and_no_other_is_made(trained, tuned):
+    for evaluated, served in ((trained, "float"), (tuned, "int8")):
+        assert (np.int8 in kinds_of(evaluated.final / "model.tflite")) == (served == "int8")
+        assert [path.name for path in evaluated.final.glob("*.tflite")] == ["model.tflite"]
+        assert evaluated.metrics["precision"]["served"] == served
         found = evaluated.predictions.set_index("photo").loc[evaluated.test["photo"]]
         np.testing.assert_allclose(found["probability"], evaluated.answers().max(axis=1), rtol=1e-6)
-        other_way = evaluated.answers(f"{other}.tflite").max(axis=1)
-        assert np.abs(found["probability"] - other_way).max() > 1e-4
-        for name, file in ((served, "model.tflite"), (other, f"{other}.tflite")):
-            right = evaluated.answers(file).argmax(axis=1) == evaluated.targets
-            assert evaluated.metrics["precisions"][name]["accuracy"] == pytest.approx(right.mean())
+    assert "same_label_as_float" not in trained.metrics["precision"]
+    assert tuned.metrics["precision"]["same_label_as_float"] == 1
+
+
+def test_keras_and_litert_are_compared_on_as_many_photos_as_params_say(trained, tuned):
+    for evaluated, count in ((trained, 5), (tuned, 11)):
+        agreement = evaluated.metrics["keras_and_litert"]
+        assert (agreement["pictures"], agreement["same_label"]) == (count, count)
+        assert agreement["largest_difference"] < 1e-5, "int8 was compared in place of float"
 
 
 def details(file):

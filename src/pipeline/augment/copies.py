@@ -16,7 +16,7 @@ from pipeline.dataset.shards import Shards
 
 
 def copies(species: pd.Series, least: int, most: int) -> pd.Series:
-    """How many copies each picture gets, so that rare species catch up with common ones.
+    """Decides how many copies each picture gets, so that rare species catch up with common ones.
 
     Args:
         species: Species of each training picture.
@@ -27,14 +27,22 @@ def copies(species: pd.Series, least: int, most: int) -> pd.Series:
         A number for each picture.
     """
     counts = species.map(species.value_counts())
-    wanted = np.rint((1 + least) * counts.max() / counts) - 1
-    return wanted.clip(least, most).astype(int)
+    balanced = np.rint((1 + least) * counts.max() / counts) - 1
+    return balanced.clip(least, most).astype(int)
 
 
 def expand(index: pd.DataFrame, least: int, most: int) -> pd.DataFrame:
-    """The index of training pictures, a row for each picture (copy 0) and each of its copies."""
-    wanted = copies(index["species"], least, most)
-    rows = index.loc[index.index.repeat(wanted + 1)]
+    """Repeats the rows of training pictures, once for each picture (copy 0) and each of its copies.
+
+    Args:
+        index: A row a training picture, with a column species.
+        least: Copies for the most common species.
+        most: No picture gets more.
+
+    Returns:
+        The same columns and copy, the number of the copy.
+    """
+    rows = index.loc[index.index.repeat(copies(index["species"], least, most) + 1)]
     return rows.assign(copy=rows.groupby(level=0).cumcount()).reset_index(drop=True)
 
 
@@ -46,7 +54,8 @@ def write(
     Args:
         folder: The folder; it appears when everything is written.
         resized: The shards of the pictures.
-        rows: What `expand` gave.
+        rows: A row a picture and copy, as `expand` returns them: photo, species, copy, and shard
+            and row of the picture.
         ranges: How far copies may differ.
         seed: Another seed gives other copies.
         jobs: Processes to use; they change no byte.
@@ -58,16 +67,16 @@ def write(
         parts = parallel.chunks(rows[["shard", "row", "photo", "copy"]], shards.LENGTH)
         index = rows[["photo", "species", "copy"]]
         shards.write_index(unfinished, index, [len(part) for part in parts])
-        wanted = (
+        drawn = (
             (shards.path(unfinished, number), list(part.itertuples(index=False, name=None)))
             for number, part in enumerate(parts)
         )
-        done = shards.fill(wanted, size, pictures, jobs)
+        done = shards.fill(drawn, size, pictures, jobs)
         for _ in track(done, len(rows), "augment", "pictures", count=int):
             pass
 
 
-def _pictures(resized: Path, ranges: Ranges, seed: int, wanted: list[tuple]) -> np.ndarray:
+def _pictures(resized: Path, ranges: Ranges, seed: int, items: list[tuple]) -> np.ndarray:
     cv2.setNumThreads(1)  # the other cores are busy with other pictures
     opened = cache(lambda number: np.load(shards.path(resized, number), mmap_mode="r"))
     return np.stack(
@@ -75,7 +84,7 @@ def _pictures(resized: Path, ranges: Ranges, seed: int, wanted: list[tuple]) -> 
             altered(opened(shard)[row], draw(ranges, _rng(seed, photo, copy)))
             if copy
             else opened(shard)[row]
-            for shard, row, photo, copy in wanted
+            for shard, row, photo, copy in items
         ]
     )
 

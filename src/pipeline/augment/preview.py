@@ -10,8 +10,14 @@ _ON_A_ROW = 8
 
 
 def preview(augmented: Shards, ranges: Ranges) -> list[list[tuple[np.ndarray, str]]]:
-    """Rows for `contact_sheets.sheet`: each change alone at its strongest, then a picture of each
-    species beside its copies.
+    """Lays out each change alone at its strongest, then a picture of each species and its copies.
+
+    Args:
+        augmented: The augmented shards.
+        ranges: How far copies may differ.
+
+    Returns:
+        Rows for `contact_sheets.sheet`.
     """
     index = augmented.index
     shown = index[index["photo"].isin(index.groupby("species")["photo"].first())]
@@ -27,10 +33,17 @@ def preview(augmented: Shards, ranges: Ranges) -> list[list[tuple[np.ndarray, st
 
 
 def extremes(picture: np.ndarray, ranges: Ranges) -> list[tuple[np.ndarray, str]]:
-    """A picture with each change alone, as strong as it can be drawn, and what it is called.
+    """Alters a picture by each change alone, at its strongest.
 
-    What has a probability of 0 is shown all the same, with "(off)" behind its name, so that one
-    sees what it would do.
+    A change with a probability of 0 is shown too, marked "(off)", so that its effect can be seen
+    before it is turned on.
+
+    Args:
+        picture: uint8 (size, size, 3).
+        ranges: How far copies may differ.
+
+    Returns:
+        (altered picture, name of the change) of each.
     """
     s = ranges.strength
     strongest = {

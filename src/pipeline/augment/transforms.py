@@ -1,4 +1,4 @@
-"""Alters a picture: what may change, how far, and the pixels that come of it."""
+"""Alters pictures: draws a change from ranges, and applies it to pixels."""
 
 import io
 from dataclasses import dataclass, fields
@@ -20,13 +20,13 @@ class Ranges:
     """How far a copy may differ from its picture; each value is drawn evenly from its range.
 
     Attributes:
-        strength: Factor on every range, and on how strong that is which has a probability; the
-            one number of RandAugment (Cubuk et al. 2020).
+        strength: Factor on every range, and on the strength of changes that have a probability;
+            the one number of RandAugment (Cubuk et al. 2020).
         rotation: Degrees, either way.
         zoom: 0.2 is from 1/1.2 to 1.2 times, evenly in the logarithm.
         shift: Share of the side, either way, across and down.
         shear: Degrees, either way.
-        flip_horizontal: Probability, as all that have no range.
+        flip_horizontal: Probability.
         flip_vertical: Probability.
         brightness: As `zoom`, a factor on the light.
         contrast: As `zoom`, a factor on the distance from the mean.
@@ -37,8 +37,8 @@ class Ranges:
         jpeg: Probability of a JPEG's artefacts, of quality 90 down to 10.
         cutout: Probability that a square of the mean colour hides a part, up to 0.4 of the side
             (DeVries and Taylor 2017).
-        night: Probability of the looks of an infrared camera trap: grey, of low contrast, lit by
-            a flash that fades to the edges and glares somewhere, noisy.
+        night: Probability of the appearance of an infrared camera trap: grey, of low contrast,
+            noisy, lit by a flash that fades to the edges and glares somewhere.
     """
 
     strength: float
@@ -60,13 +60,13 @@ class Ranges:
 
     @classmethod
     def of(cls, section: params.Augment) -> "Ranges":
-        """Those of a params file."""
+        """Reads them from the section `augment` of a params file."""
         return cls(**{field.name: getattr(section, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Change:
-    """What sets one copy apart from its picture; by default nothing.
+    """The difference between a copy and its picture; by default none.
 
     Attributes:
         rotation: Degrees.
@@ -80,11 +80,10 @@ class Change:
         saturation: Factor.
         hue: Degrees.
         grey: Whether no colour is left.
-        blur: How strong, from 0 (not at all) to 1 (as far as `Ranges` says) and on; likewise
-            the next three.
-        jpeg: How strong.
-        cutout: How strong.
-        night: How strong.
+        blur: Strength, from 0 (none) to 1 (as far as `Ranges` allows) and beyond.
+        jpeg: Strength, from 0 up.
+        cutout: Strength, from 0 up.
+        night: Strength, from 0 up.
         place: Where cutout and glare are, shares of the side, across and down.
         noise: Seed of the noise of the night.
     """
@@ -135,12 +134,12 @@ def draw(ranges: Ranges, rng: np.random.Generator) -> Change:
 
 
 def altered(picture: np.ndarray, change: Change) -> np.ndarray:
-    """An altered copy of a picture.
+    """Returns an altered copy of a picture.
 
-    All that moves pixels is one affine map, so that they are resampled once; what it brings in
-    from outside is the picture mirrored at its edges. All that changes colours is one 3 x 4
-    matrix. Both hold binary fractions so short that 32-bit arithmetic is exact: every processor
-    gives the same bytes, in whatever order or width it computes.
+    One affine map moves all pixels, so that they are resampled once; outside its edges the picture
+    is mirrored. One 3 x 4 matrix changes all colours. Both consist of binary fractions so short
+    that 32-bit arithmetic is exact: every processor gives the same bytes, in whatever order or
+    width it computes.
 
     Args:
         picture: uint8 (size, size, 3).
@@ -178,7 +177,7 @@ def altered(picture: np.ndarray, change: Change) -> np.ndarray:
 
 
 def _affine(change: Change, size: int) -> np.ndarray:
-    """Where each pixel of a copy comes from, (2, 3), in pixels and to 1/128.
+    """Returns the affine map from a copy's pixels to the picture's, (2, 3), rounded to 1/128.
 
     So a bilinear weight has 14 bits and weighs 8: less than the 24 that a float32 holds.
     """
@@ -193,7 +192,7 @@ def _affine(change: Change, size: int) -> np.ndarray:
 
 
 def _colours(change: Change, mean: tuple[float, float, float]) -> np.ndarray:
-    """What is done to colours, (3, 4), to 1/512.
+    """Returns the map of colours, (3, 4), rounded to 1/512.
 
     The last column is an odd number of 1/1024, so that no sum lies half-way between two integers,
     where one processor might round up and another down.
@@ -210,7 +209,7 @@ def _colours(change: Change, mean: tuple[float, float, float]) -> np.ndarray:
 
 
 def _night(picture: np.ndarray, change: Change) -> np.ndarray:
-    """A grey picture as an infrared camera would have taken it at night.
+    """Makes a grey picture look as if an infrared camera had taken it at night.
 
     Elementwise sums, products and quotients only: these are the same on every processor, unlike
     exponentials.
@@ -219,7 +218,7 @@ def _night(picture: np.ndarray, change: Change) -> np.ndarray:
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
 
     def away(x: float, y: float, scale: float) -> np.ndarray:
-        """Squared distance from a place, in squares of `scale` sides."""
+        """Returns the squared distance from a place, in squares of `scale` sides."""
         x, y = ((at - np.float32(p)) / np.float32(scale) for p in (x, y))
         return x * x + (y * y)[:, None]
 

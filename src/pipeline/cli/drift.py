@@ -1,4 +1,4 @@
-"""Whether a recogniser still meets what it was tested on."""
+"""Reports drift: `animal drift`."""
 
 import argparse
 import sys
@@ -9,10 +9,10 @@ from pathlib import Path
 def add(commands: argparse._SubParsersAction) -> None:
     drift = commands.add_parser(
         "drift",
-        help="whether photos and answers are still like those it was tested on",
-        epilog="Exit code: 0 no drift, 1 drift, 2 it cannot be told.",
+        help="compare photos and answers with those it was tested on",
+        epilog="Exit code: 0 no drift, 1 drift, 2 no verdict.",
     )
-    drift.add_argument("log", type=Path, help="request log, or a file that predict wrote")
+    drift.add_argument("log", type=Path, help="request log, or a file that animal predict wrote")
     drift.add_argument(
         "--model",
         default="Production",

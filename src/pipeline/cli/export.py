@@ -1,4 +1,4 @@
-"""A recogniser for other places."""
+"""Exports a recogniser: `animal export`."""
 
 import argparse
 from pathlib import Path
@@ -14,34 +14,49 @@ def add(commands: argparse._SubParsersAction) -> None:
         default="Production",
         help="stage or number of a registered version, or a folder such as models/final",
     )
+    export.add_argument(
+        "--float",
+        action="store_true",
+        help="no int8, which is calibrated on training pictures of data/resized",
+    )
     export.add_argument("--onnx", action="store_true", help="also model.onnx, proved to agree")
     export.add_argument("--image", action="store_true", help="also image/, for docker build")
     export.set_defaults(run=_export)
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    import json
-    from dataclasses import asdict
-
     from pipeline.core import atomic, workspace
-    from pipeline.export import docker, mobile, onnx
+    from pipeline.export import docker, mobile, onnx, precision
     from pipeline.register import versions
 
     workspace.require_target_outside(arguments.folder)
     atomic.require_own(arguments.folder)
+    if arguments.onnx:
+        onnx.require_installed()
     recogniser = versions.recogniser(arguments.model)
+    names = ("float",) if arguments.float else ("float", "int8")
+    networks = {name: precision.network(recogniser, name) for name in names}
     with atomic.own_folder(arguments.folder) as partial:
         partial.mkdir()
-        mobile.for_phones(recogniser, partial)
+        mobile.for_phones(recogniser, partial, networks)
         if arguments.onnx:
-            agreement = onnx.to_onnx(recogniser, partial / "model.onnx")
-            (partial / "onnx.json").write_text(f"{json.dumps(asdict(agreement), indent=2)}\n")
-            print(
-                f"ONNX Runtime and LiteRT: the same label on {agreement.same_label} of "
-                f"{agreement.pictures} pictures, probabilities up to "
-                f"{agreement.largest_difference:.1g} apart"
-            )
+            _write_onnx(recogniser, partial, networks["float"])
         if arguments.image:
             docker.image_context(recogniser, partial / "image")
-    names = sorted(path.name for path in arguments.folder.iterdir() if path.name != atomic.MARKER)
-    print(f"{arguments.folder}: {', '.join(names)}")
+    written = sorted(path.name for path in arguments.folder.iterdir() if path.name != atomic.MARKER)
+    print(f"{arguments.folder}: {', '.join(written)}")
+
+
+def _write_onnx(recogniser: Path, folder: Path, float_network: bytes) -> None:
+    import json
+    from dataclasses import asdict
+
+    from pipeline.export import onnx
+
+    agreement = onnx.to_onnx(recogniser, folder / "model.onnx", float_network)
+    (folder / "onnx.json").write_text(f"{json.dumps(asdict(agreement), indent=2)}\n")
+    print(
+        f"ONNX Runtime and LiteRT: the same label on {agreement.same_label} of "
+        f"{agreement.pictures} pictures, probabilities up to "
+        f"{agreement.largest_difference:.1g} apart"
+    )

@@ -210,6 +210,7 @@ class Tune(Section):
 
 class Evaluate(Section):
     precision: Literal["float", "int8"]
+    parity: Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class Register(Section):

@@ -1,4 +1,4 @@
-"""Sheets of small pictures: what a person would rather look at than read."""
+"""Draws sheets of small pictures, for what a person would rather look at than read."""
 
 import io
 from collections.abc import Sequence
@@ -10,33 +10,53 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.inference import decoding
 
 _GAP = 6
-_CAPTION = 16
+_LINE = 16  # px, of a caption
 
 
 def sheet(rows: Sequence[Sequence[tuple[np.ndarray, str]]], tile: int = 112) -> Image.Image:
-    """Lays pictures out in rows, each with a caption below it.
+    """Lays pictures out in rows, each with its caption below it on as many lines as it needs.
 
     Args:
         rows: Rows of (picture, caption); a picture is uint8 (height, width, 3), a row may be
             shorter than others.
-        tile: Sides of a picture on the sheet (px).
+        tile: Sides of a picture on the sheet (px). Defaults to 112.
 
     Returns:
         The sheet, RGB on white.
     """
+    font = ImageFont.load_default(11)
+    captions = [[_lines(caption, font, tile) for _, caption in row] for row in rows]
+    most_lines = [max(map(len, row), default=1) for row in captions]
+    heights = [tile + _LINE * count + _GAP for count in most_lines] or [tile + _LINE + _GAP]
     columns = max((len(row) for row in rows), default=1)
-    step_x, step_y = tile + _GAP, tile + _CAPTION + _GAP
-    size = (columns * step_x + _GAP, max(1, len(rows)) * step_y + _GAP)
-    result = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(result), ImageFont.load_default(11)
-    for i, row in enumerate(rows):
-        for j, (picture, caption) in enumerate(row):
-            left, top = _GAP + j * step_x, _GAP + i * step_y
+    result = Image.new("RGB", (columns * (tile + _GAP) + _GAP, sum(heights) + _GAP), "white")
+    draw, top = ImageDraw.Draw(result), _GAP
+    for row, lines, height in zip(rows, captions, heights, strict=False):
+        for column, (picture, _) in enumerate(row):
+            left = _GAP + column * (tile + _GAP)
             result.paste(Image.fromarray(picture).resize((tile, tile)), (left, top))
-            while caption and font.getlength(caption) > tile:
-                caption = caption[:-1]
-            draw.text((left, top + tile + 1), caption, fill="black", font=font)
+            for number, line in enumerate(lines[column]):
+                at = (left, top + tile + 1 + number * _LINE)
+                draw.text(at, line, fill="black", font=font)
+        top += height
     return result
+
+
+def _lines(caption: str, font: ImageFont.ImageFont, width: int) -> list[str]:
+    """Breaks a caption into lines of at most `width` px: between words, or else inside one."""
+    lines = [""]
+    for word in caption.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
 
 
 def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:

@@ -1,4 +1,4 @@
-"""How sharp, light and colourful a photo is, measured on a small version of it."""
+"""Measures sharpness, exposure and colours of a photo, on a small version of it."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ _LEVELS = np.arange(256.0) ** [[1], [2]]
 
 
 class Measures(NamedTuple):
-    """What a small version of a photo says of the photo, whatever it shows.
+    """Measurements of a photo that do not depend on its subject.
 
     Attributes:
         sharpness: Variance of the Laplacian of the grey levels (Pech-Pacheco et al. 2000), where
-            the shorter side has 64 to 127 px: what is sharp there is sharp enough for a network,
-            and detail of natural pictures is much the same at every scale (Field 1987).
+            the shorter side has 64 to 127 px: a photo sharp at that size is sharp enough for a
+            network, and detail of natural pictures is much the same at every scale (Field 1987).
         contrast: Standard deviation of the grey levels, 0 to 127.5.
         darkest: The grey level that 1 of 100 pixels lie at or below, 0 to 255.
         lightest: The one that 99 of 100 lie at or below.
@@ -61,10 +61,10 @@ def measure(picture: Image.Image) -> Measures:
 
 
 def _variance(count: int, total: float, squares: float) -> float:
-    """From whole numbers, which float64 holds, so that it is the same on every machine."""
+    """Computes a variance from whole numbers, which float64 holds: the same on every machine."""
     return (int(squares) - int(total) ** 2 / count) / count if count else 0.0
 
 
 def histogram(colours: str) -> np.ndarray:
-    """The colours of `Measures` as numbers, uint8 (64,)."""
+    """Decodes the colours of `Measures`, uint8 (64,)."""
     return np.frombuffer(bytes.fromhex(colours), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The pictures between stages: a few large arrays and an index, read without decoding.
+"""Reads and writes the pictures between stages: a few large arrays and an index.
 
 A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with some `LENGTH`
 pictures each, and `index.parquet`: a row a picture with at least photo, species, shard and row.
@@ -17,7 +17,7 @@ from pipeline.core import atomic, parallel
 T = TypeVar("T")
 
 CONTENTS = ("images-*.npy", "index.parquet")  # the names in a folder of shards
-LENGTH = 256  # 52 MB at 260 px; what changes, and what a killed run does again, is whole shards
+LENGTH = 256  # 52 MB at 260 px; a change, or a killed run, costs whole shards
 _OPEN = 256  # a process may hold 1,024 files on many systems, and a million photos are 4,000 shards
 _PICTURES_A_JOB = 16  # few, for at the end some processes wait for the last one
 
@@ -27,7 +27,7 @@ class Shards:
 
     Attributes:
         index: The index, in the order of the pictures.
-        shard: Gives a shard by its number, uint8 (n, size, size, 3), on disk until it is read.
+        shard: Returns a shard by its number, uint8 (n, size, size, 3), memory-mapped.
     """
 
     def __init__(self, folder: str | Path):
@@ -47,19 +47,32 @@ class Shards:
         return np.load(path(self.folder, number), mmap_mode="r")
 
     def take(self, positions: Iterable[int]) -> np.ndarray:
-        """The pictures at some positions of the index, uint8 (n, size, size, 3)."""
+        """Reads the pictures at some positions of the index, uint8 (n, size, size, 3)."""
         rows = self.index.iloc[list(positions)]
         pairs = zip(rows["shard"], rows["row"], strict=True)
         return np.stack([self.shard(shard)[row] for shard, row in pairs])
 
+    def batches(self, positions: Sequence[int], length: int = LENGTH) -> Iterator[np.ndarray]:
+        """Yields the pictures at some positions a batch at a time, so that memory stays flat.
+
+        Args:
+            positions: Positions in the index.
+            length: Pictures in a batch; the last one may be shorter. Defaults to 256.
+
+        Yields:
+            uint8 (n, size, size, 3).
+        """
+        for start in range(0, len(positions), length):
+            yield self.take(positions[start : start + length])
+
 
 def path(folder: Path, number: int) -> Path:
-    """Where a shard lies."""
+    """Returns the path of a shard."""
     return folder / f"images-{number:05d}.npy"
 
 
 def write_index(folder: Path, index: pd.DataFrame, lengths: Sequence[int]) -> None:
-    """Writes the index of a folder of shards: a row a picture, in order; gains shard and row.
+    """Writes the index of a folder of shards, with columns shard and row added.
 
     Args:
         folder: The folder.
@@ -112,9 +125,9 @@ def fill(
     machines that share a file system can share a shard.
 
     Args:
-        wanted: Where each shard shall stand, and what each of its pictures is made of.
+        wanted: The path of each shard, and what each of its pictures is made of.
         size: Sides of the pictures (px).
-        draw: Makes pictures, uint8 (n, size, size, 3), of n items. As in `parallel.each`.
+        draw: Returns pictures, uint8 (n, size, size, 3), of n items; it must be picklable.
         jobs: Processes to use; they change no byte.
 
     Yields:
@@ -131,9 +144,9 @@ def _unfinished(file: Path) -> Path:
 
 
 def _pieces(wanted: Iterable[tuple[Path, Sequence[T]]], size: int) -> Iterator[tuple]:
-    """For each piece of work its shard, where in the file it starts, its items, and if it ends it.
+    """Yields pieces of work: shard, offset in its file, items, and whether it is the last piece.
 
-    A shard is begun, as a file of zeros, when its first piece is asked for.
+    A shard is created, as a file of zeros, with its first piece.
     """
     for file, items in wanted:
         shape = (len(items), size, size, 3)

@@ -1,13 +1,13 @@
-"""How far one gets without looking at the animal: what an accuracy must be read against.
+"""Measures the accuracy that a model reaches without seeing the animal: the shortcut baseline.
 
-A model sees each photo's size, sharpness and colour histogram alone. Whatever it reaches, it
-reaches because source, place or light and species go together in the collection.
+The model gets each photo's size, sharpness and colour histogram alone. Its accuracy shows how
+closely source, place or light and species are linked in the collection, and an accuracy of a
+recogniser must be read against it.
 
 It is a kernel ridge regression on the ranks of the features, with a Laplacian kernel. On two
-collections of real photos it names 0.56 and 0.59, where a random forest of 100 trees names 0.55
-and 0.57 in several times the time. It is scikit-learn's
-(tests/dataset/test_shortcut_baseline.py), which would take longer to import than this takes to
-answer.
+collections of real photos its accuracy is 0.56 and 0.59, where a random forest of 100 trees has
+0.55 and 0.57 in several times the time. It computes the same as scikit-learn's
+(tests/dataset/test_shortcut_baseline.py), which takes longer to import than this takes to run.
 """
 
 import json
@@ -27,13 +27,13 @@ _PER_GROUP = 10  # so that one long burst is not all of the sample
 
 @dataclass(frozen=True)
 class Score:
-    """What the model reached on photos it had not learned from.
+    """The model's score on photos that it was not trained on.
 
     Attributes:
-        photos: How many it was asked about.
-        accuracy: Share of them it named rightly.
+        photos: How many they are.
+        accuracy: Share of them that got the right species.
         standard_error: Of the accuracy; units that stay together count as one draw each.
-        guess: Share that naming the commonest species every time would get right.
+        guess: Accuracy of always answering the most common species.
     """
 
     photos: int
@@ -43,7 +43,16 @@ class Score:
 
     @classmethod
     def of(cls, right: np.ndarray, species: pd.Series, units: pd.Series) -> "Score":
-        """Counts right answers; all three are of one length. Of no photos, none are right."""
+        """Scores answers.
+
+        Args:
+            right: Whether each photo's answer is right, bool (n,).
+            species: The actual species of each.
+            units: What must stay together, of each.
+
+        Returns:
+            The score; all zero for no photos.
+        """
         if not len(right):
             return cls(0, 0.0, 0.0, 0.0)
         error = _standard_error(right, units)
@@ -56,12 +65,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Gap:
-    """What a split that cuts through groups would have pretended.
+    """By how much a split that cuts through groups would overestimate the accuracy.
 
     Attributes:
         random: The score over folds of single photos.
         whole: The score over folds of whole units.
-        gap: The one less the other.
+        gap: `random` less `whole`.
         standard_error: Of the gap; the photos are the same, so it is smaller than the scores'.
     """
 
@@ -75,10 +84,12 @@ class Gap:
 
 
 def sample(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a manifest that stand for it: whole groups up to 2,000 photos, ten of a group.
+    """Samples whole groups of a manifest, up to 2,000 photos, at most ten of a group.
 
-    Which groups is decided by the hashes of their names, so other photos that come or go change
-    little.
+    The hashes of the groups' names decide, so that added and removed photos change little.
+
+    Args:
+        manifest: A row a photo, with a column group.
     """
     few = manifest.loc[manifest.groupby("group").cumcount() < _PER_GROUP, "group"]
     places = np.fromiter((stratified_groups.place(0, name) for name in few), float, len(few))
@@ -109,7 +120,7 @@ def write_score(path: Path, score: Score) -> None:
 
 
 def score(rows: pd.DataFrame) -> Score:
-    """How well the model tells the species apart when groups stay whole.
+    """Scores the model over folds of whole groups.
 
     Args:
         rows: With columns photo, species, group, width, height, sharpness and colours.
@@ -120,11 +131,12 @@ def score(rows: pd.DataFrame) -> Score:
 
 
 def gap(rows: pd.DataFrame, fold: np.ndarray, units: pd.Series) -> Gap:
-    """How much better the model looks if photos are dealt out one by one.
+    """Measures how much the score rises if single photos are dealt to the folds.
 
     Args:
-        rows: As for `score`.
-        fold: Fold of each photo, whole units in each.
+        rows: A row a photo, with columns photo, species, group, width, height, sharpness and
+            colours.
+        fold: Fold of each photo, int (n,), whole units in each.
         units: Unit of each photo.
     """
     kernel, species = _kernel(_features(rows)), rows["species"]
@@ -141,7 +153,7 @@ def gap(rows: pd.DataFrame, fold: np.ndarray, units: pd.Series) -> Gap:
 
 
 def _features(rows: pd.DataFrame) -> np.ndarray:
-    """Width, height, width / height, sharpness and colour histogram, float32 (n, 68)."""
+    """Returns width, height, width / height, sharpness and colour histogram, float32 (n, 68)."""
     numbers = rows[["width", "height", "sharpness"]].to_numpy(dtype=np.float32)
     aspect = numbers[:, :1] / numbers[:, 1:2]
     colours = [image_statistics.histogram(written) for written in rows["colours"]]
@@ -149,7 +161,7 @@ def _features(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _kernel(seen: np.ndarray) -> np.ndarray:
-    """How alike photos are, float64 (n, n): 1 where they are the same, 1/e at the mean distance."""
+    """Returns similarities, float64 (n, n): 1 for equal photos, 1/e at the mean distance."""
     from scipy.spatial.distance import pdist, squareform
 
     apart = pdist(pd.DataFrame(seen).rank(pct=True), "cityblock")
@@ -160,9 +172,9 @@ def _kernel(seen: np.ndarray) -> np.ndarray:
 
 
 def _answers(kernel: np.ndarray, species: pd.Series, fold: np.ndarray) -> np.ndarray:
-    """Whether a model that has learned from the other folds names each photo rightly, bool (n,).
+    """Returns whether a model fitted to the other folds gets each photo right, bool (n,).
 
-    With a single fold nothing can be learned, and no answer is right.
+    With a single fold there is nothing to fit to, and no answer is right.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -170,19 +182,19 @@ def _answers(kernel: np.ndarray, species: pd.Series, fold: np.ndarray) -> np.nda
     right = np.zeros(len(kind), dtype=bool)
     numbers = np.unique(fold)
     for number in numbers if len(numbers) > 1 else ():
-        asked, known = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        alike = kernel[np.ix_(known, known)]
-        alike[np.diag_indices_from(alike)] += _RIDGE
-        # Turned over, which changes nothing in it, it lies as LAPACK wants it and is not copied.
-        factor = cho_factor(alike.T, overwrite_a=True, check_finite=False)
-        weights = cho_solve(factor, np.eye(len(names))[kind[known]])
-        said = kernel[np.ix_(asked, known)] @ weights
-        # Rounded, so that what is as likely to be one as the other is so on every machine.
-        right[asked] = said.round(6).argmax(axis=1) == kind[asked]
+        held_out, fitted = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        regularised = kernel[np.ix_(fitted, fitted)]
+        regularised[np.diag_indices_from(regularised)] += _RIDGE
+        # The transpose of this symmetric matrix has the memory layout of LAPACK and is not copied.
+        factor = cho_factor(regularised.T, overwrite_a=True, check_finite=False)
+        weights = cho_solve(factor, np.eye(len(names))[kind[fitted]])
+        scores = kernel[np.ix_(held_out, fitted)] @ weights
+        # Rounded, so that ties are ties on every machine.
+        right[held_out] = scores.round(6).argmax(axis=1) == kind[held_out]
     return right
 
 
 def _standard_error(values: np.ndarray, units: pd.Series) -> float:
-    """Of the mean of values of which those of one unit may depend on each other."""
+    """Returns the standard error of a mean whose values may depend on others of their unit."""
     rest = pd.Series(values - values.mean()).groupby(units.to_numpy()).sum()
     return float((rest**2).sum() ** 0.5 / len(values))

@@ -1,18 +1,26 @@
 """Chooses between the trained network and the tuned one."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluate import calibration_fit
+from pipeline.evaluate.metrics import positions
+from pipeline.inference.calibration import Calibration
+from pipeline.networks import keras_setup
 from pipeline.train.metrics import Score, gained
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that a stage trained, and how it did on validation."""
+    """A network that a stage trained, and its score on validation."""
 
     folder: Path
     run_id: str
@@ -25,20 +33,51 @@ class Candidate:
         run = json.loads((folder / "run.json").read_text())
         return cls(folder, run["run_id"], tuple(run["labels"]), Score(**run["validation"]))
 
-    def held_out(self) -> tuple[pd.DataFrame, np.ndarray]:
-        """Photos it had not learned from, and the probabilities it gave them, (n, species), as
-        `trainer.Trained.held_out` has them."""
-        table = pd.read_parquet(self.folder / "held_out.parquet")
-        return table, np.stack(table["probabilities"])
+    @property
+    def keras_file(self) -> Path:
+        """The file of the network."""
+        return self.folder / "model.keras"
+
+    def network(self) -> "keras.Model":
+        """Loads the network, from pixels to probabilities."""
+        return keras_setup.keras().saving.load_model(self.keras_file)
+
+    def held_out(self) -> pd.DataFrame:
+        """Reads its answers to the photos that it had not learned from.
+
+        Returns:
+            As `trainer.Trained.held_out`: photo, split, species, probabilities (one a species) and
+            right.
+        """
+        return pd.read_parquet(self.folder / "held_out.parquet")
+
+    def validation_answers(self) -> np.ndarray:
+        """Returns its probabilities for the validation pictures, (n, species), in their order."""
+        held_out = self.held_out()
+        return np.stack(held_out.loc[held_out["split"] == "validation", "probabilities"])
+
+    def calibration(self) -> Calibration:
+        """Fits a calibration of its answers to the photos that it had not learned from."""
+        held_out = self.held_out()
+        targets = positions(held_out["species"], self.labels)
+        return calibration_fit.fit(np.stack(held_out["probabilities"]), targets)
+
+    def described(self) -> dict[str, Any]:
+        """Returns its sections of `metrics.json`."""
+        return {
+            "validation": asdict(self.validation),
+            "chosen": self.folder.name,
+            "run_id": self.run_id,
+        }
 
 
 def better(trained: Candidate, tuned: Candidate) -> Candidate:
-    """The tuned candidate if it is surely the better one, else the trained one.
+    """Returns the tuned candidate if it is better beyond chance, else the trained one.
 
-    The best of many trials owes a part of its score to luck. So what it gains on the photos that
-    both were judged by must be more than two of its standard errors: with one (the rule of Breiman
+    The best of many trials owes a part of its score to luck. So its gain on the photos that both
+    were judged by must be more than two of its standard errors: with one (the rule of Breiman
     et al. 1984, Classification and Regression Trees) the luckiest of 30 trials was served on two of
     three splits of 13 classes, and lost 0.003 and 0.005 on the test photos.
     """
-    gain, error = gained(tuned.held_out()[0], trained.held_out()[0])
+    gain, error = gained(tuned.held_out(), trained.held_out())
     return tuned if gain > 2 * error else trained

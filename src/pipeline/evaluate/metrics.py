@@ -1,4 +1,4 @@
-"""Measures a recogniser's answers."""
+"""Computes metrics of a recogniser's answers."""
 
 from dataclasses import asdict
 
@@ -11,12 +11,12 @@ from pipeline.train.metrics import Score, calibration_error
 
 
 def positions(species: pd.Series, labels: tuple[str, ...]) -> np.ndarray:
-    """Where each photo's species stands among the network's answers, int (n,)."""
+    """Maps each photo's species to its position among the labels, int (n,)."""
     return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
 
 
 def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """The numbers a recogniser is judged by.
+    """Computes the metrics that a recogniser is judged by.
 
     Args:
         probabilities: (n, species), rows summing to 1.
@@ -48,7 +48,7 @@ def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float
 
 
 def trust(calibration: Calibration, probabilities: np.ndarray, targets: np.ndarray) -> dict:
-    """What a calibration's promises come to.
+    """Measures on other photos how well a calibration holds.
 
     Args:
         calibration: Fitted on other photos.
@@ -75,7 +75,16 @@ def trust(calibration: Calibration, probabilities: np.ndarray, targets: np.ndarr
 def per_species(
     probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Precision, recall, F1 and support (photos) of each species, in the order of `labels`."""
+    """Computes precision, recall, F1 and support (photos) of each species.
+
+    Args:
+        probabilities: (n, species).
+        targets: The right positions, int (n,).
+        labels: The species, in the order of the probabilities.
+
+    Returns:
+        A row a species in the order of `labels`: species, precision, recall, f1, support.
+    """
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         targets, probabilities.argmax(axis=1), labels=range(len(labels)), zero_division=0
     )

@@ -1,10 +1,12 @@
-"""Plots for people."""
+"""Draws plots for people."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
+
+from pipeline.dataset.shards import Shards
 
 
 def confusion(table: pd.DataFrame, labels: tuple[str, ...], path: Path) -> None:
@@ -34,3 +36,28 @@ def confusion(table: pd.DataFrame, labels: tuple[str, ...], path: Path) -> None:
             axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def mistakes(
+    predictions: pd.DataFrame, shards: Shards, limit: int = 40, columns: int = 8
+) -> list[list[tuple[np.ndarray, str]]]:
+    """Lays out the mistakes whose probability was highest, one of each group of near-duplicates.
+
+    Args:
+        predictions: A row a picture: group, box, actual, predicted, probability. The index is the
+            pictures' positions in the shards.
+        shards: The pictures.
+        limit: How many mistakes to show. Defaults to 40.
+        columns: How many in a row. Defaults to 8.
+
+    Returns:
+        Rows for `contact_sheets.sheet`, the highest probability first.
+    """
+    wrong = predictions[predictions["actual"] != predictions["predicted"]]
+    wrong = wrong.sort_values("probability", ascending=False, kind="stable")
+    wrong = wrong.drop_duplicates(["group", "box"]).head(limit)
+    tiles = [
+        (shards.take([row.Index])[0], f"{row.actual}: {row.predicted}? {row.probability:.2f}")
+        for row in wrong.itertuples()
+    ]
+    return [tiles[i : i + columns] for i in range(0, len(tiles), columns)]

@@ -1,4 +1,4 @@
-"""Writes what `docker build` needs for an image that serves a version."""
+"""Writes the context of `docker build` for an image that serves a version."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ from pipeline.core.errors import UserError
 
 
 def image_context(recogniser: Path, folder: Path) -> None:
-    """Writes what `docker build` needs for an image that serves a registered version.
+    """Writes the context of `docker build` for an image that serves a registered version.
 
-    It is what `mlflow models build-docker` builds from.
+    `mlflow models build-docker` builds from the same.
 
     Args:
-        recogniser: Of a registered version.
-        folder: Where to.
+        recogniser: The folder of that name in a registered version.
+        folder: Where to write it.
 
     Raises:
-        UserError: It is no registered version's.
+        UserError: The folder lies in no registered version.
     """
     version = recogniser.absolute().parents[1]
     if not (version / "MLmodel").exists():
-        raise UserError(f"{recogniser} is no registered version; say which with --model")
+        raise UserError(f"{recogniser} is no registered version; name one: --model 3")
     from mlflow.models.flavor_backend_registry import get_flavor_backend
 
     backend = get_flavor_backend(str(version), docker_build=True, env_manager=None)

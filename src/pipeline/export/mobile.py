@@ -1,14 +1,14 @@
 """Writes a recogniser for phones."""
 
 import json
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 
-from pipeline.core.errors import UserError
+from pipeline.export import precision
 from pipeline.inference import checksums
 from pipeline.inference.litert import Network
 
+_PAGE = "mobile.md.j2"
 _FITS = {
     "crop": ("cut the middle square out of it", "ImageOps.fit(photo, ({size}, {size}))"),
     "pad": (
@@ -19,63 +19,60 @@ _FITS = {
 }
 
 
-def for_phones(recogniser: Path, folder: Path) -> None:
-    """Writes both networks, the labels, a metadata file and a page on how to use them.
+def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) -> None:
+    """Writes networks, the labels, a metadata file and a page on how to use them.
 
     Args:
-        recogniser: What evaluate wrote, or the same of a registered version.
-        folder: Where; it is there already.
-
-    Raises:
-        UserError: The recogniser has one precision only.
+        recogniser: Folder that evaluate wrote, or the same of a registered version.
+        folder: Where; it exists.
+        networks: `.tflite` contents by precision: `float`, and `int8` unless it was left out.
     """
-    about = json.loads((recogniser / "labels.json").read_text())
-    networks = {name: precision(recogniser, name) for name in ("float", "int8")}
-    for name, path in networks.items():
-        shutil.copyfile(path, folder / f"{name}.tflite")
-    labels, calibration = about["labels"], about["calibration"]
-    size = Network(networks["int8"].read_bytes(), workers=1).size
+    description = json.loads((recogniser / "labels.json").read_text())
+    labels, size = description["labels"], Network(networks["float"], workers=1).size
+    for name, contents in networks.items():
+        (folder / f"{name}.tflite").write_bytes(contents)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    described = {
+    metadata = {
         "input": {
             "shape": [1, size, size, 3],
             "type": "float32",
             "colours": "RGB",
             "range": [0, 255],
             "normalisation": "inside the network",
-            "fit": about["fit"],
+            "fit": description["fit"],
         },
         "output": {"shape": [1, len(labels)], "type": "float32", "meaning": "probabilities"},
         "labels": labels,
-        **calibration,
-        "calibrated_for": "float" if (recogniser / "int8.tflite").exists() else "int8",
-        "sha256": {f"{name}.tflite": checksums.sha256(path) for name, path in networks.items()},
+        **description["calibration"],
+        "calibrated_for": precision.served(recogniser),
+        "sha256": {
+            f"{name}.tflite": checksums.sha256(folder / f"{name}.tflite") for name in networks
+        },
     }
-    written = json.dumps(described, indent=2, ensure_ascii=False)
+    written = json.dumps(metadata, indent=2, ensure_ascii=False)
     (folder / "metadata.json").write_text(f"{written}\n", encoding="utf-8")
-    fit, code = _FITS[about["fit"]]
-    megabytes = {f"{n}_mb": f"{path.stat().st_size / 1e6:.1f}" for n, path in networks.items()}
-    page = Template(Path(__file__).with_name("phones.md").read_text(encoding="utf-8")).substitute(
-        species=len(labels),
-        size=size,
-        fit=fit,
-        code=code.format(size=size),
-        served=described["calibrated_for"],
-        **megabytes,
+    (folder / "README.md").write_text(_page(metadata, networks), encoding="utf-8")
+
+
+def _page(metadata: Mapping, networks: Mapping[str, bytes]) -> str:
+    """Fills the template of the page in."""
+    import jinja2
+
+    size = metadata["input"]["shape"][1]
+    sentence, code = _FITS[metadata["input"]["fit"]]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,  # a page of Markdown, of numbers and words of this module
     )
-    (folder / "README.md").write_text(page, encoding="utf-8")
-
-
-def precision(recogniser: Path, name: str) -> Path:
-    """The file of the network in `float` or `int8`: under its own name, or the one that serves.
-
-    Raises:
-        UserError: The recogniser has the other one only.
-    """
-    own, serving = recogniser / f"{name}.tflite", recogniser / "model.tflite"
-    other = recogniser / {"float": "int8.tflite", "int8": "float.tflite"}[name]
-    if own.exists():
-        return own
-    if other.exists():
-        return serving
-    raise UserError(f"{recogniser} has one precision only: evaluate and register it anew")
+    return environment.get_template(_PAGE).render(
+        species=len(metadata["labels"]),
+        size=size,
+        fit=sentence,
+        code=code.format(size=size),
+        served=metadata["calibrated_for"],
+        network="int8" if "int8" in networks else "float",
+        megabytes={name: f"{len(contents) / 1e6:.1f}" for name, contents in networks.items()},
+    )

@@ -1,1 +1,1 @@
-"""Compares what is asked and answered now with what was tested."""
+"""Compares current photos and answers with those of the validation split."""

@@ -1,11 +1,11 @@
-"""Whether what a recogniser is asked, and what it answers, is still what it was tested on.
+"""Detects drift: photos and answers that differ from those of the validation split.
 
-Each property of the answers in a log is compared with the same of the validation photos, which
-were drawn like the training photos and not learned from. It has drifted if the difference is both
-large and no chance: a population stability index (PSI; Siddiqi 2006, Credit Risk Scorecards) of
-`LARGE` or more, and a p-value below `CHANCE` after Bonferroni's correction, by the two-sample
+Each property of the answers in a log is compared with that of the validation photos, which were
+drawn like the training photos and not trained on. It has drifted if the difference is both large
+and significant: a population stability index (PSI; Siddiqi 2006, Credit Risk Scorecards) of
+`LARGE` or more, and a p-value below `SIGNIFICANT` after Bonferroni's correction, by the two-sample
 Kolmogorov-Smirnov test for numbers and the chi-square test for names. With thousands of photos any
-difference is significant, and with dozens many are large; only both together are news.
+difference is significant, and with dozens many are large; only both together are drift.
 """
 
 import io
@@ -21,14 +21,15 @@ from scipy import stats
 
 from pipeline.core import atomic
 from pipeline.core.errors import UserError
+from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
 from pipeline.inference.calibration import Calibration
 from pipeline.sources import table as tables
 
 LARGE = 0.2  # a usual limit for the PSI; 0.1 is taken for a slight change
-CHANCE = 0.01
+SIGNIFICANT = 0.01
 REFERENCE = "reference.parquet"
-LEAST = 50  # answers; fewer are not judged
+MIN_ANSWERS = 50
 _BINS = 10
 _NUMBERS = ("brightness", "sharpness", "megapixels", "probability")
 _NAMES = ("species", "unknown")
@@ -42,12 +43,12 @@ class Change:
     """How a property of the answers differs from the reference.
 
     Attributes:
-        property: Which.
+        property: Name of the property.
         before: Its median, or the most common name with its share, in the reference.
-        now: Likewise in the log.
-        psi: How large the difference is; 0 is none.
-        p: How probable so large a one would be by chance, corrected for how many were looked at.
-        drifted: Whether it is large and no chance.
+        now: Its median, or the most common name with its share, in the log.
+        psi: Population stability index; 0 is no difference.
+        p: p-value, corrected for the number of properties.
+        drifted: Whether the difference is large and significant.
     """
 
     property: str
@@ -59,25 +60,30 @@ class Change:
 
 
 def reference(
-    sizes: pd.DataFrame,
-    pictures: np.ndarray,
+    shards: Shards,
+    positions: Sequence[int],
     labels: Sequence[str],
     calibration: Calibration,
     probabilities: np.ndarray,
 ) -> bytes:
-    """What the answers to the validation photos are like, as Parquet with the names of a log.
+    """Describes the validation pictures and the answers to them, one batch in memory at a time.
 
     Args:
-        sizes: width and height of each photo (px).
-        pictures: The same photos, uint8 (n, size, size, 3).
+        shards: The resized pictures; their index has width and height of each (px).
+        positions: The validation pictures, as positions in the shards.
         labels: The species, in the order of the probabilities.
         calibration: Of the probabilities.
-        probabilities: What the network said, (n, species).
+        probabilities: The network's answers to these pictures, (n, species).
+
+    Returns:
+        A table with the columns of a request log, as the contents of a Parquet file.
     """
+    light = [decoding.light(picture) for batch in shards.batches(positions) for picture in batch]
     calibrated = calibration.apply(probabilities)
-    table = pd.DataFrame([decoding.light(picture) for picture in pictures]).assign(
-        width=sizes["width"].to_numpy(),
-        height=sizes["height"].to_numpy(),
+    index = shards.index.iloc[list(positions)]
+    table = pd.DataFrame(light).assign(
+        width=index["width"].to_numpy(),
+        height=index["height"].to_numpy(),
         species=np.array(labels)[calibrated.argmax(axis=1)],
         probability=calibrated.max(axis=1),
         unknown=calibrated.max(axis=1) < calibration.unknown_below,
@@ -88,26 +94,32 @@ def reference(
 
 
 def read_reference(recogniser: Path) -> pd.DataFrame:
-    """Reads what evaluate wrote beside a recogniser.
+    """Reads the reference that evaluate wrote beside a recogniser.
+
+    Args:
+        recogniser: Folder that evaluate wrote, or the same of a registered version.
 
     Raises:
-        UserError: It wrote nothing.
+        UserError: There is none.
     """
     path = recogniser / REFERENCE
     if not path.exists():
-        raise UserError(f"{recogniser} has no {REFERENCE}: evaluate and register it anew")
+        raise UserError(f"{recogniser} has no {REFERENCE}: run `dvc repro`")
     return pd.read_parquet(path)
 
 
 def read(path: Path, days: float | None = None) -> pd.DataFrame:
-    """Reads what was answered: a request log (JSON lines) or a file that `animal predict` wrote.
+    """Reads answers from a request log (JSON lines) or a file that `animal predict` wrote.
 
     Args:
         path: The file.
-        days: Only answers of the last so many days, by their `time`. Defaults to all.
+        days: Read only answers of the last so many days, by their `time`. Defaults to all.
+
+    Returns:
+        A row an answer.
 
     Raises:
-        UserError: There is no such file, or nothing was answered in it.
+        UserError: The file is missing or has no answers.
     """
     readers = {  # a species may be called `7` or `NA`
         **dict.fromkeys(set(tables.SUFFIXES) - {".jsonl"}, _spreadsheet),
@@ -118,12 +130,12 @@ def read(path: Path, days: float | None = None) -> pd.DataFrame:
     try:
         answers = readers.get(path.suffix.lower(), lines)(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no log of answers that can be read: {error}") from None
+        raise UserError(f"{path} is not a readable log of answers: {error}") from None
     if "species" not in answers:
-        raise UserError(f"{path} is no log of answers: it has no species")
+        raise UserError(f"{path} is not a log of answers: it has no column species")
     if days is not None:
         if "time" not in answers:
-            raise UserError(f"{path} does not say when it was answered, so --days cannot choose")
+            raise UserError(f"{path} has no column time, which --days needs: leave --days out")
         since = pd.Timestamp.now("UTC") - pd.Timedelta(days=days)
         answers = answers[pd.to_datetime(answers["time"], utc=True) >= since]
     return answers[answers["species"].notna()]
@@ -148,17 +160,17 @@ def _spreadsheet(path: Path) -> pd.DataFrame:
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame) -> list[Change]:
-    """Looks at each property that both tables have.
+    """Compares each property that both tables have.
 
     Args:
-        before: What `reference` gave.
-        now: What `read` gave.
+        before: The reference, as `read_reference` returns it.
+        now: The log, as `read` returns it.
 
     Raises:
-        UserError: There are under `LEAST` answers.
+        UserError: There are fewer than `MIN_ANSWERS` answers.
     """
-    if len(now) < LEAST:
-        raise UserError(f"there are {len(now)} answers; under {LEAST} nothing can be said")
+    if len(now) < MIN_ANSWERS:
+        raise UserError(f"there are {len(now)} answers; under {MIN_ANSWERS} are too few to compare")
     before, now = _sized(before), _sized(now)
     shared = [name for name in (*_NUMBERS, *_NAMES) if name in before and name in now]
     return [_change(before[name].dropna(), now[name].dropna(), len(shared)) for name in shared]
@@ -167,15 +179,15 @@ def compare(before: pd.DataFrame, now: pd.DataFrame) -> list[Change]:
 def save(changes: list[Change], answers: int, folder: Path) -> None:
     """Writes `drift.json` and `drift.md`, a page for people."""
     drifted = any(change.drifted for change in changes)
-    found = {"drifted": drifted, "answers": answers, "properties": [asdict(c) for c in changes]}
+    result = {"drifted": drifted, "answers": answers, "properties": [asdict(c) for c in changes]}
     with atomic.own_folder(folder) as partial:
         partial.mkdir()
-        (partial / "drift.json").write_text(json.dumps(found, indent=2) + "\n")
+        (partial / "drift.json").write_text(json.dumps(result, indent=2) + "\n")
         (partial / "drift.md").write_text(page(changes, answers) + "\n")
 
 
 def page(changes: list[Change], answers: int) -> str:
-    """The changes as a page of Markdown."""
+    """Renders the changes as Markdown."""
     rows = [
         f"| {c.property} | {c.before} | {c.now} | {c.psi:.3f} | {c.p:.2g} "
         f"| {'**drifted**' if c.drifted else ''} |"
@@ -187,7 +199,7 @@ def page(changes: list[Change], answers: int) -> str:
             f"# {f'Drift of {names}' if names else 'No drift'}",
             "",
             f"{answers} answers beside those to the validation photos. A property has drifted if",
-            f"its PSI is {LARGE:g} or more and p below {CHANCE:g}.",
+            f"its PSI is {LARGE:g} or more and p below {SIGNIFICANT:g}.",
             "",
             "| | validation | now | PSI | p | |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -202,13 +214,13 @@ def _sized(answers: pd.DataFrame) -> pd.DataFrame:
     return answers
 
 
-def _change(before: pd.Series, now: pd.Series, looked_at: int) -> Change:
+def _change(before: pd.Series, now: pd.Series, properties: int) -> Change:
     if before.name in _NAMES:
         before, now = before.astype(str), now.astype(str)
         counts = pd.concat([before.value_counts(), now.value_counts()], axis=1).fillna(0)
         table = counts.to_numpy().T
         p = stats.chi2_contingency(table).pvalue if table.shape[1] > 1 else 1.0
-        said = [f"{s.mode()[0]} ({(s == s.mode()[0]).mean():.0%})" for s in (before, now)]
+        shown = [f"{s.mode()[0]} ({(s == s.mode()[0]).mean():.0%})" for s in (before, now)]
     else:
         edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]))
         table = np.stack(
@@ -218,12 +230,19 @@ def _change(before: pd.Series, now: pd.Series, looked_at: int) -> Change:
             ]
         )
         p = stats.ks_2samp(before, now).pvalue
-        said = [f"{s.median():.4g}" for s in (before, now)]
-    psi, p = stability(*table), min(1.0, float(p) * looked_at)
-    return Change(str(before.name), *said, psi, p, psi >= LARGE and p < CHANCE)
+        shown = [f"{s.median():.4g}" for s in (before, now)]
+    psi, p = stability(table[0], table[1]), min(1.0, float(p) * properties)
+    return Change(
+        property=str(before.name),
+        before=shown[0],
+        now=shown[1],
+        psi=psi,
+        p=p,
+        drifted=psi >= LARGE and p < SIGNIFICANT,
+    )
 
 
 def stability(before: np.ndarray, now: np.ndarray) -> float:
-    """The population stability index of two rows of counts; half a count is added to each."""
+    """Returns the population stability index of two rows of counts, half a count added."""
     left, right = ((counts + 0.5) / (counts + 0.5).sum() for counts in (before, now))
     return float(((right - left) * np.log(right / left)).sum())

@@ -1,14 +1,11 @@
-"""A Keras network as a LiteRT file, with proof that both agree."""
+"""Converts a Keras network to a LiteRT file, and compares the answers of both."""
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,45 +19,49 @@ from pipeline.networks import devices, keras_setup
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
+
+    from pipeline.dataset.shards import Shards
 
 # Training photos: 20, 100 and 300 gave int8 networks of the same accuracy, within chance.
-ENOUGH_FOR_INT8 = 64
+CALIBRATION_PICTURES = 64
 
 
-def to_litert(model: "keras.Model", measured_on: np.ndarray | None = None) -> bytes:
-    """Exports a network, made for one picture at a time, with float32 in and out.
+def to_litert(model: "keras.Model", calibration_pictures: np.ndarray | None = None) -> bytes:
+    """Converts a network to LiteRT, for one picture at a time, with float32 in and out.
 
     Args:
         model: The network.
-        measured_on: Pictures, uint8 (n, size, size, 3). What the network makes of them gives the
-            ranges of its activations, and weights and activations become int8 (Jacob et al. 2018).
-            Defaults to None: everything stays float32.
+        calibration_pictures: Pictures, uint8 (n, size, size, 3). The activations that they cause
+            give the ranges, and weights and activations become int8 (Jacob et al. 2018). Defaults
+            to None: everything stays float32.
+
+    Returns:
+        The contents of a `.tflite` file.
     """
-    if keras_setup.keras().backend.backend() != "tensorflow":
-        return _by_tensorflow(model, measured_on)
-    settings = {} if measured_on is None else _int8(measured_on)
+    settings = {} if calibration_pictures is None else _int8_settings(calibration_pictures)
     with tempfile.TemporaryDirectory() as folder, keras_setup.quiet():
         path = Path(folder) / "model.tflite"
         model.export(path, format="litert", verbose=False, **settings)
         return path.read_bytes()
 
 
-def _by_tensorflow(model: "keras.Model", measured_on: np.ndarray | None) -> bytes:
-    """`to_litert` in a process where Keras is on TensorFlow, which alone exports."""
-    spawn = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, spawn) as process:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return process.submit(_load_and_export, path, measured_on).result()
+def calibration_pictures(shards: "Shards", split: "pd.DataFrame") -> np.ndarray:
+    """Picks the training pictures that int8 is calibrated on, evenly spaced in their order.
+
+    Args:
+        shards: The resized pictures.
+        split: A row a photo, with columns photo and split.
+
+    Returns:
+        uint8 (n, size, size, 3), at least `CALIBRATION_PICTURES` of them where there are as many.
+    """
+    splits = shards.index["photo"].map(split.set_index("photo")["split"])
+    training = np.flatnonzero(splits == "train")
+    return shards.take(training[:: max(1, len(training) // CALIBRATION_PICTURES)])
 
 
-def _load_and_export(path: Path, measured_on: np.ndarray | None) -> bytes:
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU is the parent's, on JAX
-    return to_litert(keras_setup.keras().saving.load_model(path), measured_on)
-
-
-def _int8(pictures: np.ndarray) -> dict[str, Any]:
+def _int8_settings(pictures: np.ndarray) -> dict[str, Any]:
     import tensorflow as tf
 
     return {
@@ -74,7 +75,7 @@ def _int8(pictures: np.ndarray) -> dict[str, Any]:
 
 
 def digest(model: "keras.Model") -> str:
-    """The sha256 of a network and its weights, as hexadecimal digits."""
+    """Returns the sha256 of a network and its weights, as hexadecimal digits."""
     digest = hashlib.sha256(model.to_json().encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
@@ -82,7 +83,7 @@ def digest(model: "keras.Model") -> str:
 
 
 def cached(model: "keras.Model", cache: Path) -> bytes:
-    """`to_litert`, done once for a network: seconds the first time, nothing afterwards.
+    """Converts a network as `to_litert` does, once: later calls read the file.
 
     Args:
         model: The network.
@@ -96,41 +97,46 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
     return path.read_bytes()
 
 
-def write(
-    folder: Path,
-    keras_file: Path,
-    litert: bytes,
-    labels: Sequence[str],
-    fit: str,
-    max_pixels: int,
-    calibration: Mapping[str, float],
-    beside: Mapping[str, bytes] = MappingProxyType({}),
-) -> None:
-    """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`,
-    and their hashes.
+@dataclass(frozen=True)
+class Description:
+    """What a network's answers need to be understood: the content of `labels.json`.
 
-    Args:
-        folder: Where; it appears whole.
-        keras_file: The network as Keras saved it.
-        litert: The same as LiteRT.
+    Attributes:
         labels: Species in the order of its answers.
         fit: How photos are made square for it, as in `decoding.square`.
         max_pixels: Photos that claim more are refused, as in `decoding.square`.
         calibration: A `calibration.Calibration` of its answers, as a dictionary.
-        beside: Other files to keep with it, by name. Defaults to none.
+    """
+
+    labels: tuple[str, ...]
+    fit: str
+    max_pixels: int
+    calibration: Mapping[str, float]
+
+
+def write(
+    folder: Path,
+    keras_file: Path,
+    litert: bytes,
+    description: Description,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Writes a recogniser: `model.keras`, `model.tflite`, `labels.json` and their hashes.
+
+    Args:
+        folder: Where; it appears when everything is written.
+        keras_file: The network as Keras saved it.
+        litert: The same as LiteRT.
+        description: The content of `labels.json`.
+        beside: Other files to write with it, by name. Defaults to none.
     """
     with atomic.whole(folder) as partial:
         partial.mkdir()
         shutil.copyfile(keras_file, partial / "model.keras")
         for name, content in {"model.tflite": litert, **beside}.items():
             (partial / name).write_bytes(content)
-        about = {
-            "labels": list(labels),
-            "fit": fit,
-            "max_pixels": max_pixels,
-            "calibration": dict(calibration),
-        }
-        (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
+        written = json.dumps(asdict(description), indent=2)
+        (partial / "labels.json").write_text(f"{written}\n")
         checksums.seal(partial)
 
 
@@ -149,14 +155,22 @@ class Agreement:
     largest_difference: float
 
 
-def asked(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
-    """What a Keras network says of pictures, by the CPU: a GPU's float32 has fewer bits."""
+def predict_on_cpu(model: "keras.Model", batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Runs a Keras network on the CPU, since a GPU's float32 has fewer bits.
+
+    Args:
+        model: The network; it stays on its device, a copy of it is run.
+        batches: Pictures, each uint8 (n, size, size, 3), in memory one batch at a time.
+
+    Returns:
+        Its answers, float32 (pictures, species).
+    """
     keras = keras_setup.keras()
-    with keras.device("cpu"):  # a copy, for the weights of the network itself stay on the GPU
+    with keras.device("cpu"):
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
         copy.compile(jit_compile=devices.xla())
-        return copy.predict(pictures, verbose=0)
+        return np.concatenate([copy.predict(batch, verbose=0) for batch in batches])
 
 
 def compare(
@@ -168,10 +182,13 @@ def compare(
     """Proves that two networks agree.
 
     Args:
-        left: Probabilities, (n, species).
-        right: Likewise, for the same pictures.
-        tolerance: Largest difference of a probability that still is agreement.
-        names: What to call both.
+        left: Probabilities of one, (n, species).
+        right: Probabilities of the other for the same pictures, (n, species).
+        tolerance: Largest difference of a probability that still is agreement. Defaults to 0.001.
+        names: What an error calls both.
+
+    Returns:
+        How far they differ.
 
     Raises:
         UserError: A label differs, or a probability by more than `tolerance`.

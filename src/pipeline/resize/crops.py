@@ -9,20 +9,20 @@ COLUMNS = ["photo", "path", "species", "width", "height", "box"]  # of the manif
 
 
 def pictures(manifest: pd.DataFrame, margin: float | None) -> pd.DataFrame:
-    """What becomes a square: each photo, or each of its subjects.
+    """Lists the pictures that become squares: each photo, or each of its subjects.
 
     A subject is cut out as a square around its box, widened by the margin and moved to lie inside
-    the photo, so that `decoding.square` leaves nothing of it out; where the photo is too narrow for
-    one, all of its breadth is taken.
+    the photo, so that `decoding.square` cuts nothing off; where the photo is too narrow for one,
+    its whole width is taken.
 
     Args:
-        manifest: What ingest wrote, at least its `COLUMNS`.
-        margin: Share of a box's longer side to keep on each side of it; None for whole photos.
+        manifest: A row a photo, as ingest wrote it, with at least the columns `COLUMNS`.
+        margin: Share of a box's longer side that is added on each side; None for whole photos.
 
     Returns:
-        A row a picture in the order of the paths, for new photos mostly stand together there:
-        photo, path, species, width, height (px) and box, what to cut out as a JSON list of
-        [x, y, w, h] in shares of the sides; null for a photo as it is.
+        A row a picture in the order of the paths, since new photos mostly lie together there:
+        photo, path, species, width, height (px) and box, the part to cut out as a JSON list of
+        [x, y, w, h] in shares of the sides; null for a whole photo.
     """
     rows = manifest[COLUMNS].sort_values("path", ignore_index=True)
     known = rows["box"].notna() & (margin is not None)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,26 +16,34 @@ from pipeline.core.progress import track
 from pipeline.dataset import shards
 from pipeline.inference import decoding
 
-# A photo, its path, what is cut out of it, and the shard and row where the square stands already.
-Wanted = tuple[str, str, str | None, tuple[Path, int] | None]
+# A photo, its path, the box to cut out of it, and the shard and row where its square is already.
+Source = tuple[str, str, str | None, tuple[Path, int] | None]
 
 
-def write(
-    folder: Path,
-    root: Path,
-    wanted: pd.DataFrame,
-    size: int,
-    fit: decoding.Fit,
-    max_pixels: int,
-    jobs: int,
-    cache: Path,
-) -> None:
+@dataclass(frozen=True)
+class Squares:
+    """How photos become squares of pixels.
+
+    Attributes:
+        root: The folder that paths start from.
+        size: Sides of the squares (px).
+        fit: What to do with photos that are not square, as in `decoding.square`.
+        max_pixels: Photos that claim more are refused, as in `decoding.square`.
+    """
+
+    root: Path
+    size: int
+    fit: decoding.Fit
+    max_pixels: int
+
+
+def write(folder: Path, squares: Squares, pictures: pd.DataFrame, jobs: int, cache: Path) -> None:
     """Writes the squares of pictures as a folder of shards, in their order.
 
     Shards are made in `cache`, named after the photos in them, and linked into `folder`. So a
-    killed run goes on with the shard where it was, and squares that the last run decoded are
-    copied, for what stands in the cache stays when DVC removes `folder`. The cache holds no shard
-    that `folder` does not, and where the file system knows hard links it takes no room.
+    killed run resumes at the shard where it was, and squares that the last run decoded are copied,
+    since the cache stays when DVC removes `folder`. The cache holds no shard that `folder` does
+    not, and takes no space where the file system has hard links.
 
     A shard ends where a photo's identity says so, whatever stands before it. So photos that come
     or go change the shards in which they stand and none after them (content-defined chunking,
@@ -42,20 +51,17 @@ def write(
 
     Args:
         folder: The folder; it appears when everything is written.
-        root: The folder that paths start from.
-        wanted: What `pictures` gave.
-        size: Sides of the pictures (px).
-        fit: What to do with photos that are not square, as in `decoding.square`.
-        max_pixels: As in `decoding.square`.
+        squares: How photos become squares.
+        pictures: A row a picture, as `crops.pictures` returns it.
         jobs: Processes to use; they change no byte.
         cache: Folder for shards; safe to delete at any time.
 
     Raises:
-        UserError: A photo is gone, or no longer the one that ingest saw.
+        UserError: A photo is missing, or not the one that ingest read.
     """
-    store = cache.absolute() / _key(size, fit)
+    store = cache.absolute() / _key(squares)
     store.mkdir(parents=True, exist_ok=True)
-    identities = _identities(wanted)
+    identities = _identities(pictures)
     starts, files = _parts(store, identities)
     lengths = np.diff(starts, append=len(identities))
     missing = [
@@ -64,41 +70,43 @@ def write(
         if not file.exists()
     ]
     former = _Former(store)
-    todo = ((file, former.wanted(wanted[rows], identities[rows])) for file, rows in missing)
-    draw = partial(_squares, root.absolute(), size, fit, max_pixels)
+    todo = ((file, former.sources(pictures[rows], identities[rows])) for file, rows in missing)
+    draw = partial(_draw, replace(squares, root=squares.root.absolute()))
     total = sum(rows.stop - rows.start for _, rows in missing)
-    for _ in track(shards.fill(todo, size, draw, jobs), total, "resize", count=int):
+    for _ in track(shards.fill(todo, squares.size, draw, jobs), total, "resize", count=int):
         pass
     with atomic.whole(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
-        index = wanted[["photo", "species", "width", "height", "box"]]
+        index = pictures[["photo", "species", "width", "height", "box"]]
         shards.write_index(unfinished, index, lengths)
         for number, file in enumerate(files):
             atomic.link(file, shards.path(unfinished, number))
     with atomic.whole(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
         np.save(opened, identities)
-    kept = {store, store / "photos.npy", *files}
-    atomic.clear(*{*store.parent.iterdir(), *store.iterdir()} - kept)
+    current = {store, store / "photos.npy", *files}
+    atomic.clear(*{*store.parent.iterdir(), *store.iterdir()} - current)
 
 
-def _key(size: int, fit: decoding.Fit) -> str:
-    """Names what a square depends on besides its photo: code, libraries and settings."""
+def _key(squares: Squares) -> str:
+    """Returns a digest of what a square depends on besides its photo: code, libraries, settings."""
     code = hashlib.sha256(Path(decoding.__file__).read_bytes()).hexdigest()
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    return hashlib.sha256(json.dumps([code, *versions, size, fit]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([code, *versions, squares.size, squares.fit]).encode()
+    ).hexdigest()
 
 
-def _identities(wanted: pd.DataFrame) -> np.ndarray:
-    """Names the squares: by the photo, and by what is cut out of it."""
+def _identities(pictures: pd.DataFrame) -> np.ndarray:
+    """Names each square by its photo and the box cut out of it, bytes (n,)."""
     names = [
         photo if pd.isna(box) else hashlib.sha256(f"{photo} {box}".encode()).hexdigest()
-        for photo, box in zip(wanted["photo"], wanted["box"], strict=True)
+        for photo, box in zip(pictures["photo"], pictures["box"], strict=True)
     ]
     return np.array(names, dtype="S64")
 
 
 def _parts(store: Path, identities: np.ndarray) -> tuple[np.ndarray, list[Path]]:
-    """Where each shard of some photos starts, and its file: the photos name it."""
+    """Returns where each shard starts, and its file, named after the photos in it."""
     ends = [int(name[:8], 16) % shards.LENGTH == 0 for name in identities[:-1].tolist()]
     starts = np.append(0, np.flatnonzero(ends) + 1)
     parts = np.split(identities, starts[1:])
@@ -106,7 +114,11 @@ def _parts(store: Path, identities: np.ndarray) -> tuple[np.ndarray, list[Path]]
 
 
 class _Former:
-    """The squares that the last run left."""
+    """The squares that the last run wrote.
+
+    Args:
+        store: The cache's folder of these settings.
+    """
 
     def __init__(self, store: Path):
         path = store / "photos.npy"
@@ -115,8 +127,8 @@ class _Former:
         self._order = np.argsort(identities)
         self._sorted = identities[self._order]
 
-    def wanted(self, rows: pd.DataFrame, identities: np.ndarray) -> list[Wanted]:
-        """What a shard of these pictures is made of."""
+    def sources(self, rows: pd.DataFrame, identities: np.ndarray) -> list[Source]:
+        """Returns what each square of a shard is made of."""
         first, after = (np.searchsorted(self._sorted, identities, s) for s in ("left", "right"))
         known: list[tuple[Path, int] | None] = [None] * len(rows)
         for i in np.flatnonzero(first < after).tolist():
@@ -127,24 +139,21 @@ class _Former:
         return list(zip(rows["photo"], rows["path"], boxes, known, strict=True))
 
 
-def _squares(
-    root: Path, size: int, fit: decoding.Fit, max_pixels: int, wanted: list[Wanted]
-) -> np.ndarray:
-    former = {known[0] for *_, known in wanted if known and known[0].exists()}
+def _draw(squares: Squares, sources: list[Source]) -> np.ndarray:
+    """Copies squares of the last run and decodes the others, uint8 (n, size, size, 3)."""
+    former = {known[0] for *_, known in sources if known and known[0].exists()}
     shard = {file: np.load(file, mmap_mode="r") for file in former}
     return np.stack(
         [
             shard[known[0]][known[1]]
             if known and known[0] in shard
-            else _square(root / path, photo, box, size, fit, max_pixels)
-            for photo, path, box, known in wanted
+            else _square(squares.root / path, photo, box, squares)
+            for photo, path, box, known in sources
         ]
     )
 
 
-def _square(
-    path: Path, photo: str, box: str | None, size: int, fit: decoding.Fit, max_pixels: int
-) -> np.ndarray:
+def _square(path: Path, photo: str, box: str | None, squares: Squares) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -155,7 +164,7 @@ def _square(
         raise UserError(f"{path} has changed since ingest read it; run `dvc repro` again")
     try:
         if box:
-            data = decoding.cut(data, json.loads(box), max_pixels)
-        return decoding.square(data, size, fit, max_pixels)
+            data = decoding.cut(data, json.loads(box), squares.max_pixels)
+        return decoding.square(data, squares.size, squares.fit, squares.max_pixels)
     except decoding.PhotoError as error:
         raise UserError(f"{path} passed ingest and cannot be resized: {error}") from None

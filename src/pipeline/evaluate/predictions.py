@@ -1,0 +1,70 @@
+"""Runs networks over the pictures of a split, one batch in memory at a time."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.progress import track
+from pipeline.dataset.shards import Shards
+from pipeline.inference.litert import Network
+
+
+def photos_of(
+    name: str, index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame
+) -> pd.DataFrame:
+    """Lists the pictures of a split.
+
+    Args:
+        name: `train`, `validation` or `test`.
+        index: The resized shards' index.
+        manifest: A row a photo, as ingest wrote it.
+        split: A row a photo with columns photo and split.
+
+    Returns:
+        photo, species, box (the part of the photo that the picture is; null for all of it), path
+        and group (near-duplicates share one). The index of the frame is the pictures' positions
+        in the shards.
+    """
+    photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
+    pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
+    of_photo = {column: pictures["photo"].map(photos[column]) for column in ("path", "group")}
+    return pictures.assign(**of_photo)
+
+
+def sample(pictures: pd.DataFrame, count: int | Literal["all"], seed: int = 0) -> pd.DataFrame:
+    """Draws pictures of every species in turn, so that rare ones are among them.
+
+    Args:
+        pictures: A row a picture, with a column species.
+        count: How many to draw, or `all`; where there are fewer, all are drawn.
+        seed: Decides which of a species. Defaults to 0.
+
+    Returns:
+        Rows of `pictures`, in their order.
+    """
+    if count == "all":
+        return pictures
+    shuffled = pictures.sample(frac=1, random_state=seed)
+    turn = shuffled.groupby("species").cumcount()
+    drawn = shuffled.iloc[np.argsort(turn, kind="stable")[:count]]
+    return drawn.sort_index()
+
+
+def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -> np.ndarray:
+    """Runs a LiteRT network over pictures on every core.
+
+    Args:
+        network: The contents of a `.tflite` file.
+        shards: The pictures.
+        pictures: Which of them; its index is their positions in the shards.
+        what: What the progress line calls them.
+
+    Returns:
+        Probabilities, float32 (n, species).
+    """
+    run = Network(network)
+    batches = track(
+        shards.batches(pictures.index), len(pictures), f"answer {what}", "pictures", len
+    )
+    return np.concatenate([run(batch) for batch in batches])

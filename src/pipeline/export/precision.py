@@ -1,0 +1,91 @@
+"""Gives a recogniser's network in float or int8, and makes what the recogniser does not carry."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.errors import UserError
+from pipeline.dataset.shards import Shards
+from pipeline.inference.litert import Network
+
+SPLIT = Path("data/split.parquet")
+RESIZED = Path("data/resized")
+
+
+def served(recogniser: Path) -> str:
+    """Returns the precision of the network that a recogniser serves, `float` or `int8`."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensors = Interpreter(model_path=str(recogniser / "model.tflite")).get_tensor_details()
+    return "int8" if any(tensor["dtype"] == np.int8 for tensor in tensors) else "float"
+
+
+def network(recogniser: Path, precision: str, project: Path = Path()) -> bytes:
+    """Returns a recogniser's network in a precision.
+
+    It is the served network, or a file that older versions carry beside it, or else made of the
+    Keras network. int8 is calibrated on 64 training pictures of the project: a registered version
+    carries no photos, which may be licensed or private.
+
+    Args:
+        recogniser: Folder that evaluate wrote, or the same of a registered version.
+        precision: `float` or `int8`.
+        project: Folder with `data/resized` and `data/split.parquet`. Defaults to the current one.
+
+    Returns:
+        The contents of a `.tflite` file.
+
+    Raises:
+        UserError: The Keras network or the training pictures are not there, or the pictures are
+            of another size than the network takes.
+    """
+    if served(recogniser) == precision:
+        return (recogniser / "model.tflite").read_bytes()
+    beside = recogniser / f"{precision}.tflite"
+    if beside.exists():
+        return beside.read_bytes()
+    pictures = None
+    if precision == "int8":
+        size = Network((recogniser / "model.tflite").read_bytes(), workers=1).size
+        pictures = _calibration_pictures(project, size)
+    from pipeline.networks import keras_setup, litert_export
+
+    model = keras_setup.keras().saving.load_model(keras_file(recogniser))
+    return litert_export.to_litert(model, pictures)
+
+
+def keras_file(recogniser: Path) -> Path:
+    """Finds the Keras network of a recogniser: in its folder, or in its registered version.
+
+    Raises:
+        UserError: There is none.
+    """
+    places = (recogniser / "model.keras", recogniser.absolute().parents[1] / "data" / "model.keras")
+    for place in places:
+        if place.exists():
+            return place
+    raise UserError(
+        f"there is no model.keras in {recogniser} or in its version, which this export is made "
+        "from; take another one with --model"
+    )
+
+
+def _calibration_pictures(project: Path, size: int) -> np.ndarray:
+    split, resized = project / SPLIT, project / RESIZED
+    missing = [str(path) for path in (split, resized / "index.parquet") if not path.exists()]
+    if missing:
+        raise UserError(
+            f"int8 is calibrated on training pictures, and there is no {' and no '.join(missing)}: "
+            "run `dvc repro split` or `dvc pull`, or export in float alone with --float"
+        )
+    from pipeline.networks import litert_export
+
+    shards = Shards(resized)
+    if shards.size != size:
+        raise UserError(
+            f"the pictures in {resized} have {shards.size} px and this network takes {size} px: "
+            f"set resize.size to {size} and run `dvc repro split`, or export in float alone with "
+            "--float"
+        )
+    return litert_export.calibration_pictures(shards, pd.read_parquet(split))
