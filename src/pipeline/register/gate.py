@@ -1,8 +1,6 @@
 """The gate: what a recogniser must reach before it serves."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +79,8 @@ def judge(
         *_numbers(challenger, limits),
         *_costs(challenger.folder / "model.tflite", limits),
         _parity(challenger.metrics["keras_and_litert"]),
-        _answers("answers", lambda: nullcontext(replay.version(version)), challenger),
+        _answers(version, challenger),
     ]
-    if limits.serve:
-        checks.append(_answers("served", lambda: replay.server(version), challenger))
     if champion is None:
         reason = "there is no champion yet"
         return [*checks, *(Check(name, None, None, True, reason) for name in ("data", "champion"))]
@@ -200,24 +196,21 @@ def _parity(found: dict) -> Check:
     return Check("parity", apart, PARITY, passed, reason)
 
 
-def _answers(
-    name: str, asked: Callable[[], AbstractContextManager[replay.Ask]], challenger: Challenger
-) -> Check:
-    """Whether a version answers as evaluate wrote down."""
+def _answers(version: versions.Version, challenger: Challenger) -> Check:
+    """Checks that a version answers as evaluate wrote down."""
     evaluated = challenger.predictions.sort_values("photo").head(MOST_TO_ASK)  # hashes: by chance
     try:
-        with asked() as ask:
-            found = replay.answers(ask, evaluated, challenger.root)
+        replayed = replay.answers(replay.version(version), evaluated, challenger.root)
     except UserError as error:
-        return Check(name, None, PARITY, False, str(error))
-    same = int((found["species"] == evaluated["predicted"]).sum())
-    apart = float((found["probability"] - evaluated["probability"]).abs().max())
+        return Check("answers", None, PARITY, False, str(error))
+    same = int((replayed["species"] == evaluated["predicted"]).sum())
+    apart = float((replayed["probability"] - evaluated["probability"]).abs().max())
     passed = same == len(evaluated) and apart <= PARITY
     reason = (
-        f"{name}: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
+        f"answers: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
         f"{apart:.2g} apart; {PARITY:g} is allowed"
     )
-    return Check(name, apart, PARITY, passed, reason)
+    return Check("answers", apart, PARITY, passed, reason)
 
 
 def _data(
