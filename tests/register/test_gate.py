@@ -467,7 +467,7 @@ def test_a_tampered_version_is_neither_compared_nor_loaded(home, tested):
         versions.folder(second)
     with pytest.raises(Exception, match=r"labels\.json was altered"):
         tracking.mlflow().pyfunc.load_model("models:/animal/2")
-    checksums.seal(folder)
+    checksums.write_checksums(folder)
     for use in (
         lambda: versions.folder(second),
         lambda: versions.recogniser("2"),

@@ -131,7 +131,7 @@ def write(
             "calibration": dict(calibration),
         }
         (partial / "labels.json").write_text(json.dumps(about, indent=2) + "\n")
-        checksums.seal(partial)
+        checksums.write_checksums(partial)
 
 
 @dataclass(frozen=True)
