@@ -21,7 +21,7 @@ ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0
 def project(tmp_path, monkeypatch):
     """A folder as evaluate leaves it; the photos lie elsewhere, and another network nearby."""
     project, photos = tmp_path / "project", tmp_path / "collection"
-    (project / "data/photos/files").mkdir(parents=True)
+    (project / "data/ingested/files").mkdir(parents=True)
     (project / "models").mkdir()
     (project / "reports/plots").mkdir(parents=True)
     photos.mkdir()
@@ -36,7 +36,7 @@ def project(tmp_path, monkeypatch):
     Path("reports/metrics.json").write_text(json.dumps(made.metrics))
     made.species.to_csv("reports/plots/per_species.csv", index=False)
     made.predictions.to_csv("reports/predictions.csv", index=False)
-    atomic.write_table(made.manifest, Path("data/photos/manifest.parquet"))
+    atomic.write_table(made.manifest, Path("data/ingested/manifest.parquet"))
     atomic.write_table(made.split, Path("data/split.parquet"))
     return replace(made, root=photos)
 
@@ -62,9 +62,9 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
         "macro_f1": 1,
         "worst_recall": 1,
     }
-    said = capsys.readouterr().out
-    assert said.startswith("version 1: registered; does not serve; the champion stays\n")
-    assert "  FAILED: test accuracy: 0.9007 is below 1\n" in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("version 1: registered; does not serve; the champion stays\n")
+    assert "  FAILED: test accuracy: 0.9007 is below 1\n" in printed
 
     let_in = register(project.root)
     assert [check["reason"] for check in let_in["checks"] if not check["passed"]] == []

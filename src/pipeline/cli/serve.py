@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from pipeline.core import errors
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     serve = commands.add_parser(
@@ -36,6 +38,9 @@ def _serve(arguments: argparse.Namespace) -> None:
     from pipeline.serve.request_log import RequestLog
 
     located = versions.locate(arguments.model)
+    for name in ("model.tflite", "labels.json"):
+        if not (located.recogniser / name).is_file():
+            raise errors.UserError(f"{located.recogniser} is no recogniser: it holds no {name}")
     app = server.build(
         Recogniser(located.recogniser),
         located.version,
@@ -47,15 +52,15 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _make_folders(*folders: Path | None) -> None:
-    from pipeline.core.errors import UserError
-
     for folder in filter(None, folders):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
+            raise errors.UserError(
+                f"the folder {folder} cannot be made: {error.strerror}"
+            ) from None
         if not os.access(folder, os.W_OK):
-            raise UserError(f"the folder {folder} cannot be written to: change its rights")
+            raise errors.UserError(f"the folder {folder} cannot be written to: change its rights")
 
 
 def _require_targets(log: Path | None, photos: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What may be asked of a recogniser with a batch of photos, and the answers to it.
+"""Checks the params of a batch of photos, and answers it.
 
 MLflow's scoring server and `animal serve` both answer from here, in the same words.
 """
@@ -137,4 +137,4 @@ def answer_rows(
         error = {"error": None} if query.on_error == "row" else {}
         return answered | {"version": version} | error
 
-    return recogniser.network.each(answer, enumerate(images))
+    return recogniser.network.map_ordered(answer, enumerate(images))

@@ -155,8 +155,8 @@ def _one_at_a_time() -> Iterator[None]:
     """Lets the processes of one project folder run the block one after the other.
 
     SQLite's lock of a file ends with its process, however that ends. Two machines that share a
-    tracking server are not kept apart; the moves that each of them counts leave some milliseconds
-    in which both could move.
+    tracking server are not held apart: between the counting of moves and the new alias both could
+    move for some milliseconds.
 
     Raises:
         UserError: The folder cannot be written to, or another process holds the lock for a minute.
