@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from challengers import KINDS, LABELS, LEARNED, LIMITS
 
+from pipeline import cli
 from pipeline.core import atomic, tracking
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
@@ -205,6 +206,14 @@ def test_a_version_carries_all_that_one_may_ask_of_it_later(home, tested):
         assert served.read_bytes() == (tested["good"].folder / name).read_bytes()
     kept = (folder / "data/model.keras").read_bytes()
     assert kept == (tested["good"].folder / "model.keras").read_bytes()
+
+
+def test_the_summary_of_a_version_is_that_of_its_own_test(home, monkeypatch, capsys):
+    for name in ("1", "champion", "models:/animal/Production"):
+        monkeypatch.setattr("sys.argv", ["animal", "summary", "--model", name])
+        cli.main()
+        assert "version 1, 272 test photos" in (printed := capsys.readouterr().out)
+        assert f"accuracy  {245 / 272:.3f} ±" in printed
 
 
 def test_the_model_card_says_what_was_counted(home):

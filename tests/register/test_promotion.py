@@ -191,6 +191,15 @@ def test_only_a_person_takes_a_version_out_for_good(database):
     assert promotion.replaced_by_hand(registry.get(2)) is None
 
 
+def test_who_sets_the_alias_elsewhere_takes_the_former_version_out_too(database):
+    promote(1, by="gate")
+    promote(2, by="gate")
+    registry.client().set_registered_model_alias("animal", "champion", "1")
+    promotion.repair()
+    assert promotion.replaced_by_hand(registry.get(2)).what == "put right"
+    assert promotion.replaced_by_hand(registry.get(1)) is None
+
+
 def test_what_the_gate_kept_out_serves_no_less_than_before(database):
     promote(2)
     promotion.keep_out(registry.get(4), "too slow")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pipeline.cli import model_option
 from pipeline.core import errors
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
@@ -23,11 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         choices=[*_BY_SUFFIX.values(), "megadetector", "camtrap-dp"],
         help="what to write; by default what the name of --output ends with",
     )
-    predict.add_argument(
-        "--model",
-        default="Production",
-        help="stage or number of a registered version, or a folder such as models/final",
-    )
+    model_option.add(predict)
     predict.add_argument(
         "--xmp", action="store_true", help="also write the species into photo.jpg.xmp"
     )

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from pipeline.cli import model_option
 from pipeline.core import errors
 
 
@@ -14,11 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog="If the environment variable ANIMAL_TOKEN is set, requests must carry it as "
         "`Authorization: Bearer TOKEN`.",
     )
-    serve.add_argument(
-        "--model",
-        default="Production",
-        help="version, stage, alias or URI of a registered model, or a folder such as models/final",
-    )
+    model_option.add(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all that can reach it")
     serve.add_argument("--port", type=int, default=5001)
     serve.add_argument("--megabytes", type=float, default=64, help="most that a request may have")
@@ -56,9 +53,7 @@ def _make_folders(*folders: Path | None) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise errors.UserError(
-                f"the folder {folder} cannot be made: {error.strerror}"
-            ) from None
+            raise errors.UserError(f"{folder} cannot be made: {error.strerror}") from None
         if not os.access(folder, os.W_OK):
             raise errors.UserError(f"the folder {folder} cannot be written to: change its rights")
 

@@ -86,10 +86,14 @@ def repair() -> audit_log.Entry | None:
 
 
 def replaced_by_hand(version: versions.Version) -> audit_log.Entry | None:
-    """Returns the entry by which a person took this version out of service; None if none did."""
+    """Returns the entry by which a person took this version out of service; None if none did.
+
+    What `repair` had to do counts as a person's: another program set the alias, or a kill cut a
+    command off.
+    """
     touching = [e for e in audit_log.moves() if version.number in (e.version, e.before)]
     last = touching[-1] if touching else None
-    return last if last and last.by == "hand" and last.version != version.number else None
+    return last if last and last.by != "gate" and last.version != version.number else None
 
 
 def _line(moves: list[audit_log.Entry], now: versions.Version | None) -> list[int]:
