@@ -166,6 +166,7 @@ def test_what_is_neither_bytes_nor_base64_is_named(given, sentence):
 def test_photos_with_too_many_bytes_are_refused(monkeypatch):
     monkeypatch.setattr(recogniser_module, "MAX_BYTES", 3)
     assert recogniser_module.bytes_of(b"abc") == b"abc"
-    with pytest.raises(decoding.PhotoError) as caught:
-        recogniser_module.bytes_of(b"abcd")
-    assert caught.value.reason == "too_many_bytes"
+    for large in (b"abcd", "YWJjZA==", "A" * 100):
+        with pytest.raises(decoding.PhotoError) as caught:
+            recogniser_module.bytes_of(large)
+        assert caught.value.reason == "too_many_bytes"

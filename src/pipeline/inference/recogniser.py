@@ -25,7 +25,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _NO_BASE64 = {
     "an address": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://"),
     "a path": re.compile(r"([A-Za-z]:|\\|~/|\.{1,2}/)|.{1,400}\.[A-Za-z]{3,4}$"),
-    "hexadecimal": re.compile(r"(0x)?([0-9a-fA-F]{2}){8,}$"),
+    "hexadecimal": re.compile(r"(0x)?[0-9a-fA-F]{16,}$"),
 }
 
 
@@ -120,6 +120,10 @@ def bytes_of(image: Any) -> bytes:
         PhotoError: It is neither, or too large.
     """
     if isinstance(image, str):
+        if (
+            len(image) > 2 * MAX_BYTES
+        ):  # base64 has a good third more than the photo
+            raise decoding.PhotoError("too_many_bytes", f"its base64 has {len(image):,} characters")
         image = _from_base64(image)
     if not isinstance(image, bytes | bytearray):
         kind = type(image).__name__
