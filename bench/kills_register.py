@@ -2,8 +2,8 @@
 
 Run it after `dvc repro`, in its folder. In a copy of the project a champion is registered, then the
 stage is started with a challenger that passes the gate, and killed. After each kill stage and alias
-must name one version that loads and answers as it should, and the next run of the stage must end
-with the challenger as champion. A rollback is timed as the command is typed, beside the import of
+must name versions that load and answer as they should, and the next run of the stage must end with
+the challenger as champion. A rollback is timed as the command is typed, beside the import of
 MLflow alone, which is most of it.
 
     python bench/kills_register.py --kills 10
@@ -40,7 +40,7 @@ model = mlflow.pyfunc.load_model("models:/animal/Production")
 answer = model.predict(pd.DataFrame({"image": [open("photo", "rb").read()]}))
 print(json.dumps({
     "staged": staged, "alias": versions.champion().number, "versions": len(versions.versions()),
-    "answer": answer["species"][0], "damage": audit_log.damage(),
+    "answer": answer["species"][0], "logged": audit_log.moves()[-1].version,
 }))
 """
 
@@ -74,7 +74,7 @@ def pixels(folder: Path, change: int) -> None:
     about = json.loads(labels.read_text())
     about["max_pixels"] += change
     labels.write_text(json.dumps(about, indent=2) + "\n")
-    checksums.seal(labels.parent)
+    checksums.write_checksums(labels.parent)
 
 
 def main() -> None:
@@ -110,7 +110,7 @@ def main() -> None:
         for _ in range(arguments.repetitions):
             rollback.append(timed(folder, animal, "rollback"))
             after = state(folder)
-            assert after | {"versions": 1} == before, after
+            assert after | {"versions": 1, "logged": 1} == before, after
             importing.append(timed(folder, sys.executable, "-c", "import mlflow"))
             run(folder, animal, "promote", "2")
         took, least = statistics.median(rollback), statistics.median(importing)
@@ -131,11 +131,11 @@ def main() -> None:
             process.send_signal(signal.SIGKILL)
             process.wait()
             left = state(folder)
-            assert left["staged"] == [left["alias"]], left
-            assert left["answer"] == before["answer"] and left["damage"] is None, left
+            assert left["alias"] in (1, 2), left  # the stage may have to follow
+            assert left["answer"] == before["answer"], left
             run(folder, *stage)
             healed = state(folder)
-            assert (healed["staged"], healed["alias"], healed["damage"]) == ([2], 2, None), healed
+            assert (healed["staged"], healed["alias"], healed["logged"]) == ([2], 2, 2), healed
             print(
                 f"kill {kill + 1:2d} after {moment:5.1f} s: version {left['alias']} serves, "
                 f"{left['versions']} registered; the next run: version 2 serves"

@@ -29,7 +29,6 @@ LIMITS = params.Register(  # no two alike, so that none can stand in for another
     max_size_mb=0.5,
     max_drop=0.02,
     must_be_better=False,
-    serve=False,
 )
 CALIBRATION = {"temperature": 1.0, "unknown_below": 0.5, "set_from": 0.1}
 SURE = 3.0  # some nine in ten answers are right, and this says so

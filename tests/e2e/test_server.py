@@ -106,6 +106,7 @@ print(*code, (path / "requirements.txt").read_text().split())
 """
     said = project.python(code)
     assert said.startswith(
-        "__init__ calibration desk explain integrity litert photos recognition ['mlflow-skinny=="
+        "__init__ __init__ calibration checksums decoding litert mlflow_model occlusion query "
+        "recogniser scoring_server ['mlflow-skinny=="
     )
     assert "tensorflow" not in said

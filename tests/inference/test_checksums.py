@@ -8,11 +8,11 @@ from pipeline.inference import checksums
 
 @pytest.fixture
 def folder(tmp_path):
-    """A sealed folder with a file in a folder."""
+    """A folder with hashes with a file in a folder."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code/serving.py").write_text("answer = 42\n")
     (tmp_path / "model.tflite").write_bytes(bytes(100))
-    checksums.seal(tmp_path)
+    checksums.write_checksums(tmp_path)
     return tmp_path
 
 
@@ -39,16 +39,16 @@ def test_what_mlflow_and_python_leave_behind_is_no_matter(folder):
 )
 def test_another_file_a_missing_one_and_one_more_are_refused(folder, change, reason):
     change(folder)
-    with pytest.raises(checksums.Altered, match=reason):
+    with pytest.raises(checksums.ChecksumMismatch, match=reason):
         checksums.verify(folder)
 
 
 def test_new_hashes_for_an_altered_file_are_noticed_by_who_kept_the_old_ones(folder):
-    kept = checksums.digest(folder)
+    registered = checksums.digest(folder)
     (folder / "model.tflite").write_bytes(bytes(99))
-    checksums.seal(folder)
-    with pytest.raises(checksums.Altered, match="not the list of hashes that was registered"):
-        checksums.verify(folder, kept)
+    checksums.write_checksums(folder)
+    with pytest.raises(checksums.ChecksumMismatch, match="not the list of hashes"):
+        checksums.verify(folder, registered)
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="there is no sha256sum here")

@@ -1,6 +1,5 @@
 """The model as MLflow loads it, asked through the code that its scoring server runs."""
 
-import asyncio
 import base64
 import io
 import json
@@ -10,9 +9,6 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
-
-from pipeline.inference import scoring_hooks
-from pipeline.inference.mlflow_model import _SERVING
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
@@ -86,37 +82,6 @@ def test_every_form_of_json_gets_the_same_answer(post, form):
     assert (status, answer["species"]) == (200, "blue & co")
 
 
-@pytest.mark.parametrize("image", [png(RED), png(BLUE), b"none"], ids=["red", "blue", "none"])
-def test_the_desk_answers_a_photo_to_the_byte_as_mlflow_does(served_model, image, monkeypatch):
-    from mlflow.pyfunc import scoring_server
-
-    monkeypatch.setenv(_SERVING, "true")  # so that it is taken back: the server will set it
-    theirs = scoring_server.init(served_model)
-    ours = scoring_hooks.Counter(theirs, served_model.unwrap_python_model()._one)
-    body = json.dumps(split(image)).encode()
-    answered = asyncio.run(ask(theirs, body))
-    assert asyncio.run(ask(ours, body)) == answered
-    assert answered[0] == (400 if image == b"none" else 200)
-
-
-async def ask(app, body: bytes) -> tuple[int, list, bytes]:
-    """Status, headers and body that an application sends to one who posts JSON."""
-    head = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b""}
-    sent, arriving = [], [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive():
-        return arriving.pop() if arriving else await asyncio.sleep(60)
-
-    async def send(message):
-        sent.append(message)
-
-    scope = head | {"headers": [(b"content-type", b"application/json")]}
-    asyncio.get_running_loop().set_default_executor(scoring_hooks.Desk())
-    await app(scope, receive, send)
-    head, *bodies = sent
-    return head["status"], head["headers"], b"".join(message["body"] for message in bodies)
-
-
 def test_bytes_and_base64_with_line_breaks_get_the_same_answer(served_model):
     images = [png(RED), bytearray(png(RED)), base64.encodebytes(png(RED)).decode()]
     answers = served_model.predict(pd.DataFrame({"image": images}))
@@ -179,7 +144,7 @@ def test_a_heat_map_is_a_png_of_the_size_that_the_network_sees(post):
     assert (status, sentence) == (400, "there are 17 rows; at most 16 can be explained")
 
 
-BAD = [b"hello", b"", b"\xff\xd8\xff\xe0 no more", "no base64!", "abc", None, 3, {"a": 1}, [1, 2]]
+BAD = [b"hello", b"", b"\xff\xd8\xff\xe0 no more", "no base64!", "abcde", None, 3, {"a": 1}, [1, 2]]
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -207,12 +172,19 @@ def test_a_call_without_good_rows_and_one_without_rows_are_answered(post):
 
 
 def test_a_server_refuses_more_rows_than_it_answers_in_seconds(served_model, monkeypatch):
-    monkeypatch.delenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", raising=False)
     rows = pd.DataFrame({"image": [b""] * 1001})
     assert len(served_model.predict(rows, params={"on_error": "row"})) == 1001
-    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
-    with pytest.raises(MlflowException, match="1,001 rows; at most 1,000 can be asked at once"):
+    monkeypatch.setattr(served_model.unwrap_python_model(), "serving", True)
+    with pytest.raises(MlflowException, match="1,001 rows; at most 1,000 can be sent at once"):
         served_model.predict(rows)
+
+
+def test_a_server_gets_a_list_and_others_a_frame(served_model, monkeypatch):
+    rows = pd.DataFrame({"image": [png(RED), png(BLUE)]})
+    frame = served_model.predict(rows)
+    assert isinstance(frame, pd.DataFrame)
+    monkeypatch.setattr(served_model.unwrap_python_model(), "serving", True)
+    assert served_model.predict(rows) == frame.to_dict("records")
 
 
 def test_a_photo_with_too_many_bytes_is_refused(served_model):

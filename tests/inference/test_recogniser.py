@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.inference import decoding
-from pipeline.inference import recogniser as recognition
+from pipeline.inference import recogniser as recogniser_module
 
 LABELS = ["owl", "ant", "zebra", "bee", "cat"]  # in an order of their own
 SAID = np.array([0.30, 0.06, 0.10, 0.50, 0.04])  # bee, owl, zebra, ant, cat
@@ -35,11 +35,11 @@ class Looks:
 
 @pytest.fixture
 def recogniser(tmp_path, monkeypatch):
-    monkeypatch.setattr(recognition, "Network", lambda model, workers=None: Looks())
+    monkeypatch.setattr(recogniser_module, "Network", lambda model, workers=None: Looks())
     about = {"labels": LABELS, "fit": "pad", "max_pixels": 9000, "calibration": CALIBRATION}
     (tmp_path / "labels.json").write_text(json.dumps(about))
     (tmp_path / "model.tflite").write_bytes(b"")
-    return recognition.Recogniser(tmp_path)
+    return recogniser_module.Recogniser(tmp_path)
 
 
 def photo(size=(40, 40), colour="white"):
@@ -114,21 +114,59 @@ def test_light_is_told_if_it_is_asked_for(recogniser):
     assert "brightness" not in recogniser.answer(photo())
 
 
-@pytest.mark.parametrize("given", [b"\x00\xff", "AP8=", "A\nP8 =\n", bytearray(b"\x00\xff")])
+BYTES = b"\x00\xff\xfb\xef"  # of which base64 uses / and +
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        BYTES,
+        bytearray(BYTES),
+        "AP/77w==",
+        "AP/77w",
+        "AP_77w==",
+        "AP_77w",
+        "AP\n/77 w==\n",
+        "data:image/png;base64,AP/77w==",
+        "data:;base64,AP_77w",
+        "DATA:image/jpeg;name=x;BASE64,AP/77w",
+    ],
+)
 def test_bytes_come_as_such_or_in_base64(given):
-    assert recognition.bytes_of(given) == b"\x00\xff"
+    assert recogniser_module.bytes_of(given) == BYTES
 
 
-@pytest.mark.parametrize("given", ["AP8", "?", 7, None])
-def test_what_is_neither_bytes_nor_base64_is_no_image(given):
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("AP8=A", "it is not base64"),
+        ("?", "it is not base64"),
+        ("A", "it is not base64"),
+        (7, "it is int, not bytes or base64"),
+        (None, "it is NoneType, not bytes or base64"),
+        ("https://example.org/lion.jpg", "it is an address, not the photo"),
+        ("s3://bucket/lion", "it is an address, not the photo"),
+        ("file:///tmp/lion.jpg", "it is an address, not the photo"),
+        ("/home/ann/lion.jpg", "it is a path, not the photo"),
+        ("C:\\photos\\lion", "it is a path, not the photo"),
+        ("./lion", "it is a path, not the photo"),
+        ("lion.JPEG", "it is a path, not the photo"),
+        ("ffd8ffe000104a46494600010100", "it is hexadecimal, not the photo"),
+        ("0xFFD8FFE000104A464946", "it is hexadecimal, not the photo"),
+        ("data:image/svg+xml,<svg/>", "it is a data URL that is not in base64"),
+    ],
+)
+def test_what_is_neither_bytes_nor_base64_is_named(given, sentence):
     with pytest.raises(decoding.PhotoError) as caught:
-        recognition.bytes_of(given)
+        recogniser_module.bytes_of(given)
     assert caught.value.reason == "not_an_image"
+    assert sentence in str(caught.value)
 
 
 def test_photos_with_too_many_bytes_are_refused(monkeypatch):
-    monkeypatch.setattr(recognition, "MAX_BYTES", 3)
-    assert recognition.bytes_of(b"abc") == b"abc"
-    with pytest.raises(decoding.PhotoError) as caught:
-        recognition.bytes_of(b"abcd")
-    assert caught.value.reason == "too_many_bytes"
+    monkeypatch.setattr(recogniser_module, "MAX_BYTES", 3)
+    assert recogniser_module.bytes_of(b"abc") == b"abc"
+    for large in (b"abcd", "YWJjZA==", "A" * 100):
+        with pytest.raises(decoding.PhotoError) as caught:
+            recogniser_module.bytes_of(large)
+        assert caught.value.reason == "too_many_bytes"

@@ -108,7 +108,7 @@ def test_a_recogniser_is_written_with_all_that_its_answers_need(tmp_path):
     }
     checksums.verify(folder)
     (folder / "model.tflite").write_bytes(b"Litert")
-    with pytest.raises(checksums.Altered, match=r"model\.tflite"):
+    with pytest.raises(checksums.ChecksumMismatch, match=r"model\.tflite"):
         checksums.verify(folder)
 
 

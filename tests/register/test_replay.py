@@ -26,9 +26,10 @@ def test_a_version_is_asked_about_what_was_cut_out_of_a_photo(tmp_path):
 
 
 def test_a_version_runs_its_own_code_and_ours_stays(tmp_path, monkeypatch):
-    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/inference").mkdir(parents=True)
     (tmp_path / "pipeline/__init__.py").touch()
-    (tmp_path / "pipeline/photos.py").write_text("species = 'lion'\n")
+    (tmp_path / "pipeline/inference/__init__.py").touch()
+    (tmp_path / "pipeline/inference/decoding.py").write_text("species = 'lion'\n")
 
     def load_model(folder):
         monkeypatch.syspath_prepend(folder)

@@ -1,11 +1,10 @@
-"""What stands around MLflow's scoring server, and the whole against its own description."""
+"""`animal serve`: its routes, its limits, its log, and the whole against its own description."""
 
 import base64
 import hashlib
 import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,15 +13,19 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import hypothesis
+import pandas as pd
 import pytest
 import schemathesis
 import uvicorn
 from PIL import Image
 
-from pipeline.inference import checksums
+from pipeline.inference.recogniser import Recogniser
 from pipeline.serve import server as serving
+from pipeline.serve.request_guard import Limits
+from pipeline.serve.request_log import RequestLog, upright_size
 
 
 def png(colour, side=40) -> bytes:
@@ -63,8 +66,13 @@ def ask(address, body=None, headers=None) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def server(served_model):
-    with running(serving.build(served_model)) as address:
+def model(recogniser):
+    return Recogniser(recogniser)
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with running(serving.build(model, "7")) as address:
         yield address
 
 
@@ -92,12 +100,146 @@ def test_a_photo_may_be_the_body_or_a_field_of_a_form(server, body, headers):
     assert (answer["species"], len(answer["top"])) == ("red", 1)
 
 
-def test_mlflow_answers_beside_it_and_the_same(server):
-    body = {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(RED).decode()]]}}
-    kind = {"Content-Type": "application/json"}
-    _, rows = ask(f"{server}/invocations", json.dumps(body).encode(), kind)
-    _, one = ask(f"{server}/predict", RED, IMAGE)
-    assert json.loads(rows)["predictions"] == [json.loads(one)]
+JSON = {"Content-Type": "application/json"}
+
+
+def in_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def parquet(*images: bytes) -> bytes:
+    file = io.BytesIO()
+    pd.DataFrame({"image": images, "other": range(len(images))}).to_parquet(file)
+    return file.getvalue()
+
+
+BATCHES = {
+    "split": (JSON, lambda images: {"dataframe_split": {"columns": ["image"], "data": images}}),
+    "split, more columns": (
+        JSON,
+        lambda images: {
+            "dataframe_split": {
+                "columns": ["id", "image"],
+                "data": [[7, *row] for row in images],
+                "index": [*range(len(images))],
+            }
+        },
+    ),
+    "records": (JSON, lambda images: {"dataframe_records": [{"image": i} for (i,) in images]}),
+    "inputs": (JSON, lambda images: {"inputs": {"image": [i for (i,) in images]}}),
+    "instances": (JSON, lambda images: {"instances": [{"image": i} for (i,) in images]}),
+}
+
+
+def sent(form: str, *photos: bytes) -> tuple[bytes, dict]:
+    """The body and headers of a batch in one of the forms."""
+    encoded = [[in_base64(photo)] for photo in photos]
+    if form == "csv":
+        lines = ["number,image", *(f"{i},{row[0]}" for i, row in enumerate(encoded))]
+        return "\n".join(lines).encode(), {"Content-Type": "text/csv; charset=UTF-8"}
+    if form == "parquet":
+        return parquet(*photos), {"Content-Type": "application/vnd.apache.parquet"}
+    headers, body = BATCHES[form]
+    return json.dumps(body(encoded)).encode(), headers
+
+
+@pytest.mark.parametrize("form", [*BATCHES, "csv", "parquet"])
+def test_a_batch_in_every_form_gets_the_answers_that_its_photos_get_alone(server, form):
+    photos = [png("blue"), RED, png((130, 60, 120)), png("blue", 60)]
+    alone = [json.loads(ask(f"{server}/predict", photo, IMAGE)[1]) for photo in photos]
+    status, answer = ask(f"{server}/invocations", *sent(form, *photos))
+    assert (status, json.loads(answer)) == (200, {"predictions": alone})
+    assert [row["species"] for row in alone][:2] == ["blue & co", "red"]
+    assert {row["version"] for row in alone} == {"7"}
+
+
+def test_it_answers_as_mlflows_scoring_server_does(server, served_model, monkeypatch):
+    """All but the version, which MLflow takes from the registry."""
+    from mlflow.pyfunc import scoring_server
+
+    schema = served_model.metadata.get_input_schema()
+    for form in ("split", "records", "csv"):
+        body, headers = sent(form, RED, png("blue"))
+        theirs = scoring_server.invocations(body, headers["Content-Type"], served_model, schema)
+        ours = json.loads(ask(f"{server}/invocations", body, headers)[1])["predictions"]
+        expected = [row | {"version": "7"} for row in json.loads(theirs.response)["predictions"]]
+        assert ours == expected, form
+
+
+def test_the_params_of_a_batch_are_heeded(server):
+    body = json.loads(sent("split", RED, b"no photo")[0])
+    body["params"] = {"top_k": 1, "threshold": 1.0, "on_error": "row"}
+    status, answer = ask(f"{server}/invocations", json.dumps(body).encode(), JSON)
+    red, broken = json.loads(answer)["predictions"]
+    assert (status, len(red["top"]), red["unknown"], red["error"]) == (200, 1, True, None)
+    assert broken["error"].startswith("row 1 of `image` is not a photo")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "sentence"),
+    [
+        (b"{", "application/json", 400, "the body is not valid JSON: "),
+        (b"[" * 100_000, "application/json", 400, "the body is not valid JSON: "),
+        (b"9" * 10_000, "application/json", 400, "the body is not valid JSON: "),
+        (b"[1]", "application/json", 400, "the body is list, not an object"),
+        (b"{}", "application/json", 400, "exactly one of dataframe_split, "),
+        (b'{"inputs": [], "instances": []}', "application/json", 400, "exactly one of"),
+        (b'{"inputs": [], "parms": {}}', "application/json", 400, "unknown key 'parms'"),
+        (b'{"inputs": [], "params": 3}', "application/json", 400, "params is int"),
+        (b'{"inputs": [], "params": {"top": 3}}', "application/json", 400, "unknown param 'top'"),
+        (b'{"inputs": [], "params": {"top_k": "3"}}', "application/json", 400, "top_k is '3'; it"),
+        (b'{"inputs": {"image": 3}}', "application/json", 400, "inputs must have a list `image`"),
+        (b'{"instances": ["x"]}', "application/json", 400, "row 0 of instances is not an object"),
+        (b'{"dataframe_records": {"image": []}}', "application/json", 400, "is dict, not a list"),
+        (b'{"dataframe_split": {"columns": ["x"], "data": []}}', "application/json", 400, "no col"),
+        (
+            b'{"dataframe_split": {"columns": ["image"], "data": [["a", "b"]]}}',
+            "application/json",
+            400,
+            "row 0 of dataframe_split is not a list of 1",
+        ),
+        (b"photo\nabc", "text/csv", 400, "the CSV has no column `image`"),
+        (b'a,b\n1,2,3\n"', "text/csv", 400, "not valid CSV"),
+        (b"\xff\xfe", "text/csv", 400, "not valid CSV"),
+        (b"", "text/csv", 400, "not valid CSV"),
+        (b"PAR1", "application/vnd.apache.parquet", 400, "not Parquet with a column `image`"),
+        (b"{}", "application/json; charset=latin-1", 415, "the charset is 'latin-1'"),
+        (RED, "image/png", 415, "Content-Type is 'image/png'; valid: application/json, "),
+    ],
+)
+def test_a_batch_that_does_not_follow_the_format_is_refused_in_a_sentence(
+    server, body, kind, status, sentence
+):
+    code, answer = ask(f"{server}/invocations", body, {"Content-Type": kind})
+    assert code == status
+    assert sentence in json.loads(answer)["message"]
+
+
+def test_parquet_without_the_column_is_refused(server):
+    body = parquet(RED).replace(b"image", b"photo")
+    kind = {"Content-Type": "application/vnd.apache.parquet"}
+    assert ask(f"{server}/invocations", body, kind)[0] == 400
+
+
+def test_a_photo_is_decoded_once_even_for_the_log(recogniser, tmp_path, monkeypatch):
+    from pipeline.inference import decoding
+
+    calls, square = [], decoding.square
+    monkeypatch.setattr(decoding, "square", lambda *a, **k: calls.append(1) or square(*a, **k))
+    monkeypatch.setattr(decoding, "inspect", None)  # it decodes too
+    log = RequestLog(tmp_path / "log.jsonl", tmp_path)
+    with running(serving.build(Recogniser(recogniser), "7", log=log)) as address:
+        answer = json.loads(ask(f"{address}/predict", RED, IMAGE)[1])
+    assert len(calls) == 1
+    assert "brightness" not in answer, "what the log measures is no part of the answer"
+
+
+def test_an_upright_size_is_that_of_the_photo_as_it_is_seen():
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(file, "JPEG", exif=exif)
+    assert upright_size(file.getvalue()) == (30, 40)
+    assert upright_size(png("red")) == (40, 50)
 
 
 def test_of_many_at_once_each_gets_its_own_answer(server):
@@ -123,8 +265,6 @@ def test_of_many_at_once_each_gets_its_own_answer(server):
         ("predict", RED, {"Content-Type": "multipart/form-data"}, 400),
         ("predict?threshold=2", RED, IMAGE, 422),
         ("predict?top_k=0", RED, IMAGE, 422),
-        ("invocations", b"[" * 100_000, {"Content-Type": "application/json"}, 400),
-        ("invocations", b"9" * 10_000, {"Content-Type": "application/json"}, 400),
         ("nowhere", RED, IMAGE, 404),
     ],
 )
@@ -134,7 +274,8 @@ def test_what_is_wrong_is_the_senders_to_mend(server, path, body, headers, statu
 
 def test_health_readiness_and_counts(server):
     ask(f"{server}/predict", RED, IMAGE)
-    assert ask(f"{server}/health")[0] == ask(f"{server}/ready")[0] == 200
+    assert [ask(f"{server}/{path}")[0] for path in ("health", "ping", "ready")] == [200] * 3
+    assert ask(f"{server}/version") == (200, "7")
     ask(f"{server}/another/path")
     status, counts = ask(f"{server}/metrics")
     assert status == 200
@@ -145,21 +286,16 @@ def test_health_readiness_and_counts(server):
     assert "another" not in counts  # whoever asks for paths makes no new counters
 
 
-def test_a_server_whose_model_fails_is_not_ready(served_model, monkeypatch):
-    class Broken:
-        metadata = served_model.metadata
-        input_example = None
-
-        def predict(self, data, params=None):
-            raise RuntimeError("no memory")
-
-    with running(serving.build(Broken())) as address:
+def test_a_server_whose_network_fails_is_not_ready(recogniser, monkeypatch):
+    broken = Recogniser(recogniser)
+    monkeypatch.setattr(broken.network, "one", Mock(side_effect=RuntimeError("no memory")))
+    with running(serving.build(broken, "7")) as address:
         assert ask(f"{address}/ready")[0] == 503
         assert ask(f"{address}/health")[0] == 200
 
 
-def test_a_token_is_asked_for_everywhere_but_at_the_health_checks(served_model):
-    with running(serving.build(served_model, token="s3cret")) as address:
+def test_a_token_is_required_everywhere_but_at_the_health_checks(model):
+    with running(serving.build(model, "7", Limits("s3cret"))) as address:
         for wrong in ({}, {"Authorization": "Bearer S3cret"}, {"Authorization": "s3cret"}):
             assert ask(f"{address}/predict", RED, IMAGE | wrong)[0] == 401
             assert ask(f"{address}/metrics", headers=wrong)[0] == 401
@@ -180,8 +316,8 @@ def raw(address: str, *parts: bytes, pause: float = 0, half: bool = False) -> by
         return connection.recv(1000)
 
 
-def test_too_large_and_too_slow_bodies_are_refused(served_model):
-    with running(serving.build(served_model, megabytes=0.01, seconds=0.3)) as address:
+def test_too_large_and_too_slow_bodies_are_refused(model):
+    with running(serving.build(model, "7", Limits(megabytes=0.01, seconds=0.3))) as address:
         head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
         claimed = raw(address, head + b"Content-Length: 99999999\r\n\r\n")
         assert claimed.startswith(b"HTTP/1.1 413")
@@ -194,9 +330,9 @@ def test_too_large_and_too_slow_bodies_are_refused(served_model):
         assert ask(f"{address}/predict", RED, IMAGE)[0] == 200
 
 
-def test_the_log_has_a_line_a_photo_and_never_the_photo(served_model, tmp_path):
+def test_the_log_has_a_line_a_photo_and_never_the_photo(model, tmp_path):
     log = tmp_path / "log.jsonl"
-    with running(serving.build(served_model, log=log)) as address:
+    with running(serving.build(model, "7", log=RequestLog(log))) as address:
         ask(f"{address}/predict", RED, IMAGE)
         ask(f"{address}/predict", b"no photo", IMAGE)
         image = base64.b64encode(png("blue", 60)).decode()
@@ -225,19 +361,27 @@ def test_the_log_has_a_line_a_photo_and_never_the_photo(served_model, tmp_path):
         "status",
     ]
     assert (lines[3]["width"], lines[3]["height"]) == (60, 50)
-    assert lines[0]["version"] == "m-0"
+    assert lines[0]["version"] == "7"
     assert lines[0]["sharpness"] == 0
     assert lines[0]["milliseconds"] > 0
     assert list(tmp_path.iterdir()) == [log]
 
 
-def test_photos_are_kept_only_if_that_is_asked(served_model, tmp_path):
-    with running(serving.build(served_model, keep=tmp_path)) as address:
+def test_photos_are_stored_where_that_is_wanted_and_replace_nothing(model, tmp_path):
+    with running(serving.build(model, "7", log=RequestLog(photos=tmp_path))) as address:
         ask(f"{address}/predict", RED, IMAGE)
         ask(f"{address}/predict", b"no photo", IMAGE)
-    (kept,) = tmp_path.iterdir()
-    assert kept.read_bytes() == RED
-    assert kept.name == hashlib.sha256(RED).hexdigest()
+    (photo,) = tmp_path.iterdir()
+    assert photo.read_bytes() == RED
+    assert photo.name == hashlib.sha256(RED).hexdigest()
+
+
+def test_a_file_that_has_the_name_of_a_photo_stays_as_it_is(model, tmp_path):
+    other = tmp_path / hashlib.sha256(RED).hexdigest()
+    other.write_bytes(b"somebody's")
+    with running(serving.build(model, "7", log=RequestLog(photos=tmp_path))) as address:
+        assert ask(f"{address}/predict", RED, IMAGE)[0] == 200
+    assert other.read_bytes() == b"somebody's"
 
 
 @pytest.mark.slow
@@ -245,8 +389,8 @@ def test_photos_are_kept_only_if_that_is_asked(served_model, tmp_path):
     hypothesis.__version_info__ >= (6, 136),
     reason="schemathesis 3.39 cannot draw bodies with this version of hypothesis",
 )
-def test_the_server_does_what_its_description_says(served_model):
-    with running(serving.build(served_model)) as address:
+def test_the_server_does_what_its_description_says(model):
+    with running(serving.build(model, "7")) as address:
         schemathesis.experimental.OPEN_API_3_1.enable()
         schema = schemathesis.from_uri(f"{address}/openapi.json")
 
@@ -266,16 +410,11 @@ def test_the_server_does_what_its_description_says(served_model):
 
 
 @pytest.mark.slow
-def test_animal_serve_runs_the_models_own_copies_of_our_code(model_folder, tmp_path):
-    """The copy of `decoding.py` in the model says so when it is imported."""
-    copy = shutil.copytree(model_folder, tmp_path / "model")
-    with (copy / "code/pipeline/photos.py").open("a") as file:
-        file.write("\nprint('the copy', flush=True)\n")
-    checksums.seal(copy)
+def test_animal_serve_answers_and_wants_its_token(model_folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["-c", "from pipeline.cli import main; main()", "serve", "--model", str(copy)]
+    command = ["-c", "from pipeline.cli import main; main()", "serve", "--model", str(model_folder)]
     server = subprocess.Popen(
         [sys.executable, *command, "--port", str(port)],
         env=os.environ | {"ANIMAL_TOKEN": "t"},
@@ -283,10 +422,8 @@ def test_animal_serve_runs_the_models_own_copies_of_our_code(model_folder, tmp_p
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = []
     try:
         for line in server.stdout:
-            said.append(line)
             if "Uvicorn running" in line:
                 break
         assert ask(f"http://127.0.0.1:{port}/predict", RED, IMAGE)[0] == 401
@@ -295,4 +432,3 @@ def test_animal_serve_runs_the_models_own_copies_of_our_code(model_folder, tmp_p
     finally:
         server.terminate()
         server.wait(timeout=20)
-    assert said.count("the copy\n") == 1

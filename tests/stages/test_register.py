@@ -66,9 +66,9 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
         "macro_f1": 1,
         "worst_recall": 1,
     }
-    said = capsys.readouterr().out
-    assert said.startswith("version 1: registered; does not serve; the champion stays\n")
-    assert "  FAILED: test accuracy: 0.9007 is below 1\n" in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("version 1: registered; does not serve; the champion stays\n")
+    assert "  FAILED: test accuracy: 0.9007 is below 1\n" in printed
 
     let_in = register()
     assert [check["reason"] for check in let_in["checks"] if not check["passed"]] == []

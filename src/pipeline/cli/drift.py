@@ -5,6 +5,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from pipeline.cli import model_option
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     drift = commands.add_parser(
@@ -13,11 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog="Exit code: 0 no drift, 1 drift, 2 no verdict.",
     )
     drift.add_argument("log", type=Path, help="request log, or a file that animal predict wrote")
-    drift.add_argument(
-        "--model",
-        default="Production",
-        help="stage or number of a registered version, or a folder such as models/final",
-    )
+    model_option.add(drift)
     drift.add_argument("--days", type=float, help="only the answers of the last so many days")
     drift.add_argument("--output", type=Path, default=Path("reports/drift"), help="folder")
     drift.set_defaults(run=_drift)

@@ -3,17 +3,15 @@
 import argparse
 from pathlib import Path
 
+from pipeline.cli import model_option
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser("export", help="write a recogniser for phones, ONNX or Docker")
     export.add_argument(
         "folder", type=Path, help="where to; only what this command wrote itself is replaced"
     )
-    export.add_argument(
-        "--model",
-        default="Production",
-        help="stage or number of a registered version, or a folder such as models/final",
-    )
+    model_option.add(export)
     export.add_argument(
         "--float",
         action="store_true",

@@ -5,6 +5,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from pipeline.cli import model_option
 from pipeline.core import errors
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
@@ -25,11 +26,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         choices=[*_BY_SUFFIX.values(), "megadetector", "camtrap-dp"],
         help="what to write; by default what the name of --output ends with",
     )
-    predict.add_argument(
-        "--model",
-        default="Production",
-        help="stage or number of a registered version, or a folder such as models/final",
-    )
+    model_option.add(predict)
     predict.add_argument(
         "--relative-to",
         metavar="DIR",

@@ -1,10 +1,13 @@
 """Lets a version serve."""
 
 import argparse
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from pipeline.cli.versions import brief, tell_repaired
+from pipeline.cli.versions import print_repair
 from pipeline.core import errors
+
+if TYPE_CHECKING:
+    from pipeline.register.audit_log import Entry
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -14,30 +17,28 @@ def add(commands: argparse._SubParsersAction) -> None:
     promote.set_defaults(run=_promote)
 
 
-@brief()
 def _promote(arguments: argparse.Namespace) -> None:
-    started = datetime.now(UTC).isoformat()
     from pipeline.register import audit_log, promotion, versions
 
-    tell_repaired(promotion.repair())
+    print_repair(promotion.repair())
+    seen = len(audit_log.moves())
     version = versions.get(arguments.version)
     if version.stage == versions.STAGE:
         print(f"version {version.number} serves already")
         return
     failed = [check["reason"] for check in version.checks if not check["passed"]]
     if (failed or not version.checks) and not arguments.why:
-        kept = "; ".join(failed) or "it was not judged yet"
+        reason = "; ".join(failed) or "it was not judged yet"
         raise errors.UserError(
-            f"the gate has not let version {version.number} in: {kept}. To promote it all the "
+            f"the gate has not let version {version.number} in: {reason}. To promote it all the "
             "same, say why: --why '...'"
         )
     versions.folder(version)
-    seen = sum(entry.when <= started for entry in audit_log.moves())
-    promotion.promote(version, arguments.why or "by hand", "hand", seen)
-    tell_served(audit_log.moves()[-1])
+    print_served(promotion.promote(version, arguments.why or "by hand", "hand", seen))
 
 
-def tell_served(entry) -> None:
+def print_served(entry: "Entry") -> None:
+    """Prints which version serves from now on."""
     before = "" if entry.before is None else f" in place of version {entry.before}"
     print(
         f"version {entry.version} serves now{before}, as models:/animal/Production and "

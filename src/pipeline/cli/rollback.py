@@ -1,10 +1,9 @@
 """Lets the former champion serve again."""
 
 import argparse
-from datetime import UTC, datetime
 
-from pipeline.cli.promote import tell_served
-from pipeline.cli.versions import brief, tell_repaired
+from pipeline.cli.promote import print_served
+from pipeline.cli.versions import print_repair
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -13,11 +12,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     rollback.set_defaults(run=_rollback)
 
 
-@brief()
 def _rollback(arguments: argparse.Namespace) -> None:
-    started = datetime.now(UTC).isoformat()
     from pipeline.register import audit_log, promotion
 
-    tell_repaired(promotion.repair())
-    seen = sum(entry.when <= started for entry in audit_log.moves())
-    tell_served(promotion.rollback(arguments.why, seen))
+    print_repair(promotion.repair())
+    print_served(promotion.rollback(arguments.why, len(audit_log.moves())))

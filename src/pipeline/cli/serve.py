@@ -2,20 +2,20 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
+
+from pipeline.cli import model_option
+from pipeline.core import errors
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     serve = commands.add_parser(
         "serve",
-        help="answer photos over HTTP: MLflow's server, with uploads, limits, counts and a log",
+        help="answer photos over HTTP, with uploads, limits, counts and a log",
         epilog="If the environment variable ANIMAL_TOKEN is set, requests must carry it as "
         "`Authorization: Bearer TOKEN`.",
     )
-    serve.add_argument(
-        "--model", default="Production", help="stage or number of a registered version, or a URI"
-    )
+    model_option.add(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all that can reach it")
     serve.add_argument("--port", type=int, default=5001)
     serve.add_argument("--megabytes", type=float, default=64, help="most that a request may have")
@@ -26,18 +26,36 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     _require_targets(arguments.log, arguments.keep_photos)
-    model = arguments.model
-    uri = model if ":/" in model or Path(model).is_dir() else f"models:/animal/{model}"
-    # A process of its own, in which the model's copies of our modules are the only ones.
-    program = str(Path(__file__).parents[1] / "serve" / "server.py")
-    command = [sys.executable, "-P", program, uri]
-    for name in ("host", "port", "megabytes", "log", "keep_photos"):
-        value = getattr(arguments, name)
-        if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.execv(sys.executable, command)
+    import uvicorn
+
+    from pipeline.inference.recogniser import Recogniser
+    from pipeline.register import versions
+    from pipeline.serve import server
+    from pipeline.serve.request_guard import Limits
+    from pipeline.serve.request_log import RequestLog
+
+    located = versions.locate(arguments.model)
+    for name in ("model.tflite", "labels.json"):
+        if not (located.recogniser / name).is_file():
+            raise errors.UserError(f"{located.recogniser} is no recogniser: it holds no {name}")
+    app = server.build(
+        Recogniser(located.recogniser),
+        located.version,
+        Limits(os.environ.get("ANIMAL_TOKEN") or None, arguments.megabytes),
+        RequestLog(arguments.log, arguments.keep_photos),
+    )
+    _make_folders(arguments.log and arguments.log.parent, arguments.keep_photos)
+    uvicorn.run(app, host=arguments.host, port=arguments.port, access_log=False)
+
+
+def _make_folders(*folders: Path | None) -> None:
+    for folder in filter(None, folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.UserError(f"{folder} cannot be made: {error.strerror}") from None
+        if not os.access(folder, os.W_OK):
+            raise errors.UserError(f"the folder {folder} cannot be written to: change its rights")
 
 
 def _require_targets(log: Path | None, photos: Path | None) -> None:

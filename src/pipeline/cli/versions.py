@@ -1,11 +1,13 @@
 """All versions, and what became of each."""
 
 import argparse
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pipeline.core import errors
+
+if TYPE_CHECKING:
+    from pipeline.register.audit_log import Entry
+    from pipeline.register.versions import Version
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -14,43 +16,29 @@ def add(commands: argparse._SubParsersAction) -> None:
     versions.set_defaults(run=_versions)
 
 
-@contextmanager
-def brief() -> Iterator[None]:
-    """For a command that imports all of MLflow, does little and ends: to look for garbage among
-    what was imported, then and at the end, takes a third of its time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-@brief()
 def _versions(arguments: argparse.Namespace) -> None:
     from pipeline.register import audit_log, promotion, versions
 
-    tell_repaired(promotion.repair())
+    print_repair(promotion.repair())
     log = audit_log.read()
     if arguments.log:
         for entry in log:
             print(f"{entry}: {entry.why}")
-    else:
-        found = versions.versions()
-        if not found:
-            raise errors.UserError("there are no versions yet; run `dvc repro`")
-        print(_table([_row(version, log) for version in found]))
-    if damage := audit_log.damage():
-        raise errors.UserError(damage)
+        return
+    registered = versions.versions()
+    if not registered:
+        raise errors.UserError("there are no versions yet; run `dvc repro`")
+    print(_table([_row(version, log) for version in registered]))
 
 
-def tell_repaired(repaired) -> None:
+def print_repair(repaired: "Entry | None") -> None:
+    """Prints what `promotion.repair` did, if it did anything."""
     if repaired is not None:
-        print(f"stage and alias disagreed: {repaired}: {repaired.why}")
+        print(f"stage, alias and log disagreed: {repaired}: {repaired.why}")
 
 
-def _row(version, log) -> dict[str, str]:
-    about = [entry for entry in log if entry.version == version.number]
+def _row(version: "Version", log: "list[Entry]") -> dict[str, str]:
+    entries = [entry for entry in log if entry.version == version.number]
     failed = [check["name"] for check in version.checks if not check["passed"]]
     verdict = f"failed: {', '.join(failed)}" if failed else "passed" if version.checks else "-"
     numbers = [version.tags.get(name) for name in ("accuracy", "macro_f1")]
@@ -63,12 +51,12 @@ def _row(version, log) -> dict[str, str]:
         "when": f"{version.made:%Y-%m-%d %H:%M}",
         "who": version.tags.get("by", "-"),
         "gate": verdict,
-        "why": f"{about[-1].what}: {about[-1].why}" if about else "-",
+        "why": f"{entries[-1].what}: {entries[-1].why}" if entries else "-",
     }
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    """Columns as wide as they must be; the last one as long as it is."""
+    """Lays out columns as wide as they must be; the last one as long as it is."""
     lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     widths[-1] = 0

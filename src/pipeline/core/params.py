@@ -222,7 +222,6 @@ class Register(Section):
     max_size_mb: Annotated[float, Field(gt=0)]
     max_drop: Fraction
     must_be_better: bool
-    serve: bool
 
 
 class Params(Section):

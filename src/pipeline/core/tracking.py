@@ -19,6 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.core import moved_project
+
 if TYPE_CHECKING:
     import mlflow as mlflow_type
     import pandas as pd
@@ -79,6 +81,7 @@ def run(
         nested: Whether it belongs to the run that is open now.
     """
     ml = mlflow()
+    moved_project.mend(ml.get_tracking_uri())
     ml.set_experiment(EXPERIMENT)
     if run_id is not None and not exists(run_id):
         run_id = None

@@ -1,4 +1,4 @@
-"""How far a recogniser's probabilities can be trusted."""
+"""Calibrates a recogniser's probabilities, so that they mean what they say."""
 
 from dataclasses import dataclass
 
@@ -31,11 +31,12 @@ class Calibration:
         return tempered(probabilities, self.temperature)
 
     def sets(self, calibrated: np.ndarray) -> np.ndarray:
-        """Which species each prediction set holds: bool (..., species), never none.
+        """Returns which species each prediction set holds: bool (..., species), never none.
 
         Args:
-            calibrated: What `apply` gave, (..., species). The most probable species always belongs
-                to the set, which can only add to the chance that it holds the right one.
+            calibrated: Probabilities as `apply` returns them, (..., species). The most probable
+                species always belongs to the set, which can only add to the chance that it holds
+                the right one.
         """
         return (calibrated >= self.set_from) | (
             calibrated == calibrated.max(axis=-1, keepdims=True)
@@ -43,7 +44,7 @@ class Calibration:
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """The softmax of logits / temperature; a probability's logarithm is its logit, less what is
-    the same for all species."""
+    """Returns the softmax of logits / temperature; a probability's logarithm is its logit, less
+    what is the same for all species."""
     powers = np.power(probabilities, 1 / temperature, dtype=np.float64)
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -10,11 +10,11 @@ SUMS = "SHA256SUMS"  # `sha256sum --check SHA256SUMS` reads it too
 _LATER = {"registered_model_meta"}  # MLflow puts it into a version's folder when it fetches one
 
 
-class Altered(Exception):
+class ChecksumMismatch(Exception):
     """A folder is not as it was written. The message names a file and what is wrong with it."""
 
 
-def seal(folder: Path) -> None:
+def write_checksums(folder: Path) -> None:
     """Writes the hashes of all files that are in the folder now to its `SHA256SUMS`."""
     files = sorted(_files(folder))
     lines = [f"{sha256(folder / name)}  {name}\n" for name in files]
@@ -22,48 +22,48 @@ def seal(folder: Path) -> None:
 
 
 def verify(folder: Path, sums: str | None = None) -> None:
-    """Checks that the folder holds what it was sealed with, no file more and none less.
+    """Checks that the folder holds the files whose hashes were written, no more and no less.
 
     Finds damage and careless hands. Whoever means harm can write new hashes into the folder, so
     where their own hash is known from elsewhere give it as `sums`.
 
     Args:
-        folder: What `seal` was given, or a copy.
+        folder: What `write_checksums` was given, or a copy.
         sums: The sha256 of `SHA256SUMS`. Defaults to None: not checked.
 
     Raises:
-        Altered: A file is another, is missing or was added.
+        ChecksumMismatch: A file is another, is missing or was added.
     """
     listed = folder / SUMS
     if not listed.exists():
-        raise Altered(f"{folder} has no {SUMS} any more; its files cannot be trusted")
+        raise ChecksumMismatch(f"{folder} has no {SUMS} any more; its files cannot be trusted")
     if sums is not None and digest(folder) != sums:
-        raise Altered(f"{listed} is not the list of hashes that was registered")
+        raise ChecksumMismatch(f"{listed} is not the list of hashes that was registered")
     lines = listed.read_text().splitlines()
     expected = {name: known for known, name in (line.split("  ", 1) for line in lines)}
-    found = _files(folder)
+    present = _files(folder)
     for name, known in expected.items():
-        if name not in found:
-            raise Altered(f"{folder / name} is missing")
+        if name not in present:
+            raise ChecksumMismatch(f"{folder / name} is missing")
         if sha256(folder / name) != known:
-            raise Altered(f"{folder / name} was altered: its sha256 is not that of {SUMS}")
-    if added := sorted(found - set(expected)):
-        raise Altered(f"{folder / added[0]} was added later; {SUMS} does not know it")
+            raise ChecksumMismatch(f"{folder / name} was altered: its sha256 is not that of {SUMS}")
+    if added := sorted(present - set(expected)):
+        raise ChecksumMismatch(f"{folder / added[0]} was added later; {SUMS} does not know it")
 
 
 def digest(folder: Path) -> str:
-    """The sha256 of the list of hashes, which stands for all the files."""
+    """Returns the sha256 of the list of hashes, which stands for all the files."""
     return sha256(folder / SUMS)
 
 
 def _files(folder: Path) -> set[str]:
-    """Relative paths; what Python compiled is not looked at, for it comes and goes."""
-    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    kept = {path.as_posix() for path in found if "__pycache__" not in path.parts}
-    return kept - _LATER - {SUMS}
+    """Returns relative paths, less what Python compiled, for that comes and goes."""
+    present = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    written = {path.as_posix() for path in present if "__pycache__" not in path.parts}
+    return written - _LATER - {SUMS}
 
 
 def sha256(path: Path) -> str:
-    """Of a file, as 64 hexadecimal digits."""
+    """Returns the sha256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

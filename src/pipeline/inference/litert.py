@@ -21,7 +21,7 @@ class Network:
 
     An interpreter is not safe for two threads at once, so there is one a core, each with one
     thread of its own, and a picture waits for a free one. That is faster than one interpreter with
-    a thread a core, and its answers do not depend on what else is asked meanwhile.
+    a thread a core, and its answers do not depend on other requests.
 
     Args:
         model: The bytes of a `.tflite` file.
@@ -44,7 +44,7 @@ class Network:
         self._output = interpreter.get_output_details()[0]["index"]
 
     def one(self, picture: np.ndarray) -> np.ndarray:
-        """The answer for one picture: uint8 or float32 (size, size, 3) in 0 to 255."""
+        """Returns the answer for one picture: uint8 or float32 (size, size, 3) in 0 to 255."""
         interpreter = self._free.get()
         try:
             interpreter.set_tensor(self._input, picture[None].astype(np.float32))
@@ -53,13 +53,13 @@ class Network:
         finally:
             self._free.put(interpreter)
 
-    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """`function` of every item, worked out on all cores; one item stays in its thread."""
+    def map_ordered(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Returns `function` of every item in order, on all cores; one item stays in its thread."""
         items = list(items)
         if len(items) == 1:
             return [function(items[0])]
         return list(self._pool.map(function, items))
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """The answers for several pictures, float32 (n, ...)."""
-        return np.stack(self.each(self.one, pictures))
+        """Returns the answers for several pictures, float32 (n, ...)."""
+        return np.stack(self.map_ordered(self.one, pictures))

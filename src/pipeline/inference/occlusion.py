@@ -1,4 +1,4 @@
-"""Where in a photo a network found what it answers.
+"""Shows where in a photo a network sees what it answers.
 
 Nothing of the project is imported: a served model carries this file along.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-GRID = 7  # positions of the hidden window along a side: 49 pictures to ask about
+GRID = 7  # positions of the hidden window along a side: 49 pictures to predict
 WINDOW = 0.25  # side of the window, as a share of the picture's
 GREY = 128
 
@@ -17,10 +17,10 @@ GREY = 128
 def heat(
     picture: np.ndarray, position: int, network: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """How much each part of a picture speaks for a species.
+    """Measures how much each part of a picture speaks for a species.
 
     A grey window hides one part after the other (occlusion: Zeiler & Fergus 2014, Visualizing and
-    Understanding Convolutional Networks). It asks the network alone, so it works for any.
+    Understanding Convolutional Networks). It calls the network alone, so it works for any.
 
     Args:
         picture: uint8 (size, size, 3).
@@ -38,8 +38,8 @@ def heat(
     hidden = np.repeat(picture[None], len(windows), axis=0)
     for one, window in zip(hidden, windows, strict=True):
         one[window] = GREY
-    said = network(np.concatenate([picture[None], hidden]))[:, position]
-    logarithms = np.log(np.maximum(said, 1e-12))
+    probabilities = network(np.concatenate([picture[None], hidden]))[:, position]
+    logarithms = np.log(np.maximum(probabilities, 1e-12))
     falls, times = np.zeros((size, size)), np.zeros((size, size))
     for window, fall in zip(windows, logarithms[0] - logarithms[1:], strict=True):
         falls[window] += fall
@@ -49,7 +49,7 @@ def heat(
 
 
 def overlay(heat: np.ndarray) -> bytes:
-    """A heat map as a PNG to lay over the picture: red, and the less transparent the hotter."""
+    """Returns a heat map as a PNG to lay over the picture: red, less transparent where hotter."""
     coloured = np.zeros((*heat.shape, 4), dtype=np.uint8)
     coloured[..., 0] = 255
     coloured[..., 3] = (heat * 200).round()

@@ -1,4 +1,4 @@
-"""What a recogniser answers to a photo: decode, orient, resize, infer, calibrate, answer.
+"""Answers what a photo shows: decode, orient, resize, infer, calibrate, answer.
 
 `mlflow models serve`, `animal serve` and `animal predict` all answer from here. A served model
 carries this file along.
@@ -7,6 +7,7 @@ carries this file along.
 import base64
 import binascii
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,18 @@ from pipeline.inference.litert import Network
 
 TOP_K = 3
 MAX_BYTES = 64 * 2**20  # of one photo
+_URL_SAFE = str.maketrans("-_", "+/")
+# What people send in its place. All but hexadecimal digits hold a character that base64 lacks; a
+# photo in base64 has no sixteen hexadecimal digits and nothing else.
+_NO_BASE64 = {
+    "an address": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://"),
+    "a path": re.compile(r"([A-Za-z]:|\\|~/|\.{1,2}/)|.{1,400}\.[A-Za-z]{3,4}$"),
+    "hexadecimal": re.compile(r"(0x)?[0-9a-fA-F]{16,}$"),
+}
 
 
 class Recogniser:
-    """A network with all that its answers need. Safe to ask from several threads.
+    """A network with all that its answers need. Safe to call from several threads.
 
     Args:
         folder: With `model.tflite` and `labels.json`.
@@ -50,21 +59,21 @@ class Recogniser:
         explained: bool = False,
         light: bool = False,
     ) -> dict[str, Any]:
-        """What a photo shows.
+        """Answers what a photo shows.
 
         Args:
             data: The bytes of a photo file.
             top_k: How long `top` is.
             threshold: An answer less probable is unknown. Defaults to the one that was fitted.
             explained: Whether to add a heat map; it costs as much as fifty answers.
-            light: Whether to add what `decoding.light` says of it.
+            light: Whether to add brightness and sharpness, as `decoding.light` measures them.
 
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
             both, the most probable first; whether it is `unknown`; `prediction_set`, the species
             that it may well be, the most probable first (see `calibration.Calibration`);
             `cut_short`, where the file ends before the picture does (see `decoding.Sight`); and, if
-            asked for, `explanation`, a PNG in base64 to lay over the square that the network saw,
+            wanted, `explanation`, a PNG in base64 to lay over the square that the network saw,
             red where the photo speaks for the species.
 
         Raises:
@@ -104,16 +113,19 @@ class Recogniser:
 
 
 def bytes_of(image: Any) -> bytes:
-    """The bytes of a photo that is given as such or, for JSON, in base64.
+    """Returns the bytes of a photo that is given as such or, for JSON, in base64.
+
+    Args:
+        image: Bytes, or base64: plain or URL-safe, padded or not, with line breaks or without, or
+            the whole of a `data:` URL.
 
     Raises:
         PhotoError: It is neither, or too large.
     """
     if isinstance(image, str):
-        try:
-            image = base64.b64decode("".join(image.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise decoding.PhotoError("not_an_image", "it is no base64") from None
+        if len(image) > 2 * MAX_BYTES:  # base64 has a good third more than the photo
+            raise decoding.PhotoError("too_many_bytes", f"its base64 has {len(image):,} characters")
+        image = _from_base64(image)
     if not isinstance(image, bytes | bytearray):
         kind = type(image).__name__
         raise decoding.PhotoError("not_an_image", f"it is {kind}, not bytes or base64")
@@ -121,3 +133,22 @@ def bytes_of(image: Any) -> bytes:
         claim = f"it has {len(image):,} bytes, over {MAX_BYTES:,}"
         raise decoding.PhotoError("too_many_bytes", claim)
     return bytes(image)
+
+
+def _from_base64(text: str) -> bytes:
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise decoding.PhotoError("not_an_image", "it is a data URL that is not in base64")
+    written = "".join(text.split())
+    for kind, form in _NO_BASE64.items():
+        if form.match(written):
+            sentence = f"it is {kind}, not the photo: send the bytes of the file in base64"
+            raise decoding.PhotoError("not_an_image", sentence)
+    if "-" in written or "_" in written:
+        written = written.translate(_URL_SAFE)
+    try:
+        bare = written.rstrip("=")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise decoding.PhotoError("not_an_image", "it is not base64") from None

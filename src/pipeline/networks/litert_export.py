@@ -137,7 +137,7 @@ def write(
             (partial / name).write_bytes(content)
         written = json.dumps(asdict(description), indent=2)
         (partial / "labels.json").write_text(f"{written}\n")
-        checksums.seal(partial)
+        checksums.write_checksums(partial)
 
 
 @dataclass(frozen=True)

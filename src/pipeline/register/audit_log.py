@@ -1,12 +1,12 @@
 """The audit log: who let which version serve, when and why.
 
 It is part of the registry, as tags of the registered model, so whoever shares the registry shares
-the log. Entries are only ever added. A tag's name holds the hash of its entry, and an entry the
-name of the one before, so an entry that was altered or taken out is noticed.
+the log. An entry is a tag of its own, so it is written whole or not at all, and entries are only
+ever added.
 """
 
-import hashlib
 import json
+import uuid
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ _PREFIX = "audit."
 
 @dataclass(frozen=True)
 class Entry:
-    """One act.
+    """One line of the log.
 
     Attributes:
         what: `promoted`, `rolled back to`, `kept out` or `put right`.
@@ -28,8 +28,7 @@ class Entry:
         by: `gate`, `hand` or `repair`.
         why: The reason, in words.
         who: The person who acted or ran the gate.
-        when: Time in UTC, ISO 8601.
-        after: `digest` of the entry before.
+        when: Time in UTC, ISO 8601; for a reader, no decision rests on it.
     """
 
     what: str
@@ -39,20 +38,11 @@ class Entry:
     why: str
     who: str
     when: str
-    after: str
 
     @property
     def moves(self) -> bool:
         """Whether another version may serve from then on."""
         return self.what != "kept out"
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.json.encode()).hexdigest()[:16]
-
-    @property
-    def json(self) -> str:
-        return json.dumps(asdict(self))
 
     def __str__(self) -> str:
         by = "" if self.by == "hand" else f"the {self.by}, run by "
@@ -60,38 +50,31 @@ class Entry:
 
 
 def read() -> list[Entry]:
-    """All entries, the oldest first."""
+    """Returns all entries, the oldest first."""
     return [Entry(**json.loads(value)) for _, value in _tags()]
 
 
 def moves() -> list[Entry]:
-    """The entries after which another version may have served."""
+    """Returns the entries after which another version may have served."""
     return [entry for entry in read() if entry.moves]
 
 
-def append(
-    log: list[Entry], what: str, version: int, before: int | None, by: str, why: str
-) -> None:
-    """Adds an entry to `log`, which is what `read` gave; the rest is as in `Entry`."""
-    after = log[-1].digest if log else ""
-    now = datetime.now(UTC).isoformat()
-    entry = Entry(what, version, before, by, why, tracking.who(), now, after)
-    versions.client().set_registered_model_tag(versions.NAME, _name(len(log), entry), entry.json)
+def append(what: str, version: int, before: int | None, by: str, why: str) -> Entry:
+    """Adds an entry, and returns it.
 
-
-def damage() -> str | None:
-    """Whether an entry was altered or taken out: a sentence, or None."""
-    after = ""
-    for number, (name, value) in enumerate(_tags()):
-        entry = Entry(**json.loads(value))
-        if name != _name(number, entry) or entry.after != after:
-            return f"the audit log was altered: entry {number + 1} is not the one that was written"
-        after = entry.digest
-    return None
-
-
-def _name(number: int, entry: Entry) -> str:
-    return f"{_PREFIX}{number + 1:06d}.{entry.digest}"
+    Args:
+        what: As in `Entry`, likewise the others.
+        version: The number of the version it is about.
+        before: The number of the version that served before; None if none did.
+        by: `gate`, `hand` or `repair`.
+        why: The reason, in words.
+    """
+    number = len(_tags()) + 1
+    entry = Entry(what, version, before, by, why, tracking.who(), datetime.now(UTC).isoformat())
+    # The random end keeps two entries apart that are written at once under one number.
+    name = f"{_PREFIX}{number:06d}.{uuid.uuid4().hex[:8]}"
+    versions.client().set_registered_model_tag(versions.NAME, name, json.dumps(asdict(entry)))
+    return entry
 
 
 def _tags() -> list[tuple[str, str]]:

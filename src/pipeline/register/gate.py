@@ -1,8 +1,6 @@
 """The gate: what a recogniser must reach before it serves."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ from pipeline.register import audit_log, packaging, promotion, replay, versions
 from pipeline.register.packaging import Challenger
 
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
-LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about how many of them are found
-MOST_TO_ASK = 1000  # photos, of which each takes some milliseconds
+LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about its recall
+MOST_REPLAYED = 1000  # photos, of which each takes some milliseconds
 PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
 CONFIDENCE = 0.95  # one-sided
 
@@ -74,17 +72,15 @@ def judge(
     """
     try:
         checksums.verify(challenger.folder)
-    except checksums.Altered as error:  # nothing else it says can be believed
+    except checksums.ChecksumMismatch as error:  # nothing else it says can be believed
         return [Check("files", None, None, False, f"not the files that evaluate wrote: {error}")]
     checks = [
         Check("files", None, None, True, "the files are those that evaluate wrote"),
         *_numbers(challenger, limits),
         *_costs(challenger.folder / "model.tflite", limits),
         _parity(challenger.metrics["keras_and_litert"]),
-        _answers("answers", lambda: nullcontext(replay.version(version)), challenger),
+        _answers(version, challenger),
     ]
-    if limits.serve:
-        checks.append(_answers("served", lambda: replay.server(version), challenger))
     if champion is None:
         reason = "there is no champion yet"
         return [*checks, *(Check(name, None, None, True, reason) for name in ("data", "champion"))]
@@ -141,7 +137,7 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
 
 
 def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) -> np.ndarray:
-    """What a mean difference could have been on other photos of the same kind.
+    """Draws what a mean difference could have been on other photos of the same kind.
 
     The paired bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap; for comparing
     two systems on one test set Koehn 2004, Statistical Significance Tests for Machine Translation
@@ -167,7 +163,7 @@ def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) ->
 
 
 def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
-    """What evaluate found."""
+    """Holds the numbers of evaluate against the floors."""
     test, species = challenger.metrics["test"], challenger.species
     least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
     row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
@@ -183,47 +179,46 @@ def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
 
 def _costs(network: Path, limits: params.Register) -> list[Check]:
     model = network.read_bytes()
-    took, most = replay.latency(model), limits.max_latency_ms
+    milliseconds, most = replay.latency(model), limits.max_latency_ms
     return [
-        Check.at_most("latency", "median ms of a picture on one core", took, most),
+        Check.at_most("latency", "ms of a picture on one core, best round", milliseconds, most),
         Check.at_most("size", "MB of model.tflite", len(model) / 1e6, limits.max_size_mb),
     ]
 
 
-def _parity(found: dict) -> Check:
-    apart, pictures = found["largest_difference"], found["pictures"]
-    passed = found["same_label"] == pictures and apart <= PARITY
+def _parity(compared: dict) -> Check:
+    apart, pictures = compared["largest_difference"], compared["pictures"]
+    passed = compared["same_label"] == pictures and apart <= PARITY
     reason = (
-        f"Keras and LiteRT name the same species on {found['same_label']} of {pictures} test "
+        f"Keras and LiteRT name the same species on {compared['same_label']} of {pictures} test "
         f"photos, probabilities up to {apart:.2g} apart; {PARITY:g} is allowed"
     )
     return Check("parity", apart, PARITY, passed, reason)
 
 
-def _answers(
-    name: str, asked: Callable[[], AbstractContextManager[replay.Ask]], challenger: Challenger
-) -> Check:
-    """Whether a version answers as evaluate wrote down."""
-    evaluated = challenger.predictions.sort_values("photo").head(MOST_TO_ASK)  # hashes: by chance
+def _answers(version: versions.Version, challenger: Challenger) -> Check:
+    """Checks that a version answers as evaluate wrote down."""
+    evaluated = challenger.predictions.sort_values("photo").head(MOST_REPLAYED)  # hashes: by chance
     try:
-        with asked() as ask:
-            found = replay.answers(ask, evaluated, challenger.root)
+        replayed = replay.answers(replay.version(version), evaluated, challenger.root)
+    except replay.PhotoUnreadable:
+        raise
     except UserError as error:
-        return Check(name, None, PARITY, False, str(error))
-    same = int((found["species"] == evaluated["predicted"]).sum())
-    apart = float((found["probability"] - evaluated["probability"]).abs().max())
+        return Check("answers", None, PARITY, False, str(error))
+    same = int((replayed["species"] == evaluated["predicted"]).sum())
+    apart = float((replayed["probability"] - evaluated["probability"]).abs().max())
     passed = same == len(evaluated) and apart <= PARITY
     reason = (
-        f"{name}: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
+        f"answers: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
         f"{apart:.2g} apart; {PARITY:g} is allowed"
     )
-    return Check(name, apart, PARITY, passed, reason)
+    return Check("answers", apart, PARITY, passed, reason)
 
 
 def _data(
     version: versions.Version, champion: versions.Version, versions: list[versions.Version]
 ) -> Check:
-    """Whether the challenger learned from a collection that the champion's has since replaced.
+    """Checks that the challenger learned from no collection that the champion's has replaced.
 
     A collection counts as older if a version was made from it before the first one was made from
     the champion's.
@@ -242,7 +237,7 @@ def _data(
 
 
 def _against(champion: versions.Version, challenger: Challenger, limits: params.Register) -> Check:
-    """The comparison with the champion, on the test photos that it has not learned from.
+    """Compares with the champion, on the test photos that it has not learned from.
 
     After a new split it may have trained on most of them, and would win by memory. The photos go
     to the champion's own network from their files, whenever it was tested before.
@@ -278,7 +273,7 @@ def _against(champion: versions.Version, challenger: Challenger, limits: params.
 
 
 def _tags(checks: list[dict]) -> dict[str, str]:
-    """The checks as tags: all as JSON, and each as a line for a person."""
+    """Returns the checks as tags: all as JSON, and each as a line for a person."""
     verdicts = {
         f"gate.{check['name']}": f"{'passed' if check['passed'] else 'FAILED'}: {check['reason']}"
         for check in checks

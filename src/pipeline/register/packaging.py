@@ -35,11 +35,11 @@ class Challenger:
 
     Attributes:
         folder: `models/final`, with `model.keras`, `model.tflite` and `labels.json`.
-        metrics: What evaluate found.
-        species: Its numbers for each species, as `metrics.per_species` gives them.
-        predictions: What it answered to each test photo, as `read_table` gives it.
+        metrics: The content of `reports/metrics.json`.
+        species: Its numbers for each species, as `metrics.per_species` returns them.
+        predictions: Its answer to each test photo, as `read_table` returns it.
         manifest: Of the photos.
-        split: What split wrote.
+        split: Of the photos, as split wrote it.
         root: The folder that the photos' paths start from.
     """
 
@@ -102,7 +102,7 @@ def register(challenger: Challenger) -> versions.Version:
     card = model_card.write(challenger.metrics, *tables, settings, shown)
     split = challenger.split
     with tempfile.TemporaryDirectory() as about:
-        _tell(challenger, card, Path(about))
+        _write_about(challenger, card, Path(about))
         info = ml.models.Model.log(
             artifact_path=None,
             flavor=Flavors,
@@ -179,10 +179,10 @@ class Flavors:
         shutil.copytree(about, saved / "about")
         for compiled in saved.rglob("__pycache__"):
             shutil.rmtree(compiled)
-        checksums.seal(saved)
+        checksums.write_checksums(saved)
 
 
-def _tell(challenger: Challenger, card: str, about: Path) -> None:
+def _write_about(challenger: Challenger, card: str, about: Path) -> None:
     """Writes what one may want to know of a version later."""
     (about / "model_card.md").write_text(card)
     (about / "metrics.json").write_text(json.dumps(challenger.metrics, indent=2) + "\n")
@@ -211,10 +211,10 @@ def _signature(folder: Path) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
 
-    from pipeline.inference import mlflow_model  # after MLflow was told to be quiet
+    from pipeline.inference import query
 
     about = json.loads((folder / "labels.json").read_text())
-    params = mlflow_model.defaults(Calibration(**about["calibration"]))
+    params = query.defaults(Calibration(**about["calibration"]))
     types = {int: "long", float: "double", bool: "boolean", str: "string"}
     likely = [Property("species", "string"), Property("probability", "double")]
     return ModelSignature(

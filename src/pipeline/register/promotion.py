@@ -1,37 +1,51 @@
-"""Which version serves: stage `Production`, alias `champion` and the audit log, always moved
-together.
+"""Lets a version serve, takes it back, and mends what a killed process left half done.
 
-Where MLflow's store is a database, stage, alias and log entry change in one transaction: a reader
-and a killed process alike see all or none of it. A tracking server offers no such thing; there the
-log says first what will be, then the stage moves, then the alias. Both names lead to a good version
-at every moment in between, and whoever comes next finishes what was begun (`repair`).
+The alias `champion` is the truth. The stage `Production` follows it, and then comes the entry in
+the audit log. A process that is killed in between leaves a stage or a log behind the alias;
+`repair`, with which every command begins, brings both to where the alias is. Both names lead to a
+good version at every moment.
 """
 
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, versions
 
+_LOCK = Path(".cache/registry.lock")
+_WAIT = 60.0  # seconds for another promotion to end; each takes less than one
 
-def promote(version: versions.Version, why: str, by: str, seen: int) -> None:
+
+def promote(version: versions.Version, why: str, by: str, seen: int) -> audit_log.Entry:
     """Lets a version serve.
 
     Args:
         version: The version.
         why: The reason, for the log.
         by: `gate` or `hand`.
-        seen: How many moves in the log the decision rests on.
+        seen: How many moves were in the log when the decision was made.
+
+    Returns:
+        The new entry of the log.
 
     Raises:
         UserError: There are more by now: somebody was faster.
     """
-    _move("promoted", version.number, why, by, seen)
+    return _move("promoted", version.number, why, by, seen)
 
 
 def rollback(why: str, seen: int) -> audit_log.Entry:
-    """Lets the former champion serve again, as the log has it; gives the log's new entry.
+    """Lets the former champion serve again, as the log has it.
+
+    Args:
+        why: The reason, for the log.
+        seen: How many moves were in the log when the decision was made.
+
+    Returns:
+        The new entry of the log.
 
     Raises:
         UserError: There is no former champion, or somebody was faster.
@@ -42,52 +56,48 @@ def rollback(why: str, seen: int) -> audit_log.Entry:
     if not former:
         raise UserError("there is no former champion to go back to; see `animal versions`")
     versions.folder(exist[former[-1]])
-    _move("rolled back to", former[-1], why, "hand", seen)
-    return audit_log.read()[-1]
+    return _move("rolled back to", former[-1], why, "hand", seen)
 
 
 def keep_out(version: versions.Version, why: str) -> None:
-    """Sets the stage of a version that failed the gate to `Staging`, and says so in the log."""
+    """Sets the stage of a version that failed the gate to `Staging`, and logs why."""
     now = versions.champion()
-    with _one_transaction():
-        audit_log.append(
-            audit_log.read(), "kept out", version.number, now and now.number, "gate", why
-        )
-        _stage(version.number, "Staging")
+    _set_stage(version.number, "Staging")
+    audit_log.append("kept out", version.number, now and now.number, "gate", why)
 
 
 def repair() -> audit_log.Entry | None:
-    """Makes stage and alias agree where they do not, and says so in the log.
-
-    Only a kill in the middle of a promotion through a tracking server, or somebody who sets one of
-    the two by other means, can have parted them.
+    """Brings stage and log to where the alias is, if a kill or another program parted them.
 
     Returns:
-        The new entry of the log; None if all was well.
+        The new entry of the log; None if all agreed.
     """
-    staged, named = _names()
-    if staged == named:
+    if _agreed():
         return None
-    with _one_transaction():  # what was read one after the other may have moved in between
-        staged, named = _names()
-        if staged == named:
+    with _one_at_a_time():  # the one who moves now may be between alias and log
+        if _agreed():
             return None
-        meant = [entry.version for entry in audit_log.moves()][-1:]
-        right = next(number for number in meant + named + staged if number in named + staged)
+        staged, named, logged = _names()
+        exist = {version.number for version in versions.versions()}
+        right = next(number for number in named + logged[-1:] + staged if number in exist)
         why = f"stage {versions.STAGE} was at {staged}, alias {versions.ALIAS} at {named}"
-        _write("put right", right, why, "repair")
-    return audit_log.read()[-1]
+        _set_names(right)
+        return audit_log.append("put right", right, logged[-1] if logged else None, "repair", why)
 
 
 def replaced_by_hand(version: versions.Version) -> audit_log.Entry | None:
-    """The entry of the log by which a person took this version out of service, if one did."""
+    """Returns the entry by which a person took this version out of service; None if none did.
+
+    What `repair` had to do counts as a person's: another program set the alias, or a kill cut a
+    command off.
+    """
     touching = [e for e in audit_log.moves() if version.number in (e.version, e.before)]
     last = touching[-1] if touching else None
-    return last if last and last.by == "hand" and last.version != version.number else None
+    return last if last and last.by != "gate" and last.version != version.number else None
 
 
 def _line(moves: list[audit_log.Entry], now: versions.Version | None) -> list[int]:
-    """The versions that served before, the last one last: each rollback takes one step back."""
+    """Returns the versions that served before, the last one last: a rollback takes one step."""
     line: list[int] = []
     for entry in moves:
         if entry.before is not None and line[-1:] != [entry.before]:
@@ -101,61 +111,65 @@ def _line(moves: list[audit_log.Entry], now: versions.Version | None) -> list[in
     return [number for number in line if now is None or number != now.number]
 
 
-def _move(what: str, version: int, why: str, by: str, seen: int) -> None:
-    with _one_transaction():
+def _move(what: str, version: int, why: str, by: str, seen: int) -> audit_log.Entry:
+    with _one_at_a_time():
         moves = audit_log.moves()
-        if len(moves) == seen:
-            _write(what, version, why, by)
-    if len(moves) != seen:
-        raise UserError(
-            f"{moves[-1]} meanwhile, so nothing was changed now; look at `animal versions` and say "
-            "it again if you still mean it"
-        )
+        if len(moves) != seen:
+            raise UserError(
+                f"{moves[-1]} meanwhile, so nothing was changed now; look at `animal versions` "
+                "and repeat the command if you still mean it"
+            )
+        now = versions.champion()
+        _set_names(version)
+        return audit_log.append(what, version, now and now.number, by, why)
 
 
-def _write(what: str, version: int, why: str, by: str) -> None:
+def _agreed() -> bool:
+    staged, named, logged = _names()
+    return staged == named and (not named or logged[-1:] == named)
+
+
+def _names() -> tuple[list[int], list[int], list[int]]:
+    """Returns the versions that the stage names, those that the alias names (one or none), and
+    those that the log's moves name."""
     now = versions.champion()
-    audit_log.append(audit_log.read(), what, version, now and now.number, by, why)
-    _stage(version, versions.STAGE)
-    versions.client().set_registered_model_alias(versions.NAME, versions.ALIAS, version)
+    staged = [v.number for v in versions.versions() if v.stage == versions.STAGE]
+    logged = [entry.version for entry in audit_log.moves()]
+    return staged, [now.number] if now else [], logged
 
 
-def _names() -> tuple[list[int], list[int]]:
-    """The versions that the stage names, and those that the alias names: one each, or none."""
-    now = versions.champion()
-    return [v.number for v in versions.versions() if v.stage == versions.STAGE], (
-        [now.number] if now else []
-    )
+def _set_names(version: int) -> None:
+    versions.client().set_registered_model_alias(versions.NAME, versions.ALIAS, str(version))
+    _set_stage(version, versions.STAGE)
 
 
-def _stage(version: int, stage: str) -> None:
+def _set_stage(version: int, stage: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and work
         versions.client().transition_model_version_stage(
-            versions.NAME, version, stage, archive_existing_versions=stage == versions.STAGE
+            versions.NAME,
+            str(version),
+            stage,
+            archive_existing_versions=stage == versions.STAGE,
         )
 
 
 @contextmanager
-def _one_transaction() -> Iterator[None]:
-    """Makes the calls in the block one transaction, if MLflow's store is a database.
+def _one_at_a_time() -> Iterator[None]:
+    """Lets the processes of one project folder run the block one after the other.
 
-    MLflow commits each call by itself: its store asks `ManagedSessionMaker` for a session and
-    commits that. Here all calls get the same session, which is committed at the end.
+    SQLite's lock of a file ends with its process, however that ends. Two machines that share a
+    tracking server are not held apart: between the counting of moves and the new alias both could
+    move for some milliseconds.
+
+    Raises:
+        UserError: The folder cannot be written to, or another process holds the lock for a minute.
     """
-    store = versions.client().store
-    if not hasattr(store, "ManagedSessionMaker"):
+    try:
+        _LOCK.parent.mkdir(parents=True, exist_ok=True)
+        lock = sqlite3.connect(_LOCK, timeout=_WAIT, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UserError(f"{_LOCK.absolute()} cannot be locked: {error}") from None
+    with closing(lock):
         yield
-        return
-    from sqlalchemy import text
-
-    sessions = store.ManagedSessionMaker
-    with sessions(read_only=False) as session:
-        # Writing first takes the lock before anything is read: what is read stays true.
-        lock = text("UPDATE registered_models SET name = name WHERE name = :name")
-        session.execute(lock, {"name": versions.NAME})
-        store.ManagedSessionMaker = lambda **_: nullcontext(session)
-        try:
-            yield
-        finally:
-            store.ManagedSessionMaker = sessions

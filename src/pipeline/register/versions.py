@@ -1,12 +1,14 @@
 """The model registry: the versions of `animal` and what is known of each."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import tracking
+from pipeline.core import moved_project, tracking
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
 
@@ -38,7 +40,7 @@ class Version:
 
     @property
     def checks(self) -> list[dict]:
-        """What the gate found when it last judged it; none if it was not judged yet."""
+        """The checks of the gate when it last judged it; none if it was not judged yet."""
         return json.loads(self.tags.get("gate", "[]"))
 
     @property
@@ -48,22 +50,25 @@ class Version:
 
 
 def client() -> Any:
-    """MLflow's client of the registry alone: `MlflowClient` opens the store of runs as well, which
-    takes a fifth of a second that nobody who rolls back should wait."""
+    """Returns MLflow's client of the registry, after a moved project's records were mended."""
     ml = tracking.mlflow()
-    from mlflow.tracking._model_registry.client import ModelRegistryClient
-
-    return ModelRegistryClient(ml.get_registry_uri(), ml.get_tracking_uri())
+    moved_project.mend(ml.get_tracking_uri())
+    return ml.MlflowClient()
 
 
 def versions() -> list[Version]:
-    """All versions, the oldest first."""
-    found = client().search_model_versions(f"name = '{NAME}'")
-    return sorted(map(_version, found), key=lambda version: version.number)
+    """Returns all versions, the oldest first.
+
+    Raises:
+        UserError: The registry does not answer.
+    """
+    with _registry_answers():
+        rows = client().search_model_versions(f"name = '{NAME}'")
+    return sorted(map(_version, rows), key=lambda version: version.number)
 
 
 def get(number: int) -> Version:
-    """A version by its number. Raises `UserError` if there is none."""
+    """Returns a version by its number. Raises `UserError` if there is none."""
     known = {version.number: version for version in versions()}
     if number not in known:
         there = f"there are {', '.join(map(str, known))}" if known else "there is none at all"
@@ -72,23 +77,23 @@ def get(number: int) -> Version:
 
 
 def find(content: str) -> Version | None:
-    """The latest version with this content."""
-    found = [version for version in versions() if version.tags.get("content") == content]
-    return found[-1] if found else None
+    """Returns the latest version with this content; None if there is none."""
+    same = [version for version in versions() if version.tags.get("content") == content]
+    return same[-1] if same else None
 
 
 def champion() -> Version | None:
-    """The version that serves now."""
-    try:
-        return _version(client().get_model_version_by_alias(NAME, ALIAS))
-    except tracking.mlflow().exceptions.MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise  # a registry that cannot be asked is no registry without a champion
-        return None
+    """Returns the version that serves now; None if none does.
+
+    Raises:
+        UserError: The registry does not answer, which does not mean that it has no champion.
+    """
+    with _registry_answers():
+        return _by_alias(ALIAS)
 
 
 def create(info: Any, tags: dict[str, str], description: str) -> Version:
-    """Makes a version of a model that was logged.
+    """Creates a version of a model that was logged.
 
     Args:
         info: What `mlflow.models.Model.log` gave.
@@ -114,44 +119,117 @@ def create(info: Any, tags: dict[str, str], description: str) -> Version:
 def note(version: Version, tags: dict[str, str]) -> None:
     """Tags a version."""
     for name, value in tags.items():
-        client().set_model_version_tag(NAME, version.number, name, value)
+        client().set_model_version_tag(NAME, str(version.number), name, value)
 
 
 def folder(version: Version) -> Path:
-    """A version's files, after a check that they are the ones that were registered.
+    """Returns a version's files, after a check that they are the ones that were registered.
 
     Raises:
-        UserError: A file was altered, is missing or was added since.
+        UserError: A file was altered, is missing or was added since; or the folder is gone.
     """
-    uri = client().get_model_version_download_uri(NAME, version.number)
-    kept = Path(tracking.mlflow().artifacts.download_artifacts(uri))
+    uri = client().get_model_version_download_uri(NAME, str(version.number))
+    files = _download(uri, f"version {version.number}")
     try:
-        checksums.verify(kept, version.tags.get("files_sha256", ""))
-    except checksums.Altered as error:
+        checksums.verify(files, version.tags.get("files_sha256", ""))
+    except checksums.ChecksumMismatch as error:
         raise UserError(
             f"version {version.number} is not what was registered: {error}. It must not serve: go "
             "back with `animal rollback`, or bring its files back from a copy"
         ) from None
-    return kept
+    return files
+
+
+@dataclass(frozen=True)
+class Located:
+    """A recogniser that a person named.
+
+    Attributes:
+        recogniser: Its folder, with `model.tflite` and `labels.json`.
+        version: Its number in the registry or, if it has none, the name that it goes by.
+    """
+
+    recogniser: Path
+    version: str
+
+
+def locate(model: str) -> Located:
+    """Finds the recogniser that a command was given as `--model`.
+
+    Args:
+        model: The number, stage (`Production`) or alias (`champion`) of a registered version; a URI
+            such as `models:/animal/3`, `models:/animal@champion`, `runs:/...` or `s3://...`; or a
+            folder: a recogniser such as `models/final`, or a version's files.
+
+    Raises:
+        UserError: There is nothing of that name, or its files were altered.
+    """
+    name = model.removeprefix(f"models:/{NAME}/").removeprefix(f"models:/{NAME}@").lstrip("@")
+    if name == model and Path(model).is_dir():
+        return _in_folder(Path(model), model)
+    if ":/" in name:
+        return _in_folder(_download(name, name), name)
+    known = versions()
+    named = [version for version in known if name in (str(version.number), version.stage)]
+    if not named and (by_alias := _by_alias(name)):
+        named = [by_alias]
+    if not named:
+        numbers = ", ".join(str(version.number) for version in known) or "none"
+        raise UserError(
+            f"there is no folder {model}, and no version, stage or alias {name} of {NAME}; "
+            f"versions: {numbers}"
+        )
+    return Located(folder(named[-1]) / RECOGNISER, str(named[-1].number))
 
 
 def recogniser(model: str) -> Path:
-    """The folder of a recogniser, with `model.tflite` and `labels.json`.
-
-    Args:
-        model: Such a folder, or the stage or number of a registered version.
-
-    Raises:
-        UserError: There is no such folder or version, or its files were altered.
-    """
-    if Path(model).is_dir():
-        return Path(model)
-    found = [version for version in versions() if model in (str(version.number), version.stage)]
-    if not found:
-        raise UserError(f"there is no folder {model}, and no version or stage {model} of {NAME}")
-    return folder(found[-1]) / RECOGNISER
+    """Returns the folder of the recogniser that `locate` finds, and raises what it raises."""
+    return locate(model).recogniser
 
 
-def _version(found: Any) -> Version:
-    made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
-    return Version(int(found.version), found.current_stage, made, dict(found.tags))
+def _in_folder(files: Path, name: str) -> Located:
+    if not (files / RECOGNISER).is_dir():
+        return Located(files, name)
+    try:
+        checksums.verify(files)
+    except checksums.ChecksumMismatch as error:
+        raise UserError(f"{name} is not what was registered: {error}") from None
+    return Located(files / RECOGNISER, name)
+
+
+def _download(uri: str, name: str) -> Path:
+    try:
+        return Path(tracking.mlflow().artifacts.download_artifacts(uri))
+    except (OSError, tracking.mlflow().exceptions.MlflowException) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the files of {name} cannot be read at {uri}: {first}") from None
+
+
+def _by_alias(alias: str) -> Version | None:
+    try:
+        return _version(client().get_model_version_by_alias(NAME, alias))
+    except tracking.mlflow().exceptions.MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise  # a registry that does not answer is no registry without a champion
+        return None
+
+
+@contextmanager
+def _registry_answers() -> Iterator[None]:
+    """Turns a tracking server that is gone into a sentence."""
+    ml = tracking.mlflow()
+    try:
+        yield
+    except ml.exceptions.MlflowException as error:
+        address = ml.get_tracking_uri()
+        if not address.startswith("http"):
+            raise
+        raise UserError(
+            f"the tracking server {address} does not answer: {str(error).splitlines()[0]}; start "
+            "it, or unset MLFLOW_TRACKING_URI"
+        ) from None
+
+
+def _version(row: Any) -> Version:
+    made = datetime.fromtimestamp(row.creation_timestamp / 1000, UTC)
+    return Version(int(row.version), row.current_stage, made, dict(row.tags))

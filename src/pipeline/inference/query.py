@@ -1,0 +1,140 @@
+"""Checks the params of a batch of photos, and answers it.
+
+MLflow's scoring server and `animal serve` both answer from here, in the same words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.inference import decoding
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.recogniser import TOP_K, Recogniser, bytes_of
+
+MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
+MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
+ON_ERROR = ("fail", "row")
+
+
+class QueryError(ValueError):
+    """A query that cannot be answered, in one sentence for the sender."""
+
+
+class NotAPhoto(QueryError):
+    """A row that holds no photo."""
+
+    def __init__(self, row: int, reason: str):
+        super().__init__(f"row {row} of `image` is not a photo that can be read: {reason}")
+
+
+@dataclass(frozen=True)
+class Query:
+    """How photos are to be answered.
+
+    Attributes:
+        top_k: The length of `top`, 1 or more.
+        threshold: The probability, 0 to 1, below which an answer is unknown.
+        explain: Whether to add `explanation`.
+        on_error: `fail` refuses all rows if one is no photo; `row` answers the others, and that row
+            with a sentence in `error` and nothing else.
+    """
+
+    top_k: int
+    threshold: float
+    explain: bool
+    on_error: str
+
+    @classmethod
+    def of(cls, params: dict[str, Any], calibration: Calibration) -> "Query":
+        """Builds a query from the params of a request.
+
+        Args:
+            params: Names and values; `defaults` stand in for what is missing.
+            calibration: Of the recogniser that will answer.
+
+        Raises:
+            QueryError: A param is unknown, of another type, or out of its range.
+        """
+        known = defaults(calibration)
+        for name, value in params.items():
+            if name not in known:
+                raise QueryError(f"unknown param {name[:50]!r}; valid: {', '.join(known)}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            kinds = {
+                "top_k": number and value == value // 1,
+                "threshold": number,
+                "explain": isinstance(value, bool),
+                "on_error": isinstance(value, str),
+            }
+            if not kinds[name]:
+                shown = repr(value)[:50]
+                raise QueryError(f"{name} is {shown}; it must be {type(known[name]).__name__}")
+        query = cls(**known | params)
+        if not query.top_k >= 1:
+            raise QueryError(f"top_k is {query.top_k}; it must be 1 or more")
+        if not 0 <= query.threshold <= 1:
+            raise QueryError(f"threshold is {query.threshold}; it must be 0 to 1")
+        if query.on_error not in ON_ERROR:
+            raise QueryError(f"on_error is {query.on_error[:50]!r}; it must be `fail` or `row`")
+        return query
+
+    def require_rows(self, rows: int, most: int | None = MAX_ROWS) -> None:
+        """Checks that there are not too many rows.
+
+        Args:
+            rows: How many there are.
+            most: How many there may be. None: any number.
+
+        Raises:
+            QueryError: There are more than that, or more than can be explained.
+        """
+        if most is not None and rows > most:
+            raise QueryError(f"there are {rows:,} rows; at most {most:,} can be sent at once")
+        if self.explain and rows > MAX_EXPLAINED:
+            raise QueryError(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
+
+
+def defaults(calibration: Calibration) -> dict[str, Any]:
+    """Returns the params of a query with their defaults."""
+    return {
+        "top_k": TOP_K,
+        "threshold": calibration.unknown_below,
+        "explain": False,
+        "on_error": ON_ERROR[0],
+    }
+
+
+def answer_rows(
+    recogniser: Recogniser, images: Sequence[Any], query: Query, version: str, light: bool = False
+) -> list[dict[str, Any]]:
+    """Answers photos, on all cores.
+
+    Args:
+        recogniser: Answers each.
+        images: Bytes of photo files, or the same in base64.
+        query: How.
+        version: Added to each answer.
+        light: Whether to add what `decoding.light` measures. Defaults to False.
+
+    Returns:
+        The answers in the order of the images; with `on_error` of `row`, each has `error`.
+
+    Raises:
+        NotAPhoto: A row is none, and `on_error` is `fail`.
+    """
+
+    def answer(row: tuple[int, Any]) -> dict[str, Any]:
+        number, image = row
+        try:
+            answered = recogniser.answer(
+                bytes_of(image), query.top_k, query.threshold, query.explain, light
+            )
+        except decoding.PhotoError as error:
+            refused = NotAPhoto(number, str(error))
+            if query.on_error == "fail":
+                raise refused from None
+            return {"version": version, "error": str(refused)}
+        error = {"error": None} if query.on_error == "row" else {}
+        return answered | {"version": version} | error
+
+    return recogniser.network.map_ordered(answer, enumerate(images))

@@ -1,0 +1,128 @@
+"""Reads the forms in which MLflow's scoring server takes a batch: JSON, CSV and Parquet."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+COLUMN = "image"
+JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+_FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+
+
+class FormatError(ValueError):
+    """A body that cannot be read, in one sentence for the sender.
+
+    Attributes:
+        status: 415 for another kind of body, else 400.
+    """
+
+    def __init__(self, sentence: str, status: int = 400):
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of a request.
+
+    Attributes:
+        images: Of each row: bytes, or base64, or whatever was sent in their place.
+        params: Of the request, not checked yet.
+    """
+
+    images: list[Any]
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(body: bytes, content_type: str) -> Batch:
+    """Reads the body of a request.
+
+    Args:
+        body: All of it.
+        content_type: The header.
+
+    Raises:
+        FormatError: It does not follow the format, or is of another kind.
+    """
+    kind, _, rest = content_type.partition(";")
+    charset = rest.strip().lower().removeprefix("charset=").strip('"') if "charset" in rest else ""
+    if charset not in ("", "utf-8", "utf8"):
+        raise FormatError(f"the charset is {charset[:50]!r}; only UTF-8 is read", 415)
+    readers = {JSON: _from_json, CSV: _from_csv, PARQUET: _from_parquet}
+    reader = readers.get(kind.strip().lower())
+    if reader is None:
+        raise FormatError(f"Content-Type is {kind[:50]!r}; valid: {', '.join(readers)}", 415)
+    return reader(body)
+
+
+def _from_json(body: bytes) -> Batch:
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"the body is not valid JSON: {str(error)[:200]!r}") from None
+    if not isinstance(request, dict):
+        raise FormatError(f"the body is {type(request).__name__}, not an object")
+    forms = [name for name in _FORMS if name in request]
+    if len(forms) != 1:
+        raise FormatError(f"the body must have exactly one of {', '.join(_FORMS)}")
+    if other := sorted(set(request) - {forms[0], "params"}):
+        raise FormatError(f"unknown key {other[0][:50]!r}; valid beside {forms[0]}: params")
+    params = request.get("params")
+    if not isinstance(params, dict | None):
+        raise FormatError(f"params is {type(params).__name__}, not an object")
+    rows = request[forms[0]]
+    images = _split(rows) if forms[0] == "dataframe_split" else _rows(rows, forms[0])
+    return Batch(images, params or {})
+
+
+def _split(frame: Any) -> list[Any]:
+    columns = frame.get("columns") if isinstance(frame, dict) else None
+    rows = frame.get("data") if isinstance(frame, dict) else None
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        raise FormatError("dataframe_split must have the lists `columns` and `data`")
+    if columns.count(COLUMN) != 1:
+        raise FormatError(f"dataframe_split has no column `{COLUMN}`, or several")
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(columns):
+            raise FormatError(f"row {number} of dataframe_split is not a list of {len(columns)}")
+    return [row[columns.index(COLUMN)] for row in rows]
+
+
+def _rows(rows: Any, form: str) -> list[Any]:
+    """Reads a list of objects or, of `inputs` and `instances`, an object with a list."""
+    if isinstance(rows, dict) and form != "dataframe_records":
+        images = rows.get(COLUMN)
+        if not isinstance(images, list):
+            raise FormatError(f"{form} must have a list `{COLUMN}`")
+        return images
+    if not isinstance(rows, list):
+        raise FormatError(f"{form} is {type(rows).__name__}, not a list of objects")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or COLUMN not in row:
+            raise FormatError(f"row {number} of {form} is not an object with `{COLUMN}`")
+    return [row[COLUMN] for row in rows]
+
+
+def _from_csv(body: bytes) -> Batch:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' own errors and those of the encoding are its children
+        raise FormatError(f"the body is not valid CSV: {str(error)[:200]!r}") from None
+    if COLUMN not in frame:
+        raise FormatError(f"the CSV has no column `{COLUMN}`")
+    return Batch(frame[COLUMN].tolist())
+
+
+def _from_parquet(body: bytes) -> Batch:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(body), columns=[COLUMN])
+        return Batch(table[COLUMN].to_pylist())
+    except (pa.ArrowException, OSError, KeyError) as error:
+        sentence = f"the body is not Parquet with a column `{COLUMN}`: {str(error)[:200]!r}"
+        raise FormatError(sentence) from None

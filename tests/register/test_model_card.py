@@ -1,0 +1,55 @@
+import pandas as pd
+
+from pipeline.register import model_card
+
+SPECIES = pd.DataFrame(
+    {
+        "species": ["<b>cat</b>", "owl|barn", "newt"],
+        "precision": [0.5, 1.0, 0.25],
+        "recall": [0.8, 0.75, 0.0],
+        "f1": [0.6, 0.857, 0.0],
+        "support": [40, 4, 0],
+    }
+)
+SPLIT = pd.DataFrame(
+    {
+        "species": ["<b>cat</b>"] * 5 + ["owl|barn"] * 3,
+        "split": ["train"] * 3 + ["validation", "test"] + ["train"] * 2 + ["test"],
+    }
+)
+MANIFEST = pd.DataFrame({"origin": ["ann", None, "ann"], "licence": ["CC0-1.0", None, "CC0-1.0"]})
+
+
+def card(drawn=False):
+    metrics = {"test": {"photos": 44, "accuracy": 0.79545, "calibration_error": 0.0123}}
+    metrics["drawn"] = drawn
+    settings, made = {"train.epochs": "8"}, {"by": "ann <ann@example.org>"}
+    return model_card.write(metrics, SPECIES, MANIFEST, SPLIT, settings, made)
+
+
+def test_names_from_outside_are_no_markup():
+    assert "<b>" not in card() and "<ann@" not in card()
+    assert "| &lt;b&gt;cat&lt;/b&gt; | 3 | 40 | 0.500 | 0.800 | 0.600 |" in card()
+    assert "| owl\\|barn | 2 | 4 | 1.000 | 0.750 | 0.857 |" in card()
+
+
+def test_the_worst_species_is_one_that_was_tested():
+    """Newts were not, so that none of them was found says nothing."""
+    assert "- It finds owl\\|barn worst: 75% of 4 photos.\n" in card()
+    assert "numbers of owl\\|barn.\n" in card()
+
+
+def test_the_counts_are_those_of_the_split_and_the_manifest():
+    page = card()
+    assert "6 photos trained it or chose between networks; 2 others tested" in page
+    assert "| origin | licence | photos |\n| --- | --- | --- |\n| ann | CC0-1.0 | 2 |\n" in page
+    assert "| not stated | not stated | 1 |" in page
+
+
+def test_the_limits_are_a_list_and_drawn_pictures_are_named():
+    for drawn in (False, True):
+        page = card(drawn)
+        limits = page.split("## Limits\n\n")[1].split("\n\n## Made")[0].splitlines()
+        assert len(limits) == 5 + drawn
+        assert all(line.startswith("- ") for line in limits), page
+    assert limits[-1] == "- Its pictures are drawn by code: this says nothing about real photos."
