@@ -11,15 +11,12 @@ import optuna
 from pipeline.core import params, tracking
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones
-from pipeline.train import datasets, metrics, trainer
+from pipeline.train import datasets, trainer
 from pipeline.train.metrics import Score
 from pipeline.tune import study as studies
 
-_DEAR = 300  # seconds that the first trial of blocks is taken to last: on two cores it was 2 to 4
-# minutes with 2,500 photos
-_PROMISING = 3  # how many of the best heads are worth training blocks below
 _BEGAN = "began"  # of a trial: when, in seconds since the epoch; Optuna's times have no zone
-_WAITED = "waited"  # of a trial of a head: the seconds until it had its features
+_WAITED = "waited"  # of a trial: the seconds until it had its features
 _DONE = (studies.State.COMPLETE, studies.State.PRUNED)
 
 
@@ -57,12 +54,9 @@ def check(p: params.Params) -> None:
     for name, options in p.tune.space.items():
         if name in ("model.backbone", "model.unfrozen_blocks"):
             tried += [params.replaced(q, {name: v}) for q in tried for v in options.extremes]
-    blocks = p.tune.blocks.get("model.unfrozen_blocks")
     for q in tried:
         backbone = backbones.get(q.model.backbone)
-        more = blocks.extremes if blocks and backbone.has_blocks else ()
-        for count in (q.model.unfrozen_blocks, *more):
-            backbone.check(q.resize.size, count)
+        backbone.check(q.resize.size, q.model.unfrozen_blocks)
         if q.model.weights != "imagenet" or not backbone.weights_at_hand():
             backbone.build(q.resize.size, weights=q.model.weights)
 
@@ -70,11 +64,10 @@ def check(p: params.Params) -> None:
 def search(study: optuna.Study, p: params.Params, data: datasets.Data) -> None:
     """Runs trials, each an MLflow run below the open one.
 
-    First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
-    go to blocks below the most promising heads, by `tune.blocks`. No trial but the first starts
-    that could not be run as often again in what is left as the winner is trained at the end, once
-    for each of `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C
-    ends is queued again. Where several processes search, each waits at the end for the others' last
+    There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first. No trial
+    but the first starts that could not be run as often again in what is left as the winner is
+    trained at the end, once for each of `tune.seeds`. A trial that diverges counts as
+    pruned; one that an error or Ctrl-C ends is queued again. Where several processes search, each waits at the end for the others' last
     trials, so that all see the same. Asked again for the same, a search goes on with the minutes it
     had left: one that was killed while it trained the winner ends with that winner.
 
@@ -90,7 +83,7 @@ def search(study: optuna.Study, p: params.Params, data: datasets.Data) -> None:
         studies.give_up_silent(study, silent)
         trials = study.get_trials(deepcopy=False)
         left = _left(study, p, trials)
-        if _has_room(study, p, trials, left):
+        if _has_room(p, trials, left):
             _run_one(study, p, data, time.monotonic() + left)
         elif _in(studies.State.RUNNING, trials) or studies.given_up(trials):
             time.sleep(1)
@@ -151,44 +144,21 @@ def _in(
     return [trial for trial in trials if trial.state == state]
 
 
-def _has_room(
-    study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial], left: float
-) -> bool:
-    """Whether one more trial may start in the seconds left; one of blocks is queued for it."""
-    heads = [trial for trial in trials if studies.BLOCKS not in trial.user_attrs]
-    dear = [trial for trial in trials if studies.BLOCKS in trial.user_attrs]
-    running = len(_in(studies.State.RUNNING, heads)) + len(studies.given_up(heads))
-    done = sum(trial.state in _DONE for trial in heads)
-    runs = 1 + p.tune.seeds
-    if done + running < p.tune.trials:
-        return left > runs * _seconds(heads, 0)
-    divisible = [
-        trial
-        for trial in _in(studies.State.COMPLETE, heads)
-        if _backbone(trial, p).has_blocks and p.model.weights != "none"
-    ]
-    promising = sorted(divisible, key=_rank)[-_PROMISING:]
-    if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR):
-        return False
-    if not _in(studies.State.WAITING, trials):
-        begun = sum(trial.state != studies.State.FAIL for trial in dear)
-        below = promising[-1 - begun % len(promising)]
-        study.enqueue_trial(below.params, user_attrs={studies.BLOCKS: True})
-    return True
+def _has_room(p: params.Params, trials: list[optuna.trial.FrozenTrial], left: float) -> bool:
+    """Whether one more trial may start in the seconds left."""
+    running = len(_in(studies.State.RUNNING, trials)) + len(studies.given_up(trials))
+    done = sum(trial.state in _DONE for trial in trials)
+    return done + running < p.tune.trials and left > (1 + p.tune.seeds) * _seconds(trials)
 
 
-def _backbone(trial: optuna.trial.FrozenTrial, p: params.Params) -> backbones.Backbone:
-    return backbones.get(trial.params.get("model.backbone", p.model.backbone))
-
-
-def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
-    """What such a trial takes that is not pruned and has its features, as far as one knows."""
+def _seconds(trials: list[optuna.trial.FrozenTrial]) -> float:
+    """What a trial takes that is not pruned and has its features, as far as one knows."""
     known = [
         t.duration.total_seconds() - t.user_attrs.get(_WAITED, 0)
         for t in _in(studies.State.COMPLETE, trials)
         if t.duration
     ]
-    return median(known or [otherwise])
+    return median(known or [0.0])
 
 
 class _Surplus(Exception):
@@ -197,23 +167,20 @@ class _Surplus(Exception):
 
 def _try(trial: optuna.Trial, p: params.Params, data: datasets.Data, ends: float) -> float:
     trial.set_user_attr(_BEGAN, time.time())
-    values = {}
     place = studies.place(trial.study, trial)
     trial.study.sampler = studies.sampler(trial.study, p, place)
-    if studies.BLOCKS in trial.user_attrs:
-        values = {name: _suggest(trial, p, name, o) for name, o in p.tune.blocks.items()}
-    elif place >= p.tune.trials:
+    if place >= p.tune.trials:
         trial.set_user_attr(studies.SURPLUS, True)
         raise _Surplus
-    for name, options in p.tune.space.items():
-        values[name] = _suggest(trial, p, name, options.also(params.value(p, name)))
+    values = {
+        name: _suggest(trial, p, name, options.also(params.value(p, name)))
+        for name, options in p.tune.space.items()
+    }
     tried = params.replaced(p, values)
     history: list[dict[str, float]] = []
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
         history.append(metrics)
-        if studies.BLOCKS in trial.user_attrs:  # few, and judged by other photos than heads are
-            return
         trial.report(metrics["val_accuracy"], epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -226,14 +193,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: datasets.Data, ends: float
             if (times := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
                 raise trainer.Unfit(f"its process ended {times} times; is there memory enough?")
             trained = trainer.fit(tried.model, tried.train, data, on_epoch, ends=ends)
-            value = trained.validation.sure
-            if studies.BLOCKS in trial.user_attrs:
-                below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
-                head = trainer.fit(below, tried.train, data)
-                gain, error = metrics.gained(trained.held_out, head.held_out)
-                value = head.validation.sure + gain - error
-            else:  # blocks want features of their own in each trial
-                trial.set_user_attr(_WAITED, trained.waited)
+            trial.set_user_attr(_WAITED, trained.waited)
         except (optuna.TrialPruned, trainer.Unfit) as error:
             trained = None  # raised again below: to MLflow a pruned run is no failed one
             if isinstance(error, trainer.Unfit):
@@ -247,7 +207,7 @@ def _try(trial: optuna.Trial, p: params.Params, data: datasets.Data, ends: float
         raise optuna.TrialPruned
     for name, number in asdict(trained.validation).items():
         trial.set_user_attr(name, number)
-    return value
+    return trained.validation.sure
 
 
 def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -266,10 +226,6 @@ def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
     """The trial that is surest: accuracy less one standard error, and of equals the lowest
     log-loss.
-
-    Blocks are judged by the validation photos alone, a head by all that it was held out from. So to
-    what the head below them has, blocks add what they gain over it on the photos that judged both,
-    less the standard error of that.
 
     Args:
         study: The study; of an earlier, longer search it may have more trials than `p` asks for,
@@ -310,10 +266,7 @@ def over_seeds(tuned: params.Params, data: datasets.Data) -> dict[int, Score]:
 
 def _finished(study: optuna.Study, p: params.Params) -> list[optuna.trial.FrozenTrial]:
     done = study.get_trials(deepcopy=False, states=_DONE)
-    heads = [trial for trial in done if studies.BLOCKS not in trial.user_attrs][: p.tune.trials]
-    if p.tune.time_budget * 60 < (1 + p.tune.seeds) * _DEAR:
-        return heads
-    return heads + [trial for trial in done if studies.BLOCKS in trial.user_attrs]
+    return done[: p.tune.trials]
 
 
 def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:

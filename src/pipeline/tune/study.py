@@ -22,7 +22,6 @@ from pipeline.train import trainer
 
 HEARTBEAT = 5  # seconds
 GRACE = 20  # seconds; a process that has not been heard of for so long is taken for killed
-BLOCKS = "blocks"  # marks trials that train blocks
 RUN = "run_id"  # of a trial: MLflow's run
 TRIES = "tries"  # of a trial: how often it was given up before
 AGAIN = "again"  # of a trial: the number of the one, given up, that it tries again
@@ -56,7 +55,7 @@ def open_study(
     Raises:
         UserError: `tune.storage` is no database that can be reached.
     """
-    lines = p.tune.model_dump(include={"space", "blocks", "seed"})
+    lines = p.tune.model_dump(include={"space", "seed"})
     content = [data_digest, trainer.content(p.model), p.train.model_dump(), lines]
     content += [trainer.code("tune"), optuna.__version__]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -182,17 +181,13 @@ def sampler(study: optuna.Study, p: params.Params, place: int) -> optuna.sampler
 
 
 def place(study: optuna.Study, trial: optuna.Trial | optuna.trial.FrozenTrial) -> int:
-    """The trial's place, from 0: how many before it count; before a head, only heads do.
+    """The trial's place, from 0: how many before it count.
 
     The database numbers trials one by one, so of several processes each gets a place of its own.
     """
     trials = study.get_trials(deepcopy=False)
-    heads_only = BLOCKS not in trial.user_attrs
     held = [each for each in trials if each.state != State.FAIL] + given_up(trials)
-    return sum(
-        other.number < trial.number and not (heads_only and BLOCKS in other.user_attrs)
-        for other in held
-    )
+    return sum(other.number < trial.number for other in held)
 
 
 def given_up(trials: list[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
@@ -243,6 +238,6 @@ def _queue_again(
     starts = dict(enumerate(study.user_attrs[_STARTS]))
     given = trial.system_attrs.get("fixed_params", starts.get(place(study, trial), {}))
     drawn = trial.params if RUN in trial.user_attrs else {}  # a part only is drawn anew
-    kept = {name: trial.user_attrs[name] for name in (BLOCKS, RUN) if name in trial.user_attrs}
+    kept = {name: trial.user_attrs[name] for name in (RUN,) if name in trial.user_attrs}
     tries = {TRIES: trial.user_attrs.get(TRIES, 0) + counted, AGAIN: trial.number}
     study.enqueue_trial(given | drawn, user_attrs=kept | tries)
