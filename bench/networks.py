@@ -1,4 +1,4 @@
-"""What other networks, and more looks at a picture, gain below a head, on photos held out.
+"""Measures what other networks gain below a head, on photos held out.
 
 The stages up to augment run as in the pipeline. Then heads on each network learn from folds of the
 training and validation photos, as train does, and each photo is judged by the head that did not
@@ -24,11 +24,7 @@ from pipeline.train.metrics import gained
 
 NETWORKS = (
     "efficientnet_lite2",
-    "efficientnet_lite2@1.3",
-    "efficientnet_lite2@1.3@1.6",
     "efficientnet_lite0+efficientnet_lite2",
-    "efficientnet_lite0+efficientnet_lite2@1.3",
-    "efficientnet_lite0@1.3+efficientnet_lite2@1.3",
 )
 SPLIT_SEED = 100  # other splits than those that results are told of
 
