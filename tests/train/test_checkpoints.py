@@ -98,8 +98,8 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     same(resumed, undisturbed)
 
 
-def test_averages_and_mixed_batches_go_on_as_well(data):
-    options = {"averaging": 0.9, "mixup": 0.4, "cutmix": 1.0, "balance": "sampling"}
+def test_mixed_and_drawn_batches_go_on_as_well(data):
+    options = {"mixup": 0.4, "balance": "sampling"}
     how = model(weights="none"), train(epochs=4, **options)
     undisturbed = trainer.fit(*how, data)
     killed(how, data, 2)

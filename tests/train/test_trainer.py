@@ -145,14 +145,10 @@ def train(**changes) -> params.Train:
         "learning_rate": 0.01,
         "fine_tune_rate": 0.1,
         "warm_up": 1,
-        "final_rate": 0.0,
         "weight_decay": 0.0,
-        "averaging": 0.0,
         "label_smoothing": 0.0,
-        "focal": 0.0,
         "balance": "weights",
         "mixup": 0.0,
-        "cutmix": 0.0,
         "precision": "auto",
         "seed": 0,
     }
@@ -293,7 +289,7 @@ def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data)
 
 
 def test_blocks_train_at_the_fine_tuning_rate(data):
-    how = train(epochs=2, warm_up=0, final_rate=1.0, fine_tune_rate=0.03)
+    how = train(epochs=2, warm_up=1, fine_tune_rate=0.03)
     trained = trainer.fit(model(unfrozen_blocks=1), how, data)
     peaks = trained.history.groupby("phase")["learning_rate"].max()
     assert peaks["blocks"] == pytest.approx(0.0003), "0.01 if the fine-tuning rate is ignored"
@@ -526,17 +522,6 @@ def test_balance_lets_a_rare_species_count(balance, tmp_path, cache):
     pictures = data.validation.take(np.arange(12))
     red = [trained.model.predict(pictures, verbose=0)[:, 1].mean() for trained in (plain, weighted)]
     assert red[1] > red[0]
-
-
-def test_the_average_of_the_weights_is_what_is_validated_and_kept(data):
-    how = {"epochs": 4, "learning_rate": 0.003}
-    plain, averaged = (trainer.fit(model(), train(averaging=a, **how), data) for a in (0.0, 0.95))
-    for trained in (plain, averaged):
-        kept = trained.history["val_loss"].min()
-        assert trained.validation.log_loss == pytest.approx(kept, rel=1e-4)
-    columns = ["loss", "accuracy", "learning_rate"]  # training itself goes its own way
-    assert averaged.history[columns].equals(plain.history[columns])
-    assert (averaged.history["val_loss"] > plain.history["val_loss"]).all()  # it lags behind
 
 
 def test_a_species_without_training_photos_is_named(tmp_path, cache):

@@ -129,14 +129,10 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     fine_tune_rate: Annotated[float, Field(gt=0, le=1)]
     warm_up: Annotated[int, Field(ge=0)]
-    final_rate: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
-    averaging: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    focal: Annotated[float, Field(ge=0, le=10)]
     balance: Literal["weights", "sampling", "none"]
     mixup: Annotated[float, Field(ge=0)]
-    cutmix: Annotated[float, Field(ge=0)]
     precision: Literal["auto", "float32"]
     seed: Seed
 

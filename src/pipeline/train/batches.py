@@ -56,26 +56,23 @@ def mix(
     rng: np.random.Generator,
     fold: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mixes each picture of a batch with another one, and their targets likewise.
+    """Mixes each picture of a batch with another one, and their targets by the same shares.
 
-    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or what a frozen
-    network says of it, is a weighted mean of two; by CutMix (Yun et al. 2019,
-    https://arxiv.org/abs/1905.04899) a rectangle of it is another one's, which wants a height and
-    a width: pooled features are only mixed by mixup. With both, a coin decides for each batch.
+    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or its features, is a
+    weighted mean of two.
 
     Args:
         pictures: (n, ...).
         targets: Shares of species, (n, species).
         weights: How much each counts, (n,).
-        train: With `mixup` and `cutmix`, the alpha of each one's Beta distribution; 0 is never.
+        train: With `mixup`, the alpha of a Beta distribution; 0 is never.
         rng: What chance decides.
         fold: Of each picture, (n,): it is mixed with one of the same. Defaults to None: with any.
 
     Returns:
-        The same three, mixed; pictures as float32 wherever `train` has one of both.
+        The same three, mixed; pictures as float32 if `train` has mixup.
     """
-    spatial = pictures.ndim == 4
-    if not (train.mixup or (train.cutmix and spatial)):
+    if not train.mixup:
         return pictures, targets, weights
     pictures = pictures.astype(np.float32)
     other = rng.permutation(len(pictures))
@@ -83,34 +80,13 @@ def mix(
         places = np.empty_like(other)
         places[np.argsort(fold, kind="stable")] = other[np.argsort(fold[other], kind="stable")]
         other = places
-    cut = train.cutmix and spatial and (not train.mixup or rng.random() < 0.5)
-    alpha = train.cutmix if cut else train.mixup
-    share = rng.beta(alpha, alpha, len(pictures)).astype(np.float32)
-    if cut:
-        kept = ~_rectangles(*pictures.shape[:3], 1 - share, rng)
-        pictures = np.where(kept[..., None], pictures, pictures[other])
-        share = kept.mean(axis=(1, 2), dtype=np.float32)
-    else:
-        by = share.reshape(-1, *[1] * (pictures.ndim - 1))
-        pictures = by * pictures + (1 - by) * pictures[other]
+    share = rng.beta(train.mixup, train.mixup, len(pictures)).astype(np.float32)
+    by = share.reshape(-1, *[1] * (pictures.ndim - 1))
+    pictures = by * pictures + (1 - by) * pictures[other]
     mine, others = share * weights, (1 - share) * weights[other]
     both = mine + others
     targets = (mine[:, None] * targets + others[:, None] * targets[other]) / both[:, None]
     return pictures, targets, both
-
-
-def _rectangles(
-    n: int, height: int, width: int, areas: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Where rectangles of these shares of the area lie, bool (n, height, width); the border may
-    cut them."""
-
-    def between(side: int) -> np.ndarray:
-        middle, half = rng.random(n) * side, np.sqrt(areas) * side / 2
-        at = np.arange(side) + 0.5
-        return np.abs(at - middle[:, None]) < half[:, None]
-
-    return between(height)[:, :, None] & between(width)[:, None, :]
 
 
 def batches(

@@ -9,17 +9,12 @@ if TYPE_CHECKING:
     import keras
 
 
-def stopping(
-    checks: Iterable[tuple], patience: int, averaged: bool = False
-) -> "keras.callbacks.EarlyStopping":
+def stopping(checks: Iterable[tuple], patience: int) -> "keras.callbacks.EarlyStopping":
     """Judges each epoch, which gains val_loss and val_accuracy, keeps the best weights and stops.
 
     Args:
         checks: What to judge by: batches as `batches` gives them without `train`.
         patience: How many epochs may bring no lower loss.
-        averaged: Whether the optimizer's average of the weights is judged and kept; training goes
-            on from its own. Averages over steps are from Polyak & Juditsky (1992). Defaults to
-            False.
 
     Returns:
         A callback, to stand before all that want to know of val_loss.
@@ -28,15 +23,8 @@ def stopping(
 
     class Stopping(keras.callbacks.EarlyStopping):
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            if averaged:
-                own = self.model.get_weights()
-                self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-                # JAX gives the network the average's own memory, and frees that in the next step.
-                self.model.set_weights([weight.copy() for weight in self.model.get_weights()])
             logs |= judge(self.model, checks)
             super().on_epoch_end(epoch, logs)
-            if averaged:
-                self.model.set_weights(own)
 
     return Stopping("val_loss", patience=patience, restore_best_weights=True)
 

@@ -20,7 +20,7 @@ def rates(
     a fifteenth of a short trial.
 
     Args:
-        train: With `epochs`, `warm_up` and `final_rate`.
+        train: With `epochs` and `warm_up`.
         peak: The rate at its peak.
         steps: How many an epoch has.
     """
@@ -30,7 +30,7 @@ def rates(
     step = np.arange(last + 1)
     rising = 0.1 + 0.9 * step / max(1, warm_up)
     past = np.clip((step - warm_up) / max(1, last - warm_up), 0, 1)
-    falling = train.final_rate + (1 - train.final_rate) * (1 + np.cos(np.pi * past)) / 2
+    falling = (1 + np.cos(np.pi * past)) / 2
     table = (peak * np.where(step < warm_up, rising, falling)).astype(np.float32)
 
     class Table(keras.optimizers.schedules.LearningRateSchedule):

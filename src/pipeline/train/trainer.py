@@ -326,8 +326,7 @@ def _run(
             ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
     steps = len(batches)
     schedule = schedules.rates(train, train.learning_rate * rate, steps)
-    average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
-    descent = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay, **average)
+    descent = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay)
     # Between a head's steps, of some milliseconds, there is nothing to do: a quarter of its time.
     at_once = steps if phase == "head" else 1
     learner = devices.compiled(trunk, train.precision, descent, losses.loss(train), at_once)
@@ -359,7 +358,7 @@ def _run(
         if time.monotonic() > ends:
             learner.stop_training = True
 
-    stopping = early_stopping.stopping(ready, train.patience, bool(train.averaging))
+    stopping = early_stopping.stopping(ready, train.patience)
     keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
     has_stopped = reached and reached["stopping"]["stopped_epoch"]
     reporting = keras.callbacks.LambdaCallback(

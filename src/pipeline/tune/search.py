@@ -66,10 +66,11 @@ def search(study: optuna.Study, p: params.Params, data: datasets.Data) -> None:
 
     There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first. No trial
     but the first starts that could not be run as often again in what is left as the winner is
-    trained at the end, once for each of `tune.seeds`. A trial that diverges counts as
-    pruned; one that an error or Ctrl-C ends is queued again. Where several processes search, each waits at the end for the others' last
-    trials, so that all see the same. Asked again for the same, a search goes on with the minutes it
-    had left: one that was killed while it trained the winner ends with that winner.
+    trained at the end, once for each of `tune.seeds`. A trial that diverges counts as pruned; one
+    that an error or Ctrl-C ends is queued again. Where several processes search, each waits at the
+    end for the others' last trials, so that all see the same. A search that is started again with
+    the same params has the minutes that it had left: one that was killed while it trained the
+    winner ends with that winner.
 
     Args:
         study: What `open_study` gave.

@@ -154,6 +154,8 @@ def towers(network: keras.Model) -> list[keras.Model]:
     one network."""
     import keras
 
+    if not isinstance(network.layers[-1], keras.layers.Concatenate):
+        return []  # ConvNeXt has models inside too
     return [layer for layer in network.layers if isinstance(layer, keras.Model)]
 
 
