@@ -1,11 +1,11 @@
 """What a GPU does for training: frozen features, heads, and fine-tuning in half precision.
 
 Runs the stages up to augment in a copy of the project for each split seed, and trains each set-up
-on what Keras finds: on TensorFlow, or with KERAS_BACKEND=jax. Prints test accuracy, seconds, and
+on what TensorFlow finds. Prints test accuracy, seconds, and
 pictures a second in the median epoch of the last phase.
 
-    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --seeds 0 1 2
-    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --setups "4 blocks" "all blocks" \\
+    python bench/gpu.py /path/to/photos --seeds 0 1 2
+    python bench/gpu.py /path/to/photos --setups "4 blocks" "all blocks" \\
         --set model.backbone=efficientnet_lite2
     python bench/gpu.py /path/to/photos --setups "all blocks" --cut 2 20000 \\
         --set model.backbone=efficientnet_lite0
@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
     parser.add_argument("--cut", nargs=2, type=int, metavar=("N", "MB"), help="make N GPUs of one")
     arguments = parser.parse_args()
-    keras = keras_setup.keras()
+    keras_setup.keras()
     if arguments.cut:
         cut(*arguments.cut)
-    print(f"{keras.backend.backend()}, {devices.together()}, {os.cpu_count()} cores", flush=True)
+    print(f"{devices.training_gpus()}, {os.cpu_count()} cores", flush=True)
     rows = []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as temporary:

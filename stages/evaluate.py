@@ -49,7 +49,7 @@ def main() -> None:
     said = {name: Network(exported)(pictures) for name, exported in networks.items()}
     precisions = Precisions.of(p.evaluate.precision, answers, said, targets)
     served, other = precisions.served, precisions.other
-    agreement = litert_export.compare(litert_export.asked(model, pictures), said["float"])
+    agreement = litert_export.compare(litert_export.predict_on_cpu(model, pictures), said["float"])
     about = chosen.labels, p.resize.fit, p.ingest.max_pixels, asdict(calibration)
     beside = {f"{other}.tflite": networks[other], drift.REFERENCE: reference}
     litert_export.write(FINAL, network, networks[served], *about, beside)

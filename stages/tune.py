@@ -41,7 +41,7 @@ def main() -> None:
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     kept.remove()
-    feature_cache.forget(CACHE / "features")
+    feature_cache.prune(CACHE / "features")
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     if len(chance) > 1:
         accuracies = [score.accuracy for score in chance.values()]

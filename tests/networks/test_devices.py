@@ -16,7 +16,7 @@ SIZE, LABELS = 32, 3
 def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
     """Losses of some epochs, the network that was trained, and `network` with its weights."""
     keras = keras_setup.keras(0)
-    shared = max(1, len(devices.together()))
+    shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
     batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, shared, train())
     rates = schedules.rates(train(epochs=3), 0.003, len(batches))
@@ -70,9 +70,9 @@ import {module}
 def on_two_devices() -> None:
     for made, steps in ((head, 1), (head, 4), (pixels, 1)):
         (alone, inputs), (shared, _) = made(), made()
-        devices.together = lambda: []
+        devices.training_gpus = lambda: []
         one, _ = learn(alone, inputs)
-        devices.together = lambda: ["cpu:0", "cpu:1"]
+        devices.training_gpus = lambda: ["cpu:0", "cpu:1"]
         two, learner = learn(shared, inputs, steps=steps)
         assert learner.distribute_strategy.num_replicas_in_sync == 2
         for name in one:
@@ -87,7 +87,7 @@ def test_two_devices_together_learn_what_one_does():
 
 
 def where_one_of_two_devices_overflows() -> None:
-    devices.together = lambda: ["cpu:0", "cpu:1"]
+    devices.training_gpus = lambda: ["cpu:0", "cpu:1"]
     network, inputs = head()
     before = network.get_weights()
     inputs[:1] = 1e6  # no float16; in every epoch one device meets it, and the other does not
@@ -119,7 +119,9 @@ def test_without_a_gpu_the_network_itself_trains_in_float32():
 
 @pytest.mark.slow
 def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # float16 works on a CPU, slowly
+    monkeypatch.setattr(
+        devices, "training_gpus", lambda: ["gpu:0"]
+    )  # float16 works on a CPU, slowly
     network, inputs = pixels()
     history, learner = learn(network, inputs, "auto")
     assert {layer.compute_dtype for layer in learner.layers[1:-1]} == {"float16"}
@@ -145,7 +147,7 @@ def test_steps_that_run_at_once_end_with_the_same_weights():
 
 @pytest.mark.slow
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
     network = backbones.get("mobilenet_v3_small").network(SIZE)
     learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
@@ -156,7 +158,7 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
 @pytest.mark.parametrize("hidden", [0, 16])
 @pytest.mark.parametrize("count", [None, 3])
 def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
     network = heads.build(keras, 8, model(hidden=hidden), LABELS, count)
     learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))

@@ -58,7 +58,7 @@ def on_another_device() -> None:
         model, pictures = network(seed=None), some()  # but where all is deterministic
         model.jit_compile = True
         expected = model(pictures)
-    np.testing.assert_allclose(litert_export.asked(model, pictures), expected, atol=1e-6)
+    np.testing.assert_allclose(litert_export.predict_on_cpu(model, pictures), expected, atol=1e-6)
 
 
 @pytest.mark.slow

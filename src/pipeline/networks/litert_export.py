@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -36,28 +33,11 @@ def to_litert(model: "keras.Model", measured_on: np.ndarray | None = None) -> by
             ranges of its activations, and weights and activations become int8 (Jacob et al. 2018).
             Defaults to None: everything stays float32.
     """
-    if keras_setup.keras().backend.backend() != "tensorflow":
-        return _by_tensorflow(model, measured_on)
     settings = {} if measured_on is None else _int8(measured_on)
     with tempfile.TemporaryDirectory() as folder, keras_setup.quiet():
         path = Path(folder) / "model.tflite"
         model.export(path, format="litert", verbose=False, **settings)
         return path.read_bytes()
-
-
-def _by_tensorflow(model: "keras.Model", measured_on: np.ndarray | None) -> bytes:
-    """`to_litert` in a process where Keras is on TensorFlow, which alone exports."""
-    spawn = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, spawn) as process:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return process.submit(_load_and_export, path, measured_on).result()
-
-
-def _load_and_export(path: Path, measured_on: np.ndarray | None) -> bytes:
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU is the parent's, on JAX
-    return to_litert(keras_setup.keras().saving.load_model(path), measured_on)
 
 
 def _int8(pictures: np.ndarray) -> dict[str, Any]:
@@ -82,7 +62,7 @@ def digest(model: "keras.Model") -> str:
 
 
 def cached(model: "keras.Model", cache: Path) -> bytes:
-    """`to_litert`, done once for a network: seconds the first time, nothing afterwards.
+    """Exports a network as `to_litert` does, once: seconds the first time, nothing afterwards.
 
     Args:
         model: The network.
@@ -106,18 +86,17 @@ def write(
     calibration: Mapping[str, float],
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Writes all that a recogniser is: `model.keras`, `model.tflite` and `labels.json`,
-    and their hashes.
+    """Writes a recogniser: `model.keras`, `model.tflite`, `labels.json` and their hashes.
 
     Args:
         folder: Where; it appears whole.
         keras_file: The network as Keras saved it.
-        litert: The same as LiteRT.
-        labels: Species in the order of its answers.
-        fit: How photos are made square for it, as in `decoding.square`.
-        max_pixels: Photos that claim more are refused, as in `decoding.square`.
-        calibration: A `calibration.Calibration` of its answers, as a dictionary.
-        beside: Other files to keep with it, by name. Defaults to none.
+        litert: The network as a LiteRT file.
+        labels: Species in the order of its probabilities.
+        fit: How photos are made square for it: `crop`, `pad` or `stretch`.
+        max_pixels: Photos that claim more are refused.
+        calibration: Temperature and thresholds of its probabilities, by name.
+        beside: Contents of further files, by name. Defaults to none.
     """
     with atomic.whole(folder) as partial:
         partial.mkdir()
@@ -136,7 +115,7 @@ def write(
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two networks' probabilities differ on the same pictures.
+    """Says how two networks' probabilities differ on the same pictures.
 
     Attributes:
         pictures: How many were compared.
@@ -149,13 +128,13 @@ class Agreement:
     largest_difference: float
 
 
-def asked(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
-    """What a Keras network says of pictures, by the CPU: a GPU's float32 has fewer bits."""
+def predict_on_cpu(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
+    """Predicts with a Keras network on the CPU: a GPU's float32 has fewer bits."""
     keras = keras_setup.keras()
     with keras.device("cpu"):  # a copy, for the weights of the network itself stay on the GPU
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        copy.compile(jit_compile=devices.xla())
+        copy.compile(jit_compile=devices.XLA)
         return copy.predict(pictures, verbose=0)
 
 
@@ -169,7 +148,7 @@ def compare(
 
     Args:
         left: Probabilities, (n, species).
-        right: Likewise, for the same pictures.
+        right: Probabilities for the same pictures, (n, species).
         tolerance: Largest difference of a probability that still is agreement.
         names: What to call both.
 

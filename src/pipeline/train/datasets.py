@@ -180,7 +180,7 @@ class Data:
     def _features(self, model: feature_cache.Frozen) -> tuple["Rows", "Rows"]:
         if model not in self._memory:
             began = time.monotonic()
-            awake = replace(model, wake=lru_cache(model.wake))  # once, for it takes seconds
+            awake = replace(model, load=lru_cache(model.load))  # once, for it takes seconds
             for known, (first, _) in list(self._memory.items()):
                 if first.values.ndim > 2:  # pooled features are small; of maps only one is kept
                     del self._memory[known]

@@ -109,9 +109,7 @@ def code(*more: str) -> list[str]:
     folders = ("augment", "inference", "networks", "train", *more)
     files = [file for name in folders for file in sorted((library / name).rglob("*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    backend = keras_setup.keras().backend.backend()
-    versions = map(importlib.metadata.version, ("tensorflow", "keras", backend))
-    return [*digests, *versions, backend]
+    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
 
 
 def content(model: params.Model) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def checkpoint(
     """What a killed `fit` of the same had reached; it goes by content."""
     all_that_decides = [data.digest(), content(model), train.model_dump(), code()]
     folder = data.cache / "checkpoints"
-    return checkpoints.Checkpoint.of(folder, [*all_that_decides, devices.together()])
+    return checkpoints.Checkpoint.of(folder, [*all_that_decides, devices.training_gpus()])
 
 
 def fit(
@@ -300,7 +298,7 @@ def _run(
     """Teaches `trunk` a lesson, adds to `history`, and says why it ended."""
     first = reached["epochs"] if reached else 0
     targets = lesson.targets
-    of = max(1, len(devices.together()))
+    of = max(1, len(devices.training_gpus()))
     batches = batching.batches(
         lesson.inputs,
         targets,
