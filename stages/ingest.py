@@ -17,14 +17,12 @@ def main() -> None:
             # Imported here, for all processes load at the same time.
             import pandas as pd
 
-            from pipeline.core import memory
             from pipeline.dataset import shortcut_baseline
             from pipeline.ingest import data_card, inspection_cache
             from pipeline.ingest import manifest as manifests
             from pipeline.sources import folders, reader
             from pipeline.sources.recipes import recipe
 
-            memory.give_back()
             reader.clear(p.ingest.source, INGESTED)
             files = INGESTED / "files"
             found = reader.gather(p.ingest.source, files, p.ingest.labels, jobs)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import errors, memory, parallel, params
+from pipeline.core import errors, parallel, params
 from pipeline.resize import crops, shard_writer
 from pipeline.sources import folders
 
 
 def main() -> None:
     p = params.load()
-    memory.give_back()
     manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=crops.COLUMNS)
     root = folders.root(p.ingest.source, Path("data/ingested/files"))
     margin = p.resize.box_margin if p.resize.crop_to_box else None

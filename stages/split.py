@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import atomic, errors, memory, params
+from pipeline.core import atomic, errors, params
 from pipeline.dataset import shortcut_baseline
 from pipeline.split import assignment
 from pipeline.split import report as split_report
@@ -16,7 +16,6 @@ REPORT = Path("reports/split")
 
 def main() -> None:
     p = params.load()
-    memory.give_back()
     train, validation = p.split.train, p.split.validation
     manifest = pd.read_parquet("data/ingested/manifest.parquet")
     split = assignment.assign(

@@ -1,6 +1,5 @@
 """Searching for better params: which trial comes next, what it is worth, and which is the best."""
 
-import gc
 import time
 from dataclasses import asdict
 from statistics import median
@@ -78,7 +77,6 @@ def search(study: optuna.Study, p: params.Params, data: datasets.Data) -> None:
         data: What they learn from.
     """
     check(p)
-    gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
     silent: dict[tuple[int, studies.State], float] = {}
     while True:
         studies.give_up_silent(study, silent)
