@@ -52,7 +52,7 @@ def cut(number: int, megabytes: int) -> None:
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("GPU")[0], pieces)
 
 
-def rates(data: datasets.Data, name: str, litert: Path) -> None:
+def rates(data: datasets.TrainingData, name: str, litert: Path) -> None:
     """Pictures a second through a frozen network, on the GPU and in LiteRT on every core."""
     shards, positions = data.training.shards, data.training.positions
     exported = litert.read_bytes()
@@ -75,7 +75,7 @@ def rates(data: datasets.Data, name: str, litert: Path) -> None:
     print(f"  largest difference, of the largest feature: {apart:.1e}")
 
 
-def judge(p: params.Params, data: datasets.Data, folder: Path, twice: bool) -> dict:
+def judge(p: params.Params, data: datasets.TrainingData, folder: Path, twice: bool) -> dict:
     """A row of the table."""
     started = time.monotonic()
     trained = trainer.fit(p.model, p.train, data)

@@ -20,7 +20,7 @@ from project import prepare, repro
 from pipeline.augment import transforms
 from pipeline.core import params
 from pipeline.train import datasets, trainer
-from pipeline.train.metrics import gained
+from pipeline.train.metrics import paired_accuracy_gain
 
 NETWORKS = (
     "efficientnet_lite2",
@@ -29,7 +29,9 @@ NETWORKS = (
 SPLIT_SEED = 100  # other splits than those that results are told of
 
 
-def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, datasets.Data]:
+def load(
+    source: Path, folder: Path, changes: list[str]
+) -> tuple[params.Params, datasets.TrainingData]:
     """Params and what train would learn from, in a copy of the project."""
     environment = prepare(source, folder, changes)
     repro("augment", folder, environment)
@@ -37,7 +39,7 @@ def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params,
     data, ranges = folder / "data", transforms.Ranges.of(p.augment)
     split = data / "split.parquet"
     cache = folder / ".cache"
-    return p, datasets.Data.load(data / "augmented", data / "resized", split, cache, ranges)
+    return p, datasets.TrainingData.load(data / "augmented", data / "resized", split, cache, ranges)
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
                 ]
                 held_out = pd.concat([fit.held_out for fit in fits])
                 first = held_out if first is None else first
-                gain, error = gained(held_out, first)
+                gain, error = paired_accuracy_gain(held_out, first)
                 rows.append(
                     {
                         "network": network,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from train.test_trainer import model, train
+from train.test_trainer import train
 
 from pipeline.networks import backbones, devices, heads, keras_setup
 from pipeline.train import batches as batching
-from pipeline.train import datasets, early_stopping, losses, schedules
+from pipeline.train import early_stopping, feature_store, losses, schedules
 
 SIZE, LABELS = 32, 3
 
@@ -18,36 +18,35 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     keras = keras_setup.keras(0)
     shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
-    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, shared, train())
-    rates = schedules.rates(train(epochs=3), 0.003, len(batches))
+    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    batches = batching.TrainingBatches(examples, train(), shared)
+    rates = schedules.WarmUpCosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
-        network, precision, lambda: keras.optimizers.AdamW(rates), losses.loss(train()), steps
+        network, precision, lambda: keras.optimizers.AdamW(rates), losses.cross_entropy(0), steps
     )
-    judged = early_stopping.stopping(
-        batching.batches(datasets.Rows(inputs), targets, LABELS, 16), 3
-    )
+    stopping = early_stopping.ValidatedEarlyStopping(batching.ValidationBatches(examples, 16), 3)
     history = learner.fit(
         devices.feed(batches),
         epochs=3,
         steps_per_epoch=len(batches),
         shuffle=False,
         verbose=0,
-        callbacks=[judged],
+        callbacks=[stopping],
     )
     network.set_weights(learner.get_weights())
     return history.history, learner
 
 
 def head():
-    keras = keras_setup.keras(0)
+    keras_setup.keras(0)
     inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
-    return heads.build(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
+    return heads.build(8, LABELS, 16, 0.0), inputs
 
 
 def pixels():
     keras = keras_setup.keras(0)
     whole = backbones.get("scratch_cnn").build(SIZE).whole
-    top = heads.build(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
+    top = heads.build(whole.output.shape[-1], LABELS, 0, 0.0)
     inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
     return keras.Model(whole.input, top(whole.output)), inputs
 
@@ -105,7 +104,8 @@ def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
 
 def test_what_is_fed_goes_on_over_the_epochs():
     inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
-    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, 1, train(), first=2)
+    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    batches = batching.TrainingBatches(examples, train(), first_epoch=2)
     for number, batch in zip(range(10), devices.feed(batches), strict=False):
         for given, fed in zip(batches[number], batch, strict=True):
             np.testing.assert_array_equal(given, fed)
@@ -150,7 +150,7 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
     network = backbones.get("mobilenet_v3_small").network(SIZE)
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
     for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -160,8 +160,8 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
 def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
-    network = heads.build(keras, 8, model(hidden=hidden), LABELS, count)
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    network = heads.build(8, LABELS, hidden, 0.1, count)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
     kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
     assert kinds == ["float16"] * bool(hidden) + ["float32"]
     assert learner(np.ones((2, 8), np.float16)).dtype == "float32"

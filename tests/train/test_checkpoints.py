@@ -63,8 +63,8 @@ def killed(how, data, epoch):
 def goes_on(how, data):
     """Trains on, and gives what came of it and which epochs were trained."""
     epochs = []
-    kept = trainer.checkpoint(*how, data)
-    trained = trainer.fit(*how, data, lambda number, _: epochs.append(number), kept)
+    checkpoint = trainer.checkpoint(*how, data)
+    trained = trainer.fit(*how, data, lambda number, _: epochs.append(number), checkpoint)
     return trained, epochs
 
 

@@ -42,10 +42,10 @@ def tried(store, tmp_path, monkeypatch):
     class Trained:
         def __init__(self, rate):
             self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
-            self.waited = 0.0
+            self.feature_seconds = 0.0
 
-    def fit(model, train, data, on_epoch, ends):
-        assert ends > time.monotonic()
+    def fit(model, train, data, on_epoch, deadline):
+        assert deadline > time.monotonic()
         ran.append(train.learning_rate)
         on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
         return Trained(train.learning_rate)
@@ -80,7 +80,7 @@ def finished(p, tmp_path, *scores):
             optuna.trial.create_trial(
                 params={"train.learning_rate": (number + 1) / 100},
                 distributions={"train.learning_rate": rates},
-                value=score.sure,
+                value=score.accuracy_lower_bound,
                 user_attrs={**dataclasses.asdict(score), "began": 0.0},
             )
         )
@@ -135,13 +135,13 @@ def test_a_trial_below_the_median_is_stopped_and_one_above_it_is_not(
 ):
     fit, epochs = trainer.fit, []
 
-    def slowly(model, train, data, on_epoch, ends):
+    def slowly(model, train, data, on_epoch, deadline):
         accuracy = (0.5, 0.6, 0.7, 0.8, 0.4, 0.9)[len(epochs)]
         epochs.append(0)
         for epoch in range(8):
             epochs[-1] += 1
             on_epoch(epoch, {"val_accuracy": accuracy, "loss": 1.0, "val_loss": accuracy - 1})
-        return fit(model, train, data, lambda *_: None, ends)
+        return fit(model, train, data, lambda *_: None, deadline)
 
     monkeypatch.setattr(trainer, "fit", slowly)
     study = studies.open_study(p, "digest", tmp_path)
@@ -202,10 +202,10 @@ def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
     undisturbed = tried.copy()
     fit = trainer.fit
 
-    def killed(model, train, data, on_epoch, ends):
+    def killed(model, train, data, on_epoch, deadline):
         if len(tried) == 9:
             raise KeyboardInterrupt
-        return fit(model, train, data, on_epoch, ends)
+        return fit(model, train, data, on_epoch, deadline)
 
     monkeypatch.setattr(trainer, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -237,15 +237,15 @@ def test_a_number_that_may_be_a_fraction_is_searched_as_one(p, tried, tmp_path):
 
 def test_a_search_asked_again_for_the_same_has_the_minutes_it_had_left(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
-    assert search._left(study, p, study.trials) == 300
+    assert search._remaining_seconds(study, p, study.trials) == 300
     trials = [ended("COMPLETE", 100), ended("PRUNED", 40), ended("FAIL", 900)]
     trials.append(ended("COMPLETE", 100, began=60.0))  # by two processes at a time
-    assert search._left(study, p, trials) == 140
+    assert search._remaining_seconds(study, p, trials) == 140
     more = params.replaced(p, {"tune.trials": 9})
-    assert search._left(study, more, trials) == 300
+    assert search._remaining_seconds(study, more, trials) == 300
     trials.append(ended("COMPLETE", 200, began=1000.0))
-    assert search._left(study, p, trials) == -60
-    assert search._left(study, more, trials) == 100
+    assert search._remaining_seconds(study, p, trials) == -60
+    assert search._remaining_seconds(study, more, trials) == 100
 
 
 def test_a_trial_whose_process_ends_each_time_is_pruned_at_last(p, tried, tmp_path, capsys):
@@ -295,7 +295,7 @@ def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys
     p = params.replaced(p, {"model.unfrozen_blocks": 1})
     fewer = search.feasible(p)
     assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite0"]
-    assert f"nothing for {both}: the search leaves" in capsys.readouterr().out
+    assert f"does not fit {both}: the search leaves" in capsys.readouterr().out
     search.check(fewer)
     del fewer.tune.space["model.backbone"]
     assert search.feasible(fewer) == fewer
@@ -308,7 +308,7 @@ def test_a_file_of_weights_is_for_one_network_and_known_by_its_content(p, tried,
     p = params.replaced(p, {"model.backbone": "efficientnet_lite2", "model.weights": str(file)})
     fewer = search.feasible(p)
     assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite2"]
-    assert "nothing for efficientnet_lite0: the search leaves" in capsys.readouterr().out
+    assert "does not fit efficientnet_lite0: the search leaves" in capsys.readouterr().out
     with pytest.raises(UserError, match=f"{re.escape(str(file))}: not weights of PyTorch"):
         search.check(fewer)
     former = studies.open_study(fewer, "digest", tmp_path)
@@ -334,7 +334,7 @@ def test_a_lock_that_a_killed_process_left_is_no_hindrance(p, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     studies.open_study(p, "digest", Path("studies"))  # relative, as in the stage
     (journal,) = Path("studies").glob("*.log")
-    Path(f"{journal}.lock").symlink_to("nowhere")
+    Path(f"{journal}.lock").touch()
     assert not studies.open_study(p, "digest", Path("studies")).trials
 
 
@@ -348,7 +348,7 @@ def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tmp_path):
         states=(optuna.trial.TrialState.WAITING,)
     )
     assert waiting.system_attrs["fixed_params"] == {"model.dropout": 0.4}
-    assert waiting.user_attrs == {"run_id": "one", "tries": 2, "again": 1}
+    assert waiting.user_attrs == {"run_id": "one", "tries": 2, "retries": 1}
 
 
 def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
@@ -417,8 +417,8 @@ def test_a_trial_given_up_keeps_its_place_until_it_is_queued_again(p, tried, tmp
     study.tell(lost, state=optuna.trial.TrialState.FAIL)  # by a process that was killed there
     assert not search._has_room(p, study.trials, 100)
     late = study.ask()  # by one that had seen room just before
-    assert studies.place(study, late) == 6
-    late.set_user_attr(studies.SURPLUS, True)
+    assert studies.trial_slot(study, late) == 6
+    late.set_user_attr(studies.OVER_LIMIT, True)
     study.tell(late, state=optuna.trial.TrialState.FAIL)
     monkeypatch.setattr(studies, "GRACE", 0.5)
     search.search(study, p, None)
@@ -440,7 +440,7 @@ def test_a_kill_between_giving_up_and_queueing_loses_no_trial(p, tried, tmp_path
 def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_path, monkeypatch):
     p, fit = shared(of_backbones(p, p.model.backbone, "efficientnet_lite0"), tmp_path), trainer.fit
 
-    def fails(model, train, data, on_epoch, ends):
+    def fails(model, train, data, on_epoch, deadline):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(trainer, "fit", fails)
@@ -460,12 +460,12 @@ def test_a_process_whose_trial_others_took_for_dead_goes_on_with_the_next_one(
 ):
     p, fit, taken = shared(p, tmp_path), trainer.fit, []
 
-    def silent(model, train, data, on_epoch, ends):
+    def silent(model, train, data, on_epoch, deadline):
         if not taken:
             other = studies.open_study(p, "digest", tmp_path)
             taken.extend(other.get_trials(states=(optuna.trial.TrialState.RUNNING,)))
-            studies.try_again(other, taken[0])
-        return fit(model, train, data, on_epoch, ends)
+            studies.retry(other, taken[0])
+        return fit(model, train, data, on_epoch, deadline)
 
     monkeypatch.setattr(trainer, "fit", silent)
     study = studies.open_study(p, "digest", tmp_path)
@@ -473,7 +473,7 @@ def test_a_process_whose_trial_others_took_for_dead_goes_on_with_the_next_one(
     states = [trial.state.name for trial in study.trials]
     assert states == ["FAIL"] + ["COMPLETE"] * 6
     assert study.trials[1].params == taken[0].params
-    assert "others try it" in capsys.readouterr().out
+    assert "others run it" in capsys.readouterr().out
 
 
 def ended(state, seconds, number=0, **attrs):
@@ -499,7 +499,7 @@ def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
 
 
 def test_the_next_trial_need_not_wait_for_features_as_the_first_one_did(p):
-    trials = [ended("COMPLETE", 110, waited=100)]
+    trials = [ended("COMPLETE", 110, feature_seconds=100)]
     assert search._has_room(p, trials, 21)
     assert not search._has_room(p, trials, 19)
 
@@ -507,11 +507,11 @@ def test_the_next_trial_need_not_wait_for_features_as_the_first_one_did(p):
 def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):
     fit = trainer.fit
 
-    def sometimes(model, train, data, on_epoch, ends):
+    def sometimes(model, train, data, on_epoch, deadline):
         if len(tried) == 2:
             tried.append(None)
-            raise trainer.Diverged("the loss is nan")
-        return fit(model, train, data, on_epoch, ends)
+            raise trainer.TrainingDiverged("the loss is nan")
+        return fit(model, train, data, on_epoch, deadline)
 
     monkeypatch.setattr(trainer, "fit", sometimes)
     study = studies.open_study(p, "digest", tmp_path)
@@ -526,11 +526,11 @@ def test_a_trial_that_does_not_fit_into_memory_is_told_and_left(
 ):
     fit = trainer.fit
 
-    def sometimes(model, train, data, on_epoch, ends):
+    def sometimes(model, train, data, on_epoch, deadline):
         if not tried:
             tried.append(None)
-            raise trainer.Unfit("there is no memory")
-        return fit(model, train, data, on_epoch, ends)
+            raise trainer.TrainingInfeasible("there is no memory")
+        return fit(model, train, data, on_epoch, deadline)
 
     monkeypatch.setattr(trainer, "fit", sometimes)
     study = studies.open_study(p, "digest", tmp_path)
@@ -592,8 +592,8 @@ def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
         def remove(self):
             removed.append(self.seed)
 
-    def fit(model, train, data, kept):
-        assert kept.seed == train.seed
+    def fit(model, train, data, checkpoint):
+        assert checkpoint.seed == train.seed
         seen.append((model, train))
         return Trained
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.train.metrics import Score, gained
+from pipeline.train.metrics import Score, paired_accuracy_gain
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ def better(trained: Candidate, tuned: Candidate) -> Candidate:
     et al. 1984, Classification and Regression Trees) the luckiest of 30 trials was served on two of
     three splits of 13 classes, and lost 0.003 and 0.005 on the test photos.
     """
-    gain, error = gained(tuned.held_out()[0], trained.held_out()[0])
+    gain, error = paired_accuracy_gain(tuned.held_out()[0], trained.held_out()[0])
     return tuned if gain > 2 * error else trained
