@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,18 +55,10 @@ def compiled(
         reduction = tf.distribute.ReductionToOneDevice()
         scope = tf.distribute.MirroredStrategy(gpus, cross_device_ops=reduction).scope()
 
-    def clone(layer: "keras.Layer") -> "keras.Layer":
-        config = layer.get_config()
-        if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
-            last = layer.name.startswith("logits")
-            config["dtype"] = "float32" if last else "mixed_float16"
-        if len(gpus) > 1 and isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = True
-        return type(layer).from_config(config)
-
     with scope:
         if half or len(gpus) > 1:
             weights = network.get_weights()
+            clone = partial(_cloned_for_gpus, half=half, synchronized=len(gpus) > 1)
             network = keras.models.clone_model(network, clone_function=clone, recursive=True)
             network.set_weights(weights)
         plain = optimizer()
@@ -82,6 +75,20 @@ def compiled(
         nothing = keras.ops.zeros((1, *network.output_shape[1:]))
         network.compute_metrics(None, nothing, nothing)
     return network
+
+
+def _cloned_for_gpus(layer: "keras.Layer", half: bool, synchronized: bool) -> "keras.Layer":
+    """Clones a layer, but for its logits in half precision, or with batch normalisation over all
+    GPUs."""
+    import keras
+
+    config = layer.get_config()
+    if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
+        last = layer.name.startswith("logits")
+        config["dtype"] = "float32" if last else "mixed_float16"
+    if synchronized and isinstance(layer, keras.layers.BatchNormalization):
+        config["synchronized"] = True
+    return type(layer).from_config(config)
 
 
 def _scaled(optimizer: "keras.Optimizer", gpus: int) -> "keras.Optimizer":

@@ -162,7 +162,7 @@ def prune(cache: Path) -> None:
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each worked out while the caller is busy with the one before."""
+    """Yields items, each computed while the caller works on the one before."""
     with ThreadPoolExecutor(1) as worker:
         coming = worker.submit(next, items, None)
         while (item := coming.result()) is not None:

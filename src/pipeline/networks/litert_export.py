@@ -54,7 +54,7 @@ def _int8(pictures: np.ndarray) -> dict[str, Any]:
 
 
 def digest(model: "keras.Model") -> str:
-    """The sha256 of a network and its weights, as hexadecimal digits."""
+    """Returns the sha256 of a network and its weights, as hexadecimal digits."""
     digest = hashlib.sha256(model.to_json().encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -101,11 +101,11 @@ class Backbone:
         return Parts(whole, frozen, trainable)
 
     def weights_at_hand(self) -> bool | None:
-        """Whether its ImageNet weights are on this machine; `None` if there are none."""
+        """Tells whether its ImageNet weights are on this machine; `None` if there are none."""
         return self.at_hand() if self.load_weights else None
 
     def check(self, size: int, unfrozen_blocks: int) -> None:
-        """Sees that so many blocks can be trained, if pictures have this size.
+        """Checks that so many blocks can be trained, if pictures have this size.
 
         Raises:
             UserError: if not; the message says what is possible.
@@ -124,7 +124,7 @@ class Backbone:
 
 
 def blocks(network: keras.Model) -> list[keras.KerasTensor]:
-    """Where each block of a network starts, in the order pixels pass them.
+    """Lists where each block of a network starts, in the order pixels pass them.
 
     A block is the smallest piece of the network with a convolution that one tensor enters: a
     residual block with its shortcut, an Inception module, or a convolution in a plain chain. There
