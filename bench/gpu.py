@@ -1,11 +1,11 @@
 """What a GPU does for training: frozen features, heads, and fine-tuning in half precision.
 
 Runs the stages up to augment in a copy of the project for each split seed, and trains each set-up
-on what Keras finds: on TensorFlow, or with KERAS_BACKEND=jax. Prints test accuracy, seconds, and
+on what TensorFlow finds. Prints test accuracy, seconds, and
 pictures a second in the median epoch of the last phase.
 
-    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --seeds 0 1 2
-    KERAS_BACKEND=jax python bench/gpu.py /path/to/photos --setups "4 blocks" "all blocks" \\
+    python bench/gpu.py /path/to/photos --seeds 0 1 2
+    python bench/gpu.py /path/to/photos --setups "4 blocks" "all blocks" \\
         --set model.backbone=efficientnet_lite2
     python bench/gpu.py /path/to/photos --setups "all blocks" --cut 2 20000 \\
         --set model.backbone=efficientnet_lite0
@@ -52,7 +52,7 @@ def cut(number: int, megabytes: int) -> None:
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("GPU")[0], pieces)
 
 
-def rates(data: datasets.Data, name: str, litert: Path) -> None:
+def rates(data: datasets.TrainingData, name: str, litert: Path) -> None:
     """Pictures a second through a frozen network, on the GPU and in LiteRT on every core."""
     shards, positions = data.training.shards, data.training.positions
     exported = litert.read_bytes()
@@ -75,7 +75,7 @@ def rates(data: datasets.Data, name: str, litert: Path) -> None:
     print(f"  largest difference, of the largest feature: {apart:.1e}")
 
 
-def judge(p: params.Params, data: datasets.Data, folder: Path, twice: bool) -> dict:
+def judge(p: params.Params, data: datasets.TrainingData, folder: Path, twice: bool) -> dict:
     """A row of the table."""
     started = time.monotonic()
     trained = trainer.fit(p.model, p.train, data)
@@ -107,10 +107,10 @@ def main() -> None:
     parser.add_argument("--twice", action="store_true", help="train twice, and compare the weights")
     parser.add_argument("--cut", nargs=2, type=int, metavar=("N", "MB"), help="make N GPUs of one")
     arguments = parser.parse_args()
-    keras = keras_setup.keras()
+    keras_setup.keras()
     if arguments.cut:
         cut(*arguments.cut)
-    print(f"{keras.backend.backend()}, {devices.together()}, {os.cpu_count()} cores", flush=True)
+    print(f"{devices.training_gpus()}, {os.cpu_count()} cores", flush=True)
     rows = []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""What other networks, and more looks at a picture, gain below a head, on photos held out.
+"""Measures what other networks gain below a head, on photos held out.
 
 The stages up to augment run as in the pipeline. Then heads on each network learn from folds of the
 training and validation photos, as train does, and each photo is judged by the head that did not
@@ -20,20 +20,18 @@ from project import prepare, repro
 from pipeline.augment import transforms
 from pipeline.core import params
 from pipeline.train import datasets, trainer
-from pipeline.train.metrics import gained
+from pipeline.train.metrics import paired_accuracy_gain
 
 NETWORKS = (
     "efficientnet_lite2",
-    "efficientnet_lite2@1.3",
-    "efficientnet_lite2@1.3@1.6",
     "efficientnet_lite0+efficientnet_lite2",
-    "efficientnet_lite0+efficientnet_lite2@1.3",
-    "efficientnet_lite0@1.3+efficientnet_lite2@1.3",
 )
 SPLIT_SEED = 100  # other splits than those that results are told of
 
 
-def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params, datasets.Data]:
+def load(
+    source: Path, folder: Path, changes: list[str]
+) -> tuple[params.Params, datasets.TrainingData]:
     """Params and what train would learn from, in a copy of the project."""
     environment = prepare(source, folder, changes)
     repro("augment", folder, environment)
@@ -41,7 +39,7 @@ def load(source: Path, folder: Path, changes: list[str]) -> tuple[params.Params,
     data, ranges = folder / "data", transforms.Ranges.of(p.augment)
     split = data / "split.parquet"
     cache = folder / ".cache"
-    return p, datasets.Data.load(data / "augmented", data / "resized", split, cache, ranges)
+    return p, datasets.TrainingData.load(data / "augmented", data / "resized", split, cache, ranges)
 
 
 def main() -> None:
@@ -65,7 +63,7 @@ def main() -> None:
                 ]
                 held_out = pd.concat([fit.held_out for fit in fits])
                 first = held_out if first is None else first
-                gain, error = gained(held_out, first)
+                gain, error = paired_accuracy_gain(held_out, first)
                 rows.append(
                     {
                         "network": network,

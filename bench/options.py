@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +27,22 @@ from pipeline.dataset.shards import Shards
 from pipeline.evaluate import calibration_fit
 from pipeline.networks import feature_cache
 from pipeline.split import assignment
-from pipeline.train import datasets, trainer
+from pipeline.train import datasets, feature_store, trainer
+from pipeline.train.feature_store import Features, Pictures
 from pipeline.train.metrics import Score
 
 OPTIONS = {
     "no warm-up": {"train.warm_up": 0},
     "warm-up of 3 epochs": {"train.warm_up": 3},
-    "no decay of the rate": {"train.final_rate": 1.0},
-    "averaging 0.99": {"train.averaging": 0.99},
-    "averaging 0.999": {"train.averaging": 0.999},
     "smoothing 0.1": {"train.label_smoothing": 0.1},
     "smoothing 0.05": {"train.label_smoothing": 0.05},
     "smoothing 0.2": {"train.label_smoothing": 0.2},
-    "focal 1": {"train.focal": 1.0},
-    "focal 2": {"train.focal": 2.0},
     "balance none": {"train.balance": "none"},
     "balance weights": {"train.balance": "weights"},
     "balance sampling": {"train.balance": "sampling"},
     "mixup 0.2": {"train.mixup": 0.2},
     "mixup 0.4": {"train.mixup": 0.4},
     "mixup 1": {"train.mixup": 1.0},
-    "cutmix 1": {"train.cutmix": 1.0},  # of pixels and maps: nothing for a head
-    "mixup 0.2, cutmix 1": {"train.mixup": 0.2, "train.cutmix": 1.0},
     "no weight decay": {"train.weight_decay": 0.0},
     "weight decay 0.01": {"train.weight_decay": 0.01},
     "weight decay 0.1": {"train.weight_decay": 0.1},
@@ -62,33 +55,42 @@ OPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Known(datasets.Data):
+class SharedFeatures(feature_store.FeatureStore):
+    """Features of all pictures, computed once for all splits."""
+
+    def __init__(self, parts: dict[str, Pictures], cache: Path, shared: dict) -> None:
+        super().__init__(parts, cache)
+        self._splits, self._folder, self._shared = parts, cache, shared
+
+    def get(self, network: Any) -> tuple[Features, ...]:
+        shards = self._splits["training"].shards
+        if not self._shared:
+            model = feature_cache.Frozen.of(network, self._folder / "litert")
+            everything = np.arange(len(shards))
+            self._shared["features"], _ = feature_cache.extract(
+                model, shards, everything, self._folder / "features"
+            )
+        values = self._shared["features"]
+        return tuple(Features(values[part.positions]) for part in self._splits.values())
+
+
+class OneSplit(datasets.TrainingData):
     """One split of photos whose features are computed once for all splits."""
 
-    held_out: datasets.Pictures | None = None
+    def __init__(
+        self, pictures: dict[str, Pictures], cache: Path, ranges: transforms.Ranges, shared: dict
+    ) -> None:
+        training, validation, self.held_out = pictures.values()
+        super().__init__(training, validation, None, cache, ranges)
+        parts = {"training": training, "validation": validation}
+        self.features, self._shared = SharedFeatures(parts, cache, shared), shared
 
-    def inputs(self, frozen: Any) -> tuple[Any, Any]:
-        if frozen is None:
-            return super().inputs(None)
-        shards = self.training.shards
-        if not self._memory:
-            model = feature_cache.Frozen.of(frozen, self.cache / "litert")
-            everything = np.arange(len(shards))
-            self._memory["known"], _ = feature_cache.extract(
-                model, shards, everything, self.cache / "features"
-            )
-        values = self._memory["known"]
-        return tuple(datasets.Rows(values[p.positions]) for p in (self.training, self.validation))
-
-    def answers(self, model: Any, pictures: datasets.Pictures) -> np.ndarray:
-        """What a trained recogniser says, probabilities (n, species)."""
-        if not self._memory:
+    def probabilities(self, model: Any, pictures: Pictures) -> np.ndarray:
+        """Predicts with a trained recogniser, (n, species)."""
+        if not self._shared:
             return model.predict(pictures.take(np.arange(len(pictures.positions))), verbose=0)
-        logits = model.get_layer("head").predict(
-            self._memory["known"][pictures.positions], verbose=0
-        )
-        return trainer._softmax(logits)
+        features = self._shared["features"][pictures.positions]
+        return trainer._softmax(model.get_layer("head").predict(features, verbose=0))
 
 
 def prepare(source: Path, folder: Path, changes: list[str]) -> None:
@@ -102,34 +104,31 @@ def prepare(source: Path, folder: Path, changes: list[str]) -> None:
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def split(folder: Path, p: params.Params, seed: int, memory: dict) -> Known:
+def split(folder: Path, p: params.Params, seed: int, memory: dict) -> OneSplit:
     """The data of one seed."""
     manifest = pd.read_parquet(folder / "data/ingested/manifest.parquet").set_index("photo")
     shards = Shards(folder / "data/augmented")
     share = assignment.assign(manifest.reset_index(), p.split.train, p.split.validation, seed)
     part = shards.index["photo"].map(dict(zip(manifest.index, share, strict=True)))
     pictures = {
-        name: datasets.Pictures(
+        name: Pictures(
             shards,
             np.flatnonzero((part == name) & ((name == "train") | (shards.index["copy"] == 0))),
         )
         for name in assignment.SPLITS
     }
-    train, validation, held_out = pictures.values()
-    labels = tuple(sorted(train.species.unique()))
-    about = {"fold": None, "cache": folder / ".cache", "ranges": transforms.Ranges.of(p.augment)}
-    return Known(train, validation, labels, **about, _memory=memory, held_out=held_out)
+    return OneSplit(pictures, folder / ".cache", transforms.Ranges.of(p.augment), memory)
 
 
-def judge(p: params.Params, data: Known) -> dict[str, float]:
+def judge(p: params.Params, data: OneSplit) -> dict[str, float]:
     """Accuracy, calibrated log-loss, epochs and seconds of one training."""
     started = time.monotonic()
     trained = trainer.fit(p.model, p.train, data)
     seconds = time.monotonic() - started
     calibration = calibration_fit.fit(
-        data.answers(trained.model, data.validation), data.targets(data.validation)
+        data.probabilities(trained.model, data.validation), data.targets(data.validation)
     )
-    said = calibration.apply(data.answers(trained.model, data.held_out))
+    said = calibration.apply(data.probabilities(trained.model, data.held_out))
     score = Score.of(said, data.targets(data.held_out))
     return {
         "accuracy": score.accuracy,

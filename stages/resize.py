@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import errors, memory, parallel, params, workspace
+from pipeline.core import errors, parallel, params, workspace
 from pipeline.resize import crops, shard_writer
 
 
 def main() -> None:
     p = params.load()
-    memory.give_back()
     manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=crops.COLUMNS)
     root = workspace.collection_root(Path("data/ingested"))
     squares = shard_writer.Squares(root, p.resize.size, p.resize.fit, p.ingest.max_pixels)

@@ -8,25 +8,24 @@ from pipeline.augment import transforms
 from pipeline.core import errors, params, tracking
 from pipeline.train import datasets, trainer
 
-SPLIT, OUTPUT = Path("data/split.parquet"), Path("models/trained")
+AUGMENTED, RESIZED, SPLIT = Path("data/augmented"), Path("data/resized"), Path("data/split.parquet")
+CACHE, OUTPUT = Path(".cache"), Path("models/trained")
 
 
 def main() -> None:
     p = params.load()
     ranges = transforms.Ranges.of(p.augment)
-    data = datasets.Data.load(
-        Path("data/augmented"), Path("data/resized"), SPLIT, Path(".cache"), ranges
-    )
-    kept = trainer.checkpoint(p.model, p.train, data)
-    with tracking.run("train", run_id=kept.run_id) as run:
-        kept.run_id = run.info.run_id
+    data = datasets.TrainingData.load(AUGMENTED, RESIZED, SPLIT, CACHE, ranges)
+    checkpoint = trainer.checkpoint(p.model, p.train, data)
+    with tracking.run("train", run_id=checkpoint.run_id) as run:
+        checkpoint.run_id = run.info.run_id
         tracking.log_params(model=p.model, train=p.train)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        trained = trainer.fit(p.model, p.train, data, tracking.log_epoch, kept)
+        trained = trainer.fit(p.model, p.train, data, tracking.log_epoch, checkpoint)
         trained.save(OUTPUT, run.info.run_id)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
-    kept.remove()
+    checkpoint.remove()
     print(trained)
 
 

@@ -1,7 +1,6 @@
 """Searches for better params, and trains the recogniser they make."""
 
 from pathlib import Path
-from statistics import mean, stdev
 
 import pandas as pd
 
@@ -12,16 +11,15 @@ from pipeline.train import datasets, trainer
 from pipeline.tune import report, search
 from pipeline.tune import study as studies
 
-SPLIT, OUTPUT, REPORT = Path("data/split.parquet"), Path("models/tuned"), Path("reports/tune")
-CACHE = Path(".cache")
+AUGMENTED, RESIZED, SPLIT = Path("data/augmented"), Path("data/resized"), Path("data/split.parquet")
+CACHE, OUTPUT, REPORT = Path(".cache"), Path("models/tuned"), Path("reports/tune")
 
 
 def main() -> None:
     p = search.feasible(params.load())
     ranges = transforms.Ranges.of(p.augment)
-    data = datasets.Data.load(Path("data/augmented"), Path("data/resized"), SPLIT, CACHE, ranges)
-    known = tracking.champion_params()
-    study = studies.open_study(p, data.digest(), CACHE / "studies", known)
+    data = datasets.TrainingData.load(AUGMENTED, RESIZED, SPLIT, CACHE, ranges)
+    study = studies.open_study(p, data.digest(), CACHE / "studies", tracking.champion_params())
     run_key = studies.run_key(p)
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
         study.set_user_attr(run_key, run.info.run_id)
@@ -29,10 +27,10 @@ def main() -> None:
         search.search(study, p, data)
         best = search.best(study, p)
         tuned = params.replaced(p, best.params)
-        kept = trainer.checkpoint(tuned.model, tuned.train, data)
-        trained = trainer.fit(tuned.model, tuned.train, data, tracking.log_epoch, kept)
-        chance = {tuned.train.seed: trained.validation, **search.over_seeds(tuned, data)}
-        trained.save(OUTPUT, run.info.run_id, report.files(study, best, chance))
+        checkpoint = trainer.checkpoint(tuned.model, tuned.train, data)
+        trained = trainer.fit(tuned.model, tuned.train, data, tracking.log_epoch, checkpoint)
+        by_seed = {tuned.train.seed: trained.validation, **search.over_seeds(tuned, data)}
+        trained.save(OUTPUT, run.info.run_id, report.files(study, best, by_seed))
         report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
         tracking.log_params(model=tuned.model, train=tuned.train)
@@ -40,13 +38,10 @@ def main() -> None:
         tracking.log_folder(OUTPUT)
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
-    kept.remove()
-    feature_cache.forget(CACHE / "features")
+    checkpoint.remove()
+    feature_cache.prune(CACHE / "features")
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
-    if len(chance) > 1:
-        accuracies = [score.accuracy for score in chance.values()]
-        spread = f"{mean(accuracies):.4f}, standard deviation {stdev(accuracies):.4f}"
-        print(f"trained from {len(chance)} seeds: validation accuracy {spread}")
+    print(report.seeds(by_seed))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from train.test_trainer import model, train
+from train.test_trainer import train
 
 from pipeline.networks import backbones, devices, heads, keras_setup
 from pipeline.train import batches as batching
-from pipeline.train import datasets, early_stopping, losses, schedules
+from pipeline.train import early_stopping, feature_store, losses, schedules
 
 SIZE, LABELS = 32, 3
 
@@ -16,38 +16,37 @@ SIZE, LABELS = 32, 3
 def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
     """Losses of some epochs, the network that was trained, and `network` with its weights."""
     keras = keras_setup.keras(0)
-    shared = max(1, len(devices.together()))
+    shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
-    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, shared, train())
-    rates = schedules.rates(train(epochs=3), 0.003, len(batches))
+    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    batches = batching.TrainingBatches(examples, train(), shared)
+    rates = schedules.WarmUpCosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
-        network, precision, lambda: keras.optimizers.AdamW(rates), losses.loss(train()), steps
+        network, precision, lambda: keras.optimizers.AdamW(rates), losses.cross_entropy(0), steps
     )
-    judged = early_stopping.stopping(
-        batching.batches(datasets.Rows(inputs), targets, LABELS, 16), 3
-    )
+    stopping = early_stopping.ValidatedEarlyStopping(batching.ValidationBatches(examples, 16), 3)
     history = learner.fit(
         devices.feed(batches),
         epochs=3,
         steps_per_epoch=len(batches),
         shuffle=False,
         verbose=0,
-        callbacks=[judged],
+        callbacks=[stopping],
     )
     network.set_weights(learner.get_weights())
     return history.history, learner
 
 
 def head():
-    keras = keras_setup.keras(0)
+    keras_setup.keras(0)
     inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
-    return heads.build(keras, 8, model(hidden=16, dropout=0.0), LABELS), inputs
+    return heads.build(8, LABELS, 16, 0.0), inputs
 
 
 def pixels():
     keras = keras_setup.keras(0)
     whole = backbones.get("scratch_cnn").build(SIZE).whole
-    top = heads.build(keras, whole.output.shape[-1], model(dropout=0.0), LABELS)
+    top = heads.build(whole.output.shape[-1], LABELS, 0, 0.0)
     inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
     return keras.Model(whole.input, top(whole.output)), inputs
 
@@ -70,9 +69,9 @@ import {module}
 def on_two_devices() -> None:
     for made, steps in ((head, 1), (head, 4), (pixels, 1)):
         (alone, inputs), (shared, _) = made(), made()
-        devices.together = lambda: []
+        devices.training_gpus = lambda: []
         one, _ = learn(alone, inputs)
-        devices.together = lambda: ["cpu:0", "cpu:1"]
+        devices.training_gpus = lambda: ["cpu:0", "cpu:1"]
         two, learner = learn(shared, inputs, steps=steps)
         assert learner.distribute_strategy.num_replicas_in_sync == 2
         for name in one:
@@ -87,7 +86,7 @@ def test_two_devices_together_learn_what_one_does():
 
 
 def where_one_of_two_devices_overflows() -> None:
-    devices.together = lambda: ["cpu:0", "cpu:1"]
+    devices.training_gpus = lambda: ["cpu:0", "cpu:1"]
     network, inputs = head()
     before = network.get_weights()
     inputs[:1] = 1e6  # no float16; in every epoch one device meets it, and the other does not
@@ -105,7 +104,8 @@ def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
 
 def test_what_is_fed_goes_on_over_the_epochs():
     inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
-    batches = batching.batches(datasets.Rows(inputs), targets, LABELS, 16, 1, train(), first=2)
+    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    batches = batching.TrainingBatches(examples, train(), first_epoch=2)
     for number, batch in zip(range(10), devices.feed(batches), strict=False):
         for given, fed in zip(batches[number], batch, strict=True):
             np.testing.assert_array_equal(given, fed)
@@ -119,7 +119,9 @@ def test_without_a_gpu_the_network_itself_trains_in_float32():
 
 @pytest.mark.slow
 def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # float16 works on a CPU, slowly
+    monkeypatch.setattr(
+        devices, "training_gpus", lambda: ["gpu:0"]
+    )  # float16 works on a CPU, slowly
     network, inputs = pixels()
     history, learner = learn(network, inputs, "auto")
     assert {layer.compute_dtype for layer in learner.layers[1:-1]} == {"float16"}
@@ -145,10 +147,10 @@ def test_steps_that_run_at_once_end_with_the_same_weights():
 
 @pytest.mark.slow
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
     network = backbones.get("mobilenet_v3_small").network(SIZE)
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
     for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -156,10 +158,10 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
 @pytest.mark.parametrize("hidden", [0, 16])
 @pytest.mark.parametrize("count", [None, 3])
 def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
-    network = heads.build(keras, 8, model(hidden=hidden), LABELS, count)
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.loss(train()))
+    network = heads.build(8, LABELS, hidden, 0.1, count)
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
     kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
     assert kinds == ["float16"] * bool(hidden) + ["float32"]
     assert learner(np.ones((2, 8), np.float16)).dtype == "float32"

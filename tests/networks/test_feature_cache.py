@@ -87,7 +87,7 @@ def test_what_nothing_has_asked_for_in_a_month_is_removed(mean, tmp_path):
     for path in (*known, others):
         os.utime(path, (0, time.time() - 31 * 24 * 3600))
     feature_cache.extract(mean, pictures, np.arange(100), tmp_path)
-    feature_cache.forget(tmp_path)
+    feature_cache.prune(tmp_path)
     assert set(tmp_path.iterdir()) == known
 
 
@@ -96,12 +96,12 @@ def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     small = network(32)
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
     litert = feature_cache.Frozen.of(small, tmp_path / "litert")
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])  # a CPU is asked in its place
     gpu = feature_cache.Frozen.of(small, tmp_path / "gpu")
     assert gpu.key != litert.key
     assert not (tmp_path / "gpu").exists()
     assert gpu == feature_cache.Frozen.of(small, tmp_path)
-    np.testing.assert_allclose(gpu.wake()(pictures), litert.wake()(pictures), atol=1e-3)
+    np.testing.assert_allclose(gpu.load()(pictures), litert.load()(pictures), atol=1e-3)
     assert not small.compiled  # or it would be saved with an optimizer
 
 
@@ -119,8 +119,8 @@ def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_p
         return predict(model, batch)
 
     monkeypatch.setattr(keras.Model, "predict_on_batch", predict_few)
-    monkeypatch.setattr(devices, "together", lambda: ["gpu:0"])  # a CPU is asked in its place
-    ask = feature_cache.Frozen.of(small, tmp_path).wake()
+    monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])  # a CPU is asked in its place
+    ask = feature_cache.Frozen.of(small, tmp_path).load()
     np.testing.assert_allclose(ask(pictures), expected, atol=1e-5)
     assert batches == [64, 32, *[16] * 5]
     assert "no memory for 32 pictures at once: going on with 16" in capsys.readouterr().out

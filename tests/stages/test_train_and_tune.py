@@ -48,7 +48,6 @@ def project(collection, store, tmp_path, monkeypatch):
         "trials": 3,
         "seeds": 2,
         "time_budget": 5,
-        "blocks": {},
         "space": {
             "train.learning_rate": {"choices": [0.00001, 0.02, 0.03]},
             "model.hidden": {"choices": [0, 5]},

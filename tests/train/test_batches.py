@@ -4,9 +4,9 @@ import scipy.special
 
 from pipeline.networks import devices, heads, keras_setup
 from pipeline.train import batches as batching
-from pipeline.train import datasets, early_stopping, schedules
+from pipeline.train import early_stopping, feature_store, schedules
 from pipeline.train import losses as train_losses
-from train.test_trainer import model, train
+from train.test_trainer import train
 
 TARGETS = np.repeat([0, 1, 2], [80, 15, 5])
 
@@ -21,35 +21,42 @@ class Rows:
         return np.broadcast_to(rows.reshape(-1, *[1] * len(self.shape)), (len(rows), *self.shape))
 
 
+def examples(*shape: int, fold: np.ndarray | None = None) -> batching.Examples:
+    return batching.Examples(Rows(*shape), TARGETS, 3, fold)
+
+
 def drawn(epoch: int, shape: tuple[int, ...] = (1,), **changes) -> list[tuple]:
-    batches = batching.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**changes), first=epoch)
+    how = train(batch_size=32, **changes)
+    batches = batching.TrainingBatches(examples(*shape), how, first_epoch=epoch)
     return [batches[number] for number in range(len(batches))]
 
 
 def test_without_balance_each_picture_is_shown_once_an_epoch():
-    order = batching.order(TARGETS, train(balance="none"), 0)
+    order = batching.order(TARGETS, "none", 0, 0)
     np.testing.assert_array_equal(np.sort(order), np.arange(100))
-    assert (batching.weights(TARGETS, train(balance="none")) == 1).all()
+    assert (batching.weights(TARGETS, "none") == 1).all()
 
 
 def test_weights_let_species_count_alike_and_pictures_one_on_average():
-    weights = batching.weights(TARGETS, train(balance="weights"))
+    weights = batching.weights(TARGETS, "weights")
     np.testing.assert_allclose(np.bincount(TARGETS, weights), 100 / 3, rtol=1e-6)
 
 
 def test_sampling_shows_species_alike_and_counts_each_picture_once():
-    orders = [batching.order(TARGETS, train(balance="sampling"), epoch) for epoch in range(50)]
+    orders = [batching.order(TARGETS, "sampling", 0, epoch) for epoch in range(50)]
     shown = np.bincount(TARGETS[np.concatenate(orders)])
     np.testing.assert_allclose(shown / shown.sum(), 1 / 3, atol=0.02)
-    assert (batching.weights(TARGETS, train(balance="sampling")) == 1).all()
+    assert (batching.weights(TARGETS, "sampling") == 1).all()
 
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
 @pytest.mark.parametrize("shape", [(8,), (6, 6, 3)])
 def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
-    options = {"balance": balance, "mixup": 0.4, "cutmix": 1.0}
+    options = {"balance": balance, "mixup": 0.4}
     whole = drawn(3, shape, **options)
-    batches = batching.batches(Rows(*shape), TARGETS, 3, 32, 1, train(**options), first=1)
+    batches = batching.TrainingBatches(
+        examples(*shape), train(batch_size=32, **options), first_epoch=1
+    )
     for number in (3, 1):  # in any order, as a resumed training or a second process would
         for left, right in zip(whole[number], batches[2 * len(batches) + number], strict=True):
             np.testing.assert_array_equal(left, right)
@@ -63,7 +70,9 @@ def test_a_batch_is_altered_by_the_chance_of_seed_epoch_and_number():
             np.testing.assert_array_equal(pictures[:, 0], rows)
             return pictures + rng.random(pictures.shape)
 
-        batches = batching.batches(Rows(4), TARGETS, 3, 32, 1, train(), alter, first=epoch)
+        batches = batching.TrainingBatches(
+            examples(4), train(batch_size=32), alter=alter, first_epoch=epoch
+        )
         return batches[number][0]
 
     np.testing.assert_array_equal(seen(3, 1), seen(3, 1))
@@ -79,10 +88,7 @@ def test_a_picture_keeps_its_species_and_weight_whatever_the_order():
 
 @pytest.mark.parametrize("balance", ["none", "sampling"])
 def test_each_epoch_has_an_order_of_its_own_and_so_has_each_seed(balance):
-    orders = [
-        batching.order(TARGETS, train(balance=balance, seed=s), e)
-        for s, e in ((0, 0), (0, 1), (1, 0))
-    ]
+    orders = [batching.order(TARGETS, balance, s, e) for s, e in ((0, 0), (0, 1), (1, 0))]
     for left, right in ((0, 1), (0, 2), (1, 2)):
         assert (orders[left] != orders[right]).any(), "two epochs show the same order"
 
@@ -93,10 +99,9 @@ def test_pictures_are_mixed_within_their_fold_alone(shape):
     fold = np.random.default_rng(3).permutation(fold)
     one_hot = np.eye(90, dtype=np.float32)  # so a picture says what it is made of
     pictures = np.broadcast_to(one_hot if len(shape) == 1 else one_hot[:, None, None], (90, *shape))
-    how = train(mixup=1.0, cutmix=1.0 if len(shape) > 1 else 0.0)
     for seed in range(4):
         mixed, targets, _ = batching.mix(
-            pictures, one_hot, np.ones(90, np.float32), how, np.random.default_rng(seed), fold
+            pictures, one_hot, np.ones(90, np.float32), 1.0, np.random.default_rng(seed), fold
         )
         parts = mixed if len(shape) == 1 else mixed.mean(axis=(1, 2))
         np.testing.assert_allclose(parts, targets, atol=1e-5)
@@ -108,14 +113,18 @@ def test_pictures_are_mixed_within_their_fold_alone(shape):
 def test_a_head_learns_from_all_folds_but_its_own_and_is_judged_by_its_own():
     fold = np.repeat([0, 1, 2], [60, 30, 10])
     fold = np.random.default_rng(3).permutation(fold)
-    for how in (None, train(balance="none")):
-        batches = batching.batches(Rows(1), TARGETS, 3, 32, train=how, fold=fold)
+    of_folds, how = examples(1, fold=fold), train(balance="none", batch_size=32)
+    validation, training = (
+        batching.ValidationBatches(of_folds, 32),
+        batching.TrainingBatches(of_folds, how),
+    )
+    for batches in (validation, training):
         each = [batches[number] for number in range(len(batches))]
         rows, targets, weights = map(np.concatenate, zip(*each, strict=True))
         assert targets.shape[1:] == (3, 3) and weights.shape[1:] == (3,)
         counted = weights > 0
         own = fold[rows[:, 0]][:, None] == np.arange(3)
-        if how is None:
+        if batches is validation:
             np.testing.assert_array_equal(counted.sum(axis=0), [60, 30, 10])
             assert not (counted & ~own).any(), "a head is judged by what it learned from"
         else:
@@ -126,44 +135,21 @@ def test_a_head_learns_from_all_folds_but_its_own_and_is_judged_by_its_own():
 def test_mixup_gives_pictures_and_targets_the_same_shares():
     rng = np.random.default_rng(0)
     one_hot = np.eye(4, dtype=np.float32)  # so a picture says what it is made of
-    mixed, targets, weights = batching.mix(
-        one_hot, one_hot, np.ones(4, np.float32), train(mixup=1.0), rng
-    )
+    mixed, targets, weights = batching.mix(one_hot, one_hot, np.ones(4, np.float32), 1.0, rng)
     np.testing.assert_allclose(mixed, targets, atol=1e-6)
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(weights, 1, atol=1e-6)
     assert ((mixed > 0).sum(axis=1) == 2).any()
 
 
-def test_cutmix_takes_a_rectangle_and_its_share_of_the_target():
-    n, side = 16, 20
-    names = np.arange(n, dtype=np.uint8)[:, None, None, None]
-    pictures = np.broadcast_to(names, (n, side, side, 3))
-    one_hot, rng = np.eye(n, dtype=np.float32), np.random.default_rng(0)
-    mixed, targets, _ = batching.mix(pictures, one_hot, np.ones(n), train(cutmix=1.0), rng)
-    for number, (picture, target) in enumerate(zip(mixed[..., 0], targets, strict=True)):
-        np.testing.assert_allclose(target[number], (picture == number).mean(), atol=1e-6)
-        rows, columns = np.nonzero(picture != number)
-        if len(rows):
-            box = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-            assert (box != number).all()
-    assert (targets.max(axis=1) < 1).any()
-
-
-def test_cutmix_leaves_pooled_features_alone():
-    assert all((inputs % 1 == 0).all() for inputs, *_ in drawn(0, (8,), cutmix=1.0))
-
-
 def test_a_mixed_picture_weighs_what_its_parts_weigh():
     one_hot, weights = np.eye(4, dtype=np.float32), np.array([1, 2, 3, 4], np.float32)
-    mixed, targets, counts = batching.mix(
-        one_hot, one_hot, weights, train(mixup=1.0), np.random.default_rng(0)
-    )
+    mixed, targets, counts = batching.mix(one_hot, one_hot, weights, 1.0, np.random.default_rng(0))
     np.testing.assert_allclose(targets * counts[:, None], mixed * weights, rtol=1e-5)
 
 
 def test_what_is_judged_is_not_mixed_and_stands_in_order_in_batches_of_one_size():
-    batches = batching.batches(Rows(1), TARGETS, 3, 48)
+    batches = batching.ValidationBatches(examples(1), 48)
     each = [batches[number] for number in range(len(batches))]
     rows, targets, weights = map(np.concatenate, zip(*each, strict=True))
     assert [len(weights) for *_, weights in each] == [34, 34, 34]
@@ -178,19 +164,22 @@ def test_judged_in_batches_a_network_is_as_good_as_it_is(size, folds):
     keras, rng = keras_setup.keras(0), np.random.default_rng(0)
     inputs = rng.standard_normal((100, 8), dtype=np.float32)
     fold = None if folds == 1 else rng.integers(0, folds, 100)
-    network = heads.build(keras, 8, model(), 3, None if fold is None else folds)
-    devices.compiled(network, "float32", keras.optimizers.SGD, train_losses.loss(train()))
-    checks = batching.batches(datasets.Rows(inputs), TARGETS, 3, size, fold=fold)
+    network = heads.build(8, 3, 0, 0.1, None if fold is None else folds)
+    devices.compiled(network, "float32", keras.optimizers.SGD, train_losses.cross_entropy(0))
+    of = batching.Examples(feature_store.Features(inputs), TARGETS, 3, fold)
+    checks = batching.ValidationBatches(of, size)
     logits = keras.ops.convert_to_numpy(network(inputs))
     logits = logits if fold is None else logits[np.arange(100), fold]
     lost = scipy.special.logsumexp(logits, axis=1) - logits[np.arange(100), TARGETS]
-    found = early_stopping.judge(network, checks)
+    found = early_stopping.validate(network, checks)
     assert found["val_loss"] == pytest.approx(lost.mean(), rel=1e-5)
     assert found["val_accuracy"] == pytest.approx((logits.argmax(axis=1) == TARGETS).mean())
 
 
 def test_devices_get_as_many_pictures_of_each_batch():
-    batches = batching.batches(Rows(1), TARGETS, 3, 32, 3, train(balance="none"))
+    batches = batching.TrainingBatches(
+        examples(1), train(balance="none", batch_size=32), num_devices=3
+    )
     rows = [batches[number][0][:, 0] for number in range(len(batches))]
     assert [len(batch) for batch in rows] == [33, 33, 33, 3]
     shown = np.concatenate(rows)
@@ -198,14 +187,14 @@ def test_devices_get_as_many_pictures_of_each_batch():
     np.testing.assert_array_equal(shown[100:], shown[:2])
 
 
-@pytest.mark.parametrize("changes", [{}, {"warm_up": 3, "final_rate": 0.2}, {"warm_up": 0}])
+@pytest.mark.parametrize("changes", [{}, {"warm_up": 3}, {"warm_up": 0}])
 def test_rates_are_those_of_keras(changes):
     keras, how = keras_setup.keras(0), train(epochs=8, **changes)
     given = how.warm_up and {"warmup_target": 0.01, "warmup_steps": how.warm_up * 5}
     cosine = keras.optimizers.schedules.CosineDecay(
-        0.001 if given else 0.01, (8 - how.warm_up) * 5, how.final_rate, **(given or {})
+        0.001 if given else 0.01, (8 - how.warm_up) * 5, **(given or {})
     )
-    ours = schedules.rates(how, 0.01, 5)
+    ours = schedules.WarmUpCosine(0.01, 8 * 5, how.warm_up * 5)
     for step in (0, 1, 4, 5, 14, 15, 39, 40, 100):
         step = np.int64(step)  # as an optimizer counts
         assert float(ours(step)) == pytest.approx(float(cosine(step)), rel=1e-5, abs=1e-8)
@@ -216,22 +205,5 @@ def test_smoothed_labels_cost_what_the_formula_says():
     surprise = -scipy.special.log_softmax(logits[0])
     for smoothing in (0.0, 0.3):
         share = np.array([1 - smoothing * 2 / 3, smoothing / 3, smoothing / 3])
-        loss = float(train_losses.loss(train(label_smoothing=smoothing))(target, logits))
+        loss = float(train_losses.cross_entropy(smoothing)(target, logits))
         assert loss == pytest.approx(share @ surprise, rel=1e-5), "0.69 smoothed, 0.24 if it is not"
-
-
-def test_focal_loss_of_gamma_near_zero_is_cross_entropy_and_above_it_spares_the_easy():
-    logits = np.array([[4.0, 0.0, 0.0], [0.1, 0.0, 0.0]], np.float32)
-    targets = np.eye(3, dtype=np.float32)[[0, 0]]
-
-    def losses(**changes) -> np.ndarray:
-        judged = train_losses.loss(train(**changes))
-        return np.array(
-            [float(judged(t[None], x[None])) for t, x in zip(targets, logits, strict=True)]
-        )
-
-    for smoothing in (0.0, 0.1):
-        near = losses(focal=1e-6, label_smoothing=smoothing)
-        np.testing.assert_allclose(near, losses(label_smoothing=smoothing), rtol=1e-4)
-    easy, hard = losses(focal=2.0) / losses()
-    assert easy < 0.01 < 0.3 < hard

@@ -63,8 +63,8 @@ def killed(how, data, epoch):
 def goes_on(how, data):
     """Trains on, and gives what came of it and which epochs were trained."""
     epochs = []
-    kept = trainer.checkpoint(*how, data)
-    trained = trainer.fit(*how, data, lambda number, _: epochs.append(number), kept)
+    checkpoint = trainer.checkpoint(*how, data)
+    trained = trainer.fit(*how, data, lambda number, _: epochs.append(number), checkpoint)
     return trained, epochs
 
 
@@ -98,8 +98,8 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     same(resumed, undisturbed)
 
 
-def test_averages_and_mixed_batches_go_on_as_well(data):
-    options = {"averaging": 0.9, "mixup": 0.4, "cutmix": 1.0, "balance": "sampling"}
+def test_mixed_and_drawn_batches_go_on_as_well(data):
+    options = {"mixup": 0.4, "balance": "sampling"}
     how = model(weights="none"), train(epochs=4, **options)
     undisturbed = trainer.fit(*how, data)
     killed(how, data, 2)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.train.metrics import Score, calibration_error, gained
+from pipeline.train.metrics import Score, calibration_error, paired_accuracy_gain
 
 
 def test_accuracy_its_error_and_log_loss():
@@ -20,8 +20,10 @@ def test_a_certain_mistake_costs_much_but_not_everything():
 
 def test_of_two_that_are_as_good_the_one_with_more_photos_is_surer():
     few, many = Score(25, 0.8, 0.08, 0.5), Score(400, 0.8, 0.02, 0.5)
-    assert few.sure == pytest.approx(0.72), "0.88 is accuracy plus, not minus, a standard error"
-    assert many.sure == pytest.approx(0.78)
+    assert few.accuracy_lower_bound == pytest.approx(0.72), (
+        "0.88 is accuracy plus, not minus, a standard error"
+    )
+    assert many.accuracy_lower_bound == pytest.approx(0.78)
 
 
 def judged(right: dict[str, bool]) -> pd.DataFrame:
@@ -31,19 +33,19 @@ def judged(right: dict[str, bool]) -> pd.DataFrame:
 def test_a_gain_is_paired_over_the_photos_that_judged_both():
     new = judged({"a": True, "b": True, "c": True, "d": False, "only here": False})
     old = judged({"d": False, "c": False, "b": True, "a": False, "only there": True})
-    gain, error = gained(new, old)
+    gain, error = paired_accuracy_gain(new, old)
     assert gain == 0.5
     assert error == pytest.approx(np.std([1, 0, 1, 0], ddof=1) / 2)
-    assert gained(old, new) == (-gain, error)
+    assert paired_accuracy_gain(old, new) == (-gain, error)
 
 
 def test_two_pictures_of_a_photo_count_once():
     new = pd.DataFrame({"photo": ["a", "a", "b"], "right": [True, False, True]})
-    assert gained(new, judged({"a": False, "b": True}))[0] == 0.25
+    assert paired_accuracy_gain(new, judged({"a": False, "b": True}))[0] == 0.25
 
 
 def test_what_one_photo_gains_says_nothing():
-    assert gained(judged({"a": True}), judged({"a": False})) == (1, float("inf"))
+    assert paired_accuracy_gain(judged({"a": True}), judged({"a": False})) == (1, float("inf"))
 
 
 def test_calibration_error_is_nothing_where_probabilities_hold_what_they_say():

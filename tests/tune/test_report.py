@@ -20,7 +20,7 @@ def study():
         trial = study.ask(distributions)
         for name, value in asdict(score).items():
             trial.set_user_attr(name, value)
-        study.tell(trial, score.sure)
+        study.tell(trial, score.accuracy_lower_bound)
     study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
     return study
 

@@ -32,9 +32,9 @@ from pipeline.train.metrics import Score
 class Trained:
     def __init__(self, rate):
         self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
-        self.waited = 0.0
+        self.feature_seconds = 0.0
 
-def fit(model, train, data, on_epoch, ends):
+def fit(model, train, data, on_epoch, deadline):
     on_epoch(0, {"val_accuracy": 0.5, "loss": 1.0})
     time.sleep(0.5)
     return Trained(train.learning_rate)

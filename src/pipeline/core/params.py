@@ -147,14 +147,10 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     fine_tune_rate: Annotated[float, Field(gt=0, le=1)]
     warm_up: Annotated[int, Field(ge=0)]
-    final_rate: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
-    averaging: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    focal: Annotated[float, Field(ge=0, le=10)]
     balance: Literal["weights", "sampling", "none"]
     mixup: Annotated[float, Field(ge=0)]
-    cutmix: Annotated[float, Field(ge=0)]
     precision: Literal["auto", "float32"]
     seed: Seed
 
@@ -205,7 +201,6 @@ class Tune(Section):
     seeds: Annotated[int, Field(ge=1)]
     seed: Seed
     space: dict[str, Options]
-    blocks: dict[str, Options]
 
 
 class Evaluate(Section):
@@ -238,24 +233,21 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _space_names_params(self) -> "Params":
-        for where, lines in (("space", self.tune.space), ("blocks", self.tune.blocks)):
-            for name, options in lines.items():
-                section, _, key = name.partition(".")
-                known = {"model": Model, "train": Train}.get(section)
-                if known is None or key not in known.model_fields:
-                    raise ValueError(
-                        f"tune.{where} has {name!r}; name a line of `model` or `train`"
-                    )
-                for extreme in options.extremes:
-                    try:
-                        replaced(self, {name: extreme})
-                    except ValueError as error:
-                        raise ValueError(f"tune.{where}: {error}") from None
-                if where == "space" and options.log and (now := value(self, name)) <= 0:
-                    raise ValueError(
-                        f"tune.space searches {name} on a logarithmic scale, which has no {now}; "
-                        "set it above 0, or take the line out of the search"
-                    )
+        for name, options in self.tune.space.items():
+            section, _, key = name.partition(".")
+            known = {"model": Model, "train": Train}.get(section)
+            if known is None or key not in known.model_fields:
+                raise ValueError(f"tune.space has {name!r}; name a line of `model` or `train`")
+            for extreme in options.extremes:
+                try:
+                    replaced(self, {name: extreme})
+                except ValueError as error:
+                    raise ValueError(f"tune.space: {error}") from None
+            if options.log and (now := value(self, name)) <= 0:
+                raise ValueError(
+                    f"tune.space searches {name} on a logarithmic scale, which has no {now}; "
+                    "set it above 0, or take the line out of the search"
+                )
         return self
 
 

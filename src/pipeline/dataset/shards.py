@@ -4,6 +4,7 @@ A folder of shards holds `images-00000.npy`, ..., uint8 (n, size, size, 3) with 
 pictures each, and `index.parquet`: a row a picture with at least photo, species, shard and row.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,12 +29,14 @@ class Shards:
     Attributes:
         index: The index, in the order of the pictures.
         shard: Returns a shard by its number, uint8 (n, size, size, 3), memory-mapped.
+        sha256: Returns the hash of a shard's file by its number; each file is read once.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.index = pd.read_parquet(self.folder / "index.parquet")
         self.shard = lru_cache(_OPEN)(self._shard)
+        self.sha256 = lru_cache(None)(self._sha256)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -45,6 +48,10 @@ class Shards:
 
     def _shard(self, number: int) -> np.ndarray:
         return np.load(path(self.folder, number), mmap_mode="r")
+
+    def _sha256(self, number: int) -> bytes:
+        with path(self.folder, number).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     def take(self, positions: Iterable[int]) -> np.ndarray:
         """Reads the pictures at some positions of the index, uint8 (n, size, size, 3)."""

@@ -12,7 +12,7 @@ from pipeline.evaluate import calibration_fit
 from pipeline.evaluate.metrics import positions
 from pipeline.inference.calibration import Calibration
 from pipeline.networks import keras_setup
-from pipeline.train.metrics import Score, gained
+from pipeline.train.metrics import Score, paired_accuracy_gain
 
 if TYPE_CHECKING:
     import keras
@@ -79,5 +79,5 @@ def better(trained: Candidate, tuned: Candidate) -> Candidate:
     et al. 1984, Classification and Regression Trees) the luckiest of 30 trials was served on two of
     three splits of 13 classes, and lost 0.003 and 0.005 on the test photos.
     """
-    gain, error = gained(tuned.held_out(), trained.held_out())
+    gain, error = paired_accuracy_gain(tuned.held_out(), trained.held_out())
     return tuned if gain > 2 * error else trained

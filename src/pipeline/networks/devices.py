@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,21 +10,14 @@ if TYPE_CHECKING:
     import keras
 
 
-def together() -> list[str]:
-    """The GPUs that share each batch, such as `gpu:0`; with a backend other than TensorFlow it is
-    at most the first one."""
+XLA = False  # Keras' default compiles with XLA: on CPUs that runs 11 to 15 times slower
+
+
+def training_gpus() -> list[str]:
+    """Returns the GPUs that share each batch, such as `gpu:0`; none on a machine without."""
     import keras
 
-    gpus = [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
-    return gpus if keras.backend.backend() == "tensorflow" else gpus[:1]
-
-
-def xla() -> str | bool:
-    """What to tell Keras of XLA, its default: on CPUs 11 to 15 times slower than TensorFlow is; JAX
-    needs it."""
-    import keras
-
-    return "auto" if keras.backend.backend() != "tensorflow" else False
+    return [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
 
 
 def compiled(
@@ -33,13 +27,11 @@ def compiled(
     loss: "keras.Loss",
     steps: int = 1,
 ) -> "keras.Model":
-    """A network to train in place of this one, ready for `fit`.
+    """Returns a network to train in place of this one, ready for `fit`.
 
-    On a CPU, with TensorFlow, it is the network itself. A GPU computes in float16 beside weights in
+    On a CPU it is the network itself. A GPU computes in float16 beside weights in
     float32 (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). Several GPUs each take a
     part of every batch (`tf.distribute.MirroredStrategy`), with batch normalisation over all of it.
-    On JAX it is always another one: where a step fails, such as for want of memory, its weights
-    are lost.
 
     Args:
         network: From inputs to logits, the layers called so, which stay in float32.
@@ -54,7 +46,7 @@ def compiled(
     """
     import keras
 
-    gpus = together()
+    gpus = training_gpus()
     half = precision == "auto" and bool(gpus)
     scope = nullcontext()
     if len(gpus) > 1:
@@ -63,27 +55,19 @@ def compiled(
         reduction = tf.distribute.ReductionToOneDevice()
         scope = tf.distribute.MirroredStrategy(gpus, cross_device_ops=reduction).scope()
 
-    def clone(layer: "keras.Layer") -> "keras.Layer":
-        config = layer.get_config()
-        if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
-            last = layer.name.startswith("logits")
-            config["dtype"] = "float32" if last else "mixed_float16"
-        if len(gpus) > 1 and isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = True
-        return type(layer).from_config(config)
-
     with scope:
-        if half or len(gpus) > 1 or keras.backend.backend() != "tensorflow":
+        if half or len(gpus) > 1:
             weights = network.get_weights()
+            clone = partial(_cloned_for_gpus, half=half, synchronized=len(gpus) > 1)
             network = keras.models.clone_model(network, clone_function=clone, recursive=True)
             network.set_weights(weights)
-        descent = optimizer()
+        plain = optimizer()
         network.compile(
-            _scaled(descent, len(gpus)) if half else descent,
+            _scaled(plain, len(gpus)) if half else plain,
             loss,
             weighted_metrics=["accuracy"],
             steps_per_execution=steps,
-            jit_compile=xla(),
+            jit_compile=XLA,
         )
         # What the first step would create is there already: or TensorFlow would trace it twice,
         # a tenth of the time of a short trial.
@@ -93,36 +77,46 @@ def compiled(
     return network
 
 
-def _scaled(descent: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
-    """One for float16: it scales the loss, and leaves out a step whose gradients overflow."""
+def _cloned_for_gpus(layer: "keras.Layer", half: bool, synchronized: bool) -> "keras.Layer":
+    """Clones a layer, but for its logits in half precision, or with batch normalisation over all
+    GPUs."""
+    import keras
+
+    config = layer.get_config()
+    if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
+        last = layer.name.startswith("logits")
+        config["dtype"] = "float32" if last else "mixed_float16"
+    if synchronized and isinstance(layer, keras.layers.BatchNormalization):
+        config["synchronized"] = True
+    return type(layer).from_config(config)
+
+
+def _scaled(optimizer: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
+    """Returns an optimizer for float16, which scales the loss and skips steps that overflow."""
     import keras
 
     if gpus < 2:
-        return keras.optimizers.LossScaleOptimizer(descent)
+        return keras.optimizers.LossScaleOptimizer(optimizer)
     import tensorflow as tf
 
-    class OnAll(keras.optimizers.LossScaleOptimizer):
+    class SynchronizedLossScale(keras.optimizers.LossScaleOptimizer):
         # Keras goes by the first GPU's gradients, for it takes them to be the sum of all.
         def check_finite(self, grads: list) -> tf.Tensor:
             overflowed = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
             return tf.distribute.get_replica_context().all_reduce("SUM", overflowed) == 0
 
-    return OnAll(descent)
+    return SynchronizedLossScale(optimizer)
 
 
 def feed(batches: "keras.utils.PyDataset") -> Any:
-    """What `fit` is to read batches from, rather than from the data set itself.
+    """Returns what `fit` is to read batches from, rather than from the data set itself.
 
-    With TensorFlow Keras would have reading tuned, by a thread that sleeps twice as long each time,
+    Keras would have reading tuned, by a thread that sleeps twice as long each time,
     and at its end `fit` waits for that to wake up: up to half of the time that a head takes.
 
     Args:
-        batches: Of `batches.batches`: without end.
+        batches: Batches of inputs, targets and weights, by their number, without end.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return batches
     import tensorflow as tf
 
     alike = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]]

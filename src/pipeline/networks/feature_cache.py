@@ -1,4 +1,4 @@
-"""What the frozen part of a network says of each picture, computed once."""
+"""Computes the features of a frozen network once for each picture."""
 
 import hashlib
 import time
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
 _MOST = 1024  # pictures in a part
-_MONTH = 30 * 24 * 3600  # seconds that features are kept after they were last asked for
+_MONTH = 30 * 24 * 3600  # seconds that features are cached after they were last used
 _BATCH = 64  # pictures that a GPU sees at once, if it has the memory
 
 
@@ -33,19 +33,18 @@ class Frozen:
     """A frozen network in the fastest engine at hand, a GPU or else LiteRT on every core.
 
     Attributes:
-        key: Of network, weights and engine; what it says depends on them and the pictures.
-        wake: Gives what is to be asked: pictures, each uint8 (size, size, 3), to float32 (n, ...).
+        key: Of network, weights and engine; features depend on them and the pictures.
+        load: Returns the network: from pictures, each uint8 (size, size, 3), to float32 (n, ...).
     """
 
     key: bytes
-    wake: Callable[[], Callable[[Sequence[np.ndarray]], np.ndarray]] = field(compare=False)
+    load: Callable[[], Callable[[Sequence[np.ndarray]], np.ndarray]] = field(compare=False)
 
     @classmethod
     def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
-        """A network from pixels on; `cache` is the folder for what `litert_export.cached` makes."""
-        if devices.together():
-            backend = keras_setup.keras().backend.backend()
-            key = f"{litert_export.digest(network)} by {backend} on a GPU"
+        """Prepares a network from pixels on; `cache` is a folder for exported networks."""
+        if devices.training_gpus():
+            key = f"{litert_export.digest(network)} by tensorflow on a GPU"
             return cls(key.encode(), partial(_on_gpu, network.to_json(), network.get_weights()))
         exported = litert_export.cached(network, cache)
         return cls(hashlib.sha256(exported).digest(), lambda: Network(exported))
@@ -54,37 +53,37 @@ class Frozen:
 def _on_gpu(
     network: str, weights: list[np.ndarray]
 ) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-    """What answers for a network there, made anew: compiled, the network itself would be saved with
-    an optimizer."""
-    asked = keras_setup.keras().models.model_from_json(network)
-    asked.set_weights(weights)
-    asked.compile(jit_compile=devices.xla())
+    """Returns a copy of a network on a GPU: compiled, the network itself would be saved with an
+    optimizer."""
+    model = keras_setup.keras().models.model_from_json(network)
+    model.set_weights(weights)
+    model.compile(jit_compile=devices.XLA)
     size = _BATCH
 
-    def ask(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def predict(pictures: Sequence[np.ndarray]) -> np.ndarray:
         nonlocal size
-        # In batches all alike, for it is compiled anew for each size of them; one by one, for with
-        # TensorFlow `predict` waits at its end (see `devices.feed`).
+        # In batches all alike, for it is compiled anew for each size of them; one by one, for
+        # `predict` waits at its end (see `devices.feed`).
         count = -(-len(pictures) // size) * size
         filled = np.resize(np.stack(pictures), (count, *pictures[0].shape))
         batches = (filled[start : start + size] for start in range(0, count, size))
         try:
-            said = [asked.predict_on_batch(each) for each in batches]
+            features = [model.predict_on_batch(batch) for batch in batches]
         except Exception as error:
             if size == 1 or not keras_setup.out_of_memory(error):
                 raise
             size //= 2
             print(f"no memory for {2 * size} pictures at once: going on with {size}", flush=True)
-            return ask(pictures)
-        return np.concatenate(said)[: len(pictures)]
+            return predict(pictures)
+        return np.concatenate(features)[: len(pictures)]
 
-    return ask
+    return predict
 
 
 def extract(
     model: Frozen, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
 ) -> tuple[np.ndarray, int]:
-    """Runs pictures through a frozen network, or reads what it said the last time.
+    """Computes the features of pictures, or reads those that were computed before.
 
     The cache goes by content: its keys are made of the network's own and the pictures' pixels,
     so it is right for whatever params led to them, and a killed run goes on where it was.
@@ -97,33 +96,33 @@ def extract(
         what: How to call the pictures in the progress line.
 
     Returns:
-        What the network says of each picture, float32 (n, ...), and of how many it had been known.
+        Features of each picture, float32 (n, ...), and of how many pictures they were cached.
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
-    known = hashlib.sha256(model.key)
-    found, had, done = np.empty(0), 0, 0
+    key_of_model = hashlib.sha256(model.key)
+    features, cached, done = np.empty(0), 0, 0
     ready = _ahead(_parts(shards, positions))
     for pictures, digests in track(
         ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
     ):
-        key = known.copy()
+        key = key_of_model.copy()
         key.update(repr(pictures[0].shape).encode() + digests)
         path = cache / f"{key.hexdigest()}.npy"
-        said = _read(path)
-        if said is None:
-            network = network or model.wake()
-            said = network(pictures)
+        part = _read(path)
+        if part is None:
+            network = network or model.load()
+            part = network(pictures)
             with atomic.whole(path) as partial, partial.open("wb") as file:
-                np.save(file, said)
+                np.save(file, part)
         else:
-            had += len(pictures)
+            cached += len(pictures)
             path.touch()
         if not done:  # one array from the start: maps take gigabytes, parts beside it as many
-            found = np.empty((len(positions), *said.shape[1:]), said.dtype)
-        found[done : done + len(said)] = said
-        done += len(said)
-    return found, had
+            features = np.empty((len(positions), *part.shape[1:]), part.dtype)
+        features[done : done + len(part)] = part
+        done += len(part)
+    return features, cached
 
 
 def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[list[np.ndarray], bytes]]:
@@ -153,8 +152,8 @@ def _read(path: Path) -> np.ndarray | None:
         return None
 
 
-def forget(cache: Path) -> None:
-    """Removes from `extract`'s cache what nothing has asked for in a month."""
+def prune(cache: Path) -> None:
+    """Removes from `extract`'s cache what was not used for a month."""
     old = time.time() - _MONTH
     for path in cache.glob("*.npy"):
         with suppress(FileNotFoundError):  # another process removes it too
@@ -163,7 +162,7 @@ def forget(cache: Path) -> None:
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each worked out while the caller is busy with the one before."""
+    """Yields items, each computed while the caller works on the one before."""
     with ThreadPoolExecutor(1) as worker:
         coming = worker.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -1,50 +1,64 @@
 """What stands on a network's features: one head, or several side by side that become one."""
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
-from pipeline.core import params
+from pipeline.networks import keras_setup
 
-if TYPE_CHECKING:
-    import keras
+keras = keras_setup.keras()
+layers = keras.layers
 
 
 def build(
-    keras: Any, channels: int, model: params.Model, labels: int, count: int | None = None
-) -> "keras.Model":
-    """From features (n, channels) to logits (n, labels), or of `count` heads (n, count, labels)."""
-    layers = keras.layers
-    one = [keras.Input((channels,)), layers.Dropout(model.dropout)]
+    channels: int, labels: int, hidden: int, dropout: float, count: int | None = None
+) -> keras.Model:
+    """Builds a head.
+
+    Args:
+        channels: Of the features.
+        labels: How many species there are.
+        hidden: Units of a hidden layer; 0 for a linear head.
+        dropout: Share of the inputs of each dense layer that is dropped in training.
+        count: How many heads stand side by side. Defaults to None: one, without an axis of heads.
+
+    Returns:
+        From features (n, channels) to logits (n, labels), or of `count` heads (n, count, labels).
+    """
+    one = [keras.Input((channels,)), layers.Dropout(dropout)]
     if count is None:
         logits = layers.Dense(labels, name="logits")
-        between = [layers.Dense(model.hidden, "relu")] if model.hidden else []
-    elif model.hidden:
-        hidden = layers.Dense(count * model.hidden, "relu")
-        between = [hidden, layers.Reshape((count, model.hidden))]
+        between = [layers.Dense(hidden, "relu")] if hidden else []
+    elif hidden:
+        wide = layers.Dense(count * hidden, "relu")
+        between = [wide, layers.Reshape((count, hidden))]
         shape = (count, labels)
         logits = layers.EinsumDense("nkh,khc->nkc", shape, bias_axes="kc", name="logits")
     else:
-        # One product for all heads: an einsum would turn the weights round in every step.
+        # One product for all heads: an einsum would transpose the weights in every step.
         between = [layers.Dense(count * labels, name="logits")]
         logits = layers.Reshape((count, labels), name="logits_by_head")
-    dropout = [layers.Dropout(model.dropout)] if model.hidden else []
-    return keras.Sequential([*one, *between, *dropout, logits], name="head")
+    last = [layers.Dropout(dropout)] if hidden else []
+    return keras.Sequential([*one, *between, *last, logits], name="head")
 
 
-def merged(keras: Any, heads: "keras.Model", model: params.Model, labels: int) -> "keras.Model":
-    """One head whose logits are the mean of those of several side by side.
+def merged(heads: keras.Model, hidden: int, dropout: float) -> keras.Model:
+    """Merges heads side by side into one whose logits are the mean of theirs.
 
     Linear heads make a linear one; hidden layers stand beside each other in one that is as many
     times wider.
+
+    Args:
+        heads: From `build`, with `count`.
+        hidden: Units of the hidden layer of each.
+        dropout: Of each.
     """
     weights = heads.get_weights()
-    count, channels = heads.output_shape[1], heads.input_shape[-1]
-    if model.hidden:
+    count, labels = heads.output_shape[1:]
+    channels = heads.input_shape[-1]
+    if hidden:
         wide, last, bias = weights[:2], np.concatenate(weights[2]) / count, weights[3]
     else:
         wide, last = [], weights[0].reshape(channels, count, labels).mean(axis=1)
         bias = weights[1].reshape(count, labels)
-    head = build(keras, channels, model.model_copy(update={"hidden": model.hidden * count}), labels)
+    head = build(channels, labels, hidden * count, dropout)
     head.set_weights([*wide, last, bias.mean(axis=0)])
     return head

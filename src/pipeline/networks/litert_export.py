@@ -142,7 +142,7 @@ def write(
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two networks' probabilities differ on the same pictures.
+    """Says how two networks' probabilities differ on the same pictures.
 
     Attributes:
         pictures: How many were compared.
@@ -169,7 +169,7 @@ def predict_on_cpu(model: "keras.Model", batches: Iterable[np.ndarray]) -> np.nd
     with keras.device("cpu"):
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        copy.compile(jit_compile=devices.xla())
+        copy.compile(jit_compile=devices.XLA)
         return np.concatenate([copy.predict(batch, verbose=0) for batch in batches])
 
 

@@ -5,45 +5,68 @@ was killed and goes on sees what it would have seen.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipeline.core import params
+from pipeline.networks import keras_setup
 
-if TYPE_CHECKING:
-    import keras
+keras = keras_setup.keras()
+
+Alter = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def order(targets: np.ndarray, train: params.Train, epoch: int) -> np.ndarray:
-    """Which pictures an epoch shows, one after the other.
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and their species.
+
+    Attributes:
+        inputs: Pictures or features, with `take(rows)`.
+        targets: Positions of their species in the labels, int (n,).
+        num_labels: How many species there are.
+        fold: Of each input, int (n,): the head that does not train on it, and is validated by it.
+            Defaults to None: there is one network, without an axis of heads.
+    """
+
+    inputs: Any
+    targets: np.ndarray
+    num_labels: int
+    fold: np.ndarray | None = None
+
+
+def order(targets: np.ndarray, balance: str, seed: int, epoch: int) -> np.ndarray:
+    """Draws the order in which an epoch shows pictures.
 
     Args:
         targets: Each picture's species, int (n,).
-        train: With `seed` and `balance`: by `sampling`, pictures are drawn with replacement and
-            each species as often as any other; else each picture is shown once.
+        balance: With `sampling`, pictures are drawn with replacement and each species as often as
+            any other; else each picture is shown once.
+        seed: Of the training.
         epoch: From 0.
 
     Returns:
         Positions in `targets`, int (n,).
     """
-    rng = np.random.default_rng([train.seed, epoch])
-    if train.balance == "sampling":
-        rarity = _rarity(targets)
-        return rng.choice(len(targets), len(targets), p=rarity / rarity.sum())
+    rng = np.random.default_rng([seed, epoch])
+    if balance == "sampling":
+        frequency = inverse_class_frequency(targets)
+        return rng.choice(len(targets), len(targets), p=frequency / frequency.sum())
     return rng.permutation(len(targets))
 
 
-def weights(targets: np.ndarray, train: params.Train) -> np.ndarray:
-    """How much each picture counts, float32 (n,), 1 on average; `train.balance` may even species
-    out."""
-    if train.balance == "weights":
-        return _rarity(targets).astype(np.float32)
+def weights(targets: np.ndarray, balance: str) -> np.ndarray:
+    """Weighs each picture, float32 (n,), 1 on average; `weights` lets each species count alike."""
+    if balance == "weights":
+        return inverse_class_frequency(targets).astype(np.float32)
     return np.ones(len(targets), dtype=np.float32)
 
 
-def _rarity(targets: np.ndarray) -> np.ndarray:
+def inverse_class_frequency(targets: np.ndarray) -> np.ndarray:
+    """Returns for each picture a weight that falls with the count of its species, 1 on average."""
     counts = np.bincount(targets)
     return len(targets) / np.count_nonzero(counts) / counts[targets]
 
@@ -52,153 +75,158 @@ def mix(
     pictures: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray,
-    train: params.Train,
+    alpha: float,
     rng: np.random.Generator,
     fold: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mixes each picture of a batch with another one, and their targets likewise.
+) -> Batch:
+    """Mixes each picture of a batch with another one, and their targets by the same shares.
 
-    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or what a frozen
-    network says of it, is a weighted mean of two; by CutMix (Yun et al. 2019,
-    https://arxiv.org/abs/1905.04899) a rectangle of it is another one's, which wants a height and
-    a width: pooled features are only mixed by mixup. With both, a coin decides for each batch.
+    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or its features, is a
+    weighted mean of two.
 
     Args:
         pictures: (n, ...).
         targets: Shares of species, (n, species).
         weights: How much each counts, (n,).
-        train: With `mixup` and `cutmix`, the alpha of each one's Beta distribution; 0 is never.
+        alpha: Of the Beta distribution that shares are drawn from; 0 mixes nothing.
         rng: What chance decides.
         fold: Of each picture, (n,): it is mixed with one of the same. Defaults to None: with any.
 
     Returns:
-        The same three, mixed; pictures as float32 wherever `train` has one of both.
+        Pictures, targets and weights, mixed; pictures as float32 unless `alpha` is 0.
     """
-    spatial = pictures.ndim == 4
-    if not (train.mixup or (train.cutmix and spatial)):
+    if not alpha:
         return pictures, targets, weights
     pictures = pictures.astype(np.float32)
     other = rng.permutation(len(pictures))
     if fold is not None:
-        places = np.empty_like(other)
-        places[np.argsort(fold, kind="stable")] = other[np.argsort(fold[other], kind="stable")]
-        other = places
-    cut = train.cutmix and spatial and (not train.mixup or rng.random() < 0.5)
-    alpha = train.cutmix if cut else train.mixup
+        within = np.empty_like(other)
+        within[np.argsort(fold, kind="stable")] = other[np.argsort(fold[other], kind="stable")]
+        other = within
     share = rng.beta(alpha, alpha, len(pictures)).astype(np.float32)
-    if cut:
-        kept = ~_rectangles(*pictures.shape[:3], 1 - share, rng)
-        pictures = np.where(kept[..., None], pictures, pictures[other])
-        share = kept.mean(axis=(1, 2), dtype=np.float32)
-    else:
-        by = share.reshape(-1, *[1] * (pictures.ndim - 1))
-        pictures = by * pictures + (1 - by) * pictures[other]
+    by = share.reshape(-1, *[1] * (pictures.ndim - 1))
+    pictures = by * pictures + (1 - by) * pictures[other]
     mine, others = share * weights, (1 - share) * weights[other]
     both = mine + others
     targets = (mine[:, None] * targets + others[:, None] * targets[other]) / both[:, None]
     return pictures, targets, both
 
 
-def _rectangles(
-    n: int, height: int, width: int, areas: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Where rectangles of these shares of the area lie, bool (n, height, width); the border may
-    cut them."""
+class Batches(keras.utils.PyDataset):
+    """Batches of inputs, targets and weights, by their number.
 
-    def between(side: int) -> np.ndarray:
-        middle, half = rng.random(n) * side, np.sqrt(areas) * side / 2
-        at = np.arange(side) + 0.5
-        return np.abs(at - middle[:, None]) < half[:, None]
-
-    return between(height)[:, :, None] & between(width)[:, None, :]
-
-
-def batches(
-    inputs: Any,
-    targets: np.ndarray,
-    labels: int,
-    size: int,
-    devices: int = 1,
-    train: params.Train | None = None,
-    alter: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray] | None = None,
-    fold: np.ndarray | None = None,
-    first: int = 0,
-) -> "keras.utils.PyDataset":
-    """Batches of inputs, targets and weights.
-
-    With folds they are for as many heads side by side, whose answers are (n, heads, species):
-    what one head learns from, the others are judged by.
+    With folds they are for as many heads side by side, whose logits are (n, heads, species).
 
     Args:
-        inputs: With `take(rows)`.
-        targets: Each input's species, int (n,).
-        labels: How many species there are.
-        size: Of a batch; rounded up to a multiple of `devices`.
-        devices: How many share each batch alike: the last one is filled up with pictures from the
-            epoch's start. Defaults to 1.
-        train: How to draw and mix. Defaults to None: all as they stand, to be judged, in batches of
-            one size, at most `size`: the last one is filled up with pictures that count nothing.
-        alter: What to do with the inputs of a batch, given their rows, by chance, before they are
-            mixed. Defaults to None: nothing.
-        fold: Of each input, int (n,): the head that does not learn from it, and is judged by it.
-            Defaults to None: there is one network, without an axis of heads.
-        first: The epoch that comes first, from 0. Defaults to 0.
-
-    Returns:
-        A data set without end, of `len()` batches an epoch; to iterate over it gives the first one.
-        With `close()` for when all is done: TensorFlow never lets go of a data set, and so not of
-        its inputs.
+        examples: What batches are made of.
+        steps: Batches an epoch.
     """
-    import keras
 
-    one_hot = np.eye(labels, dtype=np.float32)
-    counts = np.ones(len(targets), np.float32) if train is None else weights(targets, train)
-    length, size = (-(-number // devices) * devices for number in (len(targets), size))
-    steps = -(-length // size)
-    if train is None:
-        size = -(-length // steps)
-        length = steps * size
-    heads = 1 if fold is None else fold.max() + 1
+    num_batches = None  # no end, to Keras: it would begin to read anew in each epoch
 
-    @lru_cache(1)
-    def shown(epoch: int) -> np.ndarray:
-        rows = np.arange(len(targets)) if train is None else order(targets, train, epoch)
-        return np.resize(rows, length)
+    def __init__(self, examples: Examples, steps: int) -> None:
+        super().__init__()
+        self._examples: Examples | None = examples
+        self._one_hot = np.eye(examples.num_labels, dtype=np.float32)
+        self._num_heads = 1 if examples.fold is None else int(examples.fold.max()) + 1
+        self._steps = steps
 
-    class Batches(keras.utils.PyDataset):
-        num_batches = None  # no end, to Keras: it would begin to read anew in each epoch
+    def __len__(self) -> int:
+        return self._steps
 
-        def __init__(self, inputs: Any) -> None:
-            super().__init__()
-            self._inputs = inputs
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.__getitem__, range(self._steps))
 
-        def close(self) -> None:
-            self._inputs = None
+    def close(self) -> None:
+        """Releases the inputs: TensorFlow never releases a data set."""
+        self._examples = None
 
-        def __len__(self) -> int:
-            return steps
 
-        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            return map(self.__getitem__, range(steps))
+class TrainingBatches(Batches):
+    """Batches to train on, drawn anew in each epoch, without end.
 
-        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            epoch, number = divmod(first * steps + number, steps)
-            rows = shown(epoch)[number * size : (number + 1) * size]
-            taken, wanted, weight = self._inputs.take(rows), one_hot[targets[rows]], counts[rows]
-            here = None if fold is None else fold[rows]
-            if train is None:
-                weight = weight * (length / len(targets))
-                weight[len(targets) - number * size :] = 0
-            else:
-                rng = np.random.default_rng([train.seed, epoch, 1 + number])  # 0: `order`'s
-                if alter is not None:
-                    taken = alter(taken, rows, rng)
-                taken, wanted, weight = mix(taken, wanted, weight, train, rng, here)
-            if here is None:
-                return taken, wanted, weight
-            judged = here[:, None] == np.arange(heads)
-            share = judged * heads if train is None else ~judged * (heads / (heads - 1))
-            weight = weight[:, None] * share.astype(np.float32)
-            return taken, np.repeat(wanted[:, None], heads, axis=1), weight
+    Each head trains on all folds but its own.
 
-    return Batches(inputs)
+    Args:
+        examples: What to train on.
+        train: Its seed, balance, mixup and batch size, which is rounded up to a multiple of
+            `num_devices`.
+        num_devices: How many share each batch alike: the last batch is filled up with pictures
+            from the epoch's start. Defaults to 1.
+        alter: Alters the inputs of a batch, given their rows, by chance, before they are mixed.
+            Defaults to None: nothing is altered.
+        first_epoch: The epoch of batch 0, from 0. Defaults to 0.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        train: params.Train,
+        num_devices: int = 1,
+        alter: Alter | None = None,
+        first_epoch: int = 0,
+    ) -> None:
+        count = len(examples.targets)
+        self._length, self._size = (
+            -(-number // num_devices) * num_devices for number in (count, train.batch_size)
+        )
+        super().__init__(examples, -(-self._length // self._size))
+        self._train, self._alter, self._first_epoch = train, alter, first_epoch
+        self._weights = weights(examples.targets, train.balance)
+        self._rows = lru_cache(1)(self._rows_of_epoch)
+
+    def _rows_of_epoch(self, epoch: int) -> np.ndarray:
+        drawn = order(self._examples.targets, self._train.balance, self._train.seed, epoch)
+        return np.resize(drawn, self._length)
+
+    def __getitem__(self, number: int) -> Batch:
+        epoch, number = divmod(self._first_epoch * self._steps + number, self._steps)
+        rows = self._rows(epoch)[number * self._size : (number + 1) * self._size]
+        rng = np.random.default_rng([self._train.seed, epoch, 1 + number])  # 0: `order`'s
+        examples = self._examples
+        inputs, targets = examples.inputs.take(rows), self._one_hot[examples.targets[rows]]
+        weight = self._weights[rows]
+        fold = None if examples.fold is None else examples.fold[rows]
+        if self._alter is not None:
+            inputs = self._alter(inputs, rows, rng)
+        inputs, targets, weight = mix(inputs, targets, weight, self._train.mixup, rng, fold)
+        if fold is None:
+            return inputs, targets, weight
+        heads = self._num_heads
+        trains = fold[:, None] != np.arange(heads)
+        share = trains * (heads / (heads - 1))
+        weight = weight[:, None] * share.astype(np.float32)
+        return inputs, np.repeat(targets[:, None], heads, axis=1), weight
+
+
+class ValidationBatches(Batches):
+    """Batches to validate by, in order, of one size: the last one is filled up with pictures of
+    weight 0.
+
+    Each head is validated by its own fold.
+
+    Args:
+        examples: What to validate by.
+        batch_size: Pictures in a batch, at most.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int) -> None:
+        count = len(examples.targets)
+        super().__init__(examples, -(-count // batch_size))
+        self._size = -(-count // self._steps)
+        self._rows = np.resize(np.arange(count), self._steps * self._size)
+
+    def __getitem__(self, number: int) -> Batch:
+        number %= self._steps
+        rows = self._rows[number * self._size : (number + 1) * self._size]
+        examples = self._examples
+        count = len(examples.targets)
+        inputs, targets = examples.inputs.take(rows), self._one_hot[examples.targets[rows]]
+        weight = np.ones(len(rows), np.float32) * (len(self._rows) / count)
+        weight[count - number * self._size :] = 0
+        if examples.fold is None:
+            return inputs, targets, weight
+        heads = self._num_heads
+        own = examples.fold[rows][:, None] == np.arange(heads)
+        weight = weight[:, None] * (own * heads).astype(np.float32)
+        return inputs, np.repeat(targets[:, None], heads, axis=1), weight

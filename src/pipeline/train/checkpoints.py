@@ -1,6 +1,6 @@
-"""What a training has reached, kept on disk, so that one that was killed goes on from there.
+"""What a training has reached, on disk, so that one that was killed goes on from there.
 
-Keras' `BackupAndRestore` keeps the weights and the optimizer, but neither the best weights so far
+Keras' `BackupAndRestore` stores the weights and the optimizer, but neither the best weights so far
 nor how long early stopping has waited; so a resumed training would end with other weights.
 """
 
@@ -10,25 +10,27 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipeline.core import atomic
+from pipeline.networks import keras_setup
 
-if TYPE_CHECKING:
-    import keras
+keras = keras_setup.keras()
 
 _SECONDS = 2.0  # of training between two states on disk: a head has 50 epochs in them
 _STATE = "state.npz"
 _STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")
+
+State = dict[str, Any]
 
 
 class Checkpoint:
     """One training on disk: what it had reached some seconds ago, and its MLflow run.
 
     Args:
-        folder: Where; safe to delete at any time. None keeps nothing.
+        folder: Where; safe to delete at any time. None stores nothing.
     """
 
     def __init__(self, folder: Path | None):
@@ -38,7 +40,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, cache: Path, content: Any) -> "Checkpoint":
-        """The one that belongs to `content`: all that decides the weights, as JSON can say it."""
+        """Opens the one that belongs to `content`: all that decides the weights, as JSON."""
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return cls(cache / key)
 
@@ -56,75 +58,89 @@ class Checkpoint:
             partial.write_text(run_id)
 
     def is_past(self, phase: str) -> bool:
-        """Whether the killed training had this phase behind it; phases are asked for in order."""
+        """Tells whether the killed training had ended this phase; to be called in their order."""
         return self._last is not None and self._last["phase"] != phase
 
-    def take(self) -> dict[str, Any] | None:
-        """What the killed training had reached, once: phase, epochs done in it, batch_size, history
-        and more that `callback` restores."""
+    def pop(self) -> State | None:
+        """Returns what the killed training had reached, once: phase, epochs done in it,
+        batch_size, history and what `SaveState` restores."""
         last, self._last = self._last, None
         return last
 
-    def callback(
-        self,
-        keras: Any,
-        reached: dict[str, Any] | None,
-        stopping: "keras.callbacks.EarlyStopping",
-        **about: Any,
-    ) -> "keras.callbacks.Callback":
-        """Restores, when training begins, what was reached, and writes what will be.
+    @property
+    def is_due(self) -> bool:
+        """Whether a state is to be written: there is a folder, and the last one is old enough."""
+        return self._folder is not None and time.monotonic() - self._written >= _SECONDS
+
+    def write(self, state: State, arrays: dict[str, list[np.ndarray]]) -> None:
+        """Writes a state in place of the one before.
 
         Args:
-            keras: The module.
-            reached: What `take` gave.
-            stopping: Early stopping; it stands before this callback in the list.
-            about: What `take` shall give next time; a list may still grow.
+            state: As JSON can hold it.
+            arrays: Lists of arrays by name, which `pop` returns beside it.
         """
-        checkpoint = self
-
-        class Keep(keras.callbacks.Callback):
-            def on_train_begin(self, logs: Any = None) -> None:
-                if reached is None:
-                    return
-                for variable, value in zip(self._variables(), reached["variables"], strict=True):
-                    variable.assign(value)
-                for name in _STOPPING:
-                    setattr(stopping, name, reached["stopping"][name])
-                stopping.best_weights = reached["best_weights"]
-
-            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-                if not checkpoint._folder or time.monotonic() - checkpoint._written < _SECONDS:
-                    return
-                waited = {name: getattr(stopping, name) for name in _STOPPING}
-                values = [keras.ops.convert_to_numpy(each) for each in self._variables()]
-                checkpoint._write(
-                    {**about, "epochs": epoch + 1, "stopping": waited},
-                    {"variables": values, "best_weights": stopping.best_weights},
-                )
-
-            def _variables(self) -> list:
-                """Weights, the states of random layers, and the optimizer's."""
-                return [*self.model.variables, *self.model.optimizer.variables]
-
-        return Keep()
-
-    def remove(self) -> None:
-        """Forgets the training: what it led to is in its place."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _write(self, said: dict[str, Any], arrays: dict[str, list[np.ndarray]]) -> None:
         named = {f"{name} {i}": a for name, many in arrays.items() for i, a in enumerate(many)}
         with atomic.whole(self._folder / _STATE) as partial, partial.open("wb") as file:
-            np.savez(file, said=json.dumps(said), **named)
+            np.savez(file, state=json.dumps(state), **named)
         self._written = time.monotonic()
 
+    def remove(self) -> None:
+        """Removes the training from disk: what it led to is in its place."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-def _read(path: Path) -> dict[str, Any] | None:
+
+class SaveState(keras.callbacks.Callback):
+    """Restores, when training begins, what was reached, and writes what is reached from then on.
+
+    Args:
+        checkpoint: Where.
+        state: What to store beside weights: phase, batch_size and history, a list that may grow.
+        reached: What `Checkpoint.pop` returned; None to start anew.
+        stopping: Early stopping; it stands before this callback in the list.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        state: State,
+        reached: State | None,
+        stopping: keras.callbacks.EarlyStopping,
+    ) -> None:
+        super().__init__()
+        self._checkpoint, self._state = checkpoint, state
+        self._reached, self._stopping = reached, stopping
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        reached, stopping = self._reached, self._stopping
+        if reached is None:
+            return
+        for variable, value in zip(self._variables(), reached["variables"], strict=True):
+            variable.assign(value)
+        for name in _STOPPING:
+            setattr(stopping, name, reached["stopping"][name])
+        stopping.best_weights = reached["best_weights"]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self._checkpoint.is_due:
+            return
+        waited = {name: getattr(self._stopping, name) for name in _STOPPING}
+        values = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        self._checkpoint.write(
+            {**self._state, "epochs": epoch + 1, "stopping": waited},
+            {"variables": values, "best_weights": self._stopping.best_weights},
+        )
+
+    def _variables(self) -> list:
+        """Returns weights, the states of random layers, and the optimizer's."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def _read(path: Path) -> State | None:
     try:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
-            state = json.loads(str(arrays.pop("said"))) | {"variables": [], "best_weights": []}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # none, or power was cut
+            state = json.loads(str(arrays.pop("state"))) | {"variables": [], "best_weights": []}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none, or power was cut
         return None
     for name, array in arrays.items():
         state[name.split()[0]].append(array)

@@ -1,60 +1,49 @@
-"""Stops a training that gets no better, and keeps its best weights."""
+"""Stops a training that gets no better, and restores its best weights."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import keras
+from pipeline.networks import keras_setup
+
+keras = keras_setup.keras()
 
 
-def stopping(
-    checks: Iterable[tuple], patience: int, averaged: bool = False
-) -> "keras.callbacks.EarlyStopping":
-    """Judges each epoch, which gains val_loss and val_accuracy, keeps the best weights and stops.
+class ValidatedEarlyStopping(keras.callbacks.EarlyStopping):
+    """Validates after each epoch, and stops when the validation loss no longer falls.
+
+    The logs of each epoch gain `val_loss` and `val_accuracy`, so this callback stands before all
+    that read them. At the end of training the weights of the best epoch are restored.
 
     Args:
-        checks: What to judge by: batches as `batches` gives them without `train`.
-        patience: How many epochs may bring no lower loss.
-        averaged: Whether the optimizer's average of the weights is judged and kept; training goes
-            on from its own. Averages over steps are from Polyak & Juditsky (1992). Defaults to
-            False.
-
-    Returns:
-        A callback, to stand before all that want to know of val_loss.
+        batches: Batches of inputs, targets and weights to validate by.
+        patience: How many epochs in a row may bring no lower loss.
     """
-    import keras
 
-    class Stopping(keras.callbacks.EarlyStopping):
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            if averaged:
-                own = self.model.get_weights()
-                self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-                # JAX gives the network the average's own memory, and frees that in the next step.
-                self.model.set_weights([weight.copy() for weight in self.model.get_weights()])
-            logs |= judge(self.model, checks)
-            super().on_epoch_end(epoch, logs)
-            if averaged:
-                self.model.set_weights(own)
+    def __init__(self, batches: Iterable[tuple], patience: int) -> None:
+        super().__init__("val_loss", patience=patience, restore_best_weights=True)
+        self._batches = batches
 
-    return Stopping("val_loss", patience=patience, restore_best_weights=True)
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        logs |= validate(self.model, self._batches)
+        super().on_epoch_end(epoch, logs)
 
 
-def judge(network: "keras.Model", checks: Iterable[tuple]) -> dict[str, float]:
-    """A compiled network's val_loss and val_accuracy.
+def validate(network: keras.Model, batches: Iterable[tuple]) -> dict[str, float]:
+    """Computes a compiled network's `val_loss` and `val_accuracy`.
 
-    Keras' `evaluate` makes ready to read data each time, which takes longer than judging a head.
+    Keras' `evaluate` prepares to read data each time, which takes longer than validating a head.
 
     Args:
         network: Compiled with a weighted metric `accuracy`.
-        checks: As for `stopping`.
+        batches: Batches of inputs, targets and weights.
     """
-    said, counts = [], []
-    for inputs, targets, weights in checks:
-        said.append(network.test_on_batch(inputs, targets, weights, return_dict=True))
+    results, counts = [], []
+    for inputs, targets, weights in batches:
+        results.append(network.test_on_batch(inputs, targets, weights, return_dict=True))
         counts.append(np.asarray(weights).sum())
+    losses, accuracies = ([result[name] for result in results] for name in ("loss", "accuracy"))
     return {
-        "val_loss": float(np.mean([each["loss"] for each in said])),
-        "val_accuracy": float(np.average([each["accuracy"] for each in said], weights=counts)),
+        "val_loss": float(np.mean(losses)),
+        "val_accuracy": float(np.average(accuracies, weights=counts)),
     }

@@ -1,22 +1,14 @@
-"""Judges the answers of a network while it trains."""
+"""The loss of a network while it trains."""
 
-from typing import TYPE_CHECKING
+from pipeline.networks import keras_setup
 
-from pipeline.core import params
-
-if TYPE_CHECKING:
-    import keras
+keras = keras_setup.keras()
 
 
-def loss(train: params.Train) -> "keras.Loss":
-    """How answers (logits) are judged.
+def cross_entropy(label_smoothing: float) -> keras.Loss:
+    """Returns cross-entropy of logits with smoothed labels (Szegedy et al. 2016).
 
-    Cross-entropy with smoothed labels (Szegedy et al. 2016), or, if `train.focal` is above 0,
-    the focal loss with that gamma (Lin et al. 2017, https://arxiv.org/abs/1708.02002).
+    Args:
+        label_smoothing: Share of each label that is spread over all species, 0 to below 1.
     """
-    import keras
-
-    about = {"from_logits": True, "label_smoothing": train.label_smoothing}
-    if train.focal:
-        return keras.losses.CategoricalFocalCrossentropy(1.0, train.focal, **about)
-    return keras.losses.CategoricalCrossentropy(**about)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)

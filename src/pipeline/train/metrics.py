@@ -1,4 +1,4 @@
-"""The score that tuning and evaluation choose by, and how far probabilities are to be believed."""
+"""The score that tuning and evaluation choose by, and the calibration error."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """How well probabilities fit what is known.
+    """How well probabilities fit the right species.
 
     Attributes:
-        photos: How many were judged.
+        photos: How many there are.
         accuracy: Share whose most probable species is right.
         standard_error: Of the accuracy, binomial.
         log_loss: Mean negative logarithm of the right species' probability, in nats.
@@ -27,7 +27,12 @@ class Score:
 
     @classmethod
     def of(cls, probabilities: np.ndarray, targets: np.ndarray) -> "Score":
-        """Args: probabilities, (n, species); targets, the right positions, int (n,)."""
+        """Computes the score of predictions.
+
+        Args:
+            probabilities: (n, species).
+            targets: Positions of the right species, int (n,).
+        """
         right = float((probabilities.argmax(axis=1) == targets).mean())
         likely = probabilities[np.arange(len(targets)), targets].clip(1e-12)
         error = float(np.sqrt(right * (1 - right) / len(targets)))
@@ -40,21 +45,21 @@ class Score:
         )
 
     @property
-    def sure(self) -> float:
-        """The accuracy less one standard error: of two that are as good, the surer one is more."""
+    def accuracy_lower_bound(self) -> float:
+        """The accuracy less one standard error, by which trials are ranked."""
         return self.accuracy - self.standard_error
 
 
-def gained(new: "pd.DataFrame", old: "pd.DataFrame") -> tuple[float, float]:
-    """What one recogniser gains in accuracy over another on the photos that both were judged by.
+def paired_accuracy_gain(new: "pd.DataFrame", old: "pd.DataFrame") -> tuple[float, float]:
+    """Compares the accuracy of two recognisers on the photos that both have predicted.
 
     Args:
-        new: Its `trainer.Trained.held_out`: of its columns photo, and whether the answer is right.
-        old: Likewise of the other.
+        new: One's predictions: photo, and whether the most probable species is `right`.
+        old: The other's: photo and `right`.
 
     Returns:
-        The mean over photos and its standard error, infinite if it is but one. Paired, for what
-        is hard is hard for both.
+        The mean gain over photos and its standard error, infinite if there is but one. Paired, for
+        what is hard is hard for both.
     """
     of_new, of_old = (table.groupby("photo")["right"].mean() for table in (new, old))
     gain = (of_new - of_old).dropna()
@@ -62,7 +67,7 @@ def gained(new: "pd.DataFrame", old: "pd.DataFrame") -> tuple[float, float]:
 
 
 def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int = 15) -> float:
-    """How far the probability of an answer is from the share of answers that are right, on average.
+    """Computes how far probabilities are from the share of predictions that are right, on average.
 
     The expected calibration error (Naeini et al. 2015, Obtaining Well Calibrated Probabilities
     Using Bayesian Binning), of the most probable species and with the 15 bins of equal width of

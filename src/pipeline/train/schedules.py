@@ -1,40 +1,34 @@
 """Schedules the learning rate."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.core import params
+from pipeline.networks import keras_setup
 
-if TYPE_CHECKING:
-    import keras
+keras = keras_setup.keras()
 
 
-def rates(
-    train: params.Train, peak: float, steps: int
-) -> "keras.optimizers.schedules.LearningRateSchedule":
-    """The learning rate at each step: a cosine from its peak (Loshchilov & Hutter 2017,
-    https://arxiv.org/abs/1608.03983) after a linear warm-up from a tenth of it.
+class WarmUpCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up from a tenth of the peak, then a cosine to 0 (Loshchilov & Hutter 2017,
+    https://arxiv.org/abs/1608.03983).
 
-    It is a table: Keras' `CosineDecay` is traced anew for each use that an optimizer makes of it,
-    a fifteenth of a short trial.
+    The rates are those of Keras' `CosineDecay`, as a table: MEASURED
 
     Args:
-        train: With `epochs`, `warm_up` and `final_rate`.
         peak: The rate at its peak.
-        steps: How many an epoch has.
+        num_steps: Steps of the whole training; the rate stays 0 afterwards.
+        warm_up_steps: Steps of the warm-up; 0 starts at the peak.
     """
-    import keras
 
-    last, warm_up = train.epochs * steps, train.warm_up * steps
-    step = np.arange(last + 1)
-    rising = 0.1 + 0.9 * step / max(1, warm_up)
-    past = np.clip((step - warm_up) / max(1, last - warm_up), 0, 1)
-    falling = train.final_rate + (1 - train.final_rate) * (1 + np.cos(np.pi * past)) / 2
-    table = (peak * np.where(step < warm_up, rising, falling)).astype(np.float32)
+    def __init__(self, peak: float, num_steps: int, warm_up_steps: int) -> None:
+        super().__init__()
+        step = np.arange(num_steps + 1)
+        rising = 0.1 + 0.9 * step / max(1, warm_up_steps)
+        past = np.clip((step - warm_up_steps) / max(1, num_steps - warm_up_steps), 0, 1)
+        falling = (1 + np.cos(np.pi * past)) / 2
+        self._last = num_steps
+        self._table = (peak * np.where(step < warm_up_steps, rising, falling)).astype(np.float32)
 
-    class Table(keras.optimizers.schedules.LearningRateSchedule):
-        def __call__(self, step: Any) -> Any:
-            return keras.ops.take(table, keras.ops.minimum(step, last))
-
-    return Table()
+    def __call__(self, step: Any) -> Any:
+        return keras.ops.take(self._table, keras.ops.minimum(step, self._last))

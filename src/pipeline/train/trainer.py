@@ -1,41 +1,36 @@
-"""Training a recogniser: a head on features of a frozen network, deeper blocks, or all of it."""
+"""Trains a recogniser: a head on features of a frozen network, deeper blocks, or all of it."""
 
 import hashlib
 import importlib.metadata
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.core import atomic, params
-from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
 from pipeline.networks import backbones, devices, heads, keras_setup
-from pipeline.train import batches as batching
-from pipeline.train import checkpoints, datasets, early_stopping, losses, schedules
+from pipeline.train.batches import Batches, TrainingBatches, ValidationBatches
+from pipeline.train.checkpoints import Checkpoint, SaveState, State
+from pipeline.train.datasets import FitInputs, TrainingData
+from pipeline.train.early_stopping import ValidatedEarlyStopping
+from pipeline.train.epoch_log import EpochLog, OnEpoch, TrainingDiverged, TrainingInfeasible
+from pipeline.train.losses import cross_entropy
 from pipeline.train.metrics import Score
+from pipeline.train.schedules import WarmUpCosine
 
-if TYPE_CHECKING:
-    import keras
+__all__ = ["Trained", "TrainingDiverged", "TrainingInfeasible", "checkpoint", "fit"]
 
-OnEpoch = Callable[[int, dict[str, float]], None]
+keras = keras_setup.keras()
+
 HELD_OUT = "held_out.parquet"
-_BATCH_TO_JUDGE = {"head": 1024, "blocks": 64, "whole": 64}
-
-
-class Unfit(UserError):
-    """With these params nothing can be trained here."""
-
-
-class Diverged(Unfit):
-    """The loss is no number any more."""
+_VALIDATION_BATCH = {"head": 1024, "blocks": 64, "whole": 64}
 
 
 @dataclass(frozen=True)
@@ -48,19 +43,18 @@ class Trained:
         history: A row an epoch: phase, epoch, batch_size, loss, accuracy, val_loss, val_accuracy,
             learning_rate, pictures_per_second, seconds.
         validation: Score on the pictures held out: those of the validation split, or with folds
-            also those of the training split, each judged by the head that did not learn from it.
+            also those of the training split, each by the head that did not train on it.
         held_out: Their photo, split and species, the probabilities, in the order of `labels`, and
             whether the most probable species is right.
-        stopped: Why training ended, in words.
+        stopped: Why training ended, as a sentence.
         model_params: What it was built from.
-        train_params: What it was trained with. Its `batch_size` is the one that memory was found
-            for.
+        train_params: What it was trained with; `batch_size` is the one that memory sufficed for.
         seconds: How long that took, features and all.
-        waited: How many of them went to features, computed or read.
-        cached: What had not to be computed, in words.
+        feature_seconds: How many of them went to features, computed or read.
+        cached: How many features did not have to be computed, as a sentence.
     """
 
-    model: "keras.Model"
+    model: keras.Model
     labels: tuple[str, ...]
     history: pd.DataFrame
     validation: Score
@@ -69,12 +63,12 @@ class Trained:
     model_params: params.Model
     train_params: params.Train
     seconds: float
-    waited: float
+    feature_seconds: float
     cached: str
 
     def __str__(self) -> str:
-        told = (self.stopped, f"validation {self.validation}", f"{self.seconds:.0f} s", self.cached)
-        return "; ".join(told)
+        validation, seconds = f"validation {self.validation}", f"{self.seconds:.0f} s"
+        return "; ".join((self.stopped, validation, seconds, self.cached))
 
     def save(self, folder: Path, run_id: str, more: dict[str, str] | None = None) -> None:
         """Writes `model.keras`, `history.csv`, `held_out.parquet` and `run.json`.
@@ -82,7 +76,7 @@ class Trained:
         Args:
             folder: Where; it appears whole.
             run_id: The MLflow run that trained it.
-            more: Further text files for the folder, by name.
+            more: Contents of further text files, by name. Defaults to none.
         """
         run = {
             "run_id": run_id,
@@ -103,40 +97,38 @@ class Trained:
 
 
 def code(*more: str) -> list[str]:
-    """What the weights depend on besides the params and the data, as digests and versions; `more`
-    names further folders to count."""
+    """Returns what the weights depend on besides params and data, as digests and versions.
+
+    Args:
+        more: Further folders of the library to include, by name.
+    """
     library = Path(__file__).parents[1]
     folders = ("augment", "inference", "networks", "train", *more)
     files = [file for name in folders for file in sorted((library / name).rglob("*.py"))]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    backend = keras_setup.keras().backend.backend()
-    versions = map(importlib.metadata.version, ("tensorflow", "keras", backend))
-    return [*digests, *versions, backend]
+    return [*digests, *map(importlib.metadata.version, ("tensorflow", "keras"))]
 
 
 def content(model: params.Model) -> dict[str, Any]:
-    """A network's params, a file of weights by its content."""
+    """Returns a network's params, with a file of weights by its sha256."""
     file = Path(model.weights)
     weights = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else model.weights
     return model.model_dump() | {"weights": weights}
 
 
-def checkpoint(
-    model: params.Model, train: params.Train, data: datasets.Data
-) -> checkpoints.Checkpoint:
-    """What a killed `fit` of the same had reached; it goes by content."""
+def checkpoint(model: params.Model, train: params.Train, data: TrainingData) -> Checkpoint:
+    """Opens what a killed `fit` of the same network, params and data had reached."""
     all_that_decides = [data.digest(), content(model), train.model_dump(), code()]
-    folder = data.cache / "checkpoints"
-    return checkpoints.Checkpoint.of(folder, [*all_that_decides, devices.together()])
+    return Checkpoint.of(data.cache / "checkpoints", [*all_that_decides, devices.training_gpus()])
 
 
 def fit(
     model: params.Model,
     train: params.Train,
-    data: datasets.Data,
+    data: TrainingData,
     on_epoch: OnEpoch = lambda *_: None,
-    kept: checkpoints.Checkpoint | None = None,
-    ends: float = math.inf,
+    checkpoint: Checkpoint | None = None,
+    deadline: float = math.inf,
 ) -> Trained:
     """Trains a recogniser and stops when validation no longer improves.
 
@@ -147,86 +139,76 @@ def fit(
     Args:
         model: What to build.
         train: How to train it.
-        data: What to learn from.
-        on_epoch: Called after each epoch with its number, from 0, and its metrics.
-        kept: What `checkpoint` gave: the training goes on from there, and ends with the weights of
-            one that nobody disturbed. Defaults to None: it starts anew, and leaves nothing.
-        ends: When to stop, as `time.monotonic` tells it, after the epoch in which that is. Defaults
-            to never.
+        data: What to train on.
+        on_epoch: Called after each epoch with its number, from 0, and its metrics. Defaults to
+            nothing.
+        checkpoint: Where a killed training goes on; it ends with the weights of one that nobody
+            disturbed. Defaults to None: training starts anew, and leaves nothing.
+        deadline: When to stop, by `time.monotonic`, after the epoch in which that is. Defaults to
+            never.
 
     Raises:
-        Diverged: The loss is no number any more.
-        Unfit: There is no memory for the features, or to train on a single picture.
-        UserError: There is no such backbone, or its weights are not at hand.
+        TrainingDiverged: The loss became NaN or infinite.
+        TrainingInfeasible: There is no memory for the features, or to train on a single picture.
+        UserError: There is no such backbone, or its weights are missing.
     """
-    began, waited = time.monotonic(), data.seconds
-    keras = keras_setup.keras(train.seed)
-    keras.backend.clear_session()  # or a search would keep every network it tried
-    size = data.training.shards.size
-    backbones.get(model.backbone).check(size, model.unfrozen_blocks)
-    parts = _network(model, data)
-    keras_setup.keras(train.seed)  # again: a network that was at hand has drawn no random weights
-    channels, labels = parts.whole.output.shape[-1], len(data.labels)
-    history: list[dict] = []
-    kept = kept or checkpoints.Checkpoint(None)
-    run = partial(
-        _run_in_memory,
-        keras,
-        labels,
-        train=train,
-        history=history,
-        on_epoch=on_epoch,
-        kept=kept,
-        ends=ends,
-    )
+    started, feature_seconds = time.monotonic(), data.features.seconds
+    keras_setup.keras(train.seed)
+    keras.backend.clear_session()  # or a search would keep every network it tried in memory
+    backbones.get(model.backbone).check(data.training.shards.size, model.unfrozen_blocks)
+    parts = _build(model, data)
+    keras_setup.keras(train.seed)  # again: a network from an earlier trial drew no random weights
+    phases = _Phases(train, on_epoch, checkpoint or Checkpoint(None), deadline)
     if parts.frozen is None:
-        head = heads.build(keras, channels, model, labels)
-        trunk = keras.Model(parts.whole.input, head(parts.whole.output))
-        lesson = _lesson(data, None, folded=False)
-        stopped = run(trunk, lesson, 1.0, phase="whole")
+        fitted = _fit_whole(model, data, parts, phases)
     else:
-        # Blocks differ from head to head once they are trained, and cost minutes each.
-        folded = data.fold is not None and not model.unfrozen_blocks
-        count = int(data.fold.max()) + 1 if folded else None
-        trunk = heads.build(keras, channels, model, labels, count)
-        lesson = _lesson(data, parts.frozen, folded)
-        stopped = run(trunk, lesson, 1.0, phase="head")
-        if folded:
-            head = heads.merged(keras, trunk, model, labels)
-        else:  # another one, without the optimizer, which would be saved with it
-            head = heads.build(keras, channels, model, labels)
-            head.set_weights(trunk.get_weights())
+        fitted = _fit_head(model, data, parts, phases)
         if model.unfrozen_blocks:
-            blocks = model.unfrozen_blocks
-            backbone = backbones.get(model.backbone)
-            parts = backbone.build(size, weights=model.weights, unfrozen_blocks=blocks)
-            trunk = keras.Model(parts.trainable.input, head(parts.trainable.output))
-            lesson = _lesson(data, parts.frozen, folded=False)
-            stopped = run(trunk, lesson, train.fine_tune_rate, phase="blocks")
-    probabilities = _softmax(_predict(keras, trunk, lesson, history[-1]))
-    answers = keras.layers.Softmax(name="probabilities")(head(parts.whole.output))
-    species = np.array(data.labels)[lesson.check_targets]
+            fitted = _fit_blocks(model, data, fitted, phases)
+    last = phases.history[-1]
+    probabilities = _softmax(_predict(fitted.network, fitted.inputs, last))
+    outputs = keras.layers.Softmax(name="probabilities")(fitted.head(fitted.whole.output))
+    targets = fitted.inputs.validation.targets
     return Trained(
-        model=keras.Model(parts.whole.input, answers, name="recogniser"),
+        model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
-        history=pd.DataFrame(history),
-        validation=Score.of(probabilities, lesson.check_targets),
-        held_out=lesson.about.assign(
-            species=species,
+        history=pd.DataFrame(phases.history),
+        validation=Score.of(probabilities, targets),
+        held_out=fitted.inputs.index.assign(
+            species=np.array(data.labels)[targets],
             probabilities=list(probabilities),
-            right=probabilities.argmax(axis=1) == lesson.check_targets,
+            right=probabilities.argmax(axis=1) == targets,
         ),
-        stopped=stopped,
+        stopped=fitted.stopped,
         model_params=model,
-        train_params=train.model_copy(update={"batch_size": history[-1]["batch_size"]}),
-        seconds=time.monotonic() - began,
-        waited=data.seconds - waited,
-        cached=data.cached,
+        train_params=train.model_copy(update={"batch_size": last["batch_size"]}),
+        seconds=time.monotonic() - started,
+        feature_seconds=data.features.seconds - feature_seconds,
+        cached=data.features.cached,
     )
 
 
-def _network(model: params.Model, data: datasets.Data) -> backbones.Parts:
-    """A backbone; a frozen one is built once, for the trials of a search share it."""
+@dataclass(frozen=True)
+class _Fitted:
+    """What a phase of training has led to.
+
+    Attributes:
+        whole: From pixels to features.
+        head: From features to logits, (n, species).
+        network: What was trained, from `inputs` to logits.
+        inputs: What it trained on and was validated by.
+        stopped: Why the phase ended, as a sentence.
+    """
+
+    whole: keras.Model
+    head: keras.Model
+    network: keras.Model
+    inputs: FitInputs
+    stopped: str
+
+
+def _build(model: params.Model, data: TrainingData) -> backbones.Parts:
+    """Builds a backbone; a frozen one is built once, for the trials of a search share it."""
     key = model.backbone, model.weights
     if key in data.networks:
         return data.networks[key]
@@ -237,180 +219,261 @@ def _network(model: params.Model, data: datasets.Data) -> backbones.Parts:
     return parts
 
 
-def _lesson(data: datasets.Data, frozen: "keras.Model | None", folded: bool) -> datasets.Lesson:
+def _fit_whole(
+    model: params.Model, data: TrainingData, parts: backbones.Parts, phases: "_Phases"
+) -> _Fitted:
+    """Trains a network without weights from pixels."""
+    channels = parts.whole.output.shape[-1]
+    head = heads.build(channels, len(data.labels), model.hidden, model.dropout)
+    network = keras.Model(parts.whole.input, head(parts.whole.output))
+    inputs = _fit_inputs(data, None, folded=False)
+    stopped = phases.run("whole", network, inputs, phases.train.learning_rate)
+    return _Fitted(parts.whole, head, network, inputs, stopped)
+
+
+def _fit_head(
+    model: params.Model, data: TrainingData, parts: backbones.Parts, phases: "_Phases"
+) -> _Fitted:
+    """Trains a head on the features of a frozen network, or a head for each fold side by side."""
+    channels, labels = parts.whole.output.shape[-1], len(data.labels)
+    # Blocks differ from head to head once they are trained, and cost minutes each.
+    folded = data.fold is not None and not model.unfrozen_blocks
+    count = int(data.fold.max()) + 1 if folded else None
+    network = heads.build(channels, labels, model.hidden, model.dropout, count)
+    inputs = _fit_inputs(data, parts.frozen, folded)
+    stopped = phases.run("head", network, inputs, phases.train.learning_rate)
+    if folded:
+        head = heads.merged(network, model.hidden, model.dropout)
+    else:  # another one, without the optimizer, which would be saved with it
+        head = heads.build(channels, labels, model.hidden, model.dropout)
+        head.set_weights(network.get_weights())
+    return _Fitted(parts.whole, head, network, inputs, stopped)
+
+
+def _fit_blocks(
+    model: params.Model, data: TrainingData, fitted: _Fitted, phases: "_Phases"
+) -> _Fitted:
+    """Trains the top blocks of a network below a head that is trained already."""
+    parts = backbones.get(model.backbone).build(
+        data.training.shards.size,
+        weights=model.weights,
+        unfrozen_blocks=model.unfrozen_blocks,
+    )
+    network = keras.Model(parts.trainable.input, fitted.head(parts.trainable.output))
+    inputs = _fit_inputs(data, parts.frozen, folded=False)
+    peak = phases.train.learning_rate * phases.train.fine_tune_rate
+    stopped = phases.run("blocks", network, inputs, peak)
+    return _Fitted(parts.whole, fitted.head, network, inputs, stopped)
+
+
+def _fit_inputs(data: TrainingData, frozen: keras.Model | None, folded: bool) -> FitInputs:
     try:
-        return data.lesson(frozen, folded)
+        return data.fit_inputs(frozen, folded)
     except Exception as error:
         if not keras_setup.out_of_memory(error):
             raise
-        raise Unfit(
+        raise TrainingInfeasible(
             "there is no memory for the features of all pictures; lower augment.copies, "
             "resize.size or model.unfrozen_blocks"
         ) from None
 
 
-def _run_in_memory(
-    *args: Any,
-    phase: str,
-    train: params.Train,
-    history: list[dict],
-    kept: checkpoints.Checkpoint,
-    **others: Any,
-) -> str:
-    """`_run`, from where a killed one was, with half the batch wherever there is no memory for it;
-    what was learned up to the last epoch's end stays."""
-    if kept.is_past(phase):
-        return "done before"
-    reached = kept.take()
-    if reached:
-        history[:] = reached["history"]
-        train = train.model_copy(update={"batch_size": reached["batch_size"]})
-    others |= {"phase": phase, "history": history, "kept": kept}
-    while True:
-        keras_setup.keras(train.seed)  # so what random layers draw does not tell how many attempts
+class _Phases:
+    """Trains networks one after the other, as one training with one history.
+
+    Args:
+        train: How to train.
+        on_epoch: Called after each epoch with its number and its metrics.
+        checkpoint: Where a killed training goes on.
+        deadline: When to stop, by `time.monotonic`.
+
+    Attributes:
+        history: A row an epoch.
+    """
+
+    def __init__(
+        self, train: params.Train, on_epoch: OnEpoch, checkpoint: Checkpoint, deadline: float
+    ) -> None:
+        self.train, self._on_epoch = train, on_epoch
+        self._checkpoint, self._deadline = checkpoint, deadline
+        self.history: list[dict] = []
+
+    def run(self, phase: str, network: keras.Model, inputs: FitInputs, peak: float) -> str:
+        """Trains a network, from where a killed training was, and says why it ended.
+
+        Where there is no memory for a batch it goes on with half of it, from the weights at the
+        end of the last epoch.
+
+        Args:
+            phase: `head`, `blocks` or `whole`.
+            network: From `inputs` to logits.
+            inputs: What to train on and validate by.
+            peak: The learning rate at its peak.
+
+        Raises:
+            TrainingDiverged: The loss became NaN or infinite.
+            TrainingInfeasible: There is no memory for a single picture.
+        """
+        if self._checkpoint.is_past(phase):
+            return "done before"
+        reached, train = self._checkpoint.pop(), self.train
+        if reached:
+            self.history[:] = reached["history"]
+            train = train.model_copy(update={"batch_size": reached["batch_size"]})
+        while True:
+            # So what random layers draw does not depend on the number of attempts.
+            keras_setup.keras(train.seed)
+            one = _Phase(phase, network, inputs, train, peak)
+            try:
+                return self._run_once(one, reached)
+            except Exception as error:
+                if not keras_setup.out_of_memory(error):
+                    raise
+            half, reached = train.batch_size // 2, None
+            if not half:
+                raise TrainingInfeasible(
+                    "there is no memory to train on one picture at a time; "
+                    "lower resize.size or take a smaller model.backbone"
+                )
+            size = train.batch_size
+            print(f"no memory for batches of {size} pictures: going on with {half}", flush=True)
+            train = train.model_copy(update={"batch_size": half})
+
+    def _run_once(self, phase: "_Phase", reached: State | None) -> str:
+        """Trains a network with batches of one size, and says why it ended."""
+        train, network = phase.train, phase.network
+        first = reached["epochs"] if reached else 0
+        batches, validation = phase.batches(first), phase.validation_batches()
+        model = phase.compiled(len(batches))
+        pictures = len(phase.inputs.training.targets)
+        progress = Progress(
+            (train.epochs - first) * pictures, f"train {phase.name}", "pictures", lasting=False
+        )
+        log = EpochLog(
+            self.history, phase.name, pictures, train.batch_size, progress, self._on_epoch
+        )
+        log.first -= first
+        log.deadline, log.steps_at_once = self._deadline, phase.steps_at_once(len(batches))
+        stopping = ValidatedEarlyStopping(phase.in_memory(validation), train.patience)
+        state = {"phase": phase.name, "batch_size": train.batch_size, "history": self.history}
+        save = SaveState(self._checkpoint, state, reached, stopping)
+        had_stopped = bool(reached and reached["stopping"]["stopped_epoch"])
+        start_weights = network.get_weights()
         try:
-            return _run(*args, train=train, reached=reached, **others)
-        except Exception as error:
-            if not keras_setup.out_of_memory(error):
-                raise
-            size, half, reached = train.batch_size, train.batch_size // 2, None
-        if not half:
-            raise Unfit(
-                "there is no memory to train on one picture at a time; "
-                "lower resize.size or take a smaller model.backbone"
-            )
-        print(f"no memory for batches of {size} pictures: going on with {half}", flush=True)
-        train = train.model_copy(update={"batch_size": half})
+            with progress:
+                model.fit(
+                    devices.feed(batches),
+                    initial_epoch=train.epochs if had_stopped else first,
+                    epochs=train.epochs,
+                    steps_per_epoch=len(batches),
+                    shuffle=False,  # Keras would shuffle by a generator no checkpoint knows
+                    verbose=0,
+                    callbacks=[stopping, log, save],
+                )
+        except Exception:
+            network.set_weights(log.epoch_start_weights or start_weights)
+            raise
+        finally:
+            batches.close()
+            validation.close()
+        if model is not network:
+            network.set_weights(model.get_weights())
+        return _reason(log.first, stopping, train, model.stop_training)
 
 
-def _run(
-    keras: Any,
-    labels: int,
-    trunk: "keras.Model",
-    lesson: datasets.Lesson,
-    rate: float,
-    phase: str,
-    train: params.Train,
-    history: list[dict],
-    on_epoch: OnEpoch,
-    kept: checkpoints.Checkpoint,
-    reached: dict[str, Any] | None,
-    ends: float,
-) -> str:
-    """Teaches `trunk` a lesson, adds to `history`, and says why it ended."""
-    first = reached["epochs"] if reached else 0
-    targets = lesson.targets
-    of = max(1, len(devices.together()))
-    batches = batching.batches(
-        lesson.inputs,
-        targets,
-        labels,
-        train.batch_size,
-        of,
-        train,
-        alter=lesson.alter,
-        fold=lesson.fold,
-        first=first,
-    )
-    checks = batching.batches(
-        lesson.checks,
-        lesson.check_targets,
-        labels,
-        _batch_to_judge(phase, train.batch_size),
-        fold=lesson.check_fold,
-    )
+@dataclass(frozen=True)
+class _Phase:
+    """A network to train, and how.
 
-    ready = checks
-    if phase == "head":  # features are small, if not beside a GPU's memory
+    Attributes:
+        name: `head`, `blocks` or `whole`.
+        network: From `inputs` to logits.
+        inputs: What it trains on and is validated by.
+        train: How to train.
+        peak: The learning rate at its peak.
+    """
+
+    name: str
+    network: keras.Model
+    inputs: FitInputs
+    train: params.Train
+    peak: float
+
+    def batches(self, first_epoch: int) -> TrainingBatches:
+        """Returns batches to train on from an epoch on."""
+        return TrainingBatches(
+            self.inputs.training,
+            self.train,
+            num_devices=max(1, len(devices.training_gpus())),
+            alter=self.inputs.alter,
+            first_epoch=first_epoch,
+        )
+
+    def validation_batches(self) -> ValidationBatches:
+        """Returns batches to validate by."""
+        size = _validation_batch(self.name, self.train.batch_size)
+        return ValidationBatches(self.inputs.validation, size)
+
+    def in_memory(self, batches: Batches) -> Any:
+        """Returns batches of features as tensors: they are small, if not beside a GPU's memory."""
+        if self.name != "head":
+            return batches
         with keras.device("cpu"):
-            ready = [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in checks]
-    steps = len(batches)
-    schedule = schedules.rates(train, train.learning_rate * rate, steps)
-    average = {"use_ema": True, "ema_momentum": train.averaging} if train.averaging else {}
-    descent = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay, **average)
-    # Between a head's steps, of some milliseconds, there is nothing to do: a quarter of its time.
-    at_once = steps if phase == "head" else 1
-    learner = devices.compiled(trunk, train.precision, descent, losses.loss(train), at_once)
-    pictures, size = len(targets), train.batch_size
-    progress = Progress((train.epochs - first) * pictures, f"train {phase}", "pictures", False)
-    before = len(history) - first
-    started = time.monotonic() - (history[-1]["seconds"] if history else 0)
-    learned = trunk.get_weights()
+            return [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in batches]
 
-    def begin(epoch: int, logs: dict[str, float]) -> None:
-        learned[:] = learner.get_weights()
+    def steps_at_once(self, steps: int) -> int:
+        """Returns how many steps run between two callbacks.
 
-    def record(epoch: int, logs: dict[str, float]) -> None:
-        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
-            raise Diverged(
-                f"the loss is {logs['loss']} in epoch {epoch + 1} and {logs['val_loss']} on "
-                f"validation; lower train.learning_rate ({train.learning_rate:g})"
-            )
-        metrics = {name: float(value) for name, value in logs.items()}
-        metrics["learning_rate"] = float(schedule(learner.optimizer.iterations))
-        metrics["seconds"] = round(time.monotonic() - started, 3)
-        lasted = max(1e-3, metrics["seconds"] - (history[-1]["seconds"] if history else 0))
-        metrics["pictures_per_second"] = round(pictures / lasted, 1)
-        number = before + epoch
-        history.append({"phase": phase, "epoch": number, "batch_size": size, **metrics})
-        judged = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
-        progress.said = f"epoch {epoch + 1}/{train.epochs}, loss {logs['loss']:.4f}, {judged}"
-        on_epoch(number, metrics)
-        if time.monotonic() > ends:
-            learner.stop_training = True
+        Between a head's steps, of some milliseconds, there is nothing to do: a quarter of its time.
+        """
+        return steps if self.name == "head" else 1
 
-    stopping = early_stopping.stopping(ready, train.patience, bool(train.averaging))
-    keep = kept.callback(keras, reached, stopping, phase=phase, batch_size=size, history=history)
-    has_stopped = reached and reached["stopping"]["stopped_epoch"]
-    reporting = keras.callbacks.LambdaCallback(
-        on_epoch_begin=begin,
-        on_train_batch_begin=lambda i, logs: progress.advance(
-            min(size * at_once, pictures - i * size)
-        ),
-        on_epoch_end=record,
-    )
-    try:
-        with progress:
-            learner.fit(
-                devices.feed(batches),
-                initial_epoch=train.epochs if has_stopped else first,
-                epochs=train.epochs,
-                steps_per_epoch=steps,
-                shuffle=False,  # Keras would shuffle batches by a generator no checkpoint knows
-                verbose=0,
-                callbacks=[stopping, reporting, keep],
-            )
-    except Exception:
-        trunk.set_weights(learned)
-        raise
-    finally:
-        batches.close()
-        checks.close()
-    if learner is not trunk:
-        trunk.set_weights(learner.get_weights())
-    best = f"weights of epoch {before + stopping.best_epoch + 1} kept"
+    def compiled(self, steps: int) -> keras.Model:
+        """Returns the network to call `fit` of, for so many steps an epoch."""
+        train = self.train
+        schedule = WarmUpCosine(self.peak, train.epochs * steps, train.warm_up * steps)
+        optimizer = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay)
+        loss = cross_entropy(train.label_smoothing)
+        at_once = self.steps_at_once(steps)
+        return devices.compiled(self.network, train.precision, optimizer, loss, at_once)
+
+
+def _reason(
+    first: int, stopping: ValidatedEarlyStopping, train: params.Train, stopped: bool
+) -> str:
+    """Says why a phase ended, and which weights are restored."""
+    best = f"weights of epoch {first + stopping.best_epoch + 1} kept"
     if stopping.stopped_epoch:
-        epochs = f"epoch {before + stopping.stopped_epoch + 1}"
-        return f"{epochs}: no lower validation loss for {train.patience} epochs; {best}"
-    if learner.stop_training:
+        epoch = f"epoch {first + stopping.stopped_epoch + 1}"
+        return f"{epoch}: no lower validation loss for {train.patience} epochs; {best}"
+    if stopped:
         return f"time was up; {best}"
     return f"all {train.epochs} epochs done; {best}"
 
 
-def _batch_to_judge(phase: str, batch_size: int) -> int:
-    """How many pictures are judged at once; fewer where there was no memory to train on many."""
-    return min(_BATCH_TO_JUDGE[phase], 4 * batch_size)
+def _validation_batch(phase: str, batch_size: int) -> int:
+    """Returns pictures a batch to validate by; fewer where memory did not suffice to train."""
+    return min(_VALIDATION_BATCH[phase], 4 * batch_size)
 
 
-def _predict(keras: Any, trunk: "keras.Model", lesson: datasets.Lesson, last: dict) -> np.ndarray:
-    """Logits of what is held out, (n, labels), each from the head that did not learn from it; the
-    last epoch's phase and size of a batch say how many pictures there is memory for."""
-    rows = np.arange(len(lesson.check_targets))
-    size = _batch_to_judge(last["phase"], last["batch_size"])
+def _predict(network: keras.Model, inputs: FitInputs, last: dict) -> np.ndarray:
+    """Predicts the logits of what is held out, each by the head that did not train on it.
+
+    Args:
+        network: From inputs to logits.
+        inputs: What it was validated by.
+        last: The last epoch's phase and batch_size, which say how much memory there is.
+
+    Returns:
+        Logits, (n, species).
+    """
+    validation = inputs.validation
+    rows = np.arange(len(validation.targets))
+    size = _validation_batch(last["phase"], last["batch_size"])
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-    taken = (keras.ops.convert_to_numpy(trunk(lesson.checks.take(part))) for part in parts)
+    taken = (keras.ops.convert_to_numpy(network(validation.inputs.take(part))) for part in parts)
     logits = np.concatenate(list(taken))
-    return logits if lesson.check_fold is None else logits[rows, lesson.check_fold]
+    return logits if validation.fold is None else logits[rows, validation.fold]
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""What a search found: tables for `models/tuned`, and plots."""
+"""Reports a search: tables for `models/tuned`, and plots."""
 
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import optuna
@@ -18,7 +19,7 @@ from pipeline.train.metrics import Score
 def files(
     study: optuna.Study, best: optuna.trial.FrozenTrial, by_seed: Mapping[int, Score]
 ) -> dict[str, str]:
-    """What a search found, as texts by the name of their file.
+    """Returns the tables of a search, as texts by the name of their file.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
     log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines of
@@ -34,6 +35,13 @@ def files(
     tables = {"trials.csv": _table(study), "seeds.csv": seeds}
     texts = {name: table.to_csv(index=False) for name, table in tables.items()}
     return texts | {"best.yaml": lines.getvalue()}
+
+
+def seeds(by_seed: Mapping[int, Score]) -> str:
+    """Says what accuracy a winner has from each seed on average, and how much chance moves it."""
+    accuracies = [score.accuracy for score in by_seed.values()]
+    spread = f", standard deviation {stdev(accuracies):.4f}" if len(accuracies) > 1 else ""
+    return f"seeds: {len(accuracies)}, validation accuracy {mean(accuracies):.4f}{spread}"
 
 
 def _table(study: optuna.Study) -> pd.DataFrame:
@@ -62,17 +70,17 @@ def plot(study: optuna.Study, folder: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    from optuna.visualization import matplotlib as drawn
+    from optuna.visualization import matplotlib as plots
 
     draw: dict[str, Callable[[optuna.Study], Any]] = {
-        "history": drawn.plot_optimization_history,
+        "history": plots.plot_optimization_history,
         "cost": _plot_cost,
     }
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if len({trial.value for trial in done}) > 1:
-        draw["importance"] = drawn.plot_param_importances
-        draw["slice"] = drawn.plot_slice
-        draw["parallel"] = drawn.plot_parallel_coordinate
+        draw["importance"] = plots.plot_param_importances
+        draw["slice"] = plots.plot_slice
+        draw["parallel"] = plots.plot_parallel_coordinate
     with atomic.whole(folder) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
         partial.mkdir()

@@ -1,6 +1,5 @@
-"""Searching for better params: which trial comes next, what it is worth, and which is the best."""
+"""Searches for better params: which trial comes next, what it scores, and which one is best."""
 
-import gc
 import time
 from dataclasses import asdict
 from statistics import median
@@ -11,98 +10,99 @@ import optuna
 from pipeline.core import params, tracking
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones
-from pipeline.train import datasets, metrics, trainer
+from pipeline.train import datasets, trainer
 from pipeline.train.metrics import Score
 from pipeline.tune import study as studies
 
-_DEAR = 300  # seconds that the first trial of blocks is taken to last: on two cores it was 2 to 4
-# minutes with 2,500 photos
-_PROMISING = 3  # how many of the best heads are worth training blocks below
 _BEGAN = "began"  # of a trial: when, in seconds since the epoch; Optuna's times have no zone
-_WAITED = "waited"  # of a trial of a head: the seconds until it had its features
+_FEATURE_SECONDS = "feature_seconds"  # of a trial: how long it waited for its features
 _DONE = (studies.State.COMPLETE, studies.State.PRUNED)
+
+Trials = list[optuna.trial.FrozenTrial]
 
 
 def feasible(p: params.Params) -> params.Params:
-    """The params, with only such networks in the space as their weights fit, and as have blocks, if
-    `p` trains blocks.
+    """Leaves out of the space the networks that the params cannot train, and prints which.
 
-    Says which it leaves out.
+    A file of weights fits one network, and a concatenation of networks has no blocks to train.
+
+    Returns:
+        The params, with a smaller space where it had to be.
     """
     networks = p.tune.space.get("model.backbone")
     if networks is None:
         return p
-    kept = networks.extremes
+    possible = networks.extremes
     if p.model.weights not in ("imagenet", "none"):
-        kept, why = [p.model.backbone], f"model.weights is {p.model.weights}"
+        possible, why = [p.model.backbone], f"model.weights is {p.model.weights}"
     elif p.model.unfrozen_blocks:
-        kept = [name for name in kept if backbones.get(name).has_blocks]
+        possible = [name for name in possible if backbones.get(name).has_blocks]
         why = f"model.unfrozen_blocks is {p.model.unfrozen_blocks}"
-    left = [name for name in networks.extremes if name not in kept]
-    if not left:
+    left_out = [name for name in networks.extremes if name not in possible]
+    if not left_out:
         return p
-    print(f"{why}, which is nothing for {', '.join(left)}: the search leaves that out")
-    fewer = {"model.backbone": {"choices": kept or [p.model.backbone]}}
+    print(f"{why}, which does not fit {', '.join(left_out)}: the search leaves that out")
+    fewer = {"model.backbone": {"choices": possible or [p.model.backbone]}}
     return params.replaced(p, {"tune.space": p.tune.model_dump()["space"] | fewer})
 
 
 def check(p: params.Params) -> None:
-    """Sees that every network of the space can be built, before any time is spent.
+    """Checks that every network of the space can be built, before any time is spent.
 
     Raises:
-        UserError: There is no such backbone, it has not that many blocks, or its weights are not
-            at hand and cannot be fetched.
+        UserError: There is no such backbone, it has not that many blocks, or its weights are
+            missing and cannot be downloaded.
     """
-    tried = [p]
+    variants = [p]
     for name, options in p.tune.space.items():
         if name in ("model.backbone", "model.unfrozen_blocks"):
-            tried += [params.replaced(q, {name: v}) for q in tried for v in options.extremes]
-    blocks = p.tune.blocks.get("model.unfrozen_blocks")
-    for q in tried:
-        backbone = backbones.get(q.model.backbone)
-        more = blocks.extremes if blocks and backbone.has_blocks else ()
-        for count in (q.model.unfrozen_blocks, *more):
-            backbone.check(q.resize.size, count)
-        if q.model.weights != "imagenet" or not backbone.weights_at_hand():
-            backbone.build(q.resize.size, weights=q.model.weights)
+            variants += [
+                params.replaced(variant, {name: value})
+                for variant in variants
+                for value in options.extremes
+            ]
+    for variant in variants:
+        backbone = backbones.get(variant.model.backbone)
+        backbone.check(variant.resize.size, variant.model.unfrozen_blocks)
+        if variant.model.weights != "imagenet" or not backbone.weights_at_hand():
+            backbone.build(variant.resize.size, weights=variant.model.weights)
 
 
-def search(study: optuna.Study, p: params.Params, data: datasets.Data) -> None:
+def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -> None:
     """Runs trials, each an MLflow run below the open one.
 
-    First there are `tune.trials` of `tune.space`. If `tune.time_budget` leaves the minutes, they
-    go to blocks below the most promising heads, by `tune.blocks`. No trial but the first starts
-    that could not be run as often again in what is left as the winner is trained at the end, once
-    for each of `tune.seeds`. A trial that diverges counts as pruned; one that an error or Ctrl-C
-    ends is queued again. Where several processes search, each waits at the end for the others' last
-    trials, so that all see the same. Asked again for the same, a search goes on with the minutes it
-    had left: one that was killed while it trained the winner ends with that winner.
+    There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first. No trial
+    but the first starts that could not be run as often again in what is left as the winner is
+    trained at the end, once for each of `tune.seeds`. A trial that diverges counts as pruned; one
+    that an error or Ctrl-C ends is queued again. Where several processes search, each waits at the
+    end for the others' last trials, so that all see the same. A search that is started again with
+    the same params has the minutes that it had left: one that was killed while it trained the
+    winner ends with that winner.
 
     Args:
-        study: What `open_study` gave.
+        study: From `open_study`.
         p: The params that trials start from.
-        data: What they learn from.
+        data: What trials train on.
     """
     check(p)
-    gc.freeze()  # each trial has its garbage collected: not among all that is loaded, 0.3 s a time
-    silent: dict[tuple[int, studies.State], float] = {}
+    last_heartbeat: dict[tuple[int, studies.State], float] = {}
     while True:
-        studies.give_up_silent(study, silent)
+        studies.abandon_silent_trials(study, last_heartbeat)
         trials = study.get_trials(deepcopy=False)
-        left = _left(study, p, trials)
-        if _has_room(study, p, trials, left):
-            _run_one(study, p, data, time.monotonic() + left)
-        elif _in(studies.State.RUNNING, trials) or studies.given_up(trials):
+        seconds = _remaining_seconds(study, p, trials)
+        if _has_room(p, trials, seconds):
+            _run_one(study, p, data, deadline=time.monotonic() + seconds)
+        elif _in(studies.State.RUNNING, trials) or studies.abandoned_trials(trials):
             time.sleep(1)
         else:
             break
 
 
-def _left(study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial]) -> float:
-    """The seconds of `tune.time_budget` that are left.
+def _remaining_seconds(study: optuna.Study, p: params.Params, trials: Trials) -> float:
+    """Returns the seconds of `tune.time_budget` that are left.
 
     Those are spent in which a trial was under way that came to its end, in whichever process, since
-    a search was first asked for as many trials and minutes. So one that was killed gets none of
+    a search for as many trials and minutes was first started. So one that was killed gets none of
     them twice, and all that share one have the same.
     """
     spent = until = 0.0
@@ -112,213 +112,198 @@ def _left(study: optuna.Study, p: params.Params, trials: list[optuna.trial.Froze
         ends = began + trial.duration.total_seconds()
         spent += max(0.0, ends - max(until, began))
         until = max(until, ends)
-    asked = f"{p.tune.trials} trials, {p.tune.time_budget:g} minutes: spent before"
-    if asked not in study.user_attrs:
-        study.set_user_attr(asked, spent)
-    return p.tune.time_budget * 60 - (spent - study.user_attrs[asked])
+    budget = f"{p.tune.trials} trials, {p.tune.time_budget:g} minutes: spent before"
+    if budget not in study.user_attrs:
+        study.set_user_attr(budget, spent)
+    return p.tune.time_budget * 60 - (spent - study.user_attrs[budget])
 
 
-def _run_one(study: optuna.Study, p: params.Params, data: datasets.Data, ends: float) -> None:
-    """Runs a trial. If others took it for a killed process's meanwhile, it is theirs."""
+def _run_one(
+    study: optuna.Study, p: params.Params, data: datasets.TrainingData, deadline: float
+) -> None:
+    """Runs a trial. If others took this process for killed meanwhile, the trial is theirs."""
     failed: BaseException | None = None
 
     def objective(trial: optuna.Trial) -> float:
         nonlocal failed
         try:
-            return _try(trial, p, data, ends)
-        except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError, _Surplus):
+            return _score(trial, p, data, deadline)
+        except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError, _OverLimit):
             raise
         except (Exception, KeyboardInterrupt) as error:
             failed = error
-            stopped = isinstance(error, KeyboardInterrupt)
-            studies.try_again(study, study.trials[trial.number], counted=not stopped)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            studies.retry(study, study.trials[trial.number], counted=not interrupted)
             raise
 
     try:
-        study.optimize(objective, n_trials=1, callbacks=[_show], catch=(_Surplus,))
+        study.optimize(objective, n_trials=1, callbacks=[_print], catch=(_OverLimit,))
     except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-        if failed is not None:  # Optuna only says that the trial is given up already
+        if failed is not None:  # Optuna only says that the trial is abandoned already
             raise failed from None
         print(
-            f"a trial of this process was not heard of for {studies.GRACE} s: others try it",
+            f"a trial of this process had no heartbeat for {studies.GRACE} s: others run it",
             flush=True,
         )
 
 
-def _in(
-    state: studies.State, trials: list[optuna.trial.FrozenTrial]
-) -> list[optuna.trial.FrozenTrial]:
+def _in(state: studies.State, trials: Trials) -> Trials:
     return [trial for trial in trials if trial.state == state]
 
 
-def _has_room(
-    study: optuna.Study, p: params.Params, trials: list[optuna.trial.FrozenTrial], left: float
-) -> bool:
-    """Whether one more trial may start in the seconds left; one of blocks is queued for it."""
-    heads = [trial for trial in trials if studies.BLOCKS not in trial.user_attrs]
-    dear = [trial for trial in trials if studies.BLOCKS in trial.user_attrs]
-    running = len(_in(studies.State.RUNNING, heads)) + len(studies.given_up(heads))
-    done = sum(trial.state in _DONE for trial in heads)
-    runs = 1 + p.tune.seeds
-    if done + running < p.tune.trials:
-        return left > runs * _seconds(heads, 0)
-    divisible = [
-        trial
-        for trial in _in(studies.State.COMPLETE, heads)
-        if _backbone(trial, p).has_blocks and p.model.weights != "none"
-    ]
-    promising = sorted(divisible, key=_rank)[-_PROMISING:]
-    if running or not p.tune.blocks or not promising or left < runs * _seconds(dear, _DEAR):
+def _has_room(p: params.Params, trials: Trials, seconds: float) -> bool:
+    """Tells whether one more trial may start in the seconds that are left."""
+    running = len(_in(studies.State.RUNNING, trials)) + len(studies.abandoned_trials(trials))
+    done = sum(trial.state in _DONE for trial in trials)
+    if done + running >= p.tune.trials:
         return False
-    if not _in(studies.State.WAITING, trials):
-        begun = sum(trial.state != studies.State.FAIL for trial in dear)
-        below = promising[-1 - begun % len(promising)]
-        study.enqueue_trial(below.params, user_attrs={studies.BLOCKS: True})
-    return True
+    return seconds > (1 + p.tune.seeds) * _typical_seconds(trials)
 
 
-def _backbone(trial: optuna.trial.FrozenTrial, p: params.Params) -> backbones.Backbone:
-    return backbones.get(trial.params.get("model.backbone", p.model.backbone))
-
-
-def _seconds(trials: list[optuna.trial.FrozenTrial], otherwise: float) -> float:
-    """What such a trial takes that is not pruned and has its features, as far as one knows."""
+def _typical_seconds(trials: Trials) -> float:
+    """Returns what a trial takes that is not pruned and has its features; 0 before the first."""
     known = [
-        t.duration.total_seconds() - t.user_attrs.get(_WAITED, 0)
-        for t in _in(studies.State.COMPLETE, trials)
-        if t.duration
+        trial.duration.total_seconds() - trial.user_attrs.get(_FEATURE_SECONDS, 0)
+        for trial in _in(studies.State.COMPLETE, trials)
+        if trial.duration
     ]
-    return median(known or [otherwise])
+    return median(known or [0.0])
 
 
-class _Surplus(Exception):
-    """Several processes saw the last place free, and another one took it."""
+class _OverLimit(Exception):
+    """Several processes saw the last slot free, and another one took it."""
 
 
-def _try(trial: optuna.Trial, p: params.Params, data: datasets.Data, ends: float) -> float:
+def _score(
+    trial: optuna.Trial, p: params.Params, data: datasets.TrainingData, deadline: float
+) -> float:
+    """Draws a trial's params, trains with them and returns the lower bound of its accuracy."""
     trial.set_user_attr(_BEGAN, time.time())
-    values = {}
-    place = studies.place(trial.study, trial)
-    trial.study.sampler = studies.sampler(trial.study, p, place)
-    if studies.BLOCKS in trial.user_attrs:
-        values = {name: _suggest(trial, p, name, o) for name, o in p.tune.blocks.items()}
-    elif place >= p.tune.trials:
-        trial.set_user_attr(studies.SURPLUS, True)
-        raise _Surplus
-    for name, options in p.tune.space.items():
-        values[name] = _suggest(trial, p, name, options.also(params.value(p, name)))
-    tried = params.replaced(p, values)
-    history: list[dict[str, float]] = []
-
-    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
-        history.append(metrics)
-        if studies.BLOCKS in trial.user_attrs:  # few, and judged by other photos than heads are
-            return
-        trial.report(metrics["val_accuracy"], epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    killed = trial.user_attrs.get(studies.RUN)  # where the same trial was when it was killed
-    with tracking.run("tune", f"trial {trial.number}", killed, nested=True) as run:
+    drawn = _draw(trial, p)
+    run_id = trial.user_attrs.get(studies.RUN)  # where the same trial was when it was killed
+    with tracking.run("tune", f"trial {trial.number}", run_id, nested=True) as run:
         trial.set_user_attr(studies.RUN, run.info.run_id)
-        tracking.log_params(model=tried.model, train=tried.train)
-        try:
-            if (times := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
-                raise trainer.Unfit(f"its process ended {times} times; is there memory enough?")
-            trained = trainer.fit(tried.model, tried.train, data, on_epoch, ends=ends)
-            value = trained.validation.sure
-            if studies.BLOCKS in trial.user_attrs:
-                below = tried.model.model_copy(update={"unfrozen_blocks": p.model.unfrozen_blocks})
-                head = trainer.fit(below, tried.train, data)
-                gain, error = metrics.gained(trained.held_out, head.held_out)
-                value = head.validation.sure + gain - error
-            else:  # blocks want features of their own in each trial
-                trial.set_user_attr(_WAITED, trained.waited)
-        except (optuna.TrialPruned, trainer.Unfit) as error:
-            trained = None  # raised again below: to MLflow a pruned run is no failed one
-            if isinstance(error, trainer.Unfit):
-                print(f"trial {trial.number}: {error}", flush=True)
-        finally:
-            tracking.log_history(history)
+        tracking.log_params(model=drawn.model, train=drawn.train)
+        trained = _train(trial, drawn, data, deadline)  # to MLflow a pruned run is no failed one
         tracking.mlflow().set_tag("pruned", trained is None)
         if trained is not None:
             tracking.log_score(trained.validation)
     if trained is None:
         raise optuna.TrialPruned
+    trial.set_user_attr(_FEATURE_SECONDS, trained.feature_seconds)
     for name, number in asdict(trained.validation).items():
         trial.set_user_attr(name, number)
-    return value
+    return trained.validation.accuracy_lower_bound
 
 
-def _show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    if trial.state == studies.State.FAIL:  # it had no place
+def _draw(trial: optuna.Trial, p: params.Params) -> params.Params:
+    """Draws the params of a trial.
+
+    Raises:
+        _OverLimit: There are as many trials before it as the search shall have.
+    """
+    slot = studies.trial_slot(trial.study, trial)
+    trial.study.sampler = studies.sampler(trial.study, p, slot)
+    if slot >= p.tune.trials:
+        trial.set_user_attr(studies.OVER_LIMIT, True)
+        raise _OverLimit
+    values = {
+        name: _suggest(trial, p, name, options.also(params.value(p, name)))
+        for name, options in p.tune.space.items()
+    }
+    return params.replaced(p, values)
+
+
+def _train(
+    trial: optuna.Trial, drawn: params.Params, data: datasets.TrainingData, deadline: float
+) -> trainer.Trained | None:
+    """Trains a recogniser for a trial; None if it is pruned, diverges or does not fit."""
+    history: list[dict[str, float]] = []
+
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        history.append(metrics)
+        trial.report(metrics["val_accuracy"], epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        if (tries := trial.user_attrs.get(studies.TRIES, 0)) >= studies.MOST_TRIES:
+            raise trainer.TrainingInfeasible(
+                f"its process ended {tries} times; is there memory enough?"
+            )
+        return trainer.fit(drawn.model, drawn.train, data, on_epoch, deadline=deadline)
+    except optuna.TrialPruned:
+        return None
+    except trainer.TrainingInfeasible as error:
+        print(f"trial {trial.number}: {error}", flush=True)
+        return None
+    finally:
+        tracking.log_history(history)
+
+
+def _print(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Prints a line on a trial that ended."""
+    if trial.state == studies.State.FAIL:  # it had no slot
         return
     outcome = trial.state.name.lower()
     if trial.state == studies.State.COMPLETE:
         outcome = "accuracy {accuracy:.4f} ± {standard_error:.4f}".format_map(trial.user_attrs)
-    tried = ", ".join(
+    drawn = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.params.items()
     )
-    print(f"trial {trial.number:3d}  {outcome}  {tried}", flush=True)
+    print(f"trial {trial.number:3d}  {outcome}  {drawn}", flush=True)
 
 
 def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
-    """The trial that is surest: accuracy less one standard error, and of equals the lowest
-    log-loss.
-
-    Blocks are judged by the validation photos alone, a head by all that it was held out from. So to
-    what the head below them has, blocks add what they gain over it on the photos that judged both,
-    less the standard error of that.
+    """Returns the trial with the highest lower bound of accuracy (less one standard error), and of
+    equals the one with the lowest log-loss.
 
     Args:
-        study: The study; of an earlier, longer search it may have more trials than `p` asks for,
-            and they do not count.
+        study: The study; of an earlier, longer search it may have more trials than `p` allows, and
+            they do not count.
         p: The params.
 
     Raises:
         UserError: No trial came to its end.
     """
-    done = _in(studies.State.COMPLETE, _finished(study, p))
-    if not done:
+    done = study.get_trials(deepcopy=False, states=_DONE)[: p.tune.trials]
+    complete = _in(studies.State.COMPLETE, done)
+    if not complete:
         raise UserError(
             "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
         )
-    return max(done, key=_rank)
+    return max(complete, key=_rank)
 
 
 def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
     return (trial.value, -trial.user_attrs["log_loss"])
 
 
-def over_seeds(tuned: params.Params, data: datasets.Data) -> dict[int, Score]:
-    """How the same params do from the `tune.seeds` - 1 seeds above `train.seed`, by seed.
+def over_seeds(tuned: params.Params, data: datasets.TrainingData) -> dict[int, Score]:
+    """Trains with the same params from the `tune.seeds` - 1 seeds above `train.seed`.
 
-    What they differ by is chance, and so is a gain that is no larger. A training that was killed
-    goes on from there.
+    What their scores differ by is chance, and so is a gain that is no larger. A training that was
+    killed goes on from there.
+
+    Returns:
+        Validation scores by seed.
     """
-    found, kept = {}, []
+    scores, checkpoints = {}, []
     for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
         train = tuned.train.model_copy(update={"seed": seed})
-        kept.append(trainer.checkpoint(tuned.model, train, data))
-        found[seed] = trainer.fit(tuned.model, train, data, kept=kept[-1]).validation
-        print(f"from seed {seed}: validation {found[seed]}", flush=True)
-    for each in kept:
-        each.remove()
-    return found
-
-
-def _finished(study: optuna.Study, p: params.Params) -> list[optuna.trial.FrozenTrial]:
-    done = study.get_trials(deepcopy=False, states=_DONE)
-    heads = [trial for trial in done if studies.BLOCKS not in trial.user_attrs][: p.tune.trials]
-    if p.tune.time_budget * 60 < (1 + p.tune.seeds) * _DEAR:
-        return heads
-    return heads + [trial for trial in done if studies.BLOCKS in trial.user_attrs]
+        checkpoints.append(trainer.checkpoint(tuned.model, train, data))
+        trained = trainer.fit(tuned.model, train, data, checkpoint=checkpoints[-1])
+        scores[seed] = trained.validation
+        print(f"from seed {seed}: validation {scores[seed]}", flush=True)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+    return scores
 
 
 def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:
     if options.choices is not None:
         return trial.suggest_categorical(name, options.choices)
-    whole = isinstance(params.value(p, name), int)
-    suggest = trial.suggest_int if whole else trial.suggest_float
+    is_int = isinstance(params.value(p, name), int)
+    suggest = trial.suggest_int if is_int else trial.suggest_float
     return suggest(name, options.low, options.high, log=options.log)

@@ -8,8 +8,7 @@ Example:
 >>> backbone = get("efficientnet_lite0")
 >>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
 
-Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`, and look
-closer, as `efficientnet_lite2@1.3`.
+Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`.
 """
 
 from pipeline.core.errors import UserError
@@ -19,7 +18,6 @@ from pipeline.networks.backbones.efficientnet_lite import LITE0, LITE1, LITE2
 from pipeline.networks.backbones.keras_applications import APPLICATIONS
 from pipeline.networks.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.networks.backbones.scratch_resnet import SCRATCH_RESNET
-from pipeline.networks.backbones.zoomed import closer
 
 __all__ = ["Backbone", "Parts", "blocks", "get", "names", "towers"]
 
@@ -33,18 +31,14 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Backbone:
-    """The backbone called `name`, those of several names with `+` between them, or one that also
-    looks closer, by as much as stands behind each `@`.
+    """Returns the backbone called `name`, or the concatenation of those with `+` between them.
 
     Raises:
-        UserError: if there is none; the message lists those there are. Or those named cannot stand
-            side by side, or look closer.
+        UserError: There is none of that name; the message lists those there are. Or those named
+            cannot stand side by side.
     """
     if "+" in name:
         return side_by_side([get(member) for member in name.split("+")])
-    if "@" in name:
-        name, *zooms = name.split("@")
-        return closer(get(name), zooms)
     if name not in _REGISTRY:
         raise UserError(f"model.backbone is {name!r}; it must be one of {', '.join(names())}")
     return _REGISTRY[name]

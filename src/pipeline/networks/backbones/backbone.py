@@ -101,11 +101,11 @@ class Backbone:
         return Parts(whole, frozen, trainable)
 
     def weights_at_hand(self) -> bool | None:
-        """Whether its ImageNet weights are on this machine; `None` if there are none."""
+        """Tells whether its ImageNet weights are on this machine; `None` if there are none."""
         return self.at_hand() if self.load_weights else None
 
     def check(self, size: int, unfrozen_blocks: int) -> None:
-        """Sees that so many blocks can be trained, if pictures have this size.
+        """Checks that so many blocks can be trained, if pictures have this size.
 
         Raises:
             UserError: if not; the message says what is possible.
@@ -124,7 +124,7 @@ class Backbone:
 
 
 def blocks(network: keras.Model) -> list[keras.KerasTensor]:
-    """Where each block of a network starts, in the order pixels pass them.
+    """Lists where each block of a network starts, in the order pixels pass them.
 
     A block is the smallest piece of the network with a convolution that one tensor enters: a
     residual block with its shortcut, an Inception module, or a convolution in a plain chain. There
@@ -150,18 +150,13 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
 
 
 def towers(network: keras.Model) -> list[keras.Model]:
-    """The networks, each from the same pixels, whose features the last layer of a network puts
-    together; none if it is but one."""
+    """Returns the networks whose features the last layer of a network concatenates; none if it is
+    one network."""
     import keras
 
-    if not isinstance(network.layers[-1], (keras.layers.Average, keras.layers.Concatenate)):
-        return []
-    each = [layer for layer in network.layers if isinstance(layer, keras.Model)]
-    larger = [layer for layer in network.layers if isinstance(layer, keras.layers.Resizing)]
-    for layer in larger:  # each a further look of the one network there is
-        name = f"{each[0].name}_{layer.name}"
-        each.append(keras.Model(network.input, each[0](layer.output), name=name))
-    return each
+    if not isinstance(network.layers[-1], keras.layers.Concatenate):
+        return []  # ConvNeXt has models inside too
+    return [layer for layer in network.layers if isinstance(layer, keras.Model)]
 
 
 def _tensors(one_or_more: object) -> list[keras.KerasTensor]:
@@ -170,7 +165,7 @@ def _tensors(one_or_more: object) -> list[keras.KerasTensor]:
 
 def _require(name: str, unfrozen_blocks: int, most: int) -> None:
     if not 0 <= unfrozen_blocks <= most:
-        alone = "" if most else "; blocks are trained of one network alone, without + or @"
+        alone = "" if most else "; blocks are trained of one network alone, without +"
         raise UserError(
             f"model.unfrozen_blocks is {unfrozen_blocks}; {name} takes 0 to {most}{alone}"
         )

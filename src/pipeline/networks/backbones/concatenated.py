@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def side_by_side(members: Sequence[Backbone]) -> Backbone:
-    """A backbone of several, called by their names with `+` between them.
+    """Concatenates backbones, called by their names with `+` between them.
 
     Each member is a layer of it, a model of its own. There is no block to unfreeze.
 

@@ -69,7 +69,7 @@ _STAGES = (
 
 
 def _round_filters(filters: float) -> int:
-    """The nearest multiple of 8, or the next where that would lose more than a tenth."""
+    """Rounds to the nearest multiple of 8, or the next where that would lose more than a tenth."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * filters else rounded + 8
 
@@ -84,7 +84,7 @@ def _blocks(variant: Variant) -> Iterator[_Block]:
 
 
 def network(name: str, variant: Variant, size: int) -> keras.Model:
-    """The network with random weights, called `name`: pixels `(n, size, size, 3)` to features
+    """Builds it with random weights, called `name`: pixels `(n, size, size, 3)` to features
     `(n, 1280)`.
 
     Layers are called what the weights call them, less the leading underscores.

@@ -48,7 +48,7 @@ _NETWORKS = (  # name, constructor in keras.applications, what it sees, size it 
 
 
 def network(constructor: str, sees: str, size: int) -> keras.Model:
-    """The network with random weights: pixels `(n, size, size, 3)` to features `(n, channels)`."""
+    """Builds it with random weights: pixels `(n, size, size, 3)` to features `(n, channels)`."""
     from keras import Input, Model, layers
 
     pixels = Input((size, size, 3), name="pixels")
@@ -62,7 +62,7 @@ def network(constructor: str, sees: str, size: int) -> keras.Model:
 
 
 def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
-    """Gives a `network` its weights.
+    """Loads weights into a `network`.
 
     Args:
         constructor: What it is called in `keras.applications`.
@@ -94,7 +94,7 @@ def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
 
 
 def _folder() -> Path:
-    """Where Keras keeps what it fetched."""
+    """Returns where Keras stores what it downloads."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 

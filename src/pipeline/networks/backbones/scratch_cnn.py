@@ -18,7 +18,7 @@ _FILTERS = (32, 64, 128, 256)
 
 
 def network(size: int) -> keras.Model:
-    """The network with random weights: pixels `(n, size, size, 3)` to features `(n, 256)`."""
+    """Builds it with random weights: pixels `(n, size, size, 3)` to features `(n, 256)`."""
     from keras import Input, Model, layers
 
     pixels = Input((size, size, 3), name="pixels")

@@ -25,7 +25,7 @@ _FILTERS = (32, 64, 128, 256)
 
 
 def network(size: int) -> keras.Model:
-    """The network with random weights: pixels `(n, size, size, 3)` to features `(n, 256)`."""
+    """Builds it with random weights: pixels `(n, size, size, 3)` to features `(n, 256)`."""
     from keras import Input, Model, layers
 
     def convolve(x, filters, name, kernel=3, stride=1, scale="ones"):

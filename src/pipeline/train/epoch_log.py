@@ -1,0 +1,97 @@
+"""Records the epochs of a training."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.core.errors import UserError
+from pipeline.core.progress import Progress
+from pipeline.networks import keras_setup
+
+keras = keras_setup.keras()
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class TrainingInfeasible(UserError):
+    """With these params nothing can be trained on this machine."""
+
+
+class TrainingDiverged(TrainingInfeasible):
+    """The loss became NaN or infinite."""
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Adds a row an epoch to a history, shows progress, and stops when time is up.
+
+    It stands after early stopping, which gives it `val_loss` and `val_accuracy`.
+
+    Args:
+        history: Rows of earlier epochs, which grows.
+        phase: Name of the part of the training.
+        pictures: How many an epoch has.
+        batch_size: Pictures in a batch.
+        progress: The line to show.
+        on_epoch: Called after each epoch with its number in the history, from 0, and its metrics.
+
+    Attributes:
+        first: The number in the history of this phase's first epoch.
+        deadline: By `time.monotonic`: training stops after the epoch in which it is. Defaults to
+            never.
+        epoch_start_weights: Weights of the model when the last epoch began.
+        steps_at_once: Steps between two calls, for the progress line. Defaults to 1.
+    """
+
+    def __init__(
+        self,
+        history: list[dict],
+        phase: str,
+        pictures: int,
+        batch_size: int,
+        progress: Progress,
+        on_epoch: OnEpoch,
+    ) -> None:
+        super().__init__()
+        self._history, self._phase = history, phase
+        self._pictures, self._batch_size = pictures, batch_size
+        self._progress, self._on_epoch = progress, on_epoch
+        self._started = time.monotonic() - self._seconds_before()
+        self.first = len(history)
+        self.deadline = math.inf
+        self.epoch_start_weights: list[np.ndarray] | None = None
+        self.steps_at_once = 1
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch_start_weights = self.model.get_weights()
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        size = self._batch_size
+        self._progress.advance(min(size * self.steps_at_once, self._pictures - batch * size))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        optimizer = self.model.optimizer
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            raise TrainingDiverged(
+                f"the loss became NaN or infinite: {logs['loss']} in epoch {epoch + 1}, "
+                f"{logs['val_loss']} on validation; lower train.learning_rate"
+            )
+        metrics = {name: float(value) for name, value in logs.items()}
+        metrics["learning_rate"] = float(np.asarray(optimizer.learning_rate))
+        metrics["seconds"] = round(time.monotonic() - self._started, 3)
+        lasted = max(1e-3, metrics["seconds"] - self._seconds_before())
+        metrics["pictures_per_second"] = round(self._pictures / lasted, 1)
+        number = self.first + epoch
+        row = {"phase": self._phase, "epoch": number, "batch_size": self._batch_size}
+        self._history.append(row | metrics)
+        accuracies = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
+        self._progress.said = (
+            f"epoch {epoch + 1}/{self.params['epochs']}, loss {logs['loss']:.4f}, {accuracies}"
+        )
+        self._on_epoch(number, metrics)
+        if time.monotonic() > self.deadline:
+            self.model.stop_training = True
+
+    def _seconds_before(self) -> float:
+        return self._history[-1]["seconds"] if self._history else 0.0
