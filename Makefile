@@ -61,9 +61,11 @@ serve: setup ## serve the champion on port 5001
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# The tests' versions come first: a run takes the versions that were tested, and the test tools may
+# hold one back (schemathesis does).
 lock: setup ## write both lock files anew, from pyproject.toml
-	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
-	$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --upgrade --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the stages wrote, and the caches; MLflow's runs and DVC's cache stay
 	rm -rf .cache data/ingested data/resized data/augmented data/split.parquet models/trained models/tuned models/final
