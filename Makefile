@@ -44,9 +44,10 @@ mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them 
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
 	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
 
-lint: setup-dev ## check style and formatting
+lint: setup-dev ## check style, docstrings, formatting and types
 	ruff check .
 	ruff format --check .
+	pyright
 
 ui: setup ## look at all runs, trials and versions in the browser
 	mlflow ui
