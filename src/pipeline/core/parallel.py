@@ -41,7 +41,7 @@ def each(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Itera
 
 @contextmanager
 def ready(module: str, jobs: int = 1) -> Iterator[None]:
-    """Starts the processes that `each` uses, and imports a module in them while the block runs.
+    """Starts the processes that `each` uses, which import a module while the block runs.
 
     The block ends when all have imported it.
 
