@@ -7,12 +7,14 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast mutants lint ui dashboard serve lock clean
+.PHONY: help setup setup-dev run test test-fast mutants lint ui dashboard serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## make .venv with the exact versions of requirements.lock
+setup: .venv/ready ## make .venv with what a run needs, in the exact versions of requirements.lock
+
+setup-dev: .venv/dev ## add what tests need, in the versions of requirements-dev.lock
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; say which with PYTHON=python3.12")'
@@ -22,24 +24,30 @@ setup: .venv/ready ## make .venv with the exact versions of requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# The second file holds the first one's versions too, so that this adds and replaces nothing.
+.venv/dev: .venv/ready requirements-dev.lock
+	uv pip install --quiet --require-hashes --compile-bytecode --requirement requirements-dev.lock
+	touch $@
+
 run: setup ## run the pipeline on the demo collection, or from now on on SOURCE=/path/to/photos
 	$(if $(SOURCE),animal use "$(SOURCE)")
 	dvc repro
 	@animal summary
 
-test: setup ## run all tests
+test: setup-dev ## run all tests
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-fast: setup ## run the tests that take seconds
+test-fast: setup-dev ## run the tests that take seconds
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
-mutants: setup ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="split register.gate"
+mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="split register.gate"
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
 	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
 
-lint: setup ## check style and formatting
+lint: setup-dev ## check style, docstrings, formatting and types
 	ruff check .
 	ruff format --check .
+	pyright
 
 ui: setup ## look at all runs, trials and versions in the browser
 	mlflow ui
@@ -52,8 +60,13 @@ dashboard: setup ## look into the last search with Optuna's dashboard, STUDY=a d
 serve: setup ## serve the champion on port 5001
 	mlflow models serve -m models:/animal/Production --env-manager local --port 5001
 
-lock: setup ## write requirements.lock anew, from pyproject.toml
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+# The tests' versions come first: a run takes the versions that were tested, and the test tools may
+# hold one back (schemathesis does).
+lock: setup ## write both lock files anew, from pyproject.toml
+	$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --upgrade --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the stages wrote, and the caches; MLflow's runs and DVC's cache stay
 	rm -rf .cache data/ingested data/resized data/augmented data/split.parquet models/trained models/tuned models/final

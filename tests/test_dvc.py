@@ -1,6 +1,7 @@
 """What dvc.yaml says of the stages, against what their code does."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,10 +124,22 @@ def test_order_of_the_stages():
 
 
 def test_every_stage_has_its_script_and_runs_it():
-    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    assert scripts - {"__init__"} == set(STAGES)
     for name, stage in DVC["stages"].items():
-        assert stage["cmd"] == f"python stages/{name}.py"
+        assert stage["cmd"] == f"python -m stages.{name}"
         assert stage["desc"]
+
+
+def test_another_python_than_the_projects_is_one_sentence():
+    """-S leaves out all that is installed: pandas, and the project itself."""
+    command = [sys.executable, "-S", "-m", "stages.split"]
+    bare = {"PATH": os.environ["PATH"]}
+    ended = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: the project is not installed for {sys.executable}")
+    assert "run `. .venv/bin/activate`" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -128,14 +128,30 @@ def test_cluster_without_an_address_is_a_mistake(written):
 def test_unknown_key_lists_the_known_ones(written):
     change(written, "resize.size", "224\n  sizes: 3")
     message = mistake(written)
-    assert f"line {line_of(written, 'resize.sizes')}: resize.sizes is no param" in message
-    assert "known are size, fit" in message
+    assert f"line {line_of(written, 'resize.sizes')}: unknown parameter `resize.sizes`" in message
+    assert "valid: size, fit" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("lr", "learning_rate"), ("learning_rat", "learning_rate"), ("patiance", "patience")],
+)
+def test_unknown_key_names_the_one_that_was_probably_meant(written, key, meant):
+    change(written, "train.patience", f"3\n  {key}: 3")
+    sentence = mistake(written)
+    assert f"unknown parameter `train.{key}`; valid: epochs" in sentence
+    assert sentence.endswith(f". Did you mean `train.{meant}`?")
+
+
+def test_unknown_key_like_no_other_suggests_none(written):
+    change(written, "train.patience", "3\n  zzz: 3")
+    assert "Did you mean" not in mistake(written)
 
 
 def test_unknown_section_lists_the_known_ones(written):
     written.write_text(written.read_text() + "\nresizing:\n  size: 3\n")
     message = mistake(written)
-    assert f"line {line_of(written, 'resizing')}: resizing is no param" in message
+    assert f"line {line_of(written, 'resizing')}: unknown parameter `resizing`" in message
     assert (
         "ingest, parallel, resize, split, augment, model, train, tune, evaluate, register"
         in message
@@ -145,8 +161,11 @@ def test_unknown_section_lists_the_known_ones(written):
 def test_unknown_key_in_register_lists_the_known_ones(written):
     change(written, "register.max_drop", "0.01\n  max_fall: 3")
     message = mistake(written)
-    assert f"line {line_of(written, 'register.max_fall')}: register.max_fall is no param" in message
-    assert "known are min_accuracy, min_macro_f1" in message
+    assert (
+        f"line {line_of(written, 'register.max_fall')}: unknown parameter `register.max_fall`"
+        in message
+    )
+    assert "valid: min_accuracy, min_macro_f1" in message
 
 
 def test_missing_section(written):
@@ -197,19 +216,19 @@ def test_missing_file(tmp_path):
 def test_file_without_keys(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    assert "holds no `key: value` lines" in mistake(path)
+    assert "has no `key: value` lines" in mistake(path)
 
 
 def test_broken_yaml_names_the_line(written):
     change(written, "resize.fit", "[crop")
     message = mistake(written)
-    assert re.search(r"line \d+ is not YAML", message)
+    assert re.search(r"line \d+ is not valid YAML", message)
 
 
 def test_duplicate_key_names_the_line(written):
     change(written, "resize.fit", "crop\n  size: 128")
     message = mistake(written)
-    assert re.search(r"line \d+ is not YAML", message)
+    assert re.search(r"line \d+ is not valid YAML", message)
     assert "duplicate key" in message
 
 
@@ -236,7 +255,11 @@ def test_bytes_that_are_no_text(tmp_path, content):
         ("train.patience", "{choices: []}", ["train.patience", "choices", "at least 1"]),
         ("train.patience", "{low: a, high: b}", ["train.patience.low", "'a'", "number"]),
         ("train.patience", "{choices: [1], low: 1, high: 2}", ["train.patience", "either choices"]),
-        ("train.patience", "{lows: 1, high: 2}", ["lows is no param", "choices, low, high, log"]),
+        (
+            "train.patience",
+            "{lows: 1, high: 2}",
+            ["unknown parameter", "lows`", "choices, low, high, log"],
+        ),
         (
             "train.fine_tune_rate",
             "{low: 0, high: 1, log: true}",

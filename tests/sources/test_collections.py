@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from PIL import Image
@@ -533,8 +534,7 @@ def test_counts_of_what_is_left_out_stand_on_the_card(ingest):
     assert "@eaDir" in card.partition("Ignored folders")[2].partition("</table>")[0]
 
 
-def test_a_spreadsheet_is_read_or_says_what_to_install(ingest, tmp_path, monkeypatch):
-    openpyxl = pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
+def test_a_spreadsheet_is_read(ingest, tmp_path):
     book = openpyxl.Workbook()
     for row in (["Survey 2024"], [], ["file", "species"], *FLAT_ROWS):
         book.active.append(row)
@@ -542,12 +542,6 @@ def test_a_spreadsheet_is_read_or_says_what_to_install(ingest, tmp_path, monkeyp
     data = (tmp_path / "labels.xlsx").read_bytes()
     ingest(Case(FLAT, {"labels.xlsx": data}))
     assert {p: s for p, s in outcome().items() if p in FLAT} == halves(FLAT)
-
-
-def test_a_spreadsheet_without_its_reader(ingest, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(UserError, match=r"labels\.xlsx .*`pip install -e '\.\[excel\]'`"):
-        ingest(Case(STATIONS, {"labels.xlsx": b"PK"}))
 
 
 @pytest.mark.parametrize("size", [20_000])

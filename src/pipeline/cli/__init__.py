@@ -1,7 +1,7 @@
 """The `animal` command.
 
-A module a command, named after it: its `add` tells the parser of it. What a command needs is
-imported when it runs, so that `animal --help` is there at once.
+Each command is a module named after it; the module's `add` adds it to the parser. A command imports
+what it needs when it runs, so that `animal --help` takes no second.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _COMMANDS = (
 
 
 def main() -> None:
-    """Runs the command that was typed."""
+    """Parses the command line and runs the command."""
     parser = argparse.ArgumentParser(
         prog="animal", description="From folders of animal photos to a recogniser one can serve."
     )

@@ -1,12 +1,17 @@
-"""What a recogniser can be built on."""
+"""`animal backbones`: lists the networks that `model.backbone` may name."""
 
 import argparse
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.networks.backbones.backbone import Backbone
 
 _MEASURED = Path(".cache/backbones.json")
 _PICTURES = 32
+_WEIGHTS = {True: "installed", False: "downloaded at first use", None: "none: trained from scratch"}
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -36,18 +41,17 @@ def _backbones(arguments: argparse.Namespace) -> None:
                 partial.write_text(json.dumps(measured, indent=2) + "\n")
     print(f"{'backbone':<20} {'input':>6} {'parameters':>11} {'pictures/s':>11}  weights")
     for backbone in chosen:
-        found = measured.get(backbone.name)
-        millions = f"{found['parameters'] / 1e6:.1f} M" if found else "?"
-        rate = f"{found['rate']:.0f}" if found else "?"
-        weights = backbone.weights_at_hand()
-        told = {True: "at hand", False: "fetched at first use", None: "none: from scratch"}[weights]
-        print(f"{backbone.name:<20} {backbone.size:>3} px {millions:>11} {rate:>11}  {told}")
+        speed = measured.get(backbone.name)
+        millions = f"{speed['parameters'] / 1e6:.1f} M" if speed else "?"
+        rate = f"{speed['rate']:.0f}" if speed else "?"
+        weights = _WEIGHTS[backbone.weights_at_hand()]
+        print(f"{backbone.name:<20} {backbone.size:>3} px {millions:>11} {rate:>11}  {weights}")
     if any(backbone.name not in measured for backbone in chosen):
-        print("\n? is not measured yet: `animal backbones NAME ... --measure`")
+        print("\n? was not measured yet: run `animal backbones NAME ... --measure`")
 
 
-def _measure(backbone) -> dict[str, float]:
-    """Its parameters, and pictures per second of one forward pass on all cores, in LiteRT."""
+def _measure(backbone: "Backbone") -> dict[str, float]:
+    """Returns its number of parameters, and pictures per second in LiteRT on all cores."""
     import numpy as np
 
     from pipeline.inference.litert import Network
@@ -57,7 +61,7 @@ def _measure(backbone) -> dict[str, float]:
     network = backbone.network(backbone.size)
     run = Network(litert_export.to_litert(network))
     shape = (_PICTURES, backbone.size, backbone.size, 3)
-    pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pictures = list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     run(pictures[:4])  # the first ones pay for memory
     times = []
     for _ in range(3):

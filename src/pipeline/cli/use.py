@@ -1,4 +1,4 @@
-"""Which photos the project learns from."""
+"""`animal use`: sets the collection that the project learns from."""
 
 import argparse
 from pathlib import Path

@@ -20,15 +20,15 @@ _OF_THE_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers wri
 
 @contextmanager
 def whole(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[Path]:
-    """Gives a path beside `path` to write to, and renames it to `path` when the block ends well.
+    """Yields a path beside `path` to write to, and renames it to `path` when the block succeeds.
 
-    What is written may be a file or a folder; missing parent folders are made. If the block
-    fails, or the process is killed, `path` is as it was before; only while an old folder makes
-    room for a new one is there a moment without either.
+    The block may write a file or a folder; missing parent folders are created. If the block fails,
+    or the process is killed, `path` is as it was before. Only while an old folder is removed for a
+    new one does neither exist for a moment.
 
     Args:
-        path: Where the finished output shall stand. Of the project's own: what a person names goes
-            through `new_file` or `own_folder`. A file replaces a file and a folder a folder.
+        path: The finished output, one of the project's own: paths that a person names go through
+            `new_file` or `own_folder`. A file replaces a file and a folder a folder.
         contents: Patterns of the names that this project writes into the folder, where people
             could have put something too. Defaults to None: not checked.
 
@@ -36,7 +36,8 @@ def whole(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[P
         The path to write to. Nothing exists there yet.
 
     Raises:
-        UserError: What stands there is of another kind, or holds a name that `contents` lacks.
+        UserError: `path` is of another kind, or holds a name that `contents` does not match.
+        FileNotFoundError: The block wrote nothing.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -62,10 +63,16 @@ def whole(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[P
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
-    """Gives a path to write a file to that a person named, as `whole` does.
+    """Yields a path to write to, and renames it to a file that a person named.
+
+    Args:
+        path: The file, as it was typed. Nothing may exist there.
+
+    Yields:
+        The path to write to. Nothing exists there yet.
 
     Raises:
-        UserError: Something stands there, before the block or after it; it is left as it is.
+        UserError: Something exists at `path`, before the block or after it; it is left as it is.
     """
     require_new(path)
     with whole(path) as partial:
@@ -75,12 +82,19 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def own_folder(path: str | Path) -> Iterator[Path]:
-    """Gives a path to write a folder to that a person named, as `whole` does.
+    """Yields a path to write to, and renames it to a folder that a person named.
 
-    The folder gets a `MARKER` with the hashes of its files.
+    The folder gets a `MARKER` with the hashes of its files, by which a later call knows it.
+
+    Args:
+        path: The folder, as it was typed: absent, empty, or written by an earlier call and
+            unchanged since.
+
+    Yields:
+        The path to write to. Nothing exists there yet.
 
     Raises:
-        UserError: As `require_own` does, before the block and after it.
+        UserError: Another folder or file exists at `path`, before the block or after it.
     """
     require_own(path)
     with whole(path) as partial:
@@ -95,16 +109,16 @@ def require_new(path: str | Path) -> None:
     """Checks that a file may be written to a path that a person named.
 
     Args:
-        path: As it was typed.
+        path: The file, as it was typed.
 
     Raises:
-        UserError: Something stands there, a link to nowhere included; or a file can never.
+        UserError: Something exists at `path`, be it a link to nowhere, or no file can be there.
     """
     if os.path.isdir(path):  # noqa: PTH112 (a Path has lost the slash at the end)
         raise UserError(f"{path} is a folder, and a file is to be written: name a file in it")
     if os.path.lexists(path):
         raise UserError(
-            f"{path} is there already and is not replaced: name another file, or move it elsewhere"
+            f"{path} exists and is not replaced: name another file, or move it elsewhere"
         )
     if str(path).endswith(("/", os.sep)):
         raise UserError(f"{path} names a folder, and a file is to be written: name a file in it")
@@ -115,11 +129,11 @@ def require_own(path: str | Path) -> None:
     """Checks that a folder may be written to a path that a person named.
 
     Args:
-        path: Where nothing stands, or an empty folder, or what `own_folder` wrote and nobody
-            changed since.
+        path: The folder, as it was typed: absent, empty, or written by `own_folder` and unchanged
+            since.
 
     Raises:
-        UserError: Something else stands there. Names a file that this project did not write.
+        UserError: It is anything else; names a file that this project did not write.
     """
     path = Path(path)
     here = Path.cwd().resolve()
@@ -128,7 +142,7 @@ def require_own(path: str | Path) -> None:
     if not os.path.lexists(path):
         return _require_parents(path)
     if path.is_symlink() or not path.is_dir():
-        raise UserError(f"{path} is no folder that could be replaced: name a new folder")
+        raise UserError(f"{path} is not a folder that can be replaced: name a new folder")
     inside = _hashes(path)
     marker = path / MARKER
     lines = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
@@ -146,11 +160,11 @@ def require_only(folder: Path, contents: Sequence[str]) -> None:
     """Checks that a folder holds nothing but what this project writes there.
 
     Args:
-        folder: May be absent.
+        folder: The folder; it may be absent.
         contents: Patterns of the names that may be in it.
 
     Raises:
-        UserError: It is no folder, or holds something else; names it.
+        UserError: It is not a folder, or holds something else; names it.
     """
     if not os.path.lexists(folder):
         return
@@ -178,13 +192,13 @@ def require_writable(folder: Path) -> None:
 def _require_parents(path: Path) -> None:
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():
-        raise UserError(f"{path} cannot be written, for {above} is no folder")
+        raise UserError(f"{path} cannot be written, for {above} is not a folder")
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of every file below a folder but its marker, by relative path; of a link, its own.
+    """Returns the sha256 of each file below a folder but its marker, by relative path.
 
-    A link may lead anywhere, and is somebody's work too.
+    A link is somebody's work too and may lead anywhere: its entry is no hash, and equals none.
     """
     hashes = {}
     for path in folder.rglob("*"):
@@ -205,8 +219,13 @@ def _remove(path: Path) -> None:
 
 
 def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
-    """Writes a frame as Parquet, the same bytes for the same rows and types."""
-    # Imported here: what only wants whole files need not wait for it.
+    """Writes a frame as Parquet, the same bytes for the same rows and types.
+
+    Args:
+        frame: The rows. Its index is not written.
+        path: The file, or an open one.
+    """
+    # Imported here, for most users of this module write no tables.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -215,13 +234,13 @@ def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
 
 
 def clear(*paths: Path) -> None:
-    """Removes what an earlier run left at `paths`, files and folders alike."""
+    """Removes files and folders; each may be absent."""
     for path in paths:
         _remove(path)
 
 
 def link(source: Path, target: Path) -> None:
-    """Lets a file stand in a second place too: a hard link, or a copy where there are none."""
+    """Creates a hard link to a file, or a copy where there are no hard links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,24 +1,34 @@
 """Mistakes a person can mend: shown as a sentence, never as a traceback."""
 
 import errno
+import re
+import sqlite3
 import sys
 from collections.abc import Callable
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# How others say it: of C's functions, of SQLite, and of numpy, which writes part of an array.
-_FULL_IN_WORDS = ("No space left on device", "disk is full", " requested and ")
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# numpy.ndarray.tofile raises a bare OSError, without a number, when it can write only a part.
+_PARTLY_WRITTEN = re.compile(r"^\d+ requested and \d+ written$")
 
 
 class UserError(Exception):
-    """Something the person who runs the pipeline can mend.
+    """A mistake that the person who runs the pipeline can mend.
 
     The message says what was found, where, and what to do about it.
     """
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a script's `main` and turns a `UserError` into a message and exit code 1; so too a disk
-    that is full."""
+    """Runs a script's `main` and turns a person's mistake into a message and exit code 1.
+
+    A full disk is such a mistake too; everything else keeps its traceback.
+
+    Args:
+        main: What to run.
+
+    Raises:
+        SystemExit: `main` raised a `UserError`, or the disk is full.
+    """
     try:
         main()
     except UserError as error:
@@ -33,10 +43,16 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether that is why this was raised, or what was raised before it."""
+    """Returns whether a full disk raised an error, or the one before it."""
     if error is None:
         return False
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
-    said = any(words in str(error) for words in _FULL_IN_WORDS)
-    return said or _disk_is_full(error.__cause__ or error.__context__)
+    # By numbers and types rather than by words: a person's own text may contain any words.
+    if isinstance(error, sqlite3.Error):
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    elif isinstance(error, OSError):
+        full = error.errno in _FULL_DISK or (
+            error.errno is None and bool(_PARTLY_WRITTEN.match(str(error)))
+        )
+    else:
+        full = False
+    return full or _disk_is_full(error.__cause__ or error.__context__)

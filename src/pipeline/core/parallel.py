@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import joblib
 
@@ -19,37 +19,44 @@ _SECONDS_TO_ANSWER = 10
 
 
 def chunks(items: Sequence[T], length: int) -> list[Sequence[T]]:
-    """Cuts `items` into runs of `length`; the last may be shorter."""
+    """Cuts `items` into sequences of `length`; the last may be shorter."""
     return [items[i : i + length] for i in range(0, len(items), length)]
 
 
 def each(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Iterator[R]:
-    """Yields `function(item)` for every item, in the order of the items.
+    """Yields `function(item)` for each item, in the order of the items.
 
     Args:
         function: A module-level function, or a `functools.partial` of one.
-        items: What to work on, asked for as the work goes. Make each worth some milliseconds.
+        items: The arguments, drawn as the work goes. Make each worth some milliseconds.
         jobs: Processes to use; -1 uses every core. Defaults to 1, which starts none. A cluster
             (`on`) uses all its workers, whatever this is.
+
+    Yields:
+        The results.
     """
-    yield from joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")(
-        joblib.delayed(function)(item) for item in items
-    )
+    yield from _parallel(jobs)(joblib.delayed(function)(item) for item in items)
+
+
+def _parallel(jobs: int) -> Any:
+    """Returns joblib's pool: one item a task, results in order and as they come."""
+    return joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")  # pyright: ignore[reportArgumentType] (joblib's default is a text, and it takes numbers)
 
 
 @contextmanager
 def on(backend: Literal["local", "dask"], address: str | None) -> Iterator[None]:
-    """Says where `each` works while the block lasts.
+    """Sets where `each` runs its functions while the block lasts.
 
     A task of a worker that is lost is done again by another, so tasks must do the same when done
     twice. They see the files of this machine only if the workers share them, at the same paths.
 
     Args:
-        backend: This machine, or a Dask cluster, all of whose workers are used.
-        address: Of the cluster's scheduler.
+        backend: `local` (this machine) or `dask` (all workers of a cluster).
+        address: The address of the cluster's scheduler; None for this machine.
 
     Raises:
-        UserError: There is no such cluster, or its workers do not see this project.
+        UserError: Dask is not installed, there is no such cluster, or its workers do not see this
+            project.
     """
     if backend == "local":
         yield
@@ -77,7 +84,7 @@ def _require_workers(client: "Client", address: str | None) -> None:
     here = str(Path.cwd())
     try:
         client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
-        workers = client.run(_seen, here)
+        workers: Any = client.run(_seen, here)
     except TimeoutError:
         raise UserError(
             f"the Dask cluster at {address} has no workers; start some with `dask worker {address}`"
@@ -97,6 +104,6 @@ def _require_workers(client: "Client", address: str | None) -> None:
 
 
 def _seen(folder: str) -> tuple[bool, str]:
-    """Whether a process sees a folder, and a digest of the code that it runs."""
+    """Returns whether a process sees a folder, and a digest of the code that it runs."""
     code = [path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py"))]
     return Path(folder).is_dir(), hashlib.sha256(b"".join(code)).hexdigest()

@@ -258,17 +258,17 @@ def load(path: Path = PATH) -> Params:
         path: The file. Defaults to `params.yaml` in the current folder.
 
     Raises:
-        UserError: The file is missing, is no YAML, or says something impossible; one line a
-            mistake, each naming the line of the file to mend.
+        UserError: The file is missing, is not valid YAML, or has an unknown key or an impossible
+            value; one line a mistake, each naming the line of the file to fix.
     """
     return parse(path, Params)
 
 
 def replaced(params: Params, values: dict[str, Any]) -> Params:
-    """`params` with some lines replaced, checked again.
+    """Returns `params` with some lines replaced, validated again.
 
     Args:
-        params: What to start from.
+        params: The params to start from.
         values: New values by dotted name, such as `{"train.learning_rate": 0.01}`.
 
     Raises:
@@ -293,7 +293,7 @@ def replaced(params: Params, values: dict[str, Any]) -> Params:
 
 
 def value(params: Params, name: str) -> Any:
-    """The value of a line, by its dotted name, such as `train.learning_rate`."""
+    """Returns the value of a line, by its dotted name, such as `train.learning_rate`."""
     section, _, key = name.partition(".")
     return getattr(getattr(params, section), key)
 
@@ -301,8 +301,12 @@ def value(params: Params, name: str) -> Any:
 def set_source(source: str, path: Path = PATH) -> None:
     """Writes `ingest.source` into a params file and leaves its comments as they are.
 
+    Args:
+        source: The collection's path, or the address or name of a recipe's file.
+        path: The file. Defaults to `params.yaml` in the current folder.
+
     Raises:
-        UserError: As `load` does; the file is left as it is.
+        UserError: The file is missing or has a mistake; it is left as it is.
     """
     yaml = YAML()
     yaml.preserve_quotes = True

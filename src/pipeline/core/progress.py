@@ -1,4 +1,4 @@
-"""One way to show how far a long step is."""
+"""Shows how far a long step is."""
 
 import sys
 import time
@@ -12,17 +12,17 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """How far something is: a bar on a terminal, a line now and then in a log.
+    """A bar on a terminal, or a line every few seconds in a log.
 
     Args:
-        total: How much there is to do, in `unit`s.
-        doing: What is being done.
-        unit: What is counted.
+        total: The number of `unit`s.
+        doing: The name of the step, such as `resize`.
+        unit: The name of what is counted, in the plural.
         lasting: Whether the bar stays on the terminal, and a log gets a last line, when it is done.
             Defaults to True.
 
     Attributes:
-        said: What else is worth to be told; set it whenever it changes.
+        said: A text behind the bar, such as the best accuracy so far; empty at first.
     """
 
     def __init__(self, total: int, doing: str, unit: str, lasting: bool = True):
@@ -36,16 +36,17 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
         self._done, self._started = 0, time.monotonic()
-        self._told = self._started
+        self._last_line = self._started
 
     def advance(self, units: int) -> None:
+        """Counts some units as done, and shows it."""
         self._done += units
         if self.said:
             self._bar.set_postfix_str(self.said, refresh=False)
         self._bar.update(units)
         now = time.monotonic()
-        if self._bar.disable and now - self._told >= _SECONDS_BETWEEN_LINES:
-            self._told, rate = now, self._done / (now - self._started)
+        if self._bar.disable and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line, rate = now, self._done / (now - self._started)
             done = f"{self._doing}: {self._done} of {self._total} {self._unit}"
             left = f"{rate:.0f}/s, {(self._total - self._done) / rate:.0f} s left"
             print(", ".join(filter(None, (done, self.said, left))), file=sys.stderr)
@@ -71,11 +72,14 @@ def track(
     """Yields `items` and shows progress.
 
     Args:
-        items: What is worked through.
-        total: How many there are, in `unit`s.
-        doing: What is being done.
-        unit: What is counted.
-        count: How many units an item is; `len` for batches. Defaults to one.
+        items: The items.
+        total: The number of `unit`s in all items.
+        doing: The name of the step, such as `resize`.
+        unit: The name of what is counted, in the plural. Defaults to photos.
+        count: Returns the units of an item; `len` for batches. Defaults to one.
+
+    Yields:
+        Each item; it counts as done when the next one is drawn.
     """
     with Progress(total, doing, unit) as progress:
         for item in items:

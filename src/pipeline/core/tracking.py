@@ -22,45 +22,44 @@ from typing import TYPE_CHECKING, Any
 from pipeline.core import moved_project
 
 if TYPE_CHECKING:
-    import mlflow as mlflow_type
     import pandas as pd
+    from mlflow import ActiveRun
 
 EXPERIMENT = "animal"
 MODEL, ALIAS = "animal", "champion"  # what is registered, and the version of it that serves
 
 
-def mlflow() -> "mlflow_type":
+def mlflow() -> Any:  # the module; a checker does not know all that it exports
     """Imports MLflow: quietly, and without reports to its makers."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
-    # These tell at length that tables are made and that an example is looked at.
+    # These report each table that is created, and that an input example is checked.
     for name in ("mlflow.store.db.utils", "alembic", "mlflow.pyfunc"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
 
 
 def tags(stage: str) -> dict[str, str]:
-    """What is known of where a run comes from: stage, git commit, the photos' manifest and
-    whether they are drawn."""
+    """Returns the tags of a run: stage, git commit, hash of the manifest, whether it is drawn."""
     manifest = Path("data/ingested/manifest.parquet")
-    found = {"stage": stage}
+    values = {"stage": stage}
     if manifest.exists():
         import pyarrow.parquet as pq  # a tenth of a second that a rollback need not wait
 
-        found["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        values["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
         origin = pq.read_table(manifest, columns=["origin"])["origin"]
-        found["drawn"] = str(origin.unique().to_pylist() == ["drawn"])
+        values["drawn"] = str(origin.unique().to_pylist() == ["drawn"])
     commit = _git("rev-parse", "HEAD")
     if commit is not None:
-        found["git_commit"] = commit
-        found["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
-    return found
+        values["git_commit"] = commit
+        values["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
+    return values
 
 
 def who() -> str:
-    """The person at the keyboard, as user@machine."""
+    """Returns the person who runs this, as user@machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -71,14 +70,17 @@ def who() -> str:
 @contextmanager
 def run(
     stage: str, name: str | None = None, run_id: str | None = None, nested: bool = False
-) -> Iterator["mlflow_type.ActiveRun"]:
-    """A run of the experiment `animal`, open while the block lasts.
+) -> Iterator["ActiveRun"]:
+    """Opens a run of the experiment `animal` while the block lasts.
 
     Args:
         stage: The DVC stage it belongs to.
-        name: What the run is called. Defaults to the stage.
-        run_id: An earlier run to go on with, if MLflow still has it. Defaults to None.
-        nested: Whether it belongs to the run that is open now.
+        name: The run's name. Defaults to the stage.
+        run_id: An earlier run to resume, if MLflow still has it. Defaults to None: a new run.
+        nested: Whether it belongs to the run that is open now. Defaults to False.
+
+    Yields:
+        The run.
     """
     ml = mlflow()
     moved_project.mend(ml.get_tracking_uri())
@@ -93,19 +95,19 @@ def run(
 
 
 def champion_params() -> dict[str, Any]:
-    """What the serving version was trained with, by the name of its line; empty if none serves."""
+    """Returns the champion's params by dotted name; empty if there is no champion."""
     from ruamel.yaml import YAML
 
     ml = mlflow()
     with suppress(ml.exceptions.MlflowException):
         version = ml.MlflowClient().get_model_version_by_alias(MODEL, ALIAS)
-        said = ml.get_run(version.run_id).data.params
-        return {name: YAML(typ="safe").load(value) for name, value in said.items()}
+        logged = ml.get_run(version.run_id).data.params
+        return {name: YAML(typ="safe").load(value) for name, value in logged.items()}
     return {}
 
 
 def exists(run_id: str) -> bool:
-    """Whether MLflow has this run, and has not deleted it."""
+    """Returns whether MLflow has this run, and has not deleted it."""
     try:
         return mlflow().get_run(run_id).info.lifecycle_stage == "active"
     except mlflow().exceptions.MlflowException:
@@ -124,12 +126,12 @@ def log_params(**sections: Any) -> None:
 
 
 def log_dataset(split: "pd.DataFrame", names: list[str], context: str) -> None:
-    """Logs which photos a run was given, as an MLflow dataset with its digest.
+    """Logs which photos a run used, as an MLflow dataset with its digest.
 
     Args:
-        split: What split wrote.
-        names: The splits that were given.
-        context: What for: `training` or `testing`.
+        split: The table that stage split wrote: photo, species, split.
+        names: The splits that the run used.
+        context: The purpose: `training` or `testing`.
     """
     ml = mlflow()
     frame = split.loc[split["split"].isin(names), ["photo", "species", "split"]]
@@ -153,7 +155,11 @@ def log_epoch(epoch: int, metrics: dict[str, float]) -> None:
 
 
 def log_history(history: list[dict[str, float]]) -> None:
-    """Logs all epochs of a run at once: a call costs some 20 ms, a trial's epoch little more."""
+    """Logs all epochs of a run at once: a call costs some 20 ms, a trial's epoch little more.
+
+    Args:
+        history: The metrics of each epoch, by name.
+    """
     from mlflow.entities import Metric
 
     now, active = int(time.time() * 1000), mlflow().active_run()
@@ -168,7 +174,7 @@ def log_score(score: Any) -> None:
 
 
 def log_test(metrics: dict[str, float], split: "pd.DataFrame") -> None:
-    """Logs the numbers of a test, and which photos it was."""
+    """Logs the metrics of a test, and its photos."""
     log_dataset(split, ["test"], "testing")
     mlflow().log_metrics({f"test_{name}": value for name, value in metrics.items()})
 

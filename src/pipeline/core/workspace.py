@@ -15,8 +15,14 @@ _BESIDE = (".cache", ".dvc", ".git", ".venv", "mlruns", "models", "reports", "sr
 
 
 def folders(root: Path = Path()) -> list[Path]:
-    """Lists what the project at `root` writes or is made of: the stages' outputs, by `dvc.yaml`,
-    and the folders beside them. Empty where there is no project.
+    """Lists what the project at `root` writes or is made of.
+
+    Args:
+        root: The project's folder. Defaults to the current one.
+
+    Returns:
+        The stages' outputs, by `dvc.yaml`, and the folders beside them; empty where there is no
+        project.
     """
     pipeline = root / "dvc.yaml"
     if not pipeline.is_file():
@@ -83,8 +89,12 @@ def require_target_outside(target: Path, root: Path = Path()) -> None:
 
     The next run would remove it.
 
+    Args:
+        target: The file or folder to write.
+        root: The project's folder. Defaults to the current one.
+
     Raises:
-        UserError: It does.
+        UserError: It lies in one.
     """
     if inside := _first(target, root, _is_contained):
         if inside in (root / "models", root / "reports"):
@@ -95,8 +105,10 @@ def require_target_outside(target: Path, root: Path = Path()) -> None:
 
 
 def _first(path: Path, root: Path, related: Callable[[Path, Path], bool]) -> Path | None:
-    """The first of the project's folders that is related to a path, as typed or with links
-    followed."""
+    """Returns the first of the project's folders that a path is related to.
+
+    The path is compared as it was typed, and with its links followed.
+    """
     typed, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100 (with `..` taken out)
     for folder in folders(root):
         if related(typed, folder.absolute()) or related(real, folder.resolve()):

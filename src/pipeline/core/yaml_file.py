@@ -1,5 +1,6 @@
 """Reads a YAML file into a typed section, and names the line of each mistake."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,11 +13,25 @@ from pipeline.core.errors import UserError
 
 
 class Section(BaseModel):
+    """A part of a YAML file: no unknown key, no value of another type, no change afterwards."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def parse(path: Path, into: type[Section]) -> Any:
-    """Reads a YAML file into a typed section. Raises `UserError` as `load` does."""
+    """Reads a YAML file into a typed section.
+
+    Args:
+        path: The file, in UTF-8.
+        into: The section's class.
+
+    Returns:
+        An object of this class.
+
+    Raises:
+        UserError: The file is missing, is not valid YAML, or has an unknown key or an impossible
+            value; one line a mistake, each naming the line of the file.
+    """
     try:
         written = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -24,11 +39,11 @@ def parse(path: Path, into: type[Section]) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where} is not YAML: {error.problem}") from None
+        raise UserError(f"{path}{where} is not valid YAML: {error.problem}") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no text in UTF-8: {error}") from None
+        raise UserError(f"{path} is not a text in UTF-8: {error}") from None
     if not isinstance(written, CommentedMap):
-        raise UserError(f"{path} holds no `key: value` lines")
+        raise UserError(f"{path} has no `key: value` lines")
     try:
         return into.model_validate(_plain(written))
     except ValidationError as error:
@@ -37,7 +52,7 @@ def parse(path: Path, into: type[Section]) -> Any:
 
 
 def _plain(node: Any) -> Any:
-    """ruamel's commented containers and scalars as plain Python ones."""
+    """Returns ruamel's commented containers and scalars as plain Python ones."""
     if isinstance(node, dict):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -49,7 +64,7 @@ def _plain(node: Any) -> Any:
 
 
 def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any) -> str:
-    """One sentence for one of pydantic's errors, with the line of the file it is about."""
+    """Returns a sentence for one of pydantic's errors, with the line of the file it is about."""
     node, line = written, 1
     for step in error["loc"]:
         if isinstance(node, CommentedMap) and step in node:
@@ -62,7 +77,12 @@ def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any)
     if error["type"] == "missing":
         return f"{path} line {line}: {name} is missing"
     if error["type"] == "extra_forbidden":
-        return f"{path} line {line}: {name} is no param; {_known(into, error['loc'])}"
+        valid = _valid_keys(into, error["loc"])
+        sentence = f"{path} line {line}: unknown parameter `{name}`; valid: {', '.join(valid)}"
+        if meant := _closest(str(error["loc"][-1]), valid):
+            prefix = ".".join(str(step) for step in error["loc"][:-1])
+            sentence += f". Did you mean `{f'{prefix}.{meant}' if prefix else meant}`?"
+        return sentence
     if error["type"] == "value_error":  # raised by a validator above, which says it all
         where = f" line {line}: {name}" if name else ""
         return f"{path}{where}: {error['ctx']['error']}"
@@ -70,8 +90,8 @@ def _explain(path: Path, written: CommentedMap, into: type[Section], error: Any)
     return f"{path} line {line}: {name} is {error['input']!r}; {allowed}"
 
 
-def _known(into: type[Section], loc: tuple) -> str:
-    """What the section at `loc` does know."""
+def _valid_keys(into: type[Section], loc: tuple) -> list[str]:
+    """Returns the keys of the section that `loc` points into."""
     kind: Any = into
     for step in loc[:-1]:
         if get_args(kind):  # a list or a dict: what it holds
@@ -79,5 +99,12 @@ def _known(into: type[Section], loc: tuple) -> str:
         else:
             fields = kind.model_fields.items()
             kind = next(field.annotation for name, field in fields if step in (name, field.alias))
-    known = (field.alias or name for name, field in kind.model_fields.items())
-    return f"known are {', '.join(known)}"
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _closest(key: str, valid: list[str]) -> str | None:
+    """Returns the key that was probably meant: spelled alike, or abbreviated (`lr`)."""
+    initials = ["".join(word[:1] for word in name.split("_")) for name in valid]
+    if key in initials:
+        return valid[initials.index(key)]
+    return next(iter(get_close_matches(key, valid, n=1)), None)

@@ -157,13 +157,8 @@ def _trimmed(row: list[str]) -> list[str]:
 
 
 def _sheet(path: Path) -> list[list[str]]:
-    try:
-        import openpyxl
-    except ImportError:
-        raise UserError(
-            f"{path} is a spreadsheet; install what reads it (`pip install -e '.[excel]'`), or "
-            "save it as CSV"
-        ) from None
+    import openpyxl  # here, for it takes a tenth of a second that few collections need
+
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         for sheet in book.worksheets:

@@ -19,8 +19,11 @@ _LISTED = 3  # files that a detail names
 
 
 class Match(NamedTuple):
-    """The file that a path names: its number (None: no file, `_SEVERAL`: more than one), and the
-    leading folders of the written path that lie above the collection."""
+    """The file that a path names.
+
+    Attributes:
+        number: Its number; None where no file fits, `_SEVERAL` where more than one does.
+    """
 
     number: int | None
     above: str = ""

@@ -61,7 +61,7 @@ def test_recipes_of_the_repository_are_valid(path):
         ("[cat, owl]", "cat", ["line 3", "species is 'cat'", "list"]),
         ("[cat, owl]", "[cat, unicorn]", ["Cannot draw unicorn", "known: cat"]),
         ("exact_duplicates: 1", "exact_duplicates: 9", ["Cannot copy 10 pictures out of 4"]),
-        ("seed: 1", "seed: [1", ["not YAML", "line"]),
+        ("seed: 1", "seed: [1", ["not valid YAML", "line"]),
     ],
 )
 def test_mistakes_name_file_and_line(written, tmp_path, before, after, said):
@@ -74,7 +74,7 @@ def test_mistakes_name_file_and_line(written, tmp_path, before, after, said):
 def test_unknown_key_lists_the_keys_of_a_recipe(written, tmp_path):
     path = written(GOOD + "sizes: 3\n")
     message = mistake(path, tmp_path / "files")
-    assert f"{path} line 10: sizes is no param" in message
+    assert f"{path} line 10: unknown parameter `sizes`" in message
     assert "per_species" in message
     assert "parallel" not in message
 
@@ -107,7 +107,7 @@ def test_archives_may_be_many_and_of_unknown_checksum(written):
         (
             "    sha256: 33",
             "    md5: 33",
-            ["line 5", "md5 is no param", "url, size, sha256"],
+            ["line 5", "unknown parameter", "md5`", "url, size, sha256"],
         ),
         ("licence: CC0-1.0\n", "", ["licence is missing"]),
         ("licence: CC0-1.0", "licence: ''", ["line 8", "licence is ''"]),
