@@ -20,7 +20,7 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     targets = np.arange(len(inputs)) % LABELS
     examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
     batches = batching.TrainingBatches(examples, train(), shared)
-    rates = schedules.WarmUpCosine(0.003, 3 * len(batches), len(batches))
+    rates = schedules.warm_up_cosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
         network, precision, lambda: keras.optimizers.AdamW(rates), losses.cross_entropy(0), steps
     )

@@ -23,7 +23,7 @@ from pipeline.train.early_stopping import ValidatedEarlyStopping
 from pipeline.train.epoch_log import EpochLog, OnEpoch, TrainingDiverged, TrainingInfeasible
 from pipeline.train.losses import cross_entropy
 from pipeline.train.metrics import Score
-from pipeline.train.schedules import WarmUpCosine
+from pipeline.train.schedules import warm_up_cosine
 
 __all__ = ["Trained", "TrainingDiverged", "TrainingInfeasible", "checkpoint", "fit"]
 
@@ -431,7 +431,7 @@ class _Phase:
     def compiled(self, steps: int) -> keras.Model:
         """Returns the network to call `fit` of, for so many steps an epoch."""
         train = self.train
-        schedule = WarmUpCosine(self.peak, train.epochs * steps, train.warm_up * steps)
+        schedule = warm_up_cosine(self.peak, train.epochs * steps, train.warm_up * steps)
         optimizer = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay)
         loss = cross_entropy(train.label_smoothing)
         at_once = self.steps_at_once(steps)
