@@ -58,7 +58,7 @@ def test_every_folder_has_a_layer():
     assert {path.name for path in SRC.glob("*.py")} == {"__init__.py"}
 
 
-@pytest.mark.parametrize("room", LEVELS)
+@pytest.mark.parametrize("room", sorted(LEVELS))
 def test_a_folder_imports_nothing_that_stands_above_it(room):
     for path in files(room):
         above = {other for other in rooms(path) if LEVELS[other] < LEVELS[room]}
