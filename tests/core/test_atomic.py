@@ -113,7 +113,10 @@ def test_sums_of_other_programs_are_no_marker(tmp_path):
 
 def test_what_appears_while_a_file_is_written_stays(tmp_path):
     path = tmp_path / "predictions.csv"
-    with pytest.raises(UserError, match="exists and is not replaced"), atomic.new_file(path) as partial:
+    with (
+        pytest.raises(UserError, match="exists and is not replaced"),
+        atomic.new_file(path) as partial,
+    ):
         partial.write_text("ours")
         path.write_text("theirs")
     assert path.read_text() == "theirs"
