@@ -28,7 +28,7 @@ def test_megadetector_names_every_file_and_its_species_by_number(tmp_path):
     written = json.loads((tmp_path / "md.json").read_text(encoding="utf-8"))
     assert written["info"]["format_version"] == "1.4"
     assert written["classification_categories"] == {"0": "cat", "1": "dog"}
-    second = {"path": "c.jpg", "error": None, "top": [{"species": "dog", "probability": 0.7}]}
+    second = answer("c.jpg", "dog") | {"top": [{"species": "dog", "probability": 0.7}]}
     megadetector.write([second], LABELS, tmp_path / "dog.json")
     (dog,) = json.loads((tmp_path / "dog.json").read_text())["images"]
     assert dog["detections"][0]["classifications"] == [["1", 0.7]]
@@ -94,7 +94,7 @@ def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
         (tmp_path / name).touch()
     answers = [answer(tmp_path / name, species) for name, species in said.items()]
     answers[2] = answer(tmp_path / "a.jpg", "dog", unknown=True)
-    assert xmp.write(answers) == (3, 0)
+    assert xmp.write(answers) == {"written": 3}
     sidecars = {path.name for path in tmp_path.glob("*.xmp")}
     assert sidecars == {f"{name}.xmp" for name in said}
     for name, keyword in said.items():
