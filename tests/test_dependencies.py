@@ -39,13 +39,6 @@ UNIMPORTED = {  # needed all the same
     "pyspark",  # MLflow reads tables by it
 }
 TOOLS = {"bench", "dashboard", "dev", "mutants"}  # extras of people who work on the project
-# What others may change without a word, so that the upper bounds in pyproject.toml are for these.
-PRIVATE = {
-    "argparse._SubParsersAction": "the type of what add_subparsers() returns has no other name",
-    "mlflow.tracking._model_registry.client.ModelRegistryClient": "commits alias and stage at once",
-    "answer._content": "requests has no other way to replace a body that was read by parts",
-}
-NAMED_TUPLE = {"_asdict", "_fields", "_replace"}  # public: an underscore keeps them from the fields
 
 
 def normal(name):
@@ -96,21 +89,6 @@ def test_what_may_break_with_a_release_has_an_upper_bound():
     bounds = {normal(line): line for line in PROJECT["dependencies"]}
     for name in ("dvc", "keras", "mlflow", "optuna", "tensorflow"):
         assert ",<" in bounds[name], bounds[name]
-
-
-def test_private_interfaces_are_listed_with_a_reason():
-    used = set()
-    for path in FILES:
-        tree = ast.parse(path.read_text())
-        nodes = list(ast.walk(tree))
-        attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
-        own = {n.attr for n in attributes if ast.unparse(n.value) in ("self", "cls")}
-        own |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-        private = [n for n in attributes if re.match("_[a-zA-Z]", n.attr)]
-        used |= {ast.unparse(n) for n in private if n.attr not in own | NAMED_TUPLE}
-        foreign = [name for name in imports(path) if not name.startswith("pipeline")]
-        used |= {name for name in foreign if re.search(r"\b_[a-zA-Z]", name)}
-    assert used == set(PRIVATE)
 
 
 def test_the_lock_files_agree_and_name_no_host():
