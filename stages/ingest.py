@@ -9,7 +9,7 @@ from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
-INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/looks")
+INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/inspections")
 
 
 def main() -> None:
@@ -34,7 +34,8 @@ def main() -> None:
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.whole(REPORT) as folder:
         more = summary.tables(collection, quarantine, few)
-        page = data_card.page(source, root, manifest, quarantine, score, max_pixels, jobs, more)
+        strips = data_card.PhotoStrips(root, max_pixels, jobs)
+        page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
         collection.metadata.to_csv(folder / "metadata.csv", index=False)
         shortcut_baseline.write_score(folder / "shortcut.json", score)

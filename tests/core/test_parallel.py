@@ -68,7 +68,7 @@ def test_dask_that_is_not_installed(monkeypatch):
 
 def made(collection, folder):
     """All bytes that ingest, resize and augment make of a collection."""
-    found = reader.found(collection)
+    found = reader.list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 2, folder / "looks")
     manifest, _ = manifests.judge(inspected, 32, 6)
     manifest.to_parquet(folder / "manifest.parquet")

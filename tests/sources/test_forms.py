@@ -191,7 +191,7 @@ CASES = {
 
 
 def found(folder):
-    rows = reader.found(folder).set_index("path")
+    rows = reader.list_files(folder).set_index("path")
     return rows.astype(object).where(rows.notna(), None)
 
 

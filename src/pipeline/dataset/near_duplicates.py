@@ -52,15 +52,15 @@ def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
         int (n,): a group number for each hash; which numbers they are means nothing.
     """
     unique, member = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
-    number, found, count = np.arange(len(unique)), [], 0
+    number, close, count = np.arange(len(unique)), [], 0
     for pairs in close_pairs(unique, bits):
         ends = number[pairs]
-        found.append(ends[ends[:, 0] != ends[:, 1]])
-        count += len(found[-1])
+        close.append(ends[ends[:, 0] != ends[:, 1]])
+        count += len(close[-1])
         if count > _AT_A_TIME:
-            number, found, count = _joined(np.concatenate(found), len(unique))[number], [], 0
-    if found:
-        number = _joined(np.concatenate(found), len(unique))[number]
+            number, close, count = _joined(np.concatenate(close), len(unique))[number], [], 0
+    if close:
+        number = _joined(np.concatenate(close), len(unique))[number]
     return number[member]
 
 

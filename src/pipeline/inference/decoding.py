@@ -320,8 +320,8 @@ def _ifd(exif: Image.Exif, tag: int) -> dict:
 
 
 def _xmp_time(xmp: object) -> str | None:
-    found = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
-    return found[1].decode(errors="replace") if found else None
+    match = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
+    return match[1].decode(errors="replace") if match else None
 
 
 def _gps_time(gps: dict) -> str | None:
@@ -337,12 +337,12 @@ def _time(written: object) -> str | None:
 
     A clock that was never set writes zeros, which are no time.
     """
-    found = _TIME.search(
+    match = _TIME.search(
         written.decode(errors="replace") if isinstance(written, bytes) else str(written)
     )
-    if not found:
+    if not match:
         return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
     try:
         midnight = datetime(year, month, day, hour % 24 if hour == 24 else hour, minute, second)
     except ValueError:

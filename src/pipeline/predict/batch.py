@@ -28,16 +28,17 @@ Answer = dict[str, Any]
 TOP = 3
 _PHOTOS_A_JOB = 32
 _HEAD = b'{"recogniser": '  # what a journal begins with; a killed run may have written less of it
-_SAID = (
+_ANSWER_FIELDS = (
     *("species", "probability", "unknown", "prediction_set", "top"),
     *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
 )
 
 
 @dataclass(frozen=True)
-class Asked:
+class Summary:
     """How many photos were asked about, in how many of them nothing could be read, and how many
-    other files lay among them, by kind."""
+    other files lay among them, by kind.
+    """
 
     photos: int
     failed: int
@@ -49,7 +50,7 @@ def labels(recogniser: Path) -> list[str]:
     return json.loads((recogniser / "labels.json").read_text())["labels"]
 
 
-def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Asked:
+def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Summary:
     """Answers every photo into a journal, but those that the journal answers already.
 
     Args:
@@ -67,8 +68,8 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
     if not total:
         among = f", among {inputs.listed(passed_over)}" if passed_over else ""
         raise UserError(f"there is no photo in {', '.join(paths)}{among}")
-    about = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
-    rest, done = _resume(journal, about, inputs.find(paths))
+    header = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
+    rest, done = _resume(journal, header, inputs.find(paths))
     work = partial(_lines, str(recogniser.absolute()))
     batches = parallel.each(work, _batches(rest), jobs)
     with journal.open("a", encoding="utf-8") as file:
@@ -76,7 +77,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
             file.write("".join(lines))
             file.flush()
     failed = sum(answer["error"] is not None for answer in answers(journal))
-    return Asked(total, failed, passed_over)
+    return Summary(total, failed, passed_over)
 
 
 def require_journal(journal: Path) -> None:
@@ -108,7 +109,7 @@ def seen_from(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
 
 
 def _resume(
-    journal: Path, about: str, found: Iterator[inputs.Named]
+    journal: Path, header: str, photos: Iterator[inputs.Named]
 ) -> tuple[Iterator[inputs.Named], int]:
     """Cuts a journal to what is still right in it.
 
@@ -119,10 +120,10 @@ def _resume(
     if journal.exists():
         with journal.open("rb") as file:
             head = file.readline()
-            if head == f"{about}\n".encode():
+            if head == f"{header}\n".encode():
                 right = len(head)
                 for line in file:
-                    photo = next(found, None)
+                    photo = next(photos, None)
                     if not line.endswith(b"\n") or photo is None:
                         ahead = [photo] if photo else []
                         break
@@ -136,8 +137,8 @@ def _resume(
             file.truncate(right)
     else:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_text(f"{about}\n", encoding="utf-8")
-    return chain(ahead, found), done
+        journal.write_text(f"{header}\n", encoding="utf-8")
+    return chain(ahead, photos), done
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
@@ -159,7 +160,7 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
     recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: inputs.Named) -> Answer:
-        row = dict.fromkeys(("path", "photo", *_SAID, "error"))
+        row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error"))
         row |= {"path": photo.path, "stamp": photo.stamp()}  # of before it is read
         try:
             data = photo.read()
@@ -171,13 +172,13 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
     return answer
 
 
-def _rounded(said: Any) -> Any:
+def _rounded(answer: Any) -> Any:
     """The same with six digits behind the point: more would say nothing, and fill disks."""
-    if isinstance(said, dict):
-        return {name: _rounded(value) for name, value in said.items()}
-    if isinstance(said, list):
-        return [_rounded(value) for value in said]
-    return round(said, 6) if isinstance(said, float) else said
+    if isinstance(answer, dict):
+        return {name: _rounded(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [_rounded(value) for value in answer]
+    return round(answer, 6) if isinstance(answer, float) else answer
 
 
 def _digest(recogniser: Path) -> str:

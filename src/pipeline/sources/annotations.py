@@ -63,8 +63,8 @@ def times(written: pd.Series) -> pd.Series:
     Args:
         written: The year first, as ISO 8601 and EXIF have it, with or without a time of day.
     """
-    found = pc.extract_regex(pa.array(written.astype("str"), from_pandas=True), _TIME)
-    parts = pd.DataFrame({name: pc.struct_field(found, name).to_pandas() for name in _TIME_PARTS})
+    parsed = pc.extract_regex(pa.array(written.astype("str"), from_pandas=True), _TIME)
+    parts = pd.DataFrame({name: pc.struct_field(parsed, name).to_pandas() for name in _TIME_PARTS})
     parts = parts.replace("", "0").fillna("0").astype("int64")
     times = pd.to_datetime(parts, errors="coerce").set_axis(written.index)
     return times.dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
@@ -166,23 +166,23 @@ def boxes(rows: pd.DataFrame) -> pd.Series:
             for name, side in (("x", "width"), ("y", "height"), ("w", "width"), ("h", "height"))
         }
     )
-    found = defaultdict(dict)  # a dict for its order: the same box twice is one box
+    by_path = defaultdict(dict)  # a dict for its order: the same box twice is one box
     for path, *box in (
         rows[["path", "x", "y", "w", "h"]].round(6).itertuples(index=False, name=None)
     ):
-        found[path][tuple(box)] = None
-    return pd.Series({path: tuple(several) for path, several in found.items()}, dtype=object)
+        by_path[path][tuple(box)] = None
+    return pd.Series({path: tuple(several) for path, several in by_path.items()}, dtype=object)
 
 
-def located(said: pd.Series, disk: pd.Series) -> pd.Series:
+def located(written: pd.Series, disk: pd.Series) -> pd.Series:
     """Returns the files that paths in metadata name; a path that names none, or several, stays.
 
     Args:
-        said: Paths as metadata write them.
+        written: Paths as metadata write them.
         disk: Paths below the collection's top folder, each once.
     """
-    matched = paths.match(said, list(disk))
-    return matched["path"].where(matched["problem"].isna(), said)
+    matched = paths.match(written, list(disk))
+    return matched["path"].where(matched["problem"].isna(), written)
 
 
 def _normal(text: str) -> str:

@@ -20,7 +20,7 @@ from pipeline.core.errors import UserError
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
 REFUSED = (".xls", ".ods", ".numbers", ".xlsm")  # save them as CSV or .xlsx
 _SEPARATORS = ",;\t|"
-_LOOK_AT = 40  # rows that tell the separator and the header
+_SAMPLE_ROWS = 40  # rows that tell the separator and the header
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -111,7 +111,7 @@ def _agreement(text: str, separator: str) -> tuple[float, int]:
     """How many of the first rows have the commonest number of fields, and that number."""
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        rows = [row for row in islice(reader, _LOOK_AT) if any(row)]
+        rows = [row for row in islice(reader, _SAMPLE_ROWS) if any(row)]
     except csv.Error:
         return (0.0, 0)
     widths = Counter(len(row) for row in rows if len(row) > 1)
@@ -127,10 +127,10 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
     The header is the first row that is as wide as most, and no comment (`# ...`).
     """
     numbered = [(i, row) for i, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
-    widths = Counter(len(_trimmed(row)) for _, row in numbered[:_LOOK_AT])
+    widths = Counter(len(_trimmed(row)) for _, row in numbered[:_SAMPLE_ROWS])
     usual = max(widths, key=lambda width: (widths[width], width), default=0)
     start = 0
-    for place, (_, row) in enumerate(numbered[:_LOOK_AT]):
+    for place, (_, row) in enumerate(numbered[:_SAMPLE_ROWS]):
         width, filled = len(_trimmed(row)), sum(bool(cell.strip()) for cell in row)
         is_comment = re.match(r"\s*(#\s|##)", row[0])
         if width >= usual and filled * 2 > usual and not is_comment:

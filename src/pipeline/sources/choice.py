@@ -39,14 +39,14 @@ class Rules:
 
 
 def label_sources(
-    top: Path, disk: pd.DataFrame, found: Sequence[Metadata], rules: Rules
+    top: Path, disk: pd.DataFrame, entries: Sequence[Metadata], rules: Rules
 ) -> list[Metadata]:
     """Chooses the metadata that label the photos; none where folders do.
 
     Args:
         top: The collection's top folder.
         disk: Its files.
-        found: What `metadata.find` gave. What is chosen is matched with the photos, and each says
+        entries: What `metadata.find` gave. What is chosen is matched with the photos, and each says
             what it was used for or why not.
         rules: What the params say.
 
@@ -57,9 +57,9 @@ def label_sources(
         UserError: Several readings are possible, or what a person named cannot be read; says what
             was found, and which lines of params.yaml decide.
     """
-    _require_columns(found, rules.columns)
-    named = [one for one in found if one.path == rules.chosen]
-    candidates = named or list(found)
+    _require_columns(entries, rules.columns)
+    named = [one for one in entries if one.path == rules.chosen]
+    candidates = named or list(entries)
     if named and named[0].error:
         raise UserError(named[0].error)
     documents = _documents(top, disk, candidates)
@@ -83,7 +83,7 @@ def label_sources(
     if rules.species_from == "metadata":
         raise UserError(
             f"{top}: ingest.species_from is metadata, and no file here says what the photos show; "
-            f"{_seen(found)}"
+            f"{_seen(entries)}"
         )
     _require_agreement(top, disk, chosen)
     folders.require_one_reading(top, disk)
@@ -142,8 +142,8 @@ def _tables(
     return tables
 
 
-def _require_columns(found: Sequence[Metadata], columns: Mapping[str, Any]) -> None:
-    tables = [one for one in found if one.columns]
+def _require_columns(entries: Sequence[Metadata], columns: Mapping[str, Any]) -> None:
+    tables = [one for one in entries if one.columns]
     for key, value in columns.items():
         if all(table.named_columns(one.document, value) is None for one in tables):
             names = value if isinstance(value, str) else ", ".join(value)
@@ -152,9 +152,9 @@ def _require_columns(found: Sequence[Metadata], columns: Mapping[str, Any]) -> N
             )
 
 
-def _seen(found: Sequence[Metadata]) -> str:
+def _seen(entries: Sequence[Metadata]) -> str:
     """What lies there, in words."""
-    seen = [f"{one.path} ({one.kind}: {_columns(one)})" for one in found]
+    seen = [f"{one.path} ({one.kind}: {_columns(one)})" for one in entries]
     return f"there is {'; '.join(seen)}" if seen else "there is no table or JSON"
 
 
@@ -227,7 +227,7 @@ def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) ->
         ours = _species(folders.read(top, disk))
         differ = sorted(path for path in theirs if theirs[path] != ours.get(path))
         if differ:
-            said = ", ".join(sorted(theirs[differ[0]]))
+            names = ", ".join(sorted(theirs[differ[0]]))
             folder = ", ".join(sorted(ours.get(differ[0], ["nothing"])))
             lines = [
                 f"  ingest.source: {top / one.path}   # the table alone",
@@ -235,7 +235,7 @@ def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) ->
             ]
             raise UserError(
                 f"{top / one.path} names {len(one.photos)} of {len(metadata.photos(disk))} photos, "
-                f"and calls {differ[0]} {said}, where its folder says {folder}; write into "
+                f"and calls {differ[0]} {names}, where its folder says {folder}; write into "
                 "params.yaml one of\n" + "\n".join(lines)
             )
         one.why_not = f"names {len(one.photos)} photos only, and says of them what folders say"
@@ -279,12 +279,12 @@ def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str]
         fits = len(one.photos)
     else:
         files = metadata.fitting_columns(one, disk)
-        looks_so = [
+        likely = [
             name
             for _, name in described.files
             if one.document[name].str.contains(r"\.[A-Za-z]{3,4}$").mean() > 0.5
         ]
-        fits = len(one.document) if files or (looks_so and described.has_species) else 0
+        fits = len(one.document) if files or (likely and described.has_species) else 0
     apart = {*files, *metadata.folder_columns(one, disk)}
     species = [name for name in described.may_be_species if name not in apart]
     if described.species is not None:

@@ -46,11 +46,11 @@ def _images(root: Element) -> list[tuple]:
     rows = []
     for image in root.iter("image"):
         sides = image.get("width"), image.get("height")
-        found = [(tag.get("label"), *[None] * 4) for tag in image.iter("tag")]
+        objects = [(tag.get("label"), *[None] * 4) for tag in image.iter("tag")]
         for box in image.iter("box"):
             x, y, right, bottom = (float(box.get(n)) for n in ("xtl", "ytl", "xbr", "ybr"))
-            found.append((box.get("label"), x, y, right - x, bottom - y))
-        rows += [(image.get("name"), *row, *sides) for row in found or [[None] * 5]]
+            objects.append((box.get("label"), x, y, right - x, bottom - y))
+        rows += [(image.get("name"), *row, *sides) for row in objects or [[None] * 5]]
     return rows
 
 
@@ -60,11 +60,11 @@ def _items(document: dict[str, Any]) -> list[tuple]:
     for item in document["items"]:
         image = item.get("image") or {}
         height, width = image.get("size") or (None, None)
-        found = [
+        objects = [
             (labels[one["label_id"]], *(one["bbox"] if one.get("type") == "bbox" else [None] * 4))
             for one in item.get("annotations") or ()
             if one.get("type") in ("label", "bbox") and one.get("label_id") is not None
         ]
         path = image.get("path") or item["id"]
-        rows += [(path, *row, width, height) for row in found or [[None] * 5]]
+        rows += [(path, *row, width, height) for row in objects or [[None] * 5]]
     return rows

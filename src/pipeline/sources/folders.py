@@ -86,7 +86,7 @@ def listed(top: Path) -> Listing:
         `empty_folder`, `not_a_file` (a pipe, a dangling link) and `name_not_utf8`.
     """
     start = len(str(top)) + 1
-    found: list[tuple[str, str | None]] = []
+    rows: list[tuple[str, str | None]] = []
     ignored_files: Counter[str] = Counter()
 
     def add(path: str, problem: str | None) -> None:
@@ -96,7 +96,7 @@ def listed(top: Path) -> Listing:
         except UnicodeEncodeError:
             inner = inner.encode(errors="surrogateescape").decode(errors="backslashreplace")
             problem = "name_not_utf8"
-        found.append((inner, problem))
+        rows.append((inner, problem))
 
     todo = [str(top)]
     while todo:
@@ -121,7 +121,7 @@ def listed(top: Path) -> Listing:
             else:
                 is_file = entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
                 add(entry.path, None if is_file else "not_a_file")
-    files = pd.DataFrame(sorted(found), columns=["path", "problem"], dtype="str")
+    files = pd.DataFrame(sorted(rows), columns=["path", "problem"], dtype="str")
     return Listing(files, {name: n for name, n in sorted(ignored_files.items()) if n})
 
 

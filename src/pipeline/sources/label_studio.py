@@ -73,8 +73,8 @@ def _rows(task: dict[str, Any]) -> Iterator[tuple]:
         if not annotation.get("was_cancelled")
         for result in annotation.get("result") or ()
     ]
-    found = [row for result in results for row in _labels(result)]
-    yield from ((picture, *row) for row in found or [(None, *[None] * 4)])
+    labelled = [row for result in results for row in _labels(result)]
+    yield from ((picture, *row) for row in labelled or [(None, *[None] * 4)])
 
 
 def _labels(result: dict[str, Any]) -> Iterator[tuple]:

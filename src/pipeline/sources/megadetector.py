@@ -32,16 +32,16 @@ def read(document: dict | list) -> pd.DataFrame:
     if isinstance(document, dict) and "predictions" in document:
         names, files, key = _SPECIESNET, document["predictions"], "filepath"
     elif isinstance(document, dict):
-        about = document.get("info", {}).get("detector_metadata", {})
-        least = about.get("typical_detection_threshold", _CONFIDENCE)
+        detector = document.get("info", {}).get("detector_metadata", {})
+        least = detector.get("typical_detection_threshold", _CONFIDENCE)
         names, files = document["detection_categories"], document["images"]
     rows = pd.DataFrame(
         [
-            (file[key], *found["bbox"])
+            (file[key], *detection["bbox"])
             for file in files
-            for found in file.get("detections") or ()  # null where the file could not be read
-            if names.get(found["category"], found["category"]) == "animal"
-            and found.get("conf", found.get("confidence")) >= least
+            for detection in file.get("detections") or ()  # null where the file could not be read
+            if names.get(detection["category"], detection["category"]) == "animal"
+            and detection.get("conf", detection.get("confidence")) >= least
         ],
         columns=["path", "x", "y", "w", "h"],
     )

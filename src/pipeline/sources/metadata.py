@@ -112,22 +112,22 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     there = disk.loc[disk["problem"].isna(), "path"]
     likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED))]
     sidecars = _sidecars(likely, photos(disk))
-    found = [
+    entries = [
         Metadata(path, "sidecar of one photo") if path in sidecars else _read(top, path)
         for path in likely
     ]
-    _name_label_of_sidecars(top, [one for one in found if one.path in sidecars])
-    for one in found:  # a form of its own gives way to columns that a person named
+    _name_label_of_sidecars(top, [one for one in entries if one.path in sidecars])
+    for one in entries:  # a form of its own gives way to columns that a person named
         if one.kind != "table" and isinstance(one.document, pd.DataFrame):
             mine = (table.named_columns(one.document, names) for names in columns.values())
             one.kind = "table" if any(mine) else one.kind
-    parts = {path for one in found for path in one.beside}
-    for one in found:
+    parts = {path for one in entries for path in one.beside}
+    for one in entries:
         if one.path in parts and one.kind == "table":
             one.kind, one.described = "part of another", None
         if one.kind == "table":
             one.described = table.describe(one.document, columns)
-    return [one for one in found if one.kind != "archive"]
+    return [one for one in entries if one.kind != "archive"]
 
 
 def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
@@ -292,7 +292,7 @@ def names_in(document: Any, disk: pd.DataFrame) -> int:
     """Returns how many photos' names a document of no known form holds."""
     keys = [paths.name_key(path) for path in photos(disk)]
     names = set(keys)
-    found, todo = set(), [document]
+    named, todo = set(), [document]
     while todo:
         value = todo.pop()
         if isinstance(value, dict):
@@ -300,12 +300,12 @@ def names_in(document: Any, disk: pd.DataFrame) -> int:
         elif isinstance(value, list):
             todo += value
         elif isinstance(value, str) and paths.name_key(value) in names:
-            found.add(paths.name_key(value))
-    return sum(key in found for key in keys)
+            named.add(paths.name_key(value))
+    return sum(key in named for key in keys)
 
 
-def report(found: Sequence[Metadata]) -> pd.DataFrame:
+def report(entries: Sequence[Metadata]) -> pd.DataFrame:
     """Returns a table of what was found: file, taken_for, used_for, why_not and how much fits."""
-    return pd.DataFrame([one.row() for one in found], columns=COLUMNS).astype(
+    return pd.DataFrame([one.row() for one in entries], columns=COLUMNS).astype(
         {"names": "Int64", "names_that_fit": "Int64"}
     )

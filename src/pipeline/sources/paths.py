@@ -61,15 +61,15 @@ class FileIndex:
     def _by(self, key: Callable[[str], str]) -> tuple[dict[str, int], dict[str, int]]:
         """The files by their whole paths, and by every tail of them; built when first needed."""
         if key not in self._keys:
-            whole: dict[str, int] = {}
+            full: dict[str, int] = {}
             tails: dict[str, int] = {}
             for number, file in enumerate(self.files):
                 tail = key(file)
-                whole[tail] = _SEVERAL if tail in whole else number
+                full[tail] = _SEVERAL if tail in full else number
                 while tail:
                     tails[tail] = _SEVERAL if tail in tails else number
                     tail = tail.partition("/")[2]
-            self._keys[key] = whole, tails
+            self._keys[key] = full, tails
         return self._keys[key]
 
 
@@ -103,8 +103,8 @@ def match(
         starts = len(folder) + 1
         known = {_folded(file[starts:]) for file in inside}
         if rows["written"].map(_folded).isin(known).any():
-            found = match(written, [file[starts:] for file in inside], places, folder)
-            return found.assign(path=f"{folder}/" + found["path"])
+            matched = match(written, [file[starts:] for file in inside], places, folder)
+            return matched.assign(path=f"{folder}/" + matched["path"])
     columns = []
     if places is not None and not rows["written"].str.contains("/").mean() > 0.5:
         for name in places:
@@ -118,7 +118,7 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
     used = folder_columns(rows, columns, disk, top)
     claims = rows.drop_duplicates(ignore_index=True)
     written = list(claims["written"])
-    found = [Match(None)] * len(claims)
+    best = [Match(None)] * len(claims)
     index = FileIndex(disk)
     groups = (
         claims.groupby(used, dropna=False, sort=False).indices if used else {None: claims.index}
@@ -136,11 +136,11 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
             one = part.find(beside if beside in part.numbers else path)
             if within is not None and one.number not in (None, _SEVERAL):
                 one = one._replace(number=within[one.number])
-            found[number] = one
-    claims["number"] = [one.number for one in found]
+            best[number] = one
+    claims["number"] = [one.number for one in best]
     claims["number"] = claims["number"].astype("float64")
-    claims["above"] = [one.above for one in found]
-    claims["exact"] = [one.exact for one in found]
+    claims["above"] = [one.above for one in best]
+    claims["exact"] = [one.exact for one in best]
     _drop_loose(claims, disk, top)
     _drop_disputed(claims, columns)
     return _explained(rows, claims, columns, used, index)
@@ -220,17 +220,17 @@ def _explained(
         while path in there:  # never another row's file
             path = f"?/{path}"
         answers.append((path, problem, raw))
-    found = pd.DataFrame(answers, columns=["path", "problem", "detail"], dtype=object)
-    found["detail"] = _details(found, index)
+    matches = pd.DataFrame(answers, columns=["path", "problem", "detail"], dtype=object)
+    matches["detail"] = _details(matches, index)
     keys = list(rows.columns)
-    claims = pd.concat([claims[keys], found], axis=1)
+    claims = pd.concat([claims[keys], matches], axis=1)
     joined = rows.merge(claims, how="left", on=keys)
     return joined[["path", "problem", "detail"]].set_axis(rows.index)
 
 
-def _details(found: pd.DataFrame, index: FileIndex) -> pd.Series:
+def _details(matches: pd.DataFrame, index: FileIndex) -> pd.Series:
     """Names the files that come into question for each path without one."""
-    lost = found[found["problem"].notna()]
+    lost = matches[matches["problem"].notna()]
     wanted = {name_key(path) for path in lost["detail"]}
     alike = defaultdict(list)
     for file in index.files if wanted else ():
@@ -243,7 +243,7 @@ def _details(found: pd.DataFrame, index: FileIndex) -> pd.Series:
         details[row.Index] = several and (
             f"may be {several}" if row.problem == AMBIGUOUS else f"of the same name: {several}"
         )
-    return pd.Series(details, dtype=object).reindex(found.index).replace("", None)
+    return pd.Series(details, dtype=object).reindex(matches.index).replace("", None)
 
 
 def name_key(path: str) -> str:

@@ -107,7 +107,7 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
         raise UserError(f"{error.filename} may not be read; give yourself the right to") from None
 
 
-def found(
+def list_files(
     top: Path,
     labels: Mapping[str, str | None] | None = None,
     chosen: Path | None = None,
@@ -139,14 +139,14 @@ def read(top: Path, rules: Rules) -> Collection:
         UserError: It cannot be read as a collection, or `rules` do not fit it.
     """
     disk, ignored = folders.listed(top)
-    found = metadata.find(top, disk, rules.columns)
-    sources = choice.label_sources(top, disk, found, rules)
-    detected = [one for one in found if one.kind == "MegaDetector"]
+    entries = metadata.find(top, disk, rules.columns)
+    sources = choice.label_sources(top, disk, entries, rules)
+    detected = [one for one in entries if one.kind == "MegaDetector"]
     for one in detected:
         metadata.annotate(one, top, disk)
         one.used_for = "boxes"
     inner = {path for one in [*sources, *detected] for path in (one.path, *one.beside)}
-    for one in found:
+    for one in entries:
         if one.path in inner and not one.used_for:
             one.used_for = "part of another"
         elif not one.used_for and not one.why_not:
@@ -159,7 +159,7 @@ def read(top: Path, rules: Rules) -> Collection:
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    return Collection(files, metadata.report(found), ignored)
+    return Collection(files, metadata.report(entries), ignored)
 
 
 def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:

@@ -36,12 +36,12 @@ def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
         if stored is None:
             continue
         width, height, orientation = stored
-        said_width, said_height = of_path[["width", "height"]].iloc[0]
+        claimed_width, claimed_height = of_path[["width", "height"]].iloc[0]
         is_turned = orientation in _TURNED
         upright = (height, width) if is_turned else (width, height)
-        if _alike(said_width, said_height, *upright):
+        if _alike(claimed_width, claimed_height, *upright):
             continue
-        if is_turned and _alike(said_width, said_height, width, height):
+        if is_turned and _alike(claimed_width, claimed_height, width, height):
             turned[path] = orientation
         else:
             others.append(path)

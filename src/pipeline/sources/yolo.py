@@ -52,11 +52,11 @@ def read(document: dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFra
             continue
         above, below, stem = (part or "" for part in match.groups())
         text = f"{above}labels/{below}{stem}.txt"
-        found = list(_objects(folder / text, names)) if text in there else [(None, None)]
+        objects = list(_objects(folder / text, names)) if text in there else [(None, None)]
         parts = path.split("/")[:-1]
         split = next((s for part in parts if (s := split_named(part))), None)
-        for species, box in found or [("blank", None)]:
-            rows.append((path, species, None if found else "blank", split, *(box or [None] * 4)))
+        for species, box in objects or [("blank", None)]:
+            rows.append((path, species, None if objects else "blank", split, *(box or [None] * 4)))
     columns = ["path", "species", "reason", "split_hint", "x", "y", "w", "h"]
     return annotations.frame(**pd.DataFrame(rows, columns=columns))
 

@@ -81,8 +81,8 @@ def assign(
         others = manifest["species"].drop(index=unplaced)
         split[unplaced[manifest["species"][unplaced].isin(others)]] = None
         table = pool.assign(unit=units(pool, by))
-        asked = np.array([shares[name] for name in carved])
-        split[pool.index] = np.array(carved)[_METHODS[by](table, asked / asked.sum(), seed)]
+        wanted = np.array([shares[name] for name in carved])
+        split[pool.index] = np.array(carved)[_METHODS[by](table, wanted / wanted.sum(), seed)]
     if by == "location" and (astride := cameras_astride(manifest, split)):
         raise UserError(
             f"the collection came split with {astride} cameras in several splits, and split.by is "
@@ -197,7 +197,7 @@ def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     species = ordered.groupby("species")["photo"]
     before, size = species.cumcount(), species.transform("size")
     share_before = np.arange(1, len(ordered) + 1) / len(ordered)
-    whole = ordered["unit"] != ordered["unit"].shift(-1)
+    ends_unit = ordered["unit"] != ordered["unit"].shift(-1)
     part = pd.Series(0, index=ordered.index)
     wanted = np.cumsum(shares)[:-1]
     # Behind this share of the photos every species has been seen once, so that it trains. The cuts
@@ -208,7 +208,7 @@ def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     for share in start + (wanted - wanted[0]) * (1 - start) / (1 - wanted[0]):
         # By how many photos the species miss their shares if the cut is behind this photo.
         missed = ((before + 1 - share * size).abs() - (before - share * size).abs()).cumsum()
-        off = pd.Series(np.abs(share_before - share), ordered.index).where(whole)
+        off = pd.Series(np.abs(share_before - share), ordered.index).where(ends_unit)
         if waits:
             off = off.where(share_before >= seen)
         near = off <= max(_CUT_SLACK, off.min())

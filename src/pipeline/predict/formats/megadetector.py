@@ -39,6 +39,11 @@ def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
         return {"file": answer["path"], "detections": []}
     # What is unknown may be anything; a reviewer looks for it among the animals.
     category = _CATEGORIES["animal" if shown == "blank" else shown]
-    found = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
-    detection = {"category": category, "conf": 1.0, "bbox": [0, 0, 1, 1], "classifications": found}
+    classifications = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
+    detection = {
+        "category": category,
+        "conf": 1.0,
+        "bbox": [0, 0, 1, 1],
+        "classifications": classifications,
+    }
     return {"file": answer["path"], "detections": [detection]}

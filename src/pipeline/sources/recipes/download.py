@@ -61,16 +61,16 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     Raises:
         UserError: The file cannot be had, or is another one; names address and reason.
     """
-    kept = DOWNLOADS / (sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest())
-    first_seen = kept.with_name(f"{kept.name}.sha256")
+    cached = DOWNLOADS / (sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest())
+    first_seen = cached.with_name(f"{cached.name}.sha256")
     if sha256 is None and first_seen.exists():
         sha256 = first_seen.read_text().strip()
-    if kept.exists():
-        if kept.stat().st_size == size and sha256 == checksums.sha256(kept):
-            return kept
-        print(f"{kept} is not what was fetched any more; fetching it again", file=sys.stderr)
-        kept.unlink()
-    arriving = kept.with_name(f"{kept.name}.partial")
+    if cached.exists():
+        if cached.stat().st_size == size and sha256 == checksums.sha256(cached):
+            return cached
+        print(f"{cached} is not what was fetched any more; fetching it again", file=sys.stderr)
+        cached.unlink()
+    arriving = cached.with_name(f"{cached.name}.partial")
     arriving.parent.mkdir(parents=True, exist_ok=True)
     resumed = arriving.exists()
     digest = _download(url, size, arriving)
@@ -91,7 +91,7 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
             f"sha256 {digest}, and will be held to it",
             file=sys.stderr,
         )
-    return arriving.rename(kept)
+    return arriving.rename(cached)
 
 
 def body(url: str, limit: int) -> bytes:
@@ -198,8 +198,10 @@ def _opened(url: str, start: int, size: int | None) -> Iterator[tuple[int, Binar
             headers = {"Accept-Encoding": "identity"} | (
                 {"Range": f"bytes={start}-"} if start else {}
             )
-            whole = None if size else 10 * SILENCE  # what is small has no reason to trickle
-            timeout = aiohttp.ClientTimeout(total=whole, sock_connect=SILENCE, sock_read=SILENCE)
+            total_timeout = None if size else 10 * SILENCE  # what is small has no reason to trickle
+            timeout = aiohttp.ClientTimeout(
+                total=total_timeout, sock_connect=SILENCE, sock_read=SILENCE
+            )
             system = fsspec.filesystem("http", client_kwargs={"auto_decompress": False})
             # A block size of 0 streams; a size, of whatever value, saves a HEAD request before.
             with system.open(url, block_size=0, size=1, headers=headers, timeout=timeout) as file:

@@ -27,7 +27,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
     """
     api = recipe.api or API
     for page in range(observations.PAGES):
-        asked = urlencode(
+        query = urlencode(
             [
                 ("scientificName", name),
                 ("mediaType", "StillImage"),
@@ -38,7 +38,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
                 ("offset", page * PAGE),
             ]
         )
-        answer = _answer(f"{api}/occurrence/search?{asked}")
+        answer = _answer(f"{api}/occurrence/search?{query}")
         for occurrence in observations.objects(answer.get("results")):
             yield from _photos(recipe, api, occurrence)
         if answer.get("endOfRecords") is not False:
@@ -83,5 +83,5 @@ def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
 
 def _licence(media: dict) -> str:
     """The licence of a photo itself, which is not always that of the record around it."""
-    found = _LICENCE.search(str(media.get("license")).lower())
-    return f"cc-{found[1]}" if found and found[1] else "cc0" if found else ""
+    match = _LICENCE.search(str(media.get("license")).lower())
+    return f"cc-{match[1]}" if match and match[1] else "cc0" if match else ""

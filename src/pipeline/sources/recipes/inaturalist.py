@@ -31,7 +31,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
     ask = _client(recipe.api or API)
     taxon, above = _taxon(ask, name), 0
     for _ in range(observations.PAGES):
-        found = ask(
+        page = ask(
             "observations",
             taxon_id=taxon,
             quality_grade="research",
@@ -42,10 +42,10 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
             id_above=above,
             per_page=PAGE,
         )
-        for observation in found:
+        for observation in page:
             yield from _photos(recipe, observation)
-        last = max((observations.number(one.get("id")) or above for one in found), default=above)
-        if len(found) < PAGE or last <= above:
+        last = max((observations.number(one.get("id")) or above for one in page), default=above)
+        if len(page) < PAGE or last <= above:
             return
         above = last
 
@@ -118,9 +118,9 @@ def _attempt(session: Any, url: str, params: dict[str, Any]) -> bytes:
 
 def _taxon(ask: Ask, name: str) -> int:
     """The number of a species, by its scientific name or else the one that has the common name."""
-    found = [one for one in ask("taxa", q=name, per_page=30) if observations.number(one.get("id"))]
+    taxa = [one for one in ask("taxa", q=name, per_page=30) if observations.number(one.get("id"))]
     for field in ("name", "preferred_common_name", "matched_term"):
-        same = [one for one in found if str(one.get(field)).casefold() == name.casefold()]
+        same = [one for one in taxa if str(one.get(field)).casefold() == name.casefold()]
         if len(same) == 1:
             return same[0]["id"]
         if same:
@@ -128,7 +128,7 @@ def _taxon(ask: Ask, name: str) -> int:
     plain = observations.plain
     known = [
         f"{plain(one.get('name'))} ({plain(one.get('preferred_common_name'))})"
-        for one in same or found
+        for one in same or taxa
     ]
     raise UserError(
         f"iNaturalist knows {'several' if same else 'no'} species called {name!r}; "

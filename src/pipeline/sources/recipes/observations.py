@@ -143,9 +143,9 @@ def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
         UserError: The database cannot be had, or answers something that is no JSON object.
     """
     name = hashlib.sha256(question.encode()).hexdigest()
-    kept = download.DOWNLOADS / "answers" / f"{name}.json"
-    if kept.exists() and (found := _parsed(kept.read_bytes())) is not None:
-        return found
+    cached = download.DOWNLOADS / "answers" / f"{name}.json"
+    if cached.exists() and (document := _parsed(cached.read_bytes())) is not None:
+        return document
 
     def checked() -> bytes:
         answer = attempt()
@@ -154,25 +154,25 @@ def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
         return answer
 
     answer = download.patiently(question, checked)
-    found = _parsed(answer)
-    if found.get("results"):  # what is not there today may be there tomorrow
-        with atomic.whole(kept) as path:
+    document = _parsed(answer)
+    if document.get("results"):  # what is not there today may be there tomorrow
+        with atomic.whole(cached) as path:
             path.write_bytes(answer)
-    return found
+    return document
 
 
 def _parsed(answer: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(answer)
+        document = json.loads(answer)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def moment(written: Any) -> str | None:
     """A time without its zone, as far as it is given; None where it is no time."""
-    found = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
-    return found and found[0]
+    matched = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
+    return matched and matched[0]
 
 
 def place(latitude: Any, longitude: Any) -> str | None:
@@ -232,9 +232,9 @@ def _fetched(
 
 def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
     """A photo's bytes, fetched once, and the extension that fits them."""
-    kept = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
-    if kept.exists():
-        data = kept.read_bytes()
+    cached = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
+    if cached.exists():
+        data = cached.read_bytes()
         if extension := _extension(data):
             return data, extension
     time.sleep(1 / PER_SECOND)
@@ -243,7 +243,7 @@ def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
         decoding.inspect(data)
     except decoding.PhotoError as error:
         raise UserError(f"{photo.url} is no photo: {error}") from None
-    with atomic.whole(kept) as path:
+    with atomic.whole(cached) as path:
         path.write_bytes(data)
     return data, _extension(data) or "jpg"
 

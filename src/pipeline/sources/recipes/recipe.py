@@ -65,10 +65,10 @@ def provenance(source: str) -> dict[str, str]:
     path = Path(source)
     if not is_recipe(path):
         return {}
-    found = read(path)
-    if isinstance(found, archives.Published):
-        return {"origin": found.archives[0].url, "licence": found.licence}
-    return {"origin": found.kind}
+    recipe = read(path)
+    if isinstance(recipe, archives.Published):
+        return {"origin": recipe.archives[0].url, "licence": recipe.licence}
+    return {"origin": recipe.kind}
 
 
 def follow(path: Path, into: Path, jobs: int) -> None:
@@ -82,13 +82,13 @@ def follow(path: Path, into: Path, jobs: int) -> None:
     Raises:
         UserError: The recipe has a mistake, or what it names cannot be had.
     """
-    found = read(path)
-    if isinstance(found, archives.Published):
-        archives.unpack(found, into)
-    elif isinstance(found, observations.Observed):
-        observations.gather(found, into)
+    recipe = read(path)
+    if isinstance(recipe, archives.Published):
+        archives.unpack(recipe, into)
+    elif isinstance(recipe, observations.Observed):
+        observations.gather(recipe, into)
     else:
-        lines = found.model_dump(exclude={"kind"}) | {"species": tuple(found.species)}
+        lines = recipe.model_dump(exclude={"kind"}) | {"species": tuple(recipe.species)}
         try:
             collection.draw(collection.Drawn(**lines), into, jobs)
         except ValueError as error:
