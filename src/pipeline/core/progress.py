@@ -1,4 +1,4 @@
-"""Shows how far a long step is."""
+"""Shows the progress of a long step."""
 
 import sys
 import time

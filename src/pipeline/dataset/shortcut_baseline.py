@@ -102,7 +102,7 @@ def appearance(manifest: pd.DataFrame, inspected: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         manifest: The accepted photos.
-        inspected: What `manifest.inspect` gave of all files.
+        inspected: A row a file, from `manifest.inspect`.
 
     Returns:
         photo, sharpness and colours (`image_statistics.Measures`), a row a photo in the sample's

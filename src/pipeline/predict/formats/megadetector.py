@@ -1,8 +1,8 @@
-"""MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
+"""Writes MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
 
-https://lila.science/megadetector-output-format. The recogniser says what a photo shows and not
-where, so each photo has one detection whose box is the whole photo: of an animal, a person or a
-vehicle. A blank photo has none.
+https://lila.science/megadetector-output-format. The recogniser classifies a photo and detects
+nothing in it, so each photo has one detection whose box is the whole photo: of an animal, a person
+or a vehicle. A blank photo has none.
 """
 
 import json
