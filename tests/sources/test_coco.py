@@ -109,5 +109,5 @@ def test_hostile_documents_are_mistakes_or_say_nothing(folder, images):
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff\xfe"])
 def test_broken_json_is_named(folder, content):
     (folder / "set.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"set\.json is no JSON: .*; mend it, or take it away"):
+    with pytest.raises(UserError, match=r"set\.json is not valid JSON \(.+\): fix or remove it"):
         reader.list_files(folder)

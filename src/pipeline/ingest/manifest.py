@@ -96,7 +96,7 @@ def judge(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decides which files are photos to learn from, and groups near-duplicates.
 
-    Of files with the same content, the one with the first path is kept; where they stand under
+    Of files with the same content, the one with the first path is accepted; where they stand under
     different species none is, for nobody knows which one is right.
 
     Args:

@@ -1,4 +1,4 @@
-"""CVAT's export of classified pictures: 'CVAT for images' (XML) and Datumaro (JSON).
+"""Reads CVAT's export of classified pictures: 'CVAT for images' (XML) and Datumaro (JSON).
 
 https://docs.cvat.ai/docs/dataset_management/formats/format-cvat and format-datumaro. A tag is a
 label of the whole picture; boxes have labels of their own.
@@ -16,7 +16,7 @@ _COLUMNS = ["path", "species", "x", "y", "w", "h", "width", "height"]
 
 
 def is_one(document: Any) -> bool:
-    """Whether a document is 'CVAT for images' or Datumaro's."""
+    """Returns whether a document is 'CVAT for images' or Datumaro's."""
     if isinstance(document, Element):
         return document.tag == "annotations" and document.find("image") is not None
     return (
@@ -28,7 +28,7 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: Element | dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The labels of each picture, and its boxes.
+    """Returns the labels of each picture, and its boxes.
 
     Args:
         document: The XML document's root, or the JSON document.

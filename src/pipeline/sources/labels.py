@@ -1,4 +1,4 @@
-"""Labels as people and platforms write them: lists in one cell, and those that name no animal."""
+"""Parses labels: lists in one cell, and labels that name no animal."""
 
 import ast
 import json

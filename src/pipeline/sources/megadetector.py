@@ -1,4 +1,4 @@
-"""What MegaDetector found: boxes of animals, in a JSON file in any folder.
+"""Reads MegaDetector's boxes of animals from a JSON file in any folder.
 
 Three layouts are read: that of the MegaDetector package ("batch results", boxes in shares of the
 sides; https://lila.science/megadetector-output-format), the plain list that newer releases write
@@ -18,7 +18,7 @@ _SPECIESNET = {"1": "animal", "2": "human", "3": "vehicle"}
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document is what MegaDetector or SpeciesNet writes."""
+    """Returns whether MegaDetector or SpeciesNet wrote a JSON document."""
     if isinstance(document, dict):
         return _are_files(document.get("predictions"), "filepath") or (
             "detection_categories" in document and isinstance(document.get("images"), list)
@@ -27,7 +27,7 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: dict | list) -> pd.DataFrame:
-    """The boxes of animals that it was sure enough of: path, x, y, w, h (`annotations.frame`)."""
+    """Returns boxes of animals above the confidence threshold: path, x, y, w, h."""
     least, names, files, key = _CONFIDENCE, {}, document, "file"
     if isinstance(document, dict) and "predictions" in document:
         names, files, key = _SPECIESNET, document["predictions"], "filepath"

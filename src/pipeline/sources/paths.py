@@ -2,7 +2,7 @@
 
 A written path may start above or below the collection, use either slash, another case or another
 normal form of Unicode, or leave the extension out. It names a file where one of the two paths ends
-with the whole of the other; of several such files, the one with the longest common tail. Nothing is
+with all of the other; of several such files, the one with the longest common tail. Nothing is
 looked up on the disk, so no path leads out of the collection.
 """
 
@@ -59,7 +59,7 @@ class FileIndex:
         return Match(None)
 
     def _by(self, key: Callable[[str], str]) -> tuple[dict[str, int], dict[str, int]]:
-        """The files by their whole paths, and by every tail of them; built when first needed."""
+        """Returns the files by their full paths, and by every tail of them; built on first use."""
         if key not in self._keys:
             full: dict[str, int] = {}
             tails: dict[str, int] = {}
@@ -159,7 +159,7 @@ def _folders_of(disk: list[str]) -> set[str]:
 
 
 def _files_by_folder(disk: list[str], top: str) -> dict[str, set[int]]:
-    """The numbers of the files below each name of a folder."""
+    """Returns the numbers of the files below each name of a folder."""
     inside = defaultdict(set)
     for number, file in enumerate(disk):
         for part in file.split("/")[:-1]:
@@ -173,7 +173,7 @@ def _drop_loose(claims: pd.DataFrame, disk: list[str], top: str) -> None:
     """Refuses files in the top folder that were written with folders which disagree.
 
     `cam1/1.jpg` and `cam2/2.jpg` may not both name files that lie in no folder: which camera's
-    photos these are is what the folders would have said.
+    photos these are would follow from the folders only.
     """
     named = claims["number"] >= 0
     loose = named & (claims["above"] != "")
@@ -205,7 +205,7 @@ def _explained(
     used: list[str],
     index: FileIndex,
 ) -> pd.DataFrame:
-    """Joins what was found with the rows, and says what is wrong where no one file is meant."""
+    """Joins matches with rows, and states the problem of each row that names no one file."""
     there, answers = set(index.files), []
     first = pd.Series(None, claims.index, dtype=object)
     for name in columns:
@@ -229,7 +229,7 @@ def _explained(
 
 
 def _details(matches: pd.DataFrame, index: FileIndex) -> pd.Series:
-    """Names the files that come into question for each path without one."""
+    """Names the candidates for each path without a file."""
     lost = matches[matches["problem"].notna()]
     wanted = {name_key(path) for path in lost["detail"]}
     alike = defaultdict(list)

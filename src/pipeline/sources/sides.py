@@ -56,7 +56,7 @@ def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
 
 
 def _stored(path: Path) -> tuple[int, int, int | None] | None:
-    """Width and height as the pixels are stored, and the EXIF orientation."""
+    """Returns width and height as the pixels are stored, and the EXIF orientation."""
     try:
         with Image.open(path, formats=decoding.FORMATS) as image:
             sides, orientation = image.size, image.getexif().get(_ORIENTATION)
@@ -68,5 +68,5 @@ def _stored(path: Path) -> tuple[int, int, int | None] | None:
 
 
 def _alike(width: float, height: float, other_width: float, other_height: float) -> bool:
-    """Whether two pictures have the same ratio of sides."""
+    """Returns whether two pictures have the same ratio of sides."""
     return abs(width * other_height - height * other_width) <= _CLOSE * width * other_height

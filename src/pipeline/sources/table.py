@@ -1,4 +1,4 @@
-"""A table of photos: which of its columns name the file, the species, the place and the time.
+"""Reads a table of photos, and identifies its columns of file, species, place and time.
 
 `metadata.csv` with `file_name`, as Hugging Face's image folders have it, is one; so are the tables
 of Kaggle's sets (`id,breed`), of Timelapse (`RelativePath,File`) and of most field projects.
@@ -50,7 +50,7 @@ _BOX = ("bbox", "box", "boxes")
 _SIDES = ("bboxx", "bboxy", "bboxwidth", "bboxheight")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _RANKS = (*annotations.RANKS, "kingdom", "phylum", "subfamily", "subclass", "tribe")
-# Columns of 0 and 1 that say something about a picture and not which species it shows.
+# Columns of 0 and 1 that describe a picture, but not its species.
 _FLAGS = ("delete", "flag", "flash", "favourite", "favorite", "checked", "reviewed", "public")
 _YES, _NO = {"1", "true", "yes", "y", "x", "t"}, {"0", "false", "no", "n", "f", ""}
 _MOSTLY = 0.5
@@ -58,7 +58,7 @@ _MOSTLY = 0.5
 
 @dataclass
 class Table:
-    """What the columns of a table are taken for.
+    """The meaning of a table's columns.
 
     Attributes:
         cells: The table, as texts.
@@ -82,15 +82,16 @@ class Table:
 
     @property
     def has_species(self) -> bool:
+        """Returns whether a column, or several of 0 and 1, name the species."""
         return self.species is not None or bool(self.flags)
 
 
 def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> Table:
-    """Tells the columns of a table by their names, or by `ingest.columns`.
+    """Identifies the columns of a table by their names, or by `ingest.columns`.
 
     Args:
         table: Texts (`cells.load`).
-        named: `ingest.columns` of the params: columns by what they say. A list for species names
+        named: `ingest.columns` of the params: columns by their meaning. A list for species names
             columns of 0 and 1. A table that lacks one is described as if it were not named.
 
     Returns:
@@ -119,7 +120,7 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
 
 
 def _has_addresses(column: pd.Series) -> bool:
-    """Whether a `location` is that of the picture on the web, and not where it was taken."""
+    """Returns whether a `location` is an address on the web, and not a place."""
     return bool(column.str.contains("://").mean() > _MOSTLY)
 
 
@@ -161,7 +162,7 @@ def _name_files(described: Table, by_name: dict[str, str], mine: dict[str, list[
     has_folders = {n: described.cells[n].str.contains(r"[/\\]").mean() > _MOSTLY for n in files}
     alone = sorted(files, key=lambda name: not has_folders[name])
     full = {by_name.get("path"), by_name.get("filepath")}
-    if any(folder not in full for folder, _ in pairs):  # the bare name is not the whole name then
+    if any(folder not in full for folder, _ in pairs):  # the bare name is not the full name then
         alone, ids = [name for name in alone if has_folders[name]], []
     described.files = [*pairs, *((None, name) for name in alone), *((None, name) for name in ids)]
 
@@ -192,7 +193,7 @@ def _name_unknown(described: Table, by_name: dict[str, str]) -> None:
 
 
 def _may_be_species(column: pd.Series) -> bool:
-    """Whether a column repeats some words, as one of species does."""
+    """Returns whether a column repeats some words, as one of species does."""
     words = column.dropna()
     counts = words.value_counts()
     if len(words) < 2 or len(counts) < 2 or (counts > 1).mean() < _MOSTLY:
@@ -204,7 +205,7 @@ def _may_be_species(column: pd.Series) -> bool:
 
 
 def is_species_name(name: str) -> bool:
-    """Whether a column or key of this name says which species there is."""
+    """Returns whether a column or key of this name holds the species."""
     return "".join(filter(str.isalnum, name.lower())) in _SPECIES
 
 
@@ -220,10 +221,10 @@ def _marked(column: pd.Series) -> pd.Series:
 def read(
     table: Table, disk: Sequence[str], top: str = "", folder: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads what a table says of photos, each row matched to the file that it names.
+    """Reads the annotations of a table, each row matched to the file that it names.
 
     Args:
-        table: What `describe` gave.
+        table: The table and the meaning of its columns, from `describe`.
         disk: Paths of the files below the collection's top folder.
         top: Name of the top folder.
         folder: Folder below the top that the table lies in.
@@ -259,7 +260,7 @@ def matched_none() -> pd.DataFrame:
 def _match(
     table: Table, rows: pd.DataFrame, disk: Sequence[str], top: str, folder: str
 ) -> pd.DataFrame | None:
-    """The rows' files by the likeliest columns that name any; None where no column may.
+    """Returns the rows' files by the likeliest columns that name any; None where no column may.
 
     Once a folder stands beside the name, or in it, a bare name does not count any more: the file
     of this name in another folder is another photo.
@@ -287,7 +288,7 @@ def _match(
 
 
 def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
-    """A list of species for each row."""
+    """Returns a list of species for each row."""
     if table.flags:
         marked = rows[table.flags].apply(_marked)
         return marked.apply(lambda row: [n for n in table.flags if row[n]], axis=1)
@@ -302,7 +303,7 @@ def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
 
 
 def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.Series:
-    """Fills rows without a species from other name columns that say that there is no animal."""
+    """Fills rows without a species from other name columns that state that there is no animal."""
     for name in rows:
         key = "".join(filter(str.isalnum, name.lower()))
         if key in _SPECIES and name != table.species and name not in table.ranks.values():
@@ -313,7 +314,7 @@ def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.S
 
 
 def _boxes(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """The box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
+    """Returns the box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
     theirs = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(rows.columns)}
     if written := next((theirs[n] for n in _BOX if n in theirs), None):
         numbers = rows[written].str.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")

@@ -67,21 +67,36 @@ def assign(
             collection came split with a camera in several splits.
     """
     shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
-    given = pd.Series(None, index=manifest.index, dtype="str")
-    if respect_given and "split_hint" in manifest:
-        given = manifest["split_hint"]
+    given = _given(manifest, respect_given)
     split = given.fillna("train").rename("split")
     number = split.map(SPLITS.index)
     split[number < number.groupby(manifest["group"]).transform("max")] = None
     carved = ["train"] + [name for name in SPLITS[1:] if name not in set(given.dropna())]
     if (split == "train").any() and len(carved) > 1:
         split = _carve(manifest, split, {name: shares[name] for name in carved}, by, seed)
-    if by == "location" and (astride := cameras_astride(manifest, split)):
+    if by == "location":
+        _require_cameras_apart(manifest, split)
+    return split
+
+
+def _given(manifest: pd.DataFrame, respect_given: bool) -> pd.Series:
+    """Returns the split that each photo came with; null if it has none or it is not respected."""
+    if respect_given and "split_hint" in manifest:
+        return manifest["split_hint"]
+    return pd.Series(None, index=manifest.index, dtype="str")
+
+
+def _require_cameras_apart(manifest: pd.DataFrame, split: pd.Series) -> None:
+    """Checks that no camera has photos in several splits.
+
+    Raises:
+        UserError: Some have; the message gives their number.
+    """
+    if astride := cameras_astride(manifest, split):
         raise UserError(
             f"the collection came split with {astride} cameras in several splits, and split.by is "
             "location; set split.respect_given: false, or split.by: group"
         )
-    return split
 
 
 def _carve(

@@ -1,4 +1,4 @@
-"""A recipe: a YAML file that says where a collection comes from.
+"""Reads and follows a recipe: a YAML file that names the origin of a collection.
 
 A kind of recipe is a section of typed lines and a function that follows it. The kinds but the
 drawn one are files beside this one.
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 def is_recipe(path: Path) -> bool:
-    """Whether a source is a recipe, going by its name."""
+    """Returns whether a source is a recipe, going by its name."""
     return path.is_file() and path.suffix.lower() in SUFFIXES
 
 
@@ -58,9 +58,9 @@ def read(path: Path) -> Drawn | archives.Published | observations.Observed:
 
 
 def provenance(source: str) -> dict[str, str]:
-    """What holds for all photos of a source, by column of the manifest, as far as it is known.
+    """Returns values that hold for all photos of a source, by column of the manifest.
 
-    The origin is `drawn` where code drew them, so that results on them say nothing about photos.
+    The origin is `drawn` where code drew them, so that results on them do not hold for photos.
     """
     path = Path(source)
     if not is_recipe(path):
