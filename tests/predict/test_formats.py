@@ -95,7 +95,7 @@ def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
         (tmp_path / name).touch()
     answers = [answer(tmp_path / name, species) for name, species in said.items()]
     answers[2] = answer(tmp_path / "a.jpg", "dog", unknown=True)
-    assert xmp.write(answers) == (3, 0)
+    assert xmp.write(answers) == {"written": 3}
     sidecars = {path.name for path in tmp_path.glob("*.xmp")}
     assert sidecars == {f"{name}.xmp" for name in said}
     for name, keyword in said.items():
