@@ -56,7 +56,7 @@ def bare(paths: list[Path]) -> int:
 
 
 def spread(function, paths: list[Path], jobs: int) -> None:
-    sum(parallel.each(function, parallel.chunks(paths, BATCH), jobs))
+    sum(parallel.map_ordered(function, parallel.chunks(paths, BATCH), jobs))
 
 
 def ours(root: Path, wanted: pd.DataFrame, jobs: int, folder: Path) -> None:
@@ -115,7 +115,7 @@ def make(source: Path, folder: Path, count: int, size: tuple[int, int]) -> None:
     for name in ("class0", "class1"):
         (folder / name).mkdir(parents=True)
     work = partial(_make, folder, size)
-    for _ in parallel.each(work, parallel.chunks(numbered, BATCH), -1):
+    for _ in parallel.map_ordered(work, parallel.chunks(numbered, BATCH), -1):
         pass
 
 
@@ -134,7 +134,7 @@ def decode(paths: list[str]) -> None:
 
 def decode_all(folder: str, jobs: int) -> None:
     paths = [str(path) for path in Path(folder).rglob("*.jpg")]
-    for _ in parallel.each(decode, parallel.chunks(paths, BATCH), jobs):
+    for _ in parallel.map_ordered(decode, parallel.chunks(paths, BATCH), jobs):
         pass
 
 

@@ -47,7 +47,7 @@ def make(folder: Path, number: int) -> None:
 def make_all(folder: Path, numbers: range) -> None:
     for species in range(10):
         (folder / f"species{species}").mkdir(parents=True, exist_ok=True)
-    for _ in parallel.each(partial(_make_some, folder), parallel.chunks(numbers, 500), -1):
+    for _ in parallel.map_ordered(partial(_make_some, folder), parallel.chunks(numbers, 500), -1):
         pass
     os.sync()  # or the stages would wait for the disk to take what was made for them
 

@@ -37,8 +37,8 @@ def main() -> None:
         gap = shortcut_baseline.gap(sample, fold, sample["group"])
         flags = manifest["flags"].str.split().explode().value_counts().to_dict()
         print(
-            f"{Path(source).name}: {gap.whole} without the animal, always the commonest species "
-            f"{gap.whole.guess:.3f}; photos dealt out one by one {gap.random}, so "
+            f"{Path(source).name}: {gap.grouped} without the animal, always the commonest species "
+            f"{gap.grouped.guess:.3f}; photos dealt out one by one {gap.random}, so "
             f"{gap.gap:+.3f} ± {gap.standard_error:.3f}; flagged of {len(manifest)}: {flags}"
         )
 

@@ -18,9 +18,9 @@ def main() -> None:
     training = resized.index[resized.index["photo"].map(split) == "train"]
     rows = copies.expand(training, p.augment.copies, p.augment.max_copies)
     ranges = transforms.Ranges.of(p.augment)
-    with parallel.on(p.parallel.backend, p.parallel.address):
+    with parallel.use_backend(p.parallel.backend, p.parallel.address):
         copies.write(AUGMENTED, RESIZED, rows, ranges, p.augment.seed, p.parallel.jobs)
-    with atomic.whole(Path("reports/augment")) as folder:
+    with atomic.atomic_write(Path("reports/augment")) as folder:
         folder.mkdir()
         contact_sheets.sheet(preview.preview(shards.Shards(AUGMENTED), ranges)).save(
             folder / "preview.png"

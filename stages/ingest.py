@@ -9,13 +9,13 @@ from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
-INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/looks")
+INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/inspections")
 
 
 def main() -> None:
     p = params.load()
     source, max_pixels, jobs = p.ingest.source, p.ingest.max_pixels, p.parallel.jobs
-    with parallel.on(p.parallel.backend, p.parallel.address):
+    with parallel.use_backend(p.parallel.backend, p.parallel.address):
         reader.clear(source, INGESTED)
         columns = p.ingest.columns.model_dump(exclude_none=True)
         rules = choice.Rules(p.ingest.labels, columns, p.ingest.species_from)
@@ -32,9 +32,10 @@ def main() -> None:
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
-    with atomic.whole(REPORT) as folder:
+    with atomic.atomic_write(REPORT) as folder:
         more = summary.tables(collection, quarantine, few)
-        page = data_card.page(source, root, manifest, quarantine, score, max_pixels, jobs, more)
+        strips = data_card.PhotoStrips(root, max_pixels, jobs)
+        page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
         collection.metadata.to_csv(folder / "metadata.csv", index=False)
         shortcut_baseline.write_score(folder / "shortcut.json", score)
@@ -44,7 +45,7 @@ def main() -> None:
     manifests.require(counts[~counts["species"].isin(few.index)], least)
     workspace.write_collection(INGESTED, root)
     for name, table in (("appearance", appearance), ("manifest", manifest)):
-        with atomic.whole(INGESTED / f"{name}.parquet") as path:
+        with atomic.atomic_write(INGESTED / f"{name}.parquet") as path:
             atomic.write_table(table, path)
 
 

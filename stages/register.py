@@ -23,7 +23,7 @@ def main() -> None:
         root=workspace.collection_root(Path("data/ingested")),
     )
     decision = gate.decide(challenger, p.register_)
-    with atomic.whole(REPORTS / "registration.json") as path:
+    with atomic.atomic_write(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
         tracking.log_folder(REPORTS / "registration.json")

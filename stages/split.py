@@ -35,7 +35,7 @@ def main() -> None:
     sample = manifest.merge(pd.read_parquet("data/ingested/appearance.parquet"), on="photo")
     fold = assignment.folds(sample, p.split.by, shortcut_baseline.FOLDS, p.split.seed)
     gap = shortcut_baseline.gap(sample, fold, assignment.units(sample, p.split.by))
-    with atomic.whole(REPORT) as folder:
+    with atomic.atomic_write(REPORT) as folder:
         folder.mkdir()
         counts.to_csv(folder / "counts.csv", index=False)
         balance.to_csv(folder / "balance.csv", index=False)
@@ -50,7 +50,7 @@ def main() -> None:
         print(f"left out {meaning}: {(left_out['reason'] == reason).sum()}")
     print(f"a random split would have flattered a look at colours alone by {gap}")
     split_report.require(table)
-    with atomic.whole(Path("data/split.parquet")) as path:
+    with atomic.atomic_write(Path("data/split.parquet")) as path:
         atomic.write_table(table, path)
 
 

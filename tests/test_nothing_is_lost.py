@@ -172,7 +172,7 @@ def test_ingest_removes_no_photo_of_a_person(home, path):
         ("predict trip --output dangling.csv", "dangling.csv exists and is not replaced"),
         ("predict trip --output new.csv/", "new.csv/ names a folder"),
         ("predict trip --output notes.csv/x.csv", "notes.csv is not a folder"),
-        ("predict trip --output taken.csv", "taken.csv.journal is no journal"),
+        ("predict trip --output taken.csv", "taken.csv.journal is not the journal"),
         ("predict trip --output data/resized/x.csv", "lies in data/resized"),
         ("export trip", "trip is not replaced, for cat/0.jpg in it was not written"),
         ("export .", "the current folder or one above it"),

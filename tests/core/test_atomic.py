@@ -25,7 +25,7 @@ def beside(path):
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_output_appears_when_the_block_ends(tmp_path, kind):
     path = tmp_path / "made" / "too" / "output"
-    with atomic.whole(path) as partial:
+    with atomic.atomic_write(path) as partial:
         assert not partial.exists()
         write(partial, kind, "new")
         assert not path.exists()
@@ -39,7 +39,7 @@ def test_failing_block_leaves_what_was_there(tmp_path, old, new):
     path = tmp_path / "output"
     if old:
         write(path, old, "old")
-    with pytest.raises(RuntimeError), atomic.whole(path) as partial:
+    with pytest.raises(RuntimeError), atomic.atomic_write(path) as partial:
         write(partial, new, "new")
         raise RuntimeError
     if old:
@@ -55,7 +55,7 @@ def test_new_output_replaces_the_old_one(tmp_path, kind):
     write(path, kind, "old")
     if kind == "folder":
         (path / "left.txt").write_text("left over")
-    with atomic.whole(path) as partial:
+    with atomic.atomic_write(path) as partial:
         write(partial, kind, "new")
     assert read(path) == "new"
     assert not (path / "left.txt").exists()
@@ -66,7 +66,10 @@ def test_new_output_replaces_the_old_one(tmp_path, kind):
 def test_output_of_another_kind_is_not_replaced(tmp_path, old, new):
     path = tmp_path / "output"
     write(path, old, "old")
-    with pytest.raises(UserError, match=f"is a {old}, and a {new}"), atomic.whole(path) as partial:
+    with (
+        pytest.raises(UserError, match=f"is a {old}, and a {new}"),
+        atomic.atomic_write(path) as partial,
+    ):
         write(partial, new, "new")
     assert read(path) == "old"
     assert beside(path) == ["output"]
@@ -76,12 +79,12 @@ def test_folder_with_what_the_project_does_not_write_is_not_replaced(tmp_path):
     path = tmp_path / "resized"
     write(path, "folder", "old")
     (path / ".DS_Store").touch()
-    with atomic.whole(path, ["inner.*"]) as partial:
+    with atomic.atomic_write(path, ["inner.*"]) as partial:
         write(partial, "folder", "new")
     (path / "holiday.jpg").write_text("a photo")
     with (
         pytest.raises(UserError, match=r"resized holds holiday\.jpg"),
-        atomic.whole(path, ["inner.*"]) as partial,
+        atomic.atomic_write(path, ["inner.*"]) as partial,
     ):
         write(partial, "folder", "newer")
     assert (read(path), (path / "holiday.jpg").read_text()) == ("new", "a photo")
@@ -126,10 +129,10 @@ def test_what_appears_while_a_file_is_written_stays(tmp_path):
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path, kind):
     path = tmp_path / "output"
-    with atomic.whole(path) as partial:
+    with atomic.atomic_write(path) as partial:
         write(partial, "file", "1")
     write(partial, kind, "of a killed run")
-    with atomic.whole(path) as partial:
+    with atomic.atomic_write(path) as partial:
         assert not partial.exists()
         write(partial, "folder", "2")
         assert beside(path).count("output") == 1
@@ -140,7 +143,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path, kind):
 def test_block_that_writes_nothing_fails(tmp_path):
     path = tmp_path / "output"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), atomic.whole(path):
+    with pytest.raises(FileNotFoundError), atomic.atomic_write(path):
         pass
     assert path.read_text() == "old"
 
@@ -148,7 +151,7 @@ def test_block_that_writes_nothing_fails(tmp_path):
 def test_block_that_writes_nothing_keeps_the_old_folder(tmp_path):
     path = tmp_path / "output"
     write(path, "folder", "old")
-    with pytest.raises(FileNotFoundError), atomic.whole(path):
+    with pytest.raises(FileNotFoundError), atomic.atomic_write(path):
         pass
     assert read(path) == "old"
 

@@ -24,20 +24,20 @@ def fail(number):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_the_order_of_the_items(jobs):
-    assert list(parallel.each(square, iter(range(40)), jobs)) == [n * n for n in range(40)]
+    assert list(parallel.map_ordered(square, iter(range(40)), jobs)) == [n * n for n in range(40)]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_mistakes_come_through(jobs):
     with pytest.raises(UserError, match="not 3"):
-        list(parallel.each(fail, [3], jobs))
+        list(parallel.map_ordered(fail, [3], jobs))
 
 
 def test_cluster_that_is_not_there(monkeypatch):
     monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 0.5)
     with (
         pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 .*"),
-        parallel.on("dask", "tcp://127.0.0.1:9"),
+        parallel.use_backend("dask", "tcp://127.0.0.1:9"),
     ):
         pass
 
@@ -45,7 +45,7 @@ def test_cluster_that_is_not_there(monkeypatch):
 def test_address_that_is_none():
     with (
         pytest.raises(UserError, match="answers at nonsense://"),
-        parallel.on("dask", "nonsense://"),
+        parallel.use_backend("dask", "nonsense://"),
     ):
         pass
 
@@ -61,14 +61,14 @@ def test_dask_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with (
         pytest.raises(UserError, match=r"pip install -e '\.\[cluster\]'"),
-        parallel.on("dask", "tcp://127.0.0.1:9"),
+        parallel.use_backend("dask", "tcp://127.0.0.1:9"),
     ):
         pass
 
 
 def made(collection, folder):
     """All bytes that ingest, resize and augment make of a collection."""
-    found = reader.found(collection)
+    found = reader.list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 2, folder / "looks")
     manifest, _ = manifests.judge(inspected, 32, 6)
     manifest.to_parquet(folder / "manifest.parquet")
@@ -94,7 +94,7 @@ def test_cluster_gives_the_bytes_of_one_machine_even_if_a_worker_is_killed(
         folder.mkdir()
     local = made(collection, folders["local"])
     assert len(local) == 5
-    with parallel.on("dask", cluster.address):
+    with parallel.use_backend("dask", cluster.address):
         assert made(collection, folders["dask"]) == local
 
         def kill(items, *arguments, **named):
@@ -107,21 +107,24 @@ def test_cluster_gives_the_bytes_of_one_machine_even_if_a_worker_is_killed(
         monkeypatch.setattr(shard_writer, "track", kill)
         assert made(collection, folders["killed"]) == local
     assert cluster.workers[0].wait() == -signal.SIGKILL
-    with parallel.on("dask", cluster.address), pytest.raises(UserError, match="not 3"):
-        list(parallel.each(fail, [3], 1))
+    with parallel.use_backend("dask", cluster.address), pytest.raises(UserError, match="not 3"):
+        list(parallel.map_ordered(fail, [3], 1))
 
 
 @pytest.mark.slow
 def test_workers_that_cannot_help(cluster, monkeypatch, tmp_path):
     monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 1)
-    with pytest.raises(UserError, match="has no workers"), parallel.on("dask", cluster.address):
+    with (
+        pytest.raises(UserError, match="has no workers"),
+        parallel.use_backend("dask", cluster.address),
+    ):
         pass
     monkeypatch.setattr(parallel, "_SECONDS_TO_ANSWER", 20)
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").touch()
     cluster.work(1, path=str(tmp_path))
     unknown = pytest.raises(UserError, match="do not run this project's code")
-    with unknown, parallel.on("dask", cluster.address):
+    with unknown, parallel.use_backend("dask", cluster.address):
         pass
 
 

@@ -45,9 +45,9 @@ def test_copies_pretend_nothing_when_groups_stay_whole():
     rows = made(copies=2, photos=200)
     fold = stratified_groups.deal(rows["group"], rows["species"], [0.2] * 5, 0)
     gap = shortcut_baseline.gap(rows, fold, rows["group"])
-    assert gap.whole.accuracy < 0.4
+    assert gap.grouped.accuracy < 0.4
     assert gap.random.accuracy > 0.7
-    assert gap.gap == pytest.approx(gap.random.accuracy - gap.whole.accuracy)
+    assert gap.gap == pytest.approx(gap.random.accuracy - gap.grouped.accuracy)
     assert gap.gap > 5 * gap.standard_error > 0
 
 

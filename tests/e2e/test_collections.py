@@ -50,9 +50,9 @@ class Ran:
 
     def adds_up(self) -> bool:
         """Whether what was found is what was accepted and what was refused, for every species."""
-        parts = self.counts.drop(columns=["species", "found"])
+        parts = self.counts.drop(columns=["species", "files"])
         refused = self.quarantine["reason"].value_counts().to_dict()
-        return (self.counts["found"] == parts.sum(axis=1)).all() and refused == {
+        return (self.counts["files"] == parts.sum(axis=1)).all() and refused == {
             name: total for name, total in parts.sum().items() if name != "accepted" and total
         }
 
@@ -221,7 +221,7 @@ def test_hostile_files_in_class_folders(stage, tmp_path):
     assert ran.reasons == expected
     assert set(ran.manifest["path"]) == good
     assert ran.adds_up()
-    assert ran.counts["found"].sum() == len(good) + len(expected)
+    assert ran.counts["files"].sum() == len(good) + len(expected)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -380,7 +380,7 @@ def test_real_camera_traps(stage, tmp_path, photos_folder, form):
         "skip_me.mp4": "video",
     }
     assert ran.adds_up()
-    assert ran.counts["found"].sum() == 6
+    assert ran.counts["files"].sum() == 6
 
 
 @pytest.mark.slow
@@ -392,7 +392,7 @@ def test_real_dirty_photos(stage, tmp_path, photos_folder, form):
     reasons = ran.quarantine.groupby("reason")["species"].unique().map(set).to_dict()
     assert reasons == {"exact_duplicate": {"grey_L"}, "truncated": {"truncated"}}
     assert ran.adds_up()
-    assert ran.counts["found"].sum() == sum(path.is_file() for path in folder.rglob("*"))
+    assert ran.counts["files"].sum() == sum(path.is_file() for path in folder.rglob("*"))
 
 
 @pytest.mark.slow
@@ -407,7 +407,7 @@ def test_real_photos_give_the_same_manifest_however_they_come(stage, tmp_path, p
         ran = ingest(stage, packed(some, tmp_path, form), parallel__jobs=-1)
         assert ran.said is None, ran.said
         assert ran.adds_up()
-        assert ran.counts["found"].sum() == sum(path.is_file() for path in some.rglob("*"))
+        assert ran.counts["files"].sum() == sum(path.is_file() for path in some.rglob("*"))
         manifests.add(Path("data/ingested/manifest.parquet").read_bytes())
     assert len(manifests) == 1
 

@@ -58,7 +58,7 @@ def test_all_stages_run_in_order_and_write_what_they_promise(project):
     assert metrics["test"]["accuracy"] > 0.5  # four species: chance is 0.25
     assert metrics["keras_and_litert"]["same_label"] == metrics["test"]["photos"]
     counts = pd.read_csv(project.folder / "reports/ingest/counts.csv")
-    assert counts["found"].sum() == 4 * 24 + 2 + 2 + 1
+    assert counts["files"].sum() == 4 * 24 + 2 + 2 + 1
     assert counts["exact_duplicate"].sum() == 2
     assert counts["truncated"].sum() == 1
     trials = pd.read_csv(project.folder / "models/tuned/trials.csv")

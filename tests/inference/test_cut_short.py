@@ -186,7 +186,7 @@ def test_time_from_any_tag_that_holds_it(tags, taken_at):
     for (ifd, tag), value in tags.items():
         (exif if ifd is None else exif.get_ifd(ifd))[tag] = value
     assert decoding.inspect(encoded(exif=exif)).taken_at == taken_at
-    assert inspection_cache.look(encoded(exif=exif), 10**8).taken_at == taken_at
+    assert inspection_cache.inspect_file(encoded(exif=exif), 10**8).taken_at == taken_at
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,15 @@ HOSTILE = "<script>alert(\"x\")</script> & 'owl'\n\x1b[31m\u202e"
 def judged(collection, tmp_path):
     (collection / "owl" / "empty.jpg").write_bytes(b"")
     found = gather(str(collection), tmp_path / "files", Rules(), 1).files
-    inspected = manifest.inspect(collection, found, 10**8, 1, tmp_path / "looks")
+    inspected = manifest.inspect(collection, found, 10**8, 1, tmp_path / "inspections")
     return manifest.judge(inspected, 32, 6)
 
 
 @pytest.fixture
 def page(collection, judged):
     def drawn(manifest=judged[0], quarantine=judged[1], source="a collection", jobs=1):
-        return data_card.page(source, collection, manifest, quarantine, SCORE, 10**8, jobs)
+        strips = data_card.PhotoStrips(collection, 10**8, jobs)
+        return data_card.page(source, manifest, quarantine, SCORE, strips)
 
     return drawn
 
@@ -49,11 +50,11 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def test_page_is_whole_and_needs_nothing_else(page):
+def test_page_is_complete_and_needs_nothing_else(page):
     read = Tags(page())
     assert not read.opened
     assert not {"script", "link", "iframe"} & {tag for tag, _ in read.tags}
-    images = [told["src"] for tag, told in read.tags if tag == "img"]
+    images = [attributes["src"] for tag, attributes in read.tags if tag == "img"]
     assert len(images) >= 4
     assert all(source.startswith("data:image/jpeg;base64,") for source in images)
     assert "http" not in read.text
@@ -83,14 +84,14 @@ def test_processes_change_no_byte(page):
     assert page(jobs=2) == page()
 
 
-def test_times_cameras_and_licences_are_told_where_they_are_known(page, judged):
+def test_times_cameras_and_licences_are_shown_where_they_are_known(page, judged):
     manifest, _ = judged
     manifest["taken_at"] = [f"2024-{1 + i % 3:02d}-05T{i % 24:02d}:00:00" for i in range(24)]
     manifest["location"] = [f"camera {i % 2}" for i in range(24)]
     manifest.loc[0, "licence"] = "CC0"
     text = Tags(page(manifest)).text
-    for told in ("2024-02", "camera 1", "CC0", "(not told)", "24 of 24 photos tell when"):
-        assert told in text
+    for text_shown in ("2024-02", "camera 1", "CC0", "(unknown)", "24 of 24 photos tell when"):
+        assert text_shown in text
 
 
 def test_flagged_photos_are_shown(page, judged):

@@ -7,7 +7,7 @@ from PIL import Image
 from pipeline.dataset import image_statistics, near_duplicates
 from pipeline.inference import decoding
 from pipeline.ingest import inspection_cache
-from pipeline.ingest.inspection_cache import Look
+from pipeline.ingest.inspection_cache import FileInspection
 
 LIMIT = 10**7
 
@@ -38,25 +38,31 @@ def work(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(inspection_cache, "look", counted("decoded", inspection_cache.look))
-    monkeypatch.setattr(inspection_cache, "_look_at", counted("read", inspection_cache._look_at))
+    monkeypatch.setattr(
+        inspection_cache, "inspect_file", counted("decoded", inspection_cache.inspect_file)
+    )
+    monkeypatch.setattr(
+        inspection_cache, "_inspect_changed", counted("read", inspection_cache._inspect_changed)
+    )
     return done
 
 
 @pytest.fixture
-def look(collection, tmp_path):
+def inspect(collection, tmp_path):
     def at(paths, limit=LIMIT, jobs=1):
-        return list(inspection_cache.at(collection, paths, limit, jobs, tmp_path / "cache"))
+        return list(
+            inspection_cache.inspect_files(collection, paths, limit, jobs, tmp_path / "cache")
+        )
 
     return at
 
 
-def test_look_says_what_the_bytes_say(collection, paths):
+def test_an_inspection_says_what_the_bytes_say(collection, paths):
     data = (collection / paths[0]).read_bytes()
-    seen = inspection_cache.look(data, LIMIT)
+    seen = inspection_cache.inspect_file(data, LIMIT)
     image = Image.open(collection / paths[0])
     small = decoding.inspect(data).picture
-    assert seen == Look(
+    assert seen == FileInspection(
         decoding.identity(data),
         *image.size,
         near_duplicates.phash(small),
@@ -65,77 +71,81 @@ def test_look_says_what_the_bytes_say(collection, paths):
     )
 
 
-def test_look_at_what_is_no_picture():
-    seen = inspection_cache.look(b"no picture", LIMIT)
-    assert seen == Look(decoding.identity(b"no picture"), reason="not_an_image", detail=seen.detail)
+def test_what_is_no_picture_has_a_reason():
+    seen = inspection_cache.inspect_file(b"no picture", LIMIT)
+    assert seen == FileInspection(
+        decoding.identity(b"no picture"), reason="not_an_image", detail=seen.detail
+    )
 
 
-def test_looks_come_in_the_order_of_the_paths(collection, paths, look):
-    expected = [inspection_cache.look((collection / path).read_bytes(), LIMIT) for path in paths]
-    assert look(paths) == expected
-    assert look(paths[::-1]) == expected[::-1]
+def test_inspections_come_in_the_order_of_the_paths(collection, paths, inspect):
+    expected = [
+        inspection_cache.inspect_file((collection / path).read_bytes(), LIMIT) for path in paths
+    ]
+    assert inspect(paths) == expected
+    assert inspect(paths[::-1]) == expected[::-1]
 
 
-def test_unchanged_files_are_not_opened_again(paths, look, work):
-    before = look(paths)
+def test_unchanged_files_are_not_opened_again(paths, inspect, work):
+    before = inspect(paths)
     assert work == {"read": 24, "decoded": 24}
-    assert look(paths) == before
+    assert inspect(paths) == before
     assert work == {"read": 24, "decoded": 24}
 
 
-def test_new_and_changed_files_cost_what_they_are(collection, paths, look, work):
-    look(paths)
+def test_new_and_changed_files_cost_what_they_are(collection, paths, inspect, work):
+    inspect(paths)
     shutil.copy(collection / paths[0], collection / paths[1])
     shutil.copy(collection / paths[0], collection / "cat" / "new.jpg")
-    after = look([*paths, "cat/new.jpg"])
+    after = inspect([*paths, "cat/new.jpg"])
     assert work == {"read": 26, "decoded": 26}
     assert after[0] == after[1] == after[-1]
 
 
-def test_change_that_leaves_size_and_time_as_they_were_is_seen(collection, paths, look):
-    look(paths)
+def test_change_that_leaves_size_and_time_as_they_were_is_seen(collection, paths, inspect):
+    inspect(paths)
     path = collection / paths[0]
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(data)
     os.utime(path, (1e9, 1e9))
-    assert look(paths)[0].photo == decoding.identity(bytes(data))
+    assert inspect(paths)[0].photo == decoding.identity(bytes(data))
 
 
-def test_touched_files_are_read_and_not_decoded(collection, paths, look, work):
-    before = look(paths)
+def test_touched_files_are_read_and_not_decoded(collection, paths, inspect, work):
+    before = inspect(paths)
     for path in paths[:5]:
         (collection / path).touch()
-    assert look(paths) == before
+    assert inspect(paths) == before
     assert work == {"read": 29, "decoded": 24}
 
 
-def test_files_written_just_now_are_read_again(collection, paths, look, work, monkeypatch):
+def test_files_written_just_now_are_read_again(collection, paths, inspect, work, monkeypatch):
     monkeypatch.setattr(inspection_cache, "_TOO_FRESH", 3600e9)
-    before = look(paths)
-    assert look(paths) == before
+    before = inspect(paths)
+    assert inspect(paths) == before
     assert work == {"read": 48, "decoded": 24}
 
 
-def test_file_that_cannot_be_read_is_tried_again(collection, paths, look):
+def test_file_that_cannot_be_read_is_tried_again(collection, paths, inspect):
     (collection / "cat" / "folder").mkdir()
-    assert look(["cat/folder"])[0].reason == "unreadable"
+    assert inspect(["cat/folder"])[0].reason == "unreadable"
     (collection / "cat" / "folder").rmdir()
-    assert look(["cat/folder"])[0].detail == "the file cannot be read: No such file or directory"
+    assert inspect(["cat/folder"])[0].detail == "the file cannot be read: No such file or directory"
     shutil.copy(collection / paths[0], collection / "cat" / "folder")
-    assert look(["cat/folder"]) == look(paths[:1])
+    assert inspect(["cat/folder"]) == inspect(paths[:1])
 
 
-def test_other_limit_looks_again(paths, look, work):
-    assert {seen.reason for seen in look(paths)} == {None}
-    assert {seen.reason for seen in look(paths, limit=4096)} == {"too_many_pixels"}
+def test_other_limit_inspects_again(paths, inspect, work):
+    assert {seen.reason for seen in inspect(paths)} == {None}
+    assert {seen.reason for seen in inspect(paths, limit=4096)} == {"too_many_pixels"}
     assert work["decoded"] == 48
 
 
-def test_killed_run_goes_on_where_it_was(collection, paths, look, work, monkeypatch):
+def test_killed_run_goes_on_where_it_was(collection, paths, inspect, work, monkeypatch):
     monkeypatch.setattr(inspection_cache, "_FILES_A_JOB", 6)
     monkeypatch.setattr(inspection_cache, "_SECONDS_BETWEEN_COMMITS", 0)
-    real = inspection_cache.look
+    real = inspection_cache.inspect_file
 
     def dies(data, limit):
         if work["decoded"] == 15:
@@ -143,23 +153,23 @@ def test_killed_run_goes_on_where_it_was(collection, paths, look, work, monkeypa
         return real(data, limit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(inspection_cache, "look", dies)
+        patch.setattr(inspection_cache, "inspect_file", dies)
         with pytest.raises(KeyboardInterrupt):
-            look(paths)
+            inspect(paths)
     work["decoded"] = 0
-    assert look(paths) == [
-        inspection_cache.look((collection / p).read_bytes(), LIMIT) for p in paths
+    assert inspect(paths) == [
+        inspection_cache.inspect_file((collection / p).read_bytes(), LIMIT) for p in paths
     ]
     assert work["decoded"] - 24 == 12
 
 
-def test_number_of_processes_changes_nothing(paths, look, tmp_path):
-    one = look(paths)
+def test_number_of_processes_changes_nothing(paths, inspect, tmp_path):
+    one = inspect(paths)
     shutil.rmtree(tmp_path / "cache")
-    assert look(paths, jobs=2) == one
+    assert inspect(paths, jobs=2) == one
 
 
-def test_hashes_keep_all_64_bits(collection, look, monkeypatch):
+def test_hashes_keep_all_64_bits(collection, inspect, monkeypatch):
     monkeypatch.setattr(near_duplicates, "phash", lambda grey: 2**64 - 1)
     (path,) = list((collection / "cat").iterdir())[:1]
-    assert look([f"cat/{path.name}"])[0].phash == 2**64 - 1
+    assert inspect([f"cat/{path.name}"])[0].phash == 2**64 - 1

@@ -18,10 +18,10 @@ from pipeline.sources import reader
 from pipeline.split import assignment
 
 
-def look(folder, found=None, min_side=32, max_pixels=10**7, bits=0, jobs=1, reject=()):
-    found = reader.found(folder) if found is None else found
+def ingest(folder, files=None, min_side=32, max_pixels=10**7, bits=0, jobs=1, reject=()):
+    files = reader.list_files(folder) if files is None else files
     with tempfile.TemporaryDirectory() as cache:
-        inspected = manifests.inspect(folder, found, max_pixels, jobs, Path(cache))
+        inspected = manifests.inspect(folder, files, max_pixels, jobs, Path(cache))
     return manifests.judge(inspected, min_side, bits, reject)
 
 
@@ -35,7 +35,7 @@ def save(path, size, colour=(30, 90, 150)):
 
 
 def test_good_photos_are_all_accepted(collection):
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     assert list(manifest.columns) == list(manifests.MANIFEST)
     assert len(manifest) == 24
     assert quarantine.empty
@@ -59,7 +59,7 @@ def test_each_reason(collection):
     save(cat / "small.png", (31, 400))
     save(cat / "large.png", (400, 300))
     save(cat / "just.png", (32, 400), "red")
-    manifest, quarantine = look(collection, max_pixels=100_000)
+    manifest, quarantine = ingest(collection, max_pixels=100_000)
     assert reasons(quarantine) == {
         "cat/empty.jpg": "empty",
         "cat/text.jpg": "not_an_image",
@@ -70,18 +70,18 @@ def test_each_reason(collection):
         "cat/small.png": "too_small",
         "cat/large.png": "too_many_pixels",
     }
-    assert len(manifest) + len(quarantine) == len(reader.found(collection))
+    assert len(manifest) + len(quarantine) == len(reader.list_files(collection))
     assert "cat/just.png" in set(manifest["path"])
-    said = quarantine.set_index("path")["detail"]
-    assert said["cat/small.png"] == "31 x 400 px, a side below 32"
-    assert said.drop(["cat/folder", "cat/gone.jpg", "stray.jpg"]).str.len().min() > 5
+    given = quarantine.set_index("path")["detail"]
+    assert given["cat/small.png"] == "31 x 400 px, a side below 32"
+    assert given.drop(["cat/folder", "cat/gone.jpg", "stray.jpg"]).str.len().min() > 5
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_photo_that_may_not_be_read(collection):
     path = next((collection / "cat").iterdir())
     path.chmod(0)
-    _, quarantine = look(collection)
+    _, quarantine = ingest(collection)
     assert reasons(quarantine) == {f"cat/{path.name}": "unreadable"}
 
 
@@ -91,7 +91,7 @@ def test_of_exact_duplicates_the_first_path_is_kept(collection):
         copy = collection / "cat" / name
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(original, copy)
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     assert reasons(quarantine) == {
         path: "exact_duplicate"
         for path in ("cat/zz.jpg", "cat/deep/er.png", f"cat/{original.name}")
@@ -104,7 +104,7 @@ def test_same_file_under_two_species_keeps_neither(collection):
     original = sorted((collection / "cat").iterdir())[0]
     shutil.copy(original, collection / "owl" / "x.jpg")
     shutil.copy(original, collection / "cat" / "again.jpg")
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     assert reasons(quarantine) == dict.fromkeys(
         ["cat/again.jpg", f"cat/{original.name}", "owl/x.jpg"], "two_species"
     )
@@ -114,7 +114,7 @@ def test_same_file_under_two_species_keeps_neither(collection):
 
 def test_comma_in_the_name_of_a_species(collection):
     (collection / "cat").rename(collection / "cat, domestic")
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     assert quarantine.empty
     assert (manifest["species"] == "cat, domestic").sum() == 6
 
@@ -125,7 +125,7 @@ def test_near_duplicates_share_a_group_named_after_the_smallest_photo(collection
         image = Image.open(path)
         smaller = image.resize((image.width * 9 // 10, image.height * 9 // 10))
         smaller.save(path.with_name(f"near-{path.name}"), quality=70)
-    manifest, _ = look(collection, bits=6)
+    manifest, _ = ingest(collection, bits=6)
     for path in pictures:
         pair = manifest[manifest["path"].isin([f"owl/{path.name}", f"owl/near-{path.name}"])]
         assert len(pair) == 2
@@ -140,7 +140,7 @@ def test_pictures_share_a_group_if_they_are_no_further_apart_than_params_say(col
     Image.open(path).rotate(2).save(collection / "fish" / "turned.jpg")
 
     def pair(bits):
-        manifest, _ = look(collection, bits=bits)
+        manifest, _ = ingest(collection, bits=bits)
         return manifest[manifest["path"].isin([f"fish/{path.name}", "fish/turned.jpg"])]
 
     one, other = pair(0)["phash"].tolist()
@@ -153,24 +153,24 @@ def test_pictures_share_a_group_if_they_are_no_further_apart_than_params_say(col
 def test_hashes_stay_exact_beside_refused_files(collection):
     (collection / "cat" / "empty.jpg").write_bytes(b"")
     save(collection / "cat" / "black.png", (64, 64), "black")
-    manifest, _ = look(collection)
+    manifest, _ = ingest(collection)
     for row in manifest.itertuples():
         grey = decoding.inspect((collection / row.path).read_bytes())[2]
         assert row.phash == near_duplicates.phash(grey)
-    found = reader.found(collection)
-    few = found[found["path"].isin(["cat/black.png", "cat/empty.jpg"])]
-    assert look(collection, few)[0]["phash"].tolist() == [0]
+    files = reader.list_files(collection)
+    few = files[files["path"].isin(["cat/black.png", "cat/empty.jpg"])]
+    assert ingest(collection, few)[0]["phash"].tolist() == [0]
 
 
 def test_nothing_good_at_all(tmp_path):
     for name in ("cat/1.jpg", "owl/2.jpg"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"")
-    manifest, quarantine = look(tmp_path, bits=6)
+    manifest, quarantine = ingest(tmp_path, bits=6)
     assert manifest.empty
     assert list(manifest.columns) == list(manifests.MANIFEST)
     counts = manifests.count(manifest, quarantine)
-    assert counts["found"].tolist() == [1, 1]
+    assert counts["files"].tolist() == [1, 1]
     with pytest.raises(UserError, match=r"too few good photos of cat \(0\), owl \(0\)"):
         manifests.require(counts, 3)
 
@@ -180,22 +180,22 @@ def test_counts_add_up(collection):
     (collection / "cat" / "none.jpg").write_bytes(b"")
     (collection / "owl" / "text.jpg").write_bytes(b"text")
     (collection / "stray.jpg").write_bytes(b"")
-    counts = manifests.count(*look(collection)).set_index("species")
-    assert counts["found"].to_dict() == {"(none)": 1, "cat": 8, "fish": 6, "owl": 7, "zebra": 6}
+    counts = manifests.count(*ingest(collection)).set_index("species")
+    assert counts["files"].to_dict() == {"(none)": 1, "cat": 8, "fish": 6, "owl": 7, "zebra": 6}
     assert counts.loc["cat", ["accepted", "empty", "not_an_image"]].tolist() == [6, 2, 0]
     assert counts.loc["(none)", "outside_class_folders"] == 1
-    assert counts["found"].equals(counts.drop(columns="found").sum(axis=1))
+    assert counts["files"].equals(counts.drop(columns="files").sum(axis=1))
 
 
 def test_counts_without_a_quarantine(collection):
-    counts = manifests.count(*look(collection))
+    counts = manifests.count(*ingest(collection))
     assert counts.to_numpy().tolist() == [[name, 6, 6] for name in ("cat", "fish", "owl", "zebra")]
 
 
 def test_species_with_too_few_photos_are_named(collection):
     for path in sorted((collection / "owl").iterdir())[2:]:
         path.unlink()
-    counts = manifests.count(*look(collection))
+    counts = manifests.count(*ingest(collection))
     manifests.require(counts, 2)
     with pytest.raises(UserError, match=r"of owl \(2\); ingest\.min_per_species is 3") as caught:
         manifests.require(counts, 3)
@@ -216,41 +216,41 @@ def stopped_by(counts, least):
     ("least", "named"), [(6, []), (7, ["cat"]), (9, ["cat"]), (10, ["cat", "owl"])]
 )
 def test_as_many_photos_as_params_ask_for_are_enough(least, named):
-    counts = pd.DataFrame({"species": ["cat", "owl", "(none)"], "found": [8, 9, 3]})
+    counts = pd.DataFrame({"species": ["cat", "owl", "(none)"], "files": [8, 9, 3]})
     counts = counts.assign(accepted=[6, 9, 0], truncated=[2, 0, 3])
-    said = stopped_by(counts, least)
-    assert [name for name in ("cat", "owl", "(none)") if name in said] == named
+    given = stopped_by(counts, least)
+    assert [name for name in ("cat", "owl", "(none)") if name in given] == named
 
 
 def test_one_species_only_is_refused(collection):
     for name in ("fish", "owl", "zebra"):
         shutil.rmtree(collection / name)
     with pytest.raises(UserError, match=r"one species only \(cat\)"):
-        manifests.require(manifests.count(*look(collection)), 3)
+        manifests.require(manifests.count(*ingest(collection)), 3)
 
 
 def test_order_and_processes_change_nothing(collection):
     shutil.copy(next((collection / "cat").iterdir()), collection / "cat" / "zz.jpg")
     (collection / "owl" / "half.jpg").write_bytes(b"GIF89a")
-    found = reader.found(collection)
-    expected = look(collection, found, bits=6)
-    order = np.random.default_rng(0).permutation(len(found))
-    for changed in (look(collection, found.iloc[order], bits=6), look(collection, jobs=2)):
+    files = reader.list_files(collection)
+    expected = ingest(collection, files, bits=6)
+    order = np.random.default_rng(0).permutation(len(files))
+    for changed in (ingest(collection, files.iloc[order], bits=6), ingest(collection, jobs=2)):
         pd.testing.assert_frame_equal(changed[1], expected[1])
-    shuffled = look(collection, found.iloc[order], bits=6)
-    parallel = look(collection, found, bits=6, jobs=2)
+    shuffled = ingest(collection, files.iloc[order], bits=6)
+    parallel = ingest(collection, files, bits=6, jobs=2)
     pd.testing.assert_frame_equal(shuffled[0], expected[0])
     pd.testing.assert_frame_equal(parallel[0], expected[0])
 
 
 def test_names_change_nothing_but_paths(collection, tmp_path):
-    before, _ = look(collection, bits=6)
+    before, _ = ingest(collection, bits=6)
     renamed = tmp_path / "renamed"
     for i, path in enumerate(sorted(collection.rglob("*.jpg"), reverse=True)):
         target = renamed / path.parent.name / "sub" / f"{i:03d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    after, _ = look(renamed, bits=6)
+    after, _ = ingest(renamed, bits=6)
     assert after["flags"].eq("wrong_extension").all()
     told = ["path", "flags"]  # of which the name's extension is a part
     pd.testing.assert_frame_equal(after.drop(columns=told), before.drop(columns=told))
@@ -265,7 +265,7 @@ def test_file_name_that_is_no_utf8_stops_nothing(collection, tmp_path):
             file.write(source.read_bytes() + b" ")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     assert len(manifest) + len(quarantine) == 25
     manifest.to_parquet(tmp_path / "manifest.parquet")
     quarantine.to_csv(tmp_path / "quarantine.csv")
@@ -274,12 +274,12 @@ def test_file_name_that_is_no_utf8_stops_nothing(collection, tmp_path):
 def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_folder):
     dirty = photos_folder("dirty")
     shutil.copytree(dirty, collection, dirs_exist_ok=True)
-    found = reader.found(collection)
-    manifest, quarantine = look(collection, found, max_pixels=10**8, bits=6)
-    assert len(manifest) + len(quarantine) == len(found)
-    assert set(manifest["path"]) | set(quarantine["path"]) == set(found["path"])
+    files = reader.list_files(collection)
+    manifest, quarantine = ingest(collection, files, max_pixels=10**8, bits=6)
+    assert len(manifest) + len(quarantine) == len(files)
+    assert set(manifest["path"]) | set(quarantine["path"]) == set(files["path"])
     why = reasons(quarantine)
-    truncated = set(found.loc[found["species"] == "truncated", "path"])
+    truncated = set(files.loc[files["species"] == "truncated", "path"])
     cut_short = set(manifest.loc[manifest["flags"].str.contains("cut_short"), "path"])
     assert cut_short == {"truncated/00090.jpg"}  # it misses the last 2 % of its rows
     truncated -= cut_short
@@ -287,12 +287,12 @@ def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_fo
     assert {path for path, reason in why.items() if reason == "truncated"} == truncated
     assert set(why.values()) <= {"truncated", "exact_duplicate"}
     first = {}
-    for path in found["path"]:
+    for path in files["path"]:
         content = (collection / path).read_bytes()
         if first.setdefault(content, path) != path:
             assert why[path] == "exact_duplicate"
     counts = manifests.count(manifest, quarantine)
-    assert counts["found"].sum() == len(found)
+    assert counts["files"].sum() == len(files)
     with pytest.raises(UserError, match="truncated"):
         manifests.require(counts, 3)
 
@@ -301,12 +301,12 @@ def test_flagged_photos_are_accepted_unless_params_refuse_the_flag(collection):
     save(collection / "cat" / "plain.png", (64, 64))
     save(collection / "cat" / "plain.jpg", (64, 200))
     (collection / "cat" / "plain.jpg").rename(collection / "cat" / "long.png")
-    manifest, quarantine = look(collection)
+    manifest, quarantine = ingest(collection)
     flags = manifest.set_index("path")["flags"]
     assert flags["cat/plain.png"] == "blurred one_colour"
     assert flags["cat/long.png"] == "blurred one_colour odd_aspect wrong_extension"
     assert quarantine.empty
-    manifest, quarantine = look(collection, reject=["wrong_extension", "one_colour"])
+    manifest, quarantine = ingest(collection, reject=["wrong_extension", "one_colour"])
     assert reasons(quarantine) == {
         "cat/plain.png": "one_colour",
         "cat/long.png": "wrong_extension",
@@ -317,15 +317,15 @@ def test_flagged_photos_are_accepted_unless_params_refuse_the_flag(collection):
 def test_of_duplicates_one_with_a_flag_that_is_refused_is_not_kept(collection):
     original = next((collection / "cat").iterdir())
     shutil.copy(original, collection / "cat" / "aa.png")
-    manifest, quarantine = look(collection, reject=["wrong_extension"])
+    manifest, quarantine = ingest(collection, reject=["wrong_extension"])
     assert reasons(quarantine) == {"cat/aa.png": "wrong_extension"}
     assert f"cat/{original.name}" in set(manifest["path"])
 
 
 def labelled(collection, **columns):
     """The collection's files with more columns filled; a column is a function of the path."""
-    found = reader.found(collection)
-    return found.assign(**{name: found["path"].map(fill) for name, fill in columns.items()})
+    files = reader.list_files(collection)
+    return files.assign(**{name: files["path"].map(fill) for name, fill in columns.items()})
 
 
 def test_given_groups_and_near_duplicates_are_joined(collection):
@@ -336,7 +336,7 @@ def test_given_groups_and_near_duplicates_are_joined(collection):
     given = {
         "owl/near.jpg": "a", owls[1]: "a", owls[2]: "b", "owl/zz-same.jpg": "a", owls[3]: "c"
     }  # fmt: skip
-    manifest, quarantine = look(collection, labelled(collection, group=given.get), bits=6)
+    manifest, quarantine = ingest(collection, labelled(collection, group=given.get), bits=6)
     assert reasons(quarantine) == {"owl/zz-same.jpg": "exact_duplicate"}
     together = manifest[manifest["path"].isin(["owl/near.jpg", *owls[:3]])]
     assert set(together["group"]) == {together["photo"].min()}
@@ -352,10 +352,10 @@ def test_metadata_go_before_what_the_camera_wrote(collection):
         exif = image.getexif()
         exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
         image.save(path, exif=exif)
-    said = {f"cat/{paths[0].name}": "2020-01-01T00:00:00"}
-    manifest, _ = look(collection, labelled(collection, taken_at=said.get))
+    given = {f"cat/{paths[0].name}": "2020-01-01T00:00:00"}
+    manifest, _ = ingest(collection, labelled(collection, taken_at=given.get))
     times = manifest.set_index("path")["taken_at"].dropna().to_dict()
-    assert times == said | {f"cat/{paths[1].name}": "2001-02-03T04:05:06"}
+    assert times == given | {f"cat/{paths[1].name}": "2001-02-03T04:05:06"}
 
 
 def test_boxes_become_shares_of_the_photo_within_its_edges(collection):
@@ -365,7 +365,7 @@ def test_boxes_become_shares_of_the_photo_within_its_edges(collection):
         "cat/wide.png": ((20.0, 20.0, 100.0, 50.0), (150.0, -10.0, 100.0, 60.0)),
         "cat/tall.png": ((0.5, 0.5, 0.7, 0.25), (1.0, 0.0, 0.5, 0.5)),
     }
-    manifest, _ = look(collection, labelled(collection, boxes=boxes.get))
+    manifest, _ = ingest(collection, labelled(collection, boxes=boxes.get))
     written = manifest.set_index("path")["box"].dropna()
     assert written.map(json.loads).to_dict() == {
         "cat/wide.png": [[0.1, 0.2, 0.5, 0.5], [0.75, 0.0, 0.25, 0.5]],
@@ -380,6 +380,6 @@ def test_species_of_which_no_file_is_here_stop_nothing(collection):
                   collection.rglob("*.jpg"))
         + "gone.jpg,lion\nhttps://example.com/x.jpg,lynx\nclip.mp4,wolf\n"
     )  # fmt: skip
-    counts = manifests.count(*look(collection))
-    assert counts.set_index("species")["found"]["lion"] == 1
+    counts = manifests.count(*ingest(collection))
+    assert counts.set_index("species")["files"]["lion"] == 1
     manifests.require(counts, 3)

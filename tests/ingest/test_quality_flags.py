@@ -14,8 +14,8 @@ from pipeline.ingest import inspection_cache, quality_flags
 def row(picture, path="cat/a.png", box=None):
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1)
-    look = inspection_cache.look(file.getvalue(), 10**8)
-    return pd.DataFrame([look._asdict() | {"path": path, "box": box}])
+    inspection = inspection_cache.inspect_file(file.getvalue(), 10**8)
+    return pd.DataFrame([inspection._asdict() | {"path": path, "box": box}])
 
 
 def flagged(picture, **said):

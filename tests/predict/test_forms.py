@@ -123,7 +123,7 @@ def test_ingest_refuses_raw_files_by_name(tmp_path):
     for name in ("fox/1.NEF", "fox/2.jpg", "deer/3.cr2", "deer/4.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    rows = reader.found(tmp_path).set_index("path")
+    rows = reader.list_files(tmp_path).set_index("path")
     assert rows["reason"].dropna().to_dict() == {"fox/1.NEF": "raw", "deer/3.cr2": "raw"}
 
 
@@ -178,7 +178,7 @@ def test_a_folder_that_may_not_be_written_to_is_named_first(
 def test_sidecars_that_cannot_be_written_are_counted_and_the_results_stand(
     trip, animal, monkeypatch
 ):
-    real = xmp.atomic.whole
+    real = xmp.atomic.atomic_write
 
     def whole(path, *rest):
         if "cam1" in Path(path).parts:

@@ -16,7 +16,7 @@ from pipeline.sources import reader
 
 @pytest.fixture
 def manifest(collection, tmp_path):
-    found = reader.found(collection)
+    found = reader.list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 1, tmp_path / "cache")
     return manifests.judge(inspected, 32, 6)[0]
 

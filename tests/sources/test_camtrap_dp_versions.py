@@ -36,7 +36,7 @@ def package(tmp_path):
         (tmp_path / "datapackage.json").write_text(json.dumps(document))
         for i in range(1, 6):
             (tmp_path / f"{i}.jpg").write_bytes(b"x")
-        return reader.found(tmp_path).set_index("path").loc["1.jpg":"5.jpg"]
+        return reader.list_files(tmp_path).set_index("path").loc["1.jpg":"5.jpg"]
 
     return write
 

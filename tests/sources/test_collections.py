@@ -309,14 +309,14 @@ CASES = {
     ),
     "a column that no table has": Case(
         FLAT, {"labels.csv": TABLE}, {"columns": {"species": "Sort"}},
-        stop=("species is Sort, and no table has", "labels.csv (table: file, species)"),
+        stop=("species is Sort, but no table has", "labels.csv (table: file, species)"),
     ),
     "a table beside folders, and the folders chosen": Case(
         STATIONS, {"x.csv": lines(["File", "Soort"], *[[p, "vos"] for p in STATIONS])},
         {"species_from": "folder:1"}, {p: p.split("/")[0] for p in STATIONS},
     ),
     "labels from metadata alone": Case(STATIONS, params={"species_from": "metadata"},
-                                       stop=("no file here says what the photos show",)),
+                                       stop=("no file here labels the photos",)),
     "columns of 0 and 1": Case(FLAT, {"labels.csv": ZERO_ONE}, expected=BEARS),
     "columns of 0 and 1, named": Case(
         FLAT, {"labels.csv": ZERO_ONE}, {"columns": {"species": ["bear", "deer"]}}, BEARS

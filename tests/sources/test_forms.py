@@ -191,7 +191,7 @@ CASES = {
 
 
 def found(folder):
-    rows = reader.found(folder).set_index("path")
+    rows = reader.list_files(folder).set_index("path")
     return rows.astype(object).where(rows.notna(), None)
 
 
@@ -248,13 +248,13 @@ def test_times_groups_licences_and_splits(tmp_path):
 @pytest.mark.parametrize("line", ["2 0.5 0.5 0.1 0.1", "fox 0.5 0.5 0.1 0.1", "0"])
 def test_a_text_that_is_not_of_yolos_form_is_named_with_its_line(tmp_path, line):
     put(tmp_path, YOLO | {"train/labels/b.txt": f"0 0.5 0.5 0.2 0.4\n\n{line}\n"})
-    with pytest.raises(UserError, match=r"b\.txt, line 3: .* is no object of YOLO's form"):
+    with pytest.raises(UserError, match=r"b\.txt, line 3: .* is not an object in YOLO's format"):
         found(tmp_path)
 
 
 def test_a_broken_document_is_named(tmp_path):
     put(tmp_path, {"annotations.xml": CVAT_XML[:-20], "cat/a.jpg": "x", "dog/b.jpg": "x"})
-    with pytest.raises(UserError, match=r"annotations\.xml is no XML: .*line 5"):
+    with pytest.raises(UserError, match=r"annotations\.xml is not valid XML \(line 5\)"):
         found(tmp_path)
 
 

@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def boxes(folder, document):
     (folder / "results.json").write_text(json.dumps(document))
-    found = reader.found(folder)
+    found = reader.list_files(folder)
     assert found["species"].tolist() == ["cat", "dog"]
     assert found["reason"].isna().all()
     return found.set_index("path")["boxes"].dropna().to_dict()

@@ -82,7 +82,7 @@ def test_photos_of_a_coco_file_with_other_sides_are_marked(tmp_path):
         "categories": [{"id": 0, "name": "fox"}, {"id": 1, "name": "owl"}],
     }  # fmt: skip
     (tmp_path / "coco.json").write_text(json.dumps(document))
-    rows = reader.found(tmp_path).set_index("path")
+    rows = reader.list_files(tmp_path).set_index("path")
     assert rows["other_sides"].to_dict() == {"1.png": False, "2.png": True, "3.png": False}
     x, y, w, h = BOX
     boxes = rows["boxes"].dropna()

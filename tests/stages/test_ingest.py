@@ -38,7 +38,7 @@ def test_every_file_is_in_the_manifest_or_in_quarantine_and_counted(ingest, coll
         "cat/small.png": "too_small",
     }
     counts = pd.read_csv(tmp_path / "reports/ingest/counts.csv").set_index("species")
-    assert counts["found"].to_dict() == {"cat": 7, "fish": 6, "owl": 7, "zebra": 6}
+    assert counts["files"].to_dict() == {"cat": 7, "fish": 6, "owl": 7, "zebra": 6}
     assert counts["accepted"].to_dict() == {"cat": 6, "fish": 6, "owl": 5, "zebra": 6}
     seen = pd.read_parquet(tmp_path / "data/ingested/appearance.parquet")
     assert set(seen["photo"]) == set(manifest["photo"])

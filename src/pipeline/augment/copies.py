@@ -62,7 +62,7 @@ def write(
     """
     size = Shards(resized).size
     pictures = partial(_pictures, resized.absolute(), ranges, seed)
-    with atomic.whole(folder, shards.CONTENTS) as unfinished:
+    with atomic.atomic_write(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
         parts = parallel.chunks(rows[["shard", "row", "photo", "copy"]], shards.LENGTH)
         index = rows[["photo", "species", "copy"]]

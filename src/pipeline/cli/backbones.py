@@ -37,7 +37,7 @@ def _backbones(arguments: argparse.Namespace) -> None:
     if arguments.measure:
         for backbone in track(chosen, len(chosen), "measure", "networks"):
             measured[backbone.name] = _measure(backbone)
-            with atomic.whole(_MEASURED) as partial:
+            with atomic.atomic_write(_MEASURED) as partial:
                 partial.write_text(json.dumps(measured, indent=2) + "\n")
     print(f"{'backbone':<20} {'input':>6} {'parameters':>11} {'pictures/s':>11}  weights")
     for backbone in chosen:

@@ -62,15 +62,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     folder = _require_writable(form, arguments)
     recogniser = versions.recogniser(arguments.model)
     journal = output.with_name(f"{output.name}.journal")
-    with parallel.on("dask" if arguments.dask else "local", arguments.dask):
-        asked = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
+    with parallel.use_backend("dask" if arguments.dask else "local", arguments.dask):
+        summary = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
     answers = batch.answers(journal)
     if folder is not None:
         answers = batch.seen_from(folder, answers)
     with atomic.new_file(arguments.output) as written:
         formats.FORMATS[form](answers, batch.labels(recogniser), written)
-    print(f"{output}: {asked.photos} photos, {asked.failed} of them could not be read")
-    _print_passed_over(asked.passed_over)
+    print(f"{output}: {summary.photos} photos, {summary.failed} of them could not be read")
+    _print_passed_over(summary.passed_over)
     if arguments.xmp:
         _write_sidecars(journal, arguments.xmp_name)
     journal.unlink()

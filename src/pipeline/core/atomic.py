@@ -19,7 +19,7 @@ _OF_THE_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers wri
 
 
 @contextmanager
-def whole(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[Path]:
+def atomic_write(path: str | Path, contents: Sequence[str] | None = None) -> Iterator[Path]:
     """Yields a path beside `path` to write to, and renames it to `path` when the block succeeds.
 
     The block may write a file or a folder; missing parent folders are created. If the block fails,
@@ -75,7 +75,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
         UserError: Something exists at `path`, before the block or after it; it is left as it is.
     """
     require_new(path)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         yield partial
         require_new(path)  # it may have been put there since
 
@@ -97,7 +97,7 @@ def own_folder(path: str | Path) -> Iterator[Path]:
         UserError: Another folder or file exists at `path`, before the block or after it.
     """
     require_own(path)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         yield partial
         hashes = _hashes(partial)
         lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]

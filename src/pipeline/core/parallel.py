@@ -23,14 +23,14 @@ def chunks(items: Sequence[T], length: int) -> list[Sequence[T]]:
     return [items[i : i + length] for i in range(0, len(items), length)]
 
 
-def each(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Iterator[R]:
+def map_ordered(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Iterator[R]:
     """Yields `function(item)` for each item, in the order of the items.
 
     Args:
         function: A module-level function, or a `functools.partial` of one.
         items: The arguments, drawn as the work goes. Make each worth some milliseconds.
         jobs: Processes to use; -1 uses every core. Defaults to 1, which starts none. A cluster
-            (`on`) uses all its workers, whatever this is.
+            (`use_backend`) uses all its workers, whatever this is.
 
     Yields:
         The results.
@@ -44,8 +44,8 @@ def _parallel(jobs: int) -> Any:
 
 
 @contextmanager
-def on(backend: Literal["local", "dask"], address: str | None) -> Iterator[None]:
-    """Sets where `each` runs its functions while the block lasts.
+def use_backend(backend: Literal["local", "dask"], address: str | None) -> Iterator[None]:
+    """Sets where `map_ordered` runs its functions while the block lasts.
 
     A task of a worker that is lost is done again by another, so tasks must do the same when done
     twice. They see the files of this machine only if the workers share them, at the same paths.

@@ -314,5 +314,5 @@ def set_source(source: str, path: Path = PATH) -> None:
     load(path)  # a file with a mistake is left as it is
     written = yaml.load(path.read_text(encoding="utf-8"))
     written["ingest"]["source"] = source
-    with atomic.whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic.atomic_write(path) as partial, partial.open("w", encoding="utf-8") as file:
         yaml.dump(written, file)

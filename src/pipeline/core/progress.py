@@ -1,4 +1,4 @@
-"""Shows how far a long step is."""
+"""Shows the progress of a long step."""
 
 import sys
 import time
@@ -22,11 +22,11 @@ class Progress:
             Defaults to True.
 
     Attributes:
-        said: A text behind the bar, such as the best accuracy so far; empty at first.
+        message: A text behind the bar, such as the best accuracy so far; empty at first.
     """
 
     def __init__(self, total: int, doing: str, unit: str, lasting: bool = True):
-        self.said = ""
+        self.message = ""
         self._total, self._doing, self._unit, self._lasting = total, doing, unit, lasting
         self._bar = tqdm(
             total=total,
@@ -41,15 +41,15 @@ class Progress:
     def advance(self, units: int) -> None:
         """Counts some units as done, and shows it."""
         self._done += units
-        if self.said:
-            self._bar.set_postfix_str(self.said, refresh=False)
+        if self.message:
+            self._bar.set_postfix_str(self.message, refresh=False)
         self._bar.update(units)
         now = time.monotonic()
         if self._bar.disable and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line, rate = now, self._done / (now - self._started)
             done = f"{self._doing}: {self._done} of {self._total} {self._unit}"
             left = f"{rate:.0f}/s, {(self._total - self._done) / rate:.0f} s left"
-            print(", ".join(filter(None, (done, self.said, left))), file=sys.stderr)
+            print(", ".join(filter(None, (done, self.message, left))), file=sys.stderr)
 
     def __enter__(self) -> "Progress":
         return self

@@ -40,7 +40,7 @@ def write_collection(ingested: Path, root: Path) -> None:
         ingested: Where ingest writes.
         root: The folder; below the project's it is written as such, so that both can be moved.
     """
-    with atomic.whole(ingested / COLLECTION) as path:
+    with atomic.atomic_write(ingested / COLLECTION) as path:
         path.write_text(json.dumps({"root": root.as_posix()}) + "\n", encoding="utf-8")
 
 

@@ -1,1 +1,1 @@
-"""What is known of a set of photos between the stages."""
+"""Computes what stages share of a set of photos: hashes, groups, statistics and shards."""

@@ -1,4 +1,4 @@
-"""Draws sheets of small pictures, for what a person would rather look at than read."""
+"""Draws sheets of small pictures with captions."""
 
 import io
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:
 
     Args:
         side: Sides of a picture (px).
-        max_pixels: As in `decoding.square`.
+        max_pixels: A picture with more pixels is left out before it is decoded.
         paths: The photos' files.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which photos show the same picture: perceptual hashes, and groups of hashes that are close."""
+"""Computes perceptual hashes of photos, and groups hashes that are close."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -20,7 +20,7 @@ _COSINES = np.rint(2**14 * np.cos(np.pi / 64 * _WAVES))
 
 
 def phash(picture: Image.Image) -> int:
-    """The 64-bit pHash of a picture (Zauner 2010): the signs of its lowest frequencies.
+    """Computes the 64-bit pHash of a picture (Zauner 2010): the signs of its lowest frequencies.
 
     The picture is shrunk to 32 x 32, cosine-transformed, and each of the 8 x 8 lowest
     coefficients becomes one bit: above their median or not. Scaling, compression and light change
@@ -41,7 +41,7 @@ def phash(picture: Image.Image) -> int:
 def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
     """Puts hashes into one group when a chain of close pairs joins them.
 
-    Equal hashes are joined beforehand, and pairs as they are found: so many pictures of one scene
+    Equal hashes are joined beforehand, and pairs as they come: so many pictures of one scene
     make many pairs, and yet take no more memory than others.
 
     Args:
@@ -52,15 +52,15 @@ def groups(hashes: np.ndarray, bits: int) -> np.ndarray:
         int (n,): a group number for each hash; which numbers they are means nothing.
     """
     unique, member = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
-    number, found, count = np.arange(len(unique)), [], 0
+    number, close, count = np.arange(len(unique)), [], 0
     for pairs in close_pairs(unique, bits):
         ends = number[pairs]
-        found.append(ends[ends[:, 0] != ends[:, 1]])
-        count += len(found[-1])
+        close.append(ends[ends[:, 0] != ends[:, 1]])
+        count += len(close[-1])
         if count > _AT_A_TIME:
-            number, found, count = _joined(np.concatenate(found), len(unique))[number], [], 0
-    if found:
-        number = _joined(np.concatenate(found), len(unique))[number]
+            number, close, count = _joined(np.concatenate(close), len(unique))[number], [], 0
+    if close:
+        number = _joined(np.concatenate(close), len(unique))[number]
     return number[member]
 
 
@@ -90,9 +90,9 @@ def _joined(pairs: np.ndarray, count: int) -> np.ndarray:
 
 
 def close_pairs(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
-    """All pairs of different hashes that differ in at most `bits` bits.
+    """Yields all pairs of different hashes that differ in at most `bits` bits.
 
-    Found by multi-index hashing (Norouzi et al. 2012): two hashes that differ in at most `bits`
+    It uses multi-index hashing (Norouzi et al. 2012): two hashes that differ in at most `bits`
     of 64 bits differ in at most `bits // 4` bits of at least one quarter, so only hashes that
     share such a quarter are compared.
 
@@ -121,13 +121,13 @@ def close_pairs(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
                 keep = left < right
                 left, right = left[keep], right[keep]
                 keep = np.bitwise_count(hashes[left] ^ hashes[right]) <= bits
-                for earlier in quarters[:band]:  # which have found the pair already
+                for earlier in quarters[:band]:  # which have yielded the pair already
                     keep &= np.bitwise_count(earlier[left] ^ earlier[right]) > radius
                 yield np.stack([left[keep], right[keep]], axis=1)
 
 
 def _masks(radius: int) -> list[np.uint16]:
-    """Every 16-bit mask with at most `radius` bits set."""
+    """Returns every 16-bit mask with at most `radius` bits set."""
     return [
         np.uint16(sum(1 << bit for bit in chosen))
         for size in range(radius + 1)

@@ -101,7 +101,7 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], siz
         size: Sides of the pictures (px).
     """
     lengths = [len(part) for part in parallel.chunks(index, LENGTH)]
-    with atomic.whole(folder, CONTENTS) as partial:
+    with atomic.atomic_write(folder, CONTENTS) as partial:
         partial.mkdir()
         write_index(partial, index, lengths)
         shard, done = None, 0
@@ -140,7 +140,9 @@ def fill(
     Yields:
         How many more pictures are written.
     """
-    for file, pictures, last in parallel.each(partial(_draw, draw), _pieces(wanted, size), jobs):
+    for file, pictures, last in parallel.map_ordered(
+        partial(_draw, draw), _pieces(wanted, size), jobs
+    ):
         if last:
             _unfinished(file).replace(file)
         yield pictures

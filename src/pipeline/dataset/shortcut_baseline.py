@@ -69,18 +69,18 @@ class Gap:
 
     Attributes:
         random: The score over folds of single photos.
-        whole: The score over folds of whole units.
-        gap: `random` less `whole`.
+        grouped: The score over folds of whole units.
+        gap: `random` less `grouped`.
         standard_error: Of the gap; the photos are the same, so it is smaller than the scores'.
     """
 
     random: Score
-    whole: Score
+    grouped: Score
     gap: float
     standard_error: float
 
     def __str__(self) -> str:
-        return f"{self.gap:+.3f} ± {self.standard_error:.3f} ({self.random} and {self.whole})"
+        return f"{self.gap:+.3f} ± {self.standard_error:.3f} ({self.random} and {self.grouped})"
 
 
 def sample(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def appearance(manifest: pd.DataFrame, inspected: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         manifest: The accepted photos.
-        inspected: What `manifest.inspect` gave of all files.
+        inspected: A row a file, from `manifest.inspect`.
 
     Returns:
         photo, sharpness and colours (`image_statistics.Measures`), a row a photo in the sample's
@@ -140,13 +140,13 @@ def gap(rows: pd.DataFrame, fold: np.ndarray, units: pd.Series) -> Gap:
         units: Unit of each photo.
     """
     kernel, species = _kernel(_features(rows)), rows["species"]
-    whole = _answers(kernel, species, fold)
+    grouped = _answers(kernel, species, fold)
     apart = stratified_groups.deal(rows["photo"], species, [1 / FOLDS] * FOLDS, 0)
     random = _answers(kernel, species, apart)
-    difference = random.astype(float) - whole
+    difference = random.astype(float) - grouped
     return Gap(
         Score.of(random, species, units),
-        Score.of(whole, species, units),
+        Score.of(grouped, species, units),
         float(difference.mean()),
         _standard_error(difference, units),
     )

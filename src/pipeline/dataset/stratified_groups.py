@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 TOLERANCE = 0.05  # of a species' photos: with many units, places miss by up to 4 %
-_NUMBERS = 2 * 10**7  # to look at in a round, a second's work; with more, less is tried
+_NUMBERS = 2 * 10**7  # to compare in a round, a second's work; with more, fewer moves are tried
 
 
 def deal(units: pd.Series, species: pd.Series, shares: Sequence[float], seed: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def deal(units: pd.Series, species: pd.Series, shares: Sequence[float], seed: in
 
 
 def place(seed: int, name: str) -> float:
-    """A fixed place in [0, 1) for a name: its hash with the seed."""
+    """Returns a fixed place in [0, 1) for a name: its hash with the seed."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
@@ -80,7 +80,7 @@ def settle(
         units: The unit of each photo.
         species: The species of each photo.
         shares: Of the parts, above 0 and summing to 1.
-        seed: As in `deal`, which gives one of the starts.
+        seed: Another seed gives another assignment; `deal` makes one of the starts from it.
         start: The part of each photo, int (n,), to start from. Species of which at most 5 % would
             have to move for their shares, and that no part lacks without need, stay as they are
             there. Defaults to none: all units may move.
@@ -124,7 +124,7 @@ def settle(
 def _missing(
     unit: np.ndarray, kind: np.ndarray, part: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
-    """The species whose photos miss their shares by over 5 %, or that a part lacks without need."""
+    """Returns species that miss their shares by over 5 %, or that a part lacks without need."""
     held = np.stack(
         [np.bincount(kind[part == p], minlength=wanted.shape[1]) for p in range(len(wanted))]
     )
@@ -135,7 +135,7 @@ def _missing(
 
 
 class _Costs:
-    """What it costs that a part holds so many photos of each species and in all.
+    """The cost of the photos that a part holds of each species and in all.
 
     In this order: that species are lacking in the first part, the last, and any other; the photos
     that stand in another part than their species' shares want; how uneven that leaves the parts.
@@ -159,18 +159,18 @@ class _Costs:
         return np.hstack([counts, counts.sum(axis=1, keepdims=True)])
 
     def of(self, held: np.ndarray, part: np.ndarray | int) -> np.ndarray:
-        """The cost of what a part holds of each species and in all, (..., species + 1)."""
+        """Returns the cost of what a part holds of each species and in all, (..., species + 1)."""
         apart = np.abs(held - self._wanted[part])
         missed = apart[..., :-1].sum(axis=-1) + apart[..., -1] ** 2 * self._tie
         return missed + (held[..., :-1] == 0).sum(axis=-1) * self._lacking[part]
 
     def held(self, counts: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """What each part holds of each species and in all, (parts, species + 1)."""
+        """Counts what each part holds of each species and in all, (parts, species + 1)."""
         counts = self.with_total(counts)
         return np.stack([counts[part == number].sum(axis=0) for number in range(self.parts)])
 
     def total(self, counts: np.ndarray, part: np.ndarray) -> float:
-        """The cost of an assignment."""
+        """Returns the cost of an assignment."""
         return float(self.of(self.held(counts, part), np.arange(self.parts)).sum())
 
 
@@ -181,7 +181,7 @@ def _descend(counts: np.ndarray, part: np.ndarray, costs: _Costs, free: np.ndarr
         counts: Photos of each species in each unit, int (units, species). The rows' order decides
             between equals.
         part: The part of each unit to start from, int (units,).
-        costs: What is lowered.
+        costs: The cost to lower.
         free: Whether each unit may move, bool (units,).
 
     Returns:

@@ -74,16 +74,16 @@ class Report:
             folder: Where.
             shards: The resized pictures.
         """
-        with atomic.whole(folder / "plots") as partial:
+        with atomic.atomic_write(folder / "plots") as partial:
             partial.mkdir()
             self.species.to_csv(partial / "per_species.csv", index=False)
             plots.confusion(self.predictions, self.labels, partial / "confusion.png")
             contact_sheets.sheet(plots.mistakes(self.predictions, shards)).save(
                 partial / "mistakes.png"
             )
-        with atomic.whole(folder / "predictions.csv") as partial:
+        with atomic.atomic_write(folder / "predictions.csv") as partial:
             self.predictions.drop(columns="group").to_csv(partial, index=False)
-        with atomic.whole(folder / "metrics.json") as partial:
+        with atomic.atomic_write(folder / "metrics.json") as partial:
             partial.write_text(json.dumps(self.summary, indent=2) + "\n")
 
     def __str__(self) -> str:

@@ -1,7 +1,8 @@
-"""Reading one photo safely: from the bytes of a file to upright sRGB pixels.
+"""Decodes one photo safely, from the bytes of a file to upright sRGB pixels.
 
-Training, evaluation and serving all decode and resize here, so that what a network learns from is
-what it is asked about. Nothing of the project is imported: a served model carries this file along.
+Training, evaluation and serving all decode and resize here, so that a network predicts the same
+pixels that it was trained on. Nothing of the project is imported: a served model carries this file
+along.
 """
 
 import hashlib
@@ -58,7 +59,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 class PhotoError(ValueError):
-    """These bytes give no picture.
+    """Bytes cannot be decoded into a picture.
 
     Attributes:
         reason: One of `empty`, `not_an_image`, `git_lfs_pointer`, `web_page`, `video`,
@@ -74,16 +75,16 @@ class PhotoError(ValueError):
 
 
 def identity(data: bytes) -> str:
-    """A photo is its content: the sha256 of the file's bytes, as 64 hexadecimal digits."""
+    """Returns the identity of a photo: the sha256 of its bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 class Sight(NamedTuple):
-    """What is seen of a photo without decoding all of it.
+    """The properties of a photo that need no full-size decoding.
 
     Attributes:
-        width: As the photo is looked at (px).
-        height: Likewise.
+        width: Of the upright photo (px).
+        height: Of the upright photo (px).
         picture: A small upright version of it, its sides at least 64 px where the photo's are; L,
             RGB or CMYK.
         taken_at: When the photo was taken, in whole seconds of the camera's clock (ISO 8601, no
@@ -102,11 +103,11 @@ class Sight(NamedTuple):
 
 
 class Square(NamedTuple):
-    """What a network sees of a photo.
+    """The input of a network.
 
     Attributes:
         pixels: Upright sRGB, uint8 (size, size, 3).
-        cut_short: As in `Sight`.
+        cut_short: Whether the file ends before the picture does, and grey rows stand for the rest.
     """
 
     pixels: np.ndarray
@@ -135,7 +136,7 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
 
 
 def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decodes a photo into square, upright sRGB pixels: those of `read`."""
+    """Decodes a photo into square, upright sRGB pixels, as `read` does."""
     return read(data, size, fit, max_pixels).pixels
 
 
@@ -171,10 +172,10 @@ def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
 
 
 def light(picture: np.ndarray) -> dict[str, float]:
-    """How a picture is exposed and focused, in a fifth of a millisecond, to notice changes.
+    """Measures exposure and focus of a picture, in a fifth of a millisecond, to notice changes.
 
     Args:
-        picture: uint8 (size, size, 3), as `square` gives it.
+        picture: uint8 (size, size, 3), from `square`.
 
     Returns:
         brightness, the mean of the green channel (0 to 255), and sharpness, the mean square of its
@@ -198,14 +199,14 @@ def capture(data: bytes) -> dict[str, str | float | None]:
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception:  # what it is that cannot be read, decoding says
+    except Exception:  # decoding reports what cannot be read
         image = Image.new("L", (1, 1))
     latitude, longitude = _position(_exif(image))
     return {"taken_at": _taken_at(image), "latitude": latitude, "longitude": longitude}
 
 
 def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
-    """Latitude and longitude; a receiver without a fix writes zeros, or nothing."""
+    """Returns latitude and longitude; a receiver without a fix writes zeros, or nothing."""
     try:
         gps = exif.get_ifd(_GPS_IFD)
         latitude, longitude = (
@@ -221,13 +222,14 @@ def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
 def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
     """Cuts a part out of a photo, as an upright sRGB picture file of its own.
 
-    What learned from cut-outs is asked about such files: `square` of one is what it learned from.
+    A network that was trained on cut-outs predicts such files: `square` of one gives the pixels of
+    training.
 
     Args:
         data: The bytes of the photo's file.
         box: x and y of the left upper corner, width and height, in shares of the upright photo's
             sides.
-        max_pixels: As in `square`.
+        max_pixels: More than so many, as the header claims, are refused before decoding.
 
     Returns:
         The bytes of a BMP, which takes no time to pack and unpack.
@@ -270,7 +272,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _something_else(data: bytes) -> PhotoError:
-    """What stands where a photo should, as far as one can tell."""
+    """Returns an error that names what stands in place of a photo, as far as it is known."""
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
         pointer = "a Git LFS pointer stands in place of the photo; run `git lfs pull`"
@@ -293,12 +295,12 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """How a decoded picture has still to be turned: a TIFF is turned while it is decoded."""
+    """Returns how a decoded picture has still to be turned; a TIFF is turned as it is decoded."""
     return _exif(image).get(_ORIENTATION)
 
 
 def _taken_at(image: Image.Image) -> str | None:
-    """The first time that the tags hold, from the one that says it best to the vaguest."""
+    """Returns the first time that the tags hold, from the most exact tag to the vaguest."""
     exif = _exif(image)
     camera, gps = _ifd(exif, _EXIF_IFD), _ifd(exif, _GPS_IFD)
     for written in (
@@ -320,8 +322,8 @@ def _ifd(exif: Image.Exif, tag: int) -> dict:
 
 
 def _xmp_time(xmp: object) -> str | None:
-    found = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
-    return found[1].decode(errors="replace") if found else None
+    match = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
+    return match[1].decode(errors="replace") if match else None
 
 
 def _gps_time(gps: dict) -> str | None:
@@ -333,16 +335,16 @@ def _gps_time(gps: dict) -> str | None:
 
 
 def _time(written: object) -> str | None:
-    """A time as cameras and programs write it: fractions and zones fall off, 24:00 is the next day.
+    """Parses a time as cameras and programs write it, without its fraction and zone.
 
-    A clock that was never set writes zeros, which are no time.
+    24:00 is the next day. A clock that was never set writes zeros, which are no time.
     """
-    found = _TIME.search(
+    match = _TIME.search(
         written.decode(errors="replace") if isinstance(written, bytes) else str(written)
     )
-    if not found:
+    if not match:
         return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
     try:
         midnight = datetime(year, month, day, hour % 24 if hour == 24 else hour, minute, second)
     except ValueError:
@@ -354,8 +356,8 @@ def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool
     """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`.
 
     Args:
-        image: What `_open` gave of the bytes.
-        side: In px.
+        image: The opened picture, from `_open`.
+        side: Smallest side to decode to (px).
         data: The bytes, to be decoded once more where they end too early.
 
     Returns:
@@ -363,7 +365,7 @@ def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool
         there then, and the others are grey.
 
     Raises:
-        PhotoError: The bytes give no picture, or less of it.
+        PhotoError: The bytes give no picture, or less than 95 % of its rows.
     """
     try:
         return _decoded(image, side), False
@@ -385,9 +387,9 @@ def _decoded(image: Image.Image, side: int) -> Image.Image:
 
 
 def _mended(format: str | None, data: bytes) -> bytes | None:
-    """A picture file that misses its last bytes, made whole; None where too many rows are missing.
+    """Completes a picture file that misses its last bytes; None if too many rows are missing.
 
-    Whether they are does not depend on the size at which the picture is to be decoded.
+    How many are missing does not depend on the size at which the picture is to be decoded.
     """
     with suppress(Exception):  # what is more than cut short
         if format in ("JPEG", "MPO"):
@@ -442,7 +444,7 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Any mode as one that resampling handles: L, LA, RGB, RGBA or CMYK."""
+    """Converts any mode into one that resampling handles: L, LA, RGB, RGBA or CMYK."""
     if image.mode.startswith("I;16"):
         return Image.fromarray(_sixteen_bits(np.asarray(image)))
     if image.mode == "P" or "transparency" in image.info:
@@ -460,7 +462,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(values: np.ndarray) -> np.ndarray:
-    """The upper bytes; or the band that all but a thousandth at each end lie in, if it is narrow.
+    """Scales 16 bits to 8: the upper bytes, or a narrow band that holds 99.8 % of the pixels.
 
     Sensors of 12 or 14 bits, thermal ones above all, use a part of the range, and its upper bytes
     alone would show next to nothing.

@@ -1,7 +1,8 @@
-"""The data card: one page about a collection that a person would like to look at."""
+"""Draws the data card: one HTML page that shows a person what a collection holds."""
 
 import base64
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -79,7 +80,7 @@ p { max-width: 44rem }
 <b>{{ "{:.3f} ± {:.3f}".format(score.accuracy, score.standard_error) }}</b> of
 {{ "{:,}".format(score.photos) }} photos rightly, with near-duplicates kept together; always naming
 the commonest species would reach {{ "{:.3f}".format(score.guess) }}. So much of any accuracy may
-come from where the photos were found and not from the animals on them.</p>
+come from where the photos were taken and not from the animals on them.</p>
 <h2>Species</h2>
 {{ table(species) }}
 <h2>Refused</h2>
@@ -96,7 +97,7 @@ come from where the photos were found and not from the animals on them.</p>
 <h2>Capture times</h2>
 <p>{{ times.sentence }}</p>
 {% for counted in times.tables %}{{ table(counted) }}{% endfor %}
-{% for title, counted in told.items() %}
+{% for title, counted in known.items() %}
 <h2>{{ title }}</h2>
 {{ table(counted) }}
 {% endfor %}
@@ -104,7 +105,7 @@ come from where the photos were found and not from the animals on them.</p>
 {{ pictures(species_pictures) }}
 </html>
 """
-_TOLD = {"Cameras": "location", "Sources": "origin", "Licences": "licence"}
+_OPTIONAL_COLUMNS = {"Cameras": "location", "Sources": "origin", "Licences": "licence"}
 _MEANING = {
     "blurred": "hardly a sharp edge even when shrunk",
     "too_dark": "99 of 100 pixels in the darkest quarter of the range",
@@ -118,35 +119,64 @@ _MEANING = {
 }
 
 
+@dataclass(frozen=True)
+class PhotoStrips:
+    """Draws rows of small pictures.
+
+    Attributes:
+        root: The folder that the paths start from.
+        max_pixels: A picture with more pixels is left out before it is decoded.
+        jobs: Processes to use.
+    """
+
+    root: Path
+    max_pixels: int
+    jobs: int
+
+    def draw(self, shown: dict[str, pd.Series]) -> Iterator[tuple[str, int, str]]:
+        """Draws a row of pictures for each heading.
+
+        A row shows the first paths. These are arbitrary, for hashes name and order the photos.
+
+        Args:
+            shown: Paths by heading.
+
+        Yields:
+            The heading, the number of its photos and its pictures (JPEG in base64).
+        """
+        fewest, most = _PER_STRIP
+        per_strip = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
+        files = [[self.root / path for path in paths.iloc[:per_strip]] for paths in shown.values()]
+        strip = partial(contact_sheets.strip, _SIDE, self.max_pixels)
+        drawn = parallel.map_ordered(strip, files, self.jobs)
+        for (title, paths), picture in zip(shown.items(), drawn, strict=True):
+            yield title, len(paths), base64.b64encode(picture).decode()
+
+
 def page(
     source: str,
-    root: Path,
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     score: Score,
-    max_pixels: int,
-    jobs: int,
+    strips: PhotoStrips,
     tables: Mapping[str, pd.Series] | None = None,
 ) -> str:
     """Draws up the card as HTML that needs no other file, no network and no script.
 
     Args:
         source: Where the collection comes from, in words.
-        root: The folder that the manifest's paths start from.
         manifest: The accepted photos.
         quarantine: The refused files.
-        score: What `shortcut_baseline.score` gave.
-        max_pixels: As in `decoding.square`.
-        jobs: Processes to use.
+        score: Accuracy of the shortcut baseline on these photos.
+        strips: Draws the rows of pictures.
         tables: Further counts to show, by their headings. Defaults to none.
 
     Returns:
-        The page, the same for the same collection. Names are escaped, whatever is in them.
+        The page, the same for the same collection. Every name is escaped.
     """
     species = _counted(manifest["species"])
     shown = species.index[:_STRIPS]
     paths = {name: manifest.loc[manifest["species"] == name, "path"] for name in shown}
-    strips = partial(_strips, root, max_pixels, jobs)
     environment = jinja2.Environment(
         autoescape=True, finalize=_printable, trim_blocks=True, lstrip_blocks=True
     )
@@ -161,27 +191,27 @@ def page(
             for title, counts in (tables or {}).items()
         },
         flagged=_table(["flag", "photos"], _flags(manifest), "No photo was flagged."),
-        flagged_pictures=strips(_flagged(manifest)),
+        flagged_pictures=strips.draw(_flagged(manifest)),
         sizes=_table(["shorter side", "photos"], _sizes(manifest)),
         times=_times(manifest["taken_at"].dropna(), len(manifest)),
-        told={
-            title: _table([column, "photos"], _counted(manifest[column].fillna("(not told)")))
-            for title, column in _TOLD.items()
+        known={
+            title: _table([column, "photos"], _counted(manifest[column].fillna("(unknown)")))
+            for title, column in _OPTIONAL_COLUMNS.items()
             if manifest[column].notna().any()
         },
-        species_pictures=strips(paths),
+        species_pictures=strips.draw(paths),
     )
 
 
 def _printable(value: Any) -> Any:
-    """Text with its control characters shown, not obeyed; what is HTML already stays as it is."""
+    """Escapes control characters in text; what is HTML already stays as it is."""
     if not isinstance(value, str) or isinstance(value, markupsafe.Markup):
         return value
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
 
 
 def _counted(values: pd.Series) -> pd.Series:
-    """How often each value occurs, the commonest first, equals by name on every machine."""
+    """Counts each value, the commonest first, equals by name on every machine."""
     return values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
 
 
@@ -225,7 +255,7 @@ def _flags(manifest: pd.DataFrame) -> pd.Series:
 
 
 def _flagged(manifest: pd.DataFrame) -> dict[str, pd.Series]:
-    """The paths of the photos with each flag, by the flag and its meaning."""
+    """Returns the paths of the photos with each flag, by the flag and its meaning."""
     has = {name: manifest["flags"].str.contains(rf"\b{name}\b") for name in quality_flags.FLAGS}
     return {
         f"{name}: {_MEANING[name]}": manifest.loc[rows, "path"]
@@ -266,7 +296,7 @@ def _table(
     more: pd.DataFrame | None = None,
     rows: int | None = _ROWS,
 ) -> dict[str, Any]:
-    """What the template's `table` draws: counts with a bar each, and more columns beside them."""
+    """Prepares counts, with a bar each and more columns beside them, for the template."""
     beside = counts.to_frame() if more is None else pd.concat([counts, more], axis=1)
     largest = max(counts.max(), 1) if len(counts) else 1
     left = counts.iloc[rows:] if rows else counts.iloc[:0]
@@ -280,16 +310,3 @@ def _table(
         "more": len(left),
         "photos_of_more": int(left.sum()),
     }
-
-
-def _strips(
-    root: Path, max_pixels: int, jobs: int, shown: dict[str, pd.Series]
-) -> Iterator[tuple[str, int, str]]:
-    """The heading, the number of photos and a row of pictures (JPEG in base64) for each of `shown`:
-    of the first paths, which are any, for photos are named and ordered by hashes."""
-    fewest, most = _PER_STRIP
-    each = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
-    files = [[root / path for path in paths.iloc[:each]] for paths in shown.values()]
-    drawn = parallel.each(partial(contact_sheets.strip, _SIDE, max_pixels), files, jobs)
-    for (title, paths), strip in zip(shown.items(), drawn, strict=True):
-        yield title, len(paths), base64.b64encode(strip).decode()

@@ -1,4 +1,4 @@
-"""What the bytes of each file of a collection say: looked at once, and remembered."""
+"""Inspects the bytes of each file of a collection once, and caches the results."""
 
 import hashlib
 import importlib.metadata
@@ -26,26 +26,27 @@ _SECONDS_BETWEEN_COMMITS = 1.0
 _TOO_FRESH = 2e9  # ns
 
 
-class Look(NamedTuple):
-    """What the bytes of one file say, whatever its name and place.
+class FileInspection(NamedTuple):
+    """The properties of one file that its bytes alone determine, whatever its name and place.
 
     Every field is a number or a string that JSON can hold, or None.
 
     Attributes:
         photo: `decoding.identity` of the bytes; None where they cannot be read.
-        width: As the photo is looked at (px), as are the following None where `reason` is not.
-        height: Likewise.
+        width: Of the upright photo (px). This and all fields up to `colours` but `photo` and
+            `cut_short` are None where `reason` is not.
+        height: Of the upright photo (px).
         phash: `near_duplicates.phash` of the picture.
         taken_at: The camera's time (ISO 8601, no zone); None where the file does not say.
-        format: What the bytes are, as in `decoding.Sight`.
-        cut_short: Whether they end before the picture does, as in `decoding.Sight`.
-        sharpness: As are the following, one of `image_statistics.Measures`.
-        contrast: Likewise.
-        darkest: Likewise.
-        lightest: Likewise.
-        colours: Likewise.
+        format: The format of the bytes as Pillow names it, such as `JPEG`.
+        cut_short: Whether the bytes end before the picture does.
+        sharpness: `image_statistics.Measures.sharpness`.
+        contrast: `image_statistics.Measures.contrast`.
+        darkest: `image_statistics.Measures.darkest`.
+        lightest: `image_statistics.Measures.lightest`.
+        colours: `image_statistics.Measures.colours`.
         reason: Why the bytes give no picture; None where they do.
-        detail: The reason in words.
+        detail: The reason as a sentence.
     """
 
     photo: str | None = None
@@ -64,15 +65,15 @@ class Look(NamedTuple):
     detail: str | None = None
 
 
-def look(data: bytes, max_pixels: int) -> Look:
-    """Decodes the bytes of a file and takes down what they say."""
+def inspect_file(data: bytes, max_pixels: int) -> FileInspection:
+    """Decodes the bytes of a file and returns its properties."""
     photo = decoding.identity(data)
     try:
         seen = decoding.inspect(data, max_pixels)
     except decoding.PhotoError as error:
-        return Look(photo, reason=error.reason, detail=str(error))
+        return FileInspection(photo, reason=error.reason, detail=str(error))
     phash, measures = near_duplicates.phash(seen.picture), image_statistics.measure(seen.picture)
-    return Look(
+    return FileInspection(
         photo,
         seen.width,
         seen.height,
@@ -84,49 +85,52 @@ def look(data: bytes, max_pixels: int) -> Look:
     )
 
 
-def at(root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path) -> Iterator[Look]:
-    """Looks at files, but for those that were looked at before and have not changed since.
+def inspect_files(
+    root: Path, paths: list[str], max_pixels: int, jobs: int, cache: Path
+) -> Iterator[FileInspection]:
+    """Inspects files, but for those that were inspected before and have not changed since.
 
     A file whose size, times and inode are those of the last time is not even opened; one with the
-    bytes of the last time is read but not decoded. What is seen is written down every second, so a
-    killed run goes on where it was.
+    bytes of the last time is read but not decoded. Results are committed to the cache every second,
+    so a killed run goes on where it was.
 
     Args:
         root: The folder that the paths start from.
         paths: The files.
-        max_pixels: As in `decoding.inspect`.
+        max_pixels: A picture that claims more pixels is refused before it is decoded.
         jobs: Processes to use; they change nothing in the result.
-        cache: Folder for what was seen; safe to delete at any time.
+        cache: Folder for the results; safe to delete at any time.
 
     Yields:
-        A look for each path, in their order.
+        An inspection for each path, in the order of `paths`.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder = f"{root.absolute()}/"
     with closing(sqlite3.connect(cache / f"{_key(max_pixels)}.sqlite")) as seen:
         seen.execute(
-            "CREATE TABLE IF NOT EXISTS looks (file TEXT PRIMARY KEY, stamp TEXT, look TEXT)"
+            "CREATE TABLE IF NOT EXISTS inspections"
+            " (file TEXT PRIMARY KEY, stamp TEXT, fields TEXT)"
         )
         changed, last = _changed(seen, folder, paths)
-        batches = (  # made as they are asked for: a file that waits costs a pointer
+        batches = (  # made one at a time: a file that waits costs a pointer
             [(folder + path, last.get(path)) for path in chunk]
             for chunk in parallel.chunks(changed, _FILES_A_JOB)
         )
-        done = parallel.each(partial(_look_all, max_pixels), batches, jobs)
+        done = parallel.map_ordered(partial(_inspect_batch, max_pixels), batches, jobs)
         committed = time.monotonic()
-        for rows in track(done, len(changed), "look at", count=len):
-            seen.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?)", rows)
+        for rows in track(done, len(changed), "inspect", count=len):
+            seen.executemany("INSERT OR REPLACE INTO inspections VALUES (?, ?, ?)", rows)
             if time.monotonic() - committed > _SECONDS_BETWEEN_COMMITS:
                 seen.commit()
                 committed = time.monotonic()
         seen.commit()
         for chunk in parallel.chunks(paths, _ROWS_A_QUERY):
-            written = ",".join(look for _, look in _rows(seen, folder, chunk))
-            yield from starmap(Look, json.loads(f"[{written}]"))
+            written = ",".join(fields for _, fields in _rows(seen, folder, chunk))
+            yield from starmap(FileInspection, json.loads(f"[{written}]"))
 
 
 def _key(max_pixels: int) -> str:
-    """Names what a look depends on besides the file's bytes: code, libraries and settings."""
+    """Hashes what an inspection depends on besides the file: code, libraries and settings."""
     modules = (__file__, decoding.__file__, near_duplicates.__file__, image_statistics.__file__)
     code = [hashlib.sha256(Path(module).read_bytes()).hexdigest() for module in modules]
     versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
@@ -137,31 +141,31 @@ def _key(max_pixels: int) -> str:
 def _rows(
     seen: sqlite3.Connection, folder: str, paths: list[str]
 ) -> list[tuple[str | None, str | None]]:
-    """The stamp and the look of each path as they were written down; None for one that is new."""
+    """Returns each path's cached stamp and fields (JSON); None for a path that is new."""
     files = [folder + path for path in paths]
-    asked = f"SELECT * FROM looks WHERE file IN ({','.join('?' * len(files))})"
-    rows = {file: row for file, *row in seen.execute(asked, files)}
+    query = f"SELECT * FROM inspections WHERE file IN ({','.join('?' * len(files))})"
+    rows = {file: row for file, *row in seen.execute(query, files)}
     return [rows.get(file, (None, None)) for file in files]
 
 
 def _changed(
     seen: sqlite3.Connection, folder: str, paths: list[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """The paths of files that are new or not as they were, and the last looks of the latter."""
+    """Returns the paths of new and changed files, and the cached fields of the changed ones."""
     changed, last = [], {}
     for chunk in parallel.chunks(paths, _ROWS_A_QUERY):
-        for path, (stamp, look) in zip(chunk, _rows(seen, folder, chunk), strict=True):
+        for path, (stamp, fields) in zip(chunk, _rows(seen, folder, chunk), strict=True):
             if stamp is None or stamp != _stamp(folder + path):
                 changed.append(path)
-                if look:
-                    last[path] = look
+                if fields:
+                    last[path] = fields
     return changed, last
 
 
 def _stamp(file: str) -> str | None:
-    """Size, times and inode of a file; None where they would not tell that it has changed."""
+    """Returns size, times and inode of a file; None where they may not show a later change."""
     try:
-        status = os.stat(file)  # noqa: PTH116 a Path takes longer to make than to ask
+        status = os.stat(file)  # noqa: PTH116 a Path takes longer to make than the call
     except OSError:
         return None
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _TOO_FRESH:
@@ -169,17 +173,17 @@ def _stamp(file: str) -> str | None:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _look_all(max_pixels: int, files: list[tuple]) -> list[tuple]:
-    return [_look_at(max_pixels, *file) for file in files]
+def _inspect_batch(max_pixels: int, files: list[tuple]) -> list[tuple]:
+    return [_inspect_changed(max_pixels, *file) for file in files]
 
 
-def _look_at(max_pixels: int, file: str, last: str | None) -> tuple[str, str | None, str]:
+def _inspect_changed(max_pixels: int, file: str, last: str | None) -> tuple[str, str | None, str]:
     stamp = _stamp(file)  # before it is read: a change while it is read shows the next time
     try:
         data = Path(file).read_bytes()
     except OSError as error:
         detail = f"the file cannot be read: {error.strerror}"
-        return file, None, json.dumps(Look(reason="unreadable", detail=detail))
-    if last is None or Look(*json.loads(last)).photo != decoding.identity(data):
-        last = json.dumps(look(data, max_pixels))
+        return file, None, json.dumps(FileInspection(reason="unreadable", detail=detail))
+    if last is None or FileInspection(*json.loads(last)).photo != decoding.identity(data):
+        last = json.dumps(inspect_file(data, max_pixels))
     return file, stamp, last

@@ -1,4 +1,4 @@
-"""What is wrong with the files of a collection: each is accepted, or quarantined with a reason."""
+"""Accepts each file of a collection, or quarantines it with a reason."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.params import Flag
 from pipeline.dataset import near_duplicates
 from pipeline.ingest import inspection_cache, quality_flags
-from pipeline.ingest.inspection_cache import Look
+from pipeline.ingest.inspection_cache import FileInspection
 from pipeline.sources import annotations
 
 # Null where a form of collection does not say. Times are the camera's own, without a zone.
@@ -50,36 +50,38 @@ _SHARE = 2  # no box of shares reaches so far, and no box in pixels is so small
 
 
 def inspect(
-    root: Path, found: pd.DataFrame, max_pixels: int, jobs: int, cache: Path
+    root: Path, files: pd.DataFrame, max_pixels: int, jobs: int, cache: Path
 ) -> pd.DataFrame:
-    """Puts together what the source says of each file and what its bytes say.
+    """Joins each file's metadata with the properties of its bytes.
 
     Args:
         root: The folder that the paths start from.
-        found: What the source says, as `reader.found` gives it.
+        files: A row a file with its metadata (`reader.Collection.files`).
         max_pixels: A picture that claims more is refused before it is decoded.
         jobs: Processes to use.
-        cache: Folder for what was seen of the files, as in `inspection_cache.at`.
+        cache: Folder for the results of `inspection_cache.inspect_files`.
 
     Returns:
-        `found` and the fields of `Look`, one row a file. `reason` is null where
-        nothing is wrong with the file by itself; the source's word goes before what the bytes say.
+        `files` and the fields of `FileInspection`, one row a file. `reason` is null where
+        nothing is wrong with the file by itself; metadata take precedence over the bytes.
     """
-    readable = found["reason"].isna()
-    seen = inspection_cache.at(root, found.loc[readable, "path"].tolist(), max_pixels, jobs, cache)
-    looked = _table(seen).set_axis(found.index[readable]).reindex(found.index)
-    both = [name for name in looked if name in found]
-    said = {name: found[name].where(found[name].notna(), looked.pop(name)) for name in both}
-    return pd.concat([found.assign(**said), looked], axis=1)
+    readable = files["reason"].isna()
+    seen = inspection_cache.inspect_files(
+        root, files.loc[readable, "path"].tolist(), max_pixels, jobs, cache
+    )
+    inspected = _table(seen).set_axis(files.index[readable]).reindex(files.index)
+    both = [name for name in inspected if name in files]
+    merged = {name: files[name].where(files[name].notna(), inspected.pop(name)) for name in both}
+    return pd.concat([files.assign(**merged), inspected], axis=1)
 
 
-def _table(seen: Iterable[Look]) -> pd.DataFrame:
-    """Looks as a frame, a row each, made of a few thousand at a time.
+def _table(seen: Iterable[FileInspection]) -> pd.DataFrame:
+    """Returns inspections as a frame, a row each, made of a few thousand at a time.
 
     Typed columns take a third of the memory of objects, and whole numbers stay whole beside nulls.
     """
     kinds = {
-        name: (get_args(hint) or [hint])[0] for name, hint in get_type_hints(Look).items()
+        name: (get_args(hint) or [hint])[0] for name, hint in get_type_hints(FileInspection).items()
     }  # X | None
     types = {name: _ARROW[kind] for name, kind in kinds.items()} | {"phash": pa.uint64()}
     seen, pieces = iter(seen), []
@@ -94,11 +96,11 @@ def judge(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decides which files are photos to learn from, and groups near-duplicates.
 
-    Of files with the same content, the one with the first path is kept; where they stand under
+    Of files with the same content, the one with the first path is accepted; where they stand under
     different species none is, for nobody knows which one is right.
 
     Args:
-        inspected: What `inspect` gave.
+        inspected: A row a file, from `inspect`.
         min_side: A picture with a side below this is quarantined (px).
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
         reject: Photos with one of these flags are quarantined. Defaults to none.
@@ -107,7 +109,7 @@ def judge(
         The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
         reason, detail; sorted by path). `group` is the smallest photo of those that belong
         together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
-        of [x, y, w, h] in shares of the sides, or null; `flags` is what `quality_flags.of` says.
+        of [x, y, w, h] in shares of the sides, or null; `flags` are those of `quality_flags.of`.
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)
@@ -172,12 +174,13 @@ def _refuse_copies(rows: pd.DataFrame) -> pd.Series:
 
 
 def _grouped(rows: pd.DataFrame, first: pd.Series, near_duplicate_bits: int) -> pd.DataFrame:
-    """Makes the manifest of what is accepted, with the groups of those that belong together.
+    """Makes the manifest of the accepted files, with the groups of those that belong together.
 
     Args:
         rows: The files, with a `group` where the source gives one.
-        first: What `_refuse_copies` gave: what the source groups with a copy counts too.
-        near_duplicate_bits: As for `judge`.
+        first: For each file the row of the first with its content, from `_refuse_copies`: what the
+            source groups with a copy counts too.
+        near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
     """
     accepted = rows[rows["reason"].isna()].sort_values("photo")
     hashes = accepted["phash"].to_numpy(dtype=np.uint64)
@@ -191,7 +194,7 @@ def _grouped(rows: pd.DataFrame, first: pd.Series, near_duplicate_bits: int) -> 
 
 
 def _shares(rows: pd.DataFrame) -> pd.Series:
-    """Boxes as JSON lists of [x, y, w, h] in shares of the sides, cut at the picture's edges."""
+    """Returns boxes as JSON lists of [x, y, w, h] in shares of the sides, cut at its edges."""
     written = {}
     known = rows["reason"].isna() & rows["boxes"].notna()
     for row in rows.loc[known, ["boxes", "width", "height"]].itertuples():
@@ -207,7 +210,7 @@ def _shares(rows: pd.DataFrame) -> pd.Series:
 
 
 def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
-    """Counts files per species: found, accepted, and quarantined for each reason."""
+    """Counts files per species: in all, accepted, and quarantined for each reason."""
     both = ["species", "reason"]
     files = pd.concat([manifest[["species"]].assign(reason="accepted"), quarantine[both]])
     files["species"] = files["species"].fillna("(none)")
@@ -215,20 +218,20 @@ def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     if "accepted" not in counts:
         counts["accepted"] = 0
     counts.insert(0, "accepted", counts.pop("accepted"))
-    counts.insert(0, "found", counts.sum(axis=1))
+    counts.insert(0, "files", counts.sum(axis=1))
     return counts.rename_axis(columns=None).reset_index()
 
 
 def write_report(
     folder: Path, manifest: pd.DataFrame, quarantine: pd.DataFrame, counts: pd.DataFrame
 ) -> None:
-    """Makes a folder with the tables of what was counted, refused and flagged.
+    """Makes a folder with tables of the counts, the refused files and the flagged photos.
 
     Args:
         folder: Made here.
-        manifest: What `judge` gave.
-        quarantine: Likewise what it refused.
-        counts: What `count` gave.
+        manifest: The accepted photos, from `judge`.
+        quarantine: The refused files, from `judge`.
+        counts: Files per species, from `count`.
     """
     folder.mkdir()
     counts.to_csv(folder / "counts.csv", index=False)
@@ -245,7 +248,7 @@ def require(counts: pd.DataFrame, min_per_species: int) -> None:
         UserError: There are fewer than two species, or too few photos of some; names them.
     """
     absent = counts.reindex(columns=["missing_file", *annotations.ABSENT], fill_value=0).sum(axis=1)
-    named = counts[(counts["species"] != "(none)") & (counts["found"] > absent)]
+    named = counts[(counts["species"] != "(none)") & (counts["files"] > absent)]
     few = named[named["accepted"] < min_per_species]
     if len(few):
         names = ", ".join(f"{row.species} ({row.accepted})" for row in few.itertuples())

@@ -1,4 +1,4 @@
-"""What may make a photo poor to learn from, in words."""
+"""Flags photos that may be poor to learn from."""
 
 import json
 from typing import get_args
@@ -58,7 +58,7 @@ def of(rows: pd.DataFrame) -> pd.Series:
 
 
 def _side(boxes: str) -> float:
-    """Side of the square as large as the largest box, in shares of the picture's."""
+    """Returns the side of the square as large as the largest box, in shares of the sides."""
     return max(width * height for _, _, width, height in json.loads(boxes)) ** 0.5
 
 

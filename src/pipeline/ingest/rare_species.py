@@ -1,4 +1,4 @@
-"""Species with too few photos to be split: left out, or pooled into one class."""
+"""Leaves out species with too few photos to be split, or pools them into one class."""
 
 from typing import Literal
 
@@ -42,5 +42,5 @@ def settle(
         for name in dropped["species"]
     ]
     quarantine = pd.concat([quarantine, dropped[list(quarantine.columns)]], ignore_index=True)
-    kept = manifest[~few].reset_index(drop=True)
-    return kept, quarantine.sort_values("path", ignore_index=True), counts
+    remaining = manifest[~few].reset_index(drop=True)
+    return remaining, quarantine.sort_values("path", ignore_index=True), counts

@@ -12,7 +12,7 @@ def tables(
     """Returns the counts that the data card shows, by their headings; empty ones are left out.
 
     Args:
-        collection: What was read.
+        collection: The collection that was read.
         quarantine: The refused files: path, species, reason, detail.
         rare: Photos by rare species that were dropped or pooled.
     """

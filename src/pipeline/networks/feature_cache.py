@@ -113,7 +113,7 @@ def extract(
         if part is None:
             network = network or model.load()
             part = network(pictures)
-            with atomic.whole(path) as partial, partial.open("wb") as file:
+            with atomic.atomic_write(path) as partial, partial.open("wb") as file:
                 np.save(file, part)
         else:
             cached += len(pictures)

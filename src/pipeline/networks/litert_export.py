@@ -92,7 +92,7 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
     path = cache / f"{digest(model)}.tflite"
     if not path.exists():
         exported = to_litert(model)
-        with atomic.whole(path) as partial:
+        with atomic.atomic_write(path) as partial:
             partial.write_bytes(exported)
     return path.read_bytes()
 
@@ -130,7 +130,7 @@ def write(
         description: The content of `labels.json`.
         beside: Other files to write with it, by name. Defaults to none.
     """
-    with atomic.whole(folder) as partial:
+    with atomic.atomic_write(folder) as partial:
         partial.mkdir()
         shutil.copyfile(keras_file, partial / "model.keras")
         for name, content in {"model.tflite": litert, **beside}.items():

@@ -1,9 +1,9 @@
-"""Asking about many photos: streamed, on all cores, and going on after a kill.
+"""Predicts many photos: streams them, uses all cores, and goes on after a kill.
 
-What is answered goes to a journal beside the output, a line of JSON a photo. A run that was killed
-reads the journal and asks only about the rest; the output is written from the journal at the end,
-so that it is the same bytes whether the run was disturbed or not. A photo whose size or time of
-change is another than when it was answered is asked about again, with those that follow it.
+Each answer goes to a journal beside the output, a line of JSON a photo. A run that was killed reads
+the journal and predicts only the rest. The output is written from the journal at the end, so that
+it is the same bytes whether the run was disturbed or not. A photo whose size or time of change
+differs from the journal is predicted again, with those that follow it.
 """
 
 import hashlib
@@ -27,17 +27,22 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 TOP = 3
 _PHOTOS_A_JOB = 32
-_HEAD = b'{"recogniser": '  # what a journal begins with; a killed run may have written less of it
-_SAID = (
+_HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
+_ANSWER_FIELDS = (
     *("species", "probability", "unknown", "prediction_set", "top"),
     *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
 )
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How many photos were asked about, in how many of them nothing could be read, and how many
-    other files lay among them, by kind."""
+class Summary:
+    """The counts of a run.
+
+    Attributes:
+        photos: Photos that were predicted.
+        failed: Those of them that could not be read.
+        passed_over: Other files that lay among them, by kind.
+    """
 
     photos: int
     failed: int
@@ -45,18 +50,21 @@ class Asked:
 
 
 def labels(recogniser: Path) -> list[str]:
-    """The species it knows, in the order of its answers."""
+    """Returns the species that a recogniser knows, in the order of its probabilities."""
     return json.loads((recogniser / "labels.json").read_text())["labels"]
 
 
-def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Asked:
-    """Answers every photo into a journal, but those that the journal answers already.
+def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Summary:
+    """Writes an answer for every photo to a journal, but for those that it answers already.
 
     Args:
         recogniser: Folder with `model.tflite` and `labels.json`.
-        paths: As `inputs.find` takes them.
+        paths: Files, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
         journal: The file; `answers` reads it.
         jobs: Processes to use.
+
+    Returns:
+        The counts of photos and files.
 
     Raises:
         UserError: There is no photo, or no recogniser.
@@ -67,33 +75,33 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
     if not total:
         among = f", among {inputs.listed(passed_over)}" if passed_over else ""
         raise UserError(f"there is no photo in {', '.join(paths)}{among}")
-    about = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
-    rest, done = _resume(journal, about, inputs.find(paths))
+    header = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
+    rest, done = _resume(journal, header, inputs.find(paths))
     work = partial(_lines, str(recogniser.absolute()))
-    batches = parallel.each(work, _batches(rest), jobs)
+    batches = parallel.map_ordered(work, _batches(rest), jobs)
     with journal.open("a", encoding="utf-8") as file:
         for lines in track(batches, total - done, "predict", count=len):
             file.write("".join(lines))
             file.flush()
     failed = sum(answer["error"] is not None for answer in answers(journal))
-    return Asked(total, failed, passed_over)
+    return Summary(total, failed, passed_over)
 
 
 def require_journal(journal: Path) -> None:
     """Checks that nothing but an earlier run's journal stands where the journal is to be.
 
     Raises:
-        UserError: Something else does.
+        UserError: Another file does.
     """
     if not os.path.lexists(journal):
         return
     begins = journal.is_file() and not journal.is_symlink() and journal.open("rb").read(len(_HEAD))
     if begins is False or not _HEAD.startswith(begins):
-        raise UserError(f"{journal} is no journal of an earlier run: move it elsewhere")
+        raise UserError(f"{journal} is not the journal of an earlier run: move it elsewhere")
 
 
 def answers(journal: Path) -> Iterator[Answer]:
-    """What a journal holds, a photo at a time."""
+    """Yields the answers in a journal, a photo at a time."""
     with journal.open(encoding="utf-8") as file:
         next(file)
         for line in file:
@@ -103,14 +111,14 @@ def answers(journal: Path) -> Iterator[Answer]:
 
 
 def seen_from(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
-    """The same answers, with their paths as seen from a folder."""
+    """Yields the same answers, with their paths relative to a folder."""
     return (answer | {"path": inputs.relative(answer["path"], folder)} for answer in answers)
 
 
 def _resume(
-    journal: Path, about: str, found: Iterator[inputs.Named]
+    journal: Path, header: str, photos: Iterator[inputs.Named]
 ) -> tuple[Iterator[inputs.Named], int]:
-    """Cuts a journal to what is still right in it.
+    """Truncates a journal after its last valid line.
 
     Returns:
         The photos that it does not answer, and how many it does.
@@ -119,10 +127,10 @@ def _resume(
     if journal.exists():
         with journal.open("rb") as file:
             head = file.readline()
-            if head == f"{about}\n".encode():
+            if head == f"{header}\n".encode():
                 right = len(head)
                 for line in file:
-                    photo = next(found, None)
+                    photo = next(photos, None)
                     if not line.endswith(b"\n") or photo is None:
                         ahead = [photo] if photo else []
                         break
@@ -136,8 +144,8 @@ def _resume(
             file.truncate(right)
     else:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_text(f"{about}\n", encoding="utf-8")
-    return chain(ahead, found), done
+        journal.write_text(f"{header}\n", encoding="utf-8")
+    return chain(ahead, photos), done
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
@@ -153,13 +161,13 @@ def _lines(recogniser: str, batch: list[inputs.Named]) -> list[str]:
 
 @cache
 def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
-    """What answers one photo, made once a process."""
+    """Returns a function that answers one photo; made once a process."""
     from pipeline.inference.recogniser import Recogniser
 
     recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: inputs.Named) -> Answer:
-        row = dict.fromkeys(("path", "photo", *_SAID, "error"))
+        row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error"))
         row |= {"path": photo.path, "stamp": photo.stamp()}  # of before it is read
         try:
             data = photo.read()
@@ -171,21 +179,21 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
     return answer
 
 
-def _rounded(said: Any) -> Any:
-    """The same with six digits behind the point: more would say nothing, and fill disks."""
-    if isinstance(said, dict):
-        return {name: _rounded(value) for name, value in said.items()}
-    if isinstance(said, list):
-        return [_rounded(value) for value in said]
-    return round(said, 6) if isinstance(said, float) else said
+def _rounded(answer: Any) -> Any:
+    """Rounds every float to six decimals: more would carry no information, and fill disks."""
+    if isinstance(answer, dict):
+        return {name: _rounded(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [_rounded(value) for value in answer]
+    return round(answer, 6) if isinstance(answer, float) else answer
 
 
 def _digest(recogniser: Path) -> str:
-    """The sha256 of the files that a recogniser is."""
+    """Returns the sha256 of the files of a recogniser."""
     digest = hashlib.sha256()
     for name in ("model.tflite", "labels.json"):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
         except OSError:
-            raise UserError(f"{recogniser} is no recogniser: it holds no {name}") from None
+            raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
     return digest.hexdigest()

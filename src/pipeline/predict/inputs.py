@@ -1,4 +1,4 @@
-"""Photos named on a command line, to be asked about: nobody says which species they are."""
+"""Lists the photos that a command line names, to be predicted."""
 
 import glob
 import os
@@ -40,7 +40,7 @@ class Named:
     span: tuple[int, int] | None = None
 
     def stamp(self) -> str | None:
-        """Size and time of change (ns) of the file on disk; None where it is gone."""
+        """Returns size and time of change (ns) of the file on disk; None where it is gone."""
         try:
             status = os.stat(self.file)  # noqa: PTH116 (a Path costs as much as the call)
         except OSError:
@@ -48,10 +48,10 @@ class Named:
         return f"{status.st_size} {status.st_mtime_ns}"
 
     def read(self) -> bytes:
-        """The bytes of the file.
+        """Reads the bytes of the file.
 
         Raises:
-            photos.PhotoError: It cannot be read, is over `MAX_BYTES`, or is named like a raw file.
+            decoding.PhotoError: It cannot be read, is over `MAX_BYTES`, or has a raw file's name.
         """
         suffix = Path(self.path).suffix.lower()
         if suffix in RAW:
@@ -99,24 +99,24 @@ def find(paths: Sequence[str], passed_over: Counter[str] | None = None) -> Itera
 
 
 def listed(passed_over: Counter[str]) -> str:
-    """A count of kinds in words, the most frequent first."""
+    """Returns counts of kinds as text, the most frequent first."""
     return ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common())
 
 
 def top(paths: Sequence[str]) -> Path:
-    """The folder that was asked about: the lowest one (or archive) that holds all of `paths`.
+    """Returns the lowest folder (or archive) that holds all of `paths`.
 
     Args:
-        paths: As `find` takes them. Of a pattern only what stands before it counts.
+        paths: Files, folders, archives and patterns; of a pattern, the folders before it count.
     """
     return Path(os.path.commonpath([_top(path) for path in paths]))
 
 
 def relative(path: str, folder: Path) -> str:
-    """A path as seen from a folder, with slashes.
+    """Returns a path relative to a folder, with slashes.
 
     Raises:
-        UserError: It does not lie in that folder.
+        UserError: The path does not lie in that folder.
     """
     seen = Path(os.path.relpath(path, folder))
     if ".." in seen.parts:
@@ -180,7 +180,7 @@ def _inside(path: str, passed_over: Counter[str]) -> Iterator[Named]:
 
 
 def _like_a_photo(name: str, passed_over: Counter[str]) -> bool:
-    """Whether a file is named like a photo; what else it is named like is counted."""
+    """Returns whether a file is named like a photo, and counts the others by kind."""
     if any(map(ignored, name.replace("\\", "/").split("/"))):
         return False
     suffix = Path(name).suffix.lower()
@@ -203,7 +203,7 @@ def _suffixes() -> set[str]:
 
 @lru_cache(maxsize=8)
 def _opened(path: str) -> zipfile.ZipFile | tarfile.TarFile:
-    """An archive that a worker reads from, again and again."""
+    """Opens an archive; a worker reads from it again and again."""
     return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
 
 
@@ -212,5 +212,5 @@ def _absolute(path: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A path as text, whatever bytes its name is made of."""
+    """Returns a path as text, whatever bytes its name is made of."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

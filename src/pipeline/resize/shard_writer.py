@@ -75,13 +75,13 @@ def write(folder: Path, squares: Squares, pictures: pd.DataFrame, jobs: int, cac
     total = sum(rows.stop - rows.start for _, rows in missing)
     for _ in track(shards.fill(todo, squares.size, draw, jobs), total, "resize", count=int):
         pass
-    with atomic.whole(folder, shards.CONTENTS) as unfinished:
+    with atomic.atomic_write(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
         index = pictures[["photo", "species", "width", "height", "box"]]
         shards.write_index(unfinished, index, lengths)
         for number, file in enumerate(files):
             atomic.link(file, shards.path(unfinished, number))
-    with atomic.whole(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
+    with atomic.atomic_write(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
         np.save(opened, identities)
     current = {store, store / "photos.npy", *files}
     atomic.clear(*{*store.parent.iterdir(), *store.iterdir()} - current)

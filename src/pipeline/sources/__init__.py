@@ -1,4 +1,4 @@
-"""What a collection of photos can be, told apart by what is found.
+"""Reads collections of photos in many forms, identified by the files in them.
 
 A folder stays where it is; an archive is unpacked, and a recipe followed, into a folder of the
 pipeline's own. What names of folders, tables and JSON files say of the photos is read into

@@ -1,7 +1,7 @@
-"""What metadata say of a collection: a row an annotation, and what that comes to a file.
+"""Reduces the annotations of a collection, a row each, to one row a file.
 
-Every form of collection is read into the same frame of annotations, so that labels are renamed,
-files found and pictures of several species told apart in one place.
+Every form of collection is read into the same frame of annotations, so that one place renames
+labels, finds files and distinguishes pictures of several species.
 """
 
 import json
@@ -38,7 +38,7 @@ _WORDS = {"null", "true", "false", "yes", "no", "on", "off"}  # but around these
 
 
 def frame(**columns: Any) -> pd.DataFrame:
-    """A frame of annotations from the columns that a form knows; the rest is null.
+    """Returns a frame of annotations from the columns that a form knows; the rest is null.
 
     Rows without a path are left out.
 
@@ -58,13 +58,13 @@ def frame(**columns: Any) -> pd.DataFrame:
 
 
 def times(written: pd.Series) -> pd.Series:
-    """The camera's own time as ISO 8601 without a zone; null where a text is no time.
+    """Returns the camera's own time as ISO 8601 without a zone; null where a text is no time.
 
     Args:
         written: The year first, as ISO 8601 and EXIF have it, with or without a time of day.
     """
-    found = pc.extract_regex(pa.array(written.astype("str"), from_pandas=True), _TIME)
-    parts = pd.DataFrame({name: pc.struct_field(found, name).to_pandas() for name in _TIME_PARTS})
+    parsed = pc.extract_regex(pa.array(written.astype("str"), from_pandas=True), _TIME)
+    parts = pd.DataFrame({name: pc.struct_field(parsed, name).to_pandas() for name in _TIME_PARTS})
     parts = parts.replace("", "0").fillna("0").astype("int64")
     times = pd.to_datetime(parts, errors="coerce").set_axis(written.index)
     return times.dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
@@ -120,7 +120,7 @@ def written(name: str) -> str:
 
 
 def settled(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the annotations of each file come to.
+    """Reduces the annotations of each file to one row.
 
     A picture that shows two species has no one label and is refused as `several_species`; one
     without any is refused for what its annotations say, or as `no_species`.
@@ -158,7 +158,7 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def boxes(rows: pd.DataFrame) -> pd.Series:
-    """The boxes of each path, a tuple of (x, y, w, h) each; paths without any are left out."""
+    """Returns the boxes of each path, tuples of (x, y, w, h), without paths that have none."""
     rows = rows[(rows["w"] > 0) & (rows["h"] > 0) & rows[["x", "y"]].notna().all(axis=1)]
     rows = rows.assign(
         **{
@@ -166,23 +166,23 @@ def boxes(rows: pd.DataFrame) -> pd.Series:
             for name, side in (("x", "width"), ("y", "height"), ("w", "width"), ("h", "height"))
         }
     )
-    found = defaultdict(dict)  # a dict for its order: the same box twice is one box
+    by_path = defaultdict(dict)  # a dict for its order: the same box twice is one box
     for path, *box in (
         rows[["path", "x", "y", "w", "h"]].round(6).itertuples(index=False, name=None)
     ):
-        found[path][tuple(box)] = None
-    return pd.Series({path: tuple(several) for path, several in found.items()}, dtype=object)
+        by_path[path][tuple(box)] = None
+    return pd.Series({path: tuple(several) for path, several in by_path.items()}, dtype=object)
 
 
-def located(said: pd.Series, disk: pd.Series) -> pd.Series:
+def located(written: pd.Series, disk: pd.Series) -> pd.Series:
     """Returns the files that paths in metadata name; a path that names none, or several, stays.
 
     Args:
-        said: Paths as metadata write them.
+        written: Paths as metadata write them.
         disk: Paths below the collection's top folder, each once.
     """
-    matched = paths.match(said, list(disk))
-    return matched["path"].where(matched["problem"].isna(), said)
+    matched = paths.match(written, list(disk))
+    return matched["path"].where(matched["problem"].isna(), written)
 
 
 def _normal(text: str) -> str:

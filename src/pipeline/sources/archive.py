@@ -1,4 +1,4 @@
-"""A zip or tar of a collection, unpacked without trusting it."""
+"""Unpacks a zip or tar of a collection without trusting it."""
 
 import io
 import shutil
@@ -29,7 +29,7 @@ Entry = tuple[str, bool, int, Callable[[], BinaryIO]]
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or a tar, whatever its name says."""
+    """Returns whether a file is a zip or a tar, whatever its name says."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
@@ -37,7 +37,7 @@ def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
     """Unpacks a zip or a tar (plain, gz, bz2, xz) into an empty folder.
 
     Nothing is written outside `into`: an archive with an absolute path, a path through `..`, a
-    link or a device in it is refused whole, as is one that holds more than it may.
+    link or a device in it is refused, as is one that holds more than it may.
 
     Args:
         path: The archive.
@@ -54,16 +54,7 @@ def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
         max_bytes = min(shutil.disk_usage(into).free * 9 // 10, plausible)
     try:
         with _open(path) as opened:
-            listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)
-            entries, claimed = [], 0
-            for count, entry in enumerate(listed):
-                if count >= MAX_ENTRIES:
-                    raise UserError(f"{path} holds over {MAX_ENTRIES:,} entries; refused")
-                claimed += entry[2]
-                if claimed > max_bytes:
-                    raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
-                if not any(map(ignored, _path(entry[0]).parts)):
-                    entries.append(entry)
+            entries = _entries(path, opened, max_bytes)
             for name, is_file, _, open_entry in track(entries, len(entries), "unpack", "files"):
                 target = into / _safe(path, name, is_file)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +70,25 @@ def unpack(path: Path, into: Path, max_bytes: int | None = None) -> None:
         raise UserError(f"{path} holds {error.filename} twice; refused") from None
     except Exception as error:  # zipfile, tarfile, zlib, lzma each raise their own
         raise UserError(f"{path} cannot be unpacked: {error}") from None
+
+
+def _entries(path: Path, opened: zipfile.ZipFile | tarfile.TarFile, max_bytes: int) -> list[Entry]:
+    """Lists the entries of an archive, but hidden and system files.
+
+    Raises:
+        UserError: There are too many, or they claim to hold over `max_bytes`.
+    """
+    listed = _zipped(opened) if isinstance(opened, zipfile.ZipFile) else _tarred(opened)
+    entries, claimed = [], 0
+    for count, entry in enumerate(listed):
+        if count >= MAX_ENTRIES:
+            raise UserError(f"{path} holds over {MAX_ENTRIES:,} entries; refused")
+        claimed += entry[2]
+        if claimed > max_bytes:
+            raise UserError(f"{path} claims to hold over {max_bytes:,} bytes; refused")
+        if not any(map(ignored, _path(entry[0]).parts)):
+            entries.append(entry)
+    return entries
 
 
 @contextmanager
@@ -113,7 +123,7 @@ class _Described(tarfile.TarInfo):
 
 def _zipped(opened: zipfile.ZipFile) -> Iterator[Entry]:
     for info in opened.infolist():
-        kind = info.external_attr >> 28  # Unix file type: 8 a file, 0 not said
+        kind = info.external_attr >> 28  # Unix file type: 8 a file, 0 not given
         if not info.filename.replace("\\", "/").endswith("/"):  # a folder, Windows' way too
             yield info.filename, kind in (0, 8), info.file_size, lambda i=info: opened.open(i)
 

@@ -1,4 +1,4 @@
-"""Camtrap DP 1.0 to 1.0.2: a data package of deployments, media and observations.
+"""Reads Camtrap DP 1.0 to 1.0.2: a data package of deployments, media and observations.
 
 https://camtrap-dp.tdwg.org/data. Observations are of one medium, or of an event: of all media of a
 deployment from its start to its end. Columns that the standard leaves optional may be missing.
@@ -40,14 +40,14 @@ _ZONE = r"([+-]\d\d:?\d\d|Z)\s*$"
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document describes such a package."""
+    """Returns whether a JSON document describes such a package."""
     return isinstance(document, dict) and set(_COLUMNS) <= {
         resource.get("name") for resource in document.get("resources") or ()
     }
 
 
 def is_package(folder: Path) -> bool:
-    """Whether a folder holds a package, or at least its table of media."""
+    """Returns whether a folder holds a package, or at least its table of media."""
     return (folder / _DESCRIPTION).is_file() or (folder / "media.csv").is_file()
 
 
@@ -71,7 +71,7 @@ def media(folder: Path) -> pd.DataFrame:
 
 
 def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
-    """The observations of a package, each joined with the media that it is of.
+    """Returns the observations of a package, each joined with the media that it is of.
 
     A medium is judged by its own observations where it has any, and else by those of its events;
     a frame of a time lapse not by an event that a trigger began.
@@ -178,7 +178,7 @@ def _instants(*columns: pd.Series) -> list[pd.Series]:
 
 
 def _of_events(media: pd.DataFrame, observations: pd.DataFrame) -> pd.DataFrame:
-    """A row for each medium within each observation of an event; `medium` is its row in `media`."""
+    """Returns a row for each medium of each event's observation; `medium` is its row in `media`."""
     places = pd.concat([media["deploymentID"], observations["deploymentID"]])
     codes = np.split(pd.factorize(places)[0], [len(media)])
     taken, start, end = _instants(

@@ -1,4 +1,4 @@
-"""Record tables of the R package camtrapR (`recordTable`), saved with `write.csv`.
+"""Reads record tables of the R package camtrapR (`recordTable`), saved with `write.csv`.
 
 https://jniedballa.github.io/camtrapR/reference/recordTable.html. A row is a species on a photo,
 `Directory` and `FileName` are its path on the machine that wrote the table.
@@ -15,12 +15,12 @@ _NEEDED = {"Station", "Species", "Directory", "FileName"}
 
 
 def is_one(document: Any) -> bool:
-    """Whether this is a record table."""
+    """Returns whether this is a record table."""
     return isinstance(document, pd.DataFrame) and set(document) >= _NEEDED
 
 
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The species of each record; its station is its location.
+    """Returns the species of each record; its station is its location.
 
     Args:
         rows: The table, each cell a text or null.

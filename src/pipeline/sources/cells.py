@@ -20,7 +20,7 @@ from pipeline.core.errors import UserError
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
 REFUSED = (".xls", ".ods", ".numbers", ".xlsm")  # save them as CSV or .xlsx
 _SEPARATORS = ",;\t|"
-_LOOK_AT = 40  # rows that tell the separator and the header
+_SAMPLE_ROWS = 40  # rows that determine the separator and the header
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -34,7 +34,7 @@ def load(path: Path) -> pd.DataFrame:
     Of a spreadsheet's sheets the first that has rows is read.
 
     Raises:
-        UserError: It cannot be read; says what to do.
+        UserError: It cannot be read; the message says what to do.
     """
     suffix = path.suffix.lower()
     try:
@@ -43,7 +43,9 @@ def load(path: Path) -> pd.DataFrame:
         elif suffix in (".jsonl", ".ndjson"):
             table = pd.read_json(path, lines=True, dtype=False)
         elif suffix in REFUSED:
-            raise UserError(f"{path} is a spreadsheet of a kind that is not read; save it as CSV")
+            raise UserError(
+                f"{path} is a spreadsheet in a format that is not supported: save it as CSV"
+            )
         else:
             table = _framed(_sheet(path) if suffix == ".xlsx" else _csv(path))
     except pd.errors.EmptyDataError:
@@ -98,7 +100,7 @@ def _decoded(path: Path) -> str:
 
 
 def _csv(path: Path) -> list[list[str]]:
-    """The rows of a text table, with the separator that most of its lines agree about."""
+    """Returns the rows of a text table, with the separator that most of its lines agree about."""
     text = _decoded(path).lstrip("\ufeff")
     named = re.match(r'"?sep=(.)"?[^\S\n]*\r?\n', text)
     if named:
@@ -108,10 +110,10 @@ def _csv(path: Path) -> list[list[str]]:
 
 
 def _agreement(text: str, separator: str) -> tuple[float, int]:
-    """How many of the first rows have the commonest number of fields, and that number."""
+    """Returns how many of the first rows have the commonest number of fields, and that number."""
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        rows = [row for row in islice(reader, _LOOK_AT) if any(row)]
+        rows = [row for row in islice(reader, _SAMPLE_ROWS) if any(row)]
     except csv.Error:
         return (0.0, 0)
     widths = Counter(len(row) for row in rows if len(row) > 1)
@@ -122,15 +124,15 @@ def _agreement(text: str, separator: str) -> tuple[float, int]:
 
 
 def _framed(rows: list[list[str]]) -> pd.DataFrame:
-    """Rows as a table: what stands before the header, such as titles and comments, is left out.
+    """Returns rows as a table, without titles and comments that precede the header.
 
     The header is the first row that is as wide as most, and no comment (`# ...`).
     """
     numbered = [(i, row) for i, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
-    widths = Counter(len(_trimmed(row)) for _, row in numbered[:_LOOK_AT])
+    widths = Counter(len(_trimmed(row)) for _, row in numbered[:_SAMPLE_ROWS])
     usual = max(widths, key=lambda width: (widths[width], width), default=0)
     start = 0
-    for place, (_, row) in enumerate(numbered[:_LOOK_AT]):
+    for place, (_, row) in enumerate(numbered[:_SAMPLE_ROWS]):
         width, filled = len(_trimmed(row)), sum(bool(cell.strip()) for cell in row)
         is_comment = re.match(r"\s*(#\s|##)", row[0])
         if width >= usual and filled * 2 > usual and not is_comment:
@@ -149,7 +151,7 @@ def _framed(rows: list[list[str]]) -> pd.DataFrame:
 
 
 def _trimmed(row: list[str]) -> list[str]:
-    """A row without the empty cells at its end."""
+    """Returns a row without the empty cells at its end."""
     width = len(row)
     while width and not row[width - 1].strip():
         width -= 1
@@ -166,9 +168,11 @@ def _sheet(path: Path) -> list[list[str]]:
             if any(any(row) for row in rows):
                 return rows
     except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
-        raise ValueError(f"it is no sound .xlsx file ({error})") from None
+        raise ValueError(f"it is not a valid .xlsx file ({error})") from None
     except Exception as error:  # zipfile's and openpyxl's own errors share no base class
-        raise ValueError(f"it is no sound .xlsx file ({type(error).__name__}: {error})") from None
+        raise ValueError(
+            f"it is not a valid .xlsx file ({type(error).__name__}: {error})"
+        ) from None
     return []
 
 

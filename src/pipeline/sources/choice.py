@@ -1,4 +1,4 @@
-"""Chooses where the labels of a collection come from, or says what a person has to decide."""
+"""Chooses where the labels of a collection come from, or reports what a person has to decide."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ _COULD_LABEL = (*forms.SUFFIXES, *cells.REFUSED, ".gz", ".zip")
 
 @dataclass(frozen=True)
 class Rules:
-    """What the params say about reading a collection.
+    """The params for reading a collection.
 
     Attributes:
-        labels: `ingest.labels`: what species are renamed to; null drops one.
-        columns: `ingest.columns`: columns of tables by what they say.
+        labels: `ingest.labels`: the new name of each species; null drops it. Defaults to none.
+        columns: `ingest.columns`: columns of tables by their meaning. Defaults to none.
         species_from: `ingest.species_from`: `auto`, `metadata`, or `folder:N`.
         chosen: The metadata that a person named as the source, below the top folder; None for none.
     """
@@ -33,33 +33,33 @@ class Rules:
 
     @property
     def level(self) -> int | None:
-        """The folder that names the species, 1 for the uppermost; None if it is not said."""
+        """Returns the level of the folder that names the species, 1 for the uppermost, or None."""
         kind, _, level = self.species_from.partition(":")
         return int(level) if kind == "folder" else None
 
 
 def label_sources(
-    top: Path, disk: pd.DataFrame, found: Sequence[Metadata], rules: Rules
+    top: Path, disk: pd.DataFrame, entries: Sequence[Metadata], rules: Rules
 ) -> list[Metadata]:
     """Chooses the metadata that label the photos; none where folders do.
 
     Args:
         top: The collection's top folder.
         disk: Its files.
-        found: What `metadata.find` gave. What is chosen is matched with the photos, and each says
-            what it was used for or why not.
-        rules: What the params say.
+        entries: The collection's metadata, from `metadata.find`. The chosen ones are matched with
+            the photos, and each records its use or why it has none.
+        rules: The params.
 
     Returns:
-        The chosen ones, whose rows have a `species` each or are told by folders.
+        The chosen ones. Their rows have a `species` each, or folders name it.
 
     Raises:
-        UserError: Several readings are possible, or what a person named cannot be read; says what
-            was found, and which lines of params.yaml decide.
+        UserError: Several readings are possible, or the named file cannot be read; the message
+            lists the files, and the lines of params.yaml that decide.
     """
-    _require_columns(found, rules.columns)
-    named = [one for one in found if one.path == rules.chosen]
-    candidates = named or list(found)
+    _require_columns(entries, rules.columns)
+    named = [one for one in entries if one.path == rules.chosen]
+    candidates = named or list(entries)
     if named and named[0].error:
         raise UserError(named[0].error)
     documents = _documents(top, disk, candidates)
@@ -82,8 +82,8 @@ def label_sources(
             return _used(chosen, "columns beside the folders' species")
     if rules.species_from == "metadata":
         raise UserError(
-            f"{top}: ingest.species_from is metadata, and no file here says what the photos show; "
-            f"{_seen(found)}"
+            f"{top}: ingest.species_from is metadata, but no file here labels the photos; "
+            f"{_seen(entries)}"
         )
     _require_agreement(top, disk, chosen)
     folders.require_one_reading(top, disk)
@@ -97,7 +97,7 @@ def _used(chosen: list[Metadata], what: str) -> list[Metadata]:
 
 
 def _documents(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> list[Metadata]:
-    """Labels in a form of their own: one package, or all documents of the first form there is."""
+    """Returns documents in a form of their own: one package, or all of the first form."""
     plain = ("table", "MegaDetector", "sidecar of one photo", "part of another")
     special = [
         one
@@ -126,7 +126,7 @@ def _documents(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> lis
 def _tables(
     top: Path, disk: pd.DataFrame, candidates: list[Metadata], rules: Rules
 ) -> list[Metadata]:
-    """The tables that name photos, matched with them."""
+    """Returns the tables that name photos, matched with them."""
     tables = []
     for one in candidates:
         if one.described is None or one.error:
@@ -142,19 +142,19 @@ def _tables(
     return tables
 
 
-def _require_columns(found: Sequence[Metadata], columns: Mapping[str, Any]) -> None:
-    tables = [one for one in found if one.columns]
+def _require_columns(entries: Sequence[Metadata], columns: Mapping[str, Any]) -> None:
+    tables = [one for one in entries if one.columns]
     for key, value in columns.items():
         if all(table.named_columns(one.document, value) is None for one in tables):
             names = value if isinstance(value, str) else ", ".join(value)
             raise UserError(
-                f"ingest.columns: {key} is {names}, and no table has such columns; {_seen(tables)}"
+                f"ingest.columns: {key} is {names}, but no table has such columns; {_seen(tables)}"
             )
 
 
-def _seen(found: Sequence[Metadata]) -> str:
-    """What lies there, in words."""
-    seen = [f"{one.path} ({one.kind}: {_columns(one)})" for one in found]
+def _seen(entries: Sequence[Metadata]) -> str:
+    """Lists the metadata as text."""
+    seen = [f"{one.path} ({one.kind}: {_columns(one)})" for one in entries]
     return f"there is {'; '.join(seen)}" if seen else "there is no table or JSON"
 
 
@@ -168,7 +168,7 @@ def _is_wide(one: Metadata, disk: pd.DataFrame, named: Sequence[Metadata] = ()) 
 
 
 def _are_wide(chosen: Sequence[Metadata], disk: pd.DataFrame) -> bool:
-    """Whether metadata speak of the collection, and not of a few of its photos."""
+    """Returns whether metadata describe the collection, and not only a few of its photos."""
     if any(one.stem in metadata.USUAL for one in chosen):
         return True
     pictures = set(metadata.photos(disk))
@@ -181,7 +181,7 @@ def _fullest(tables: list[Metadata]) -> list[Metadata]:
 
 
 def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
-    """The table that names most photos, with those that name others; or one for each split."""
+    """Returns the table with most photos and those with other photos; or one for each split."""
     of_split = [one for one in tables if one.split]
     if len(of_split) > 1:
         return of_split
@@ -199,7 +199,7 @@ def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
             raise UserError(
                 f"{top}: {rival.path} and {one.path} name the same {len(both)} photos, and "
                 f"{len(differ)} of them, such as {differ[0]}, differ in species; "
-                "give the one to go by as ingest.source, or take the other away"
+                "set ingest.source to the correct one, or remove the other"
             )
     return taken
 
@@ -210,14 +210,14 @@ def _differing(first: Metadata, second: Metadata, both: set[str]) -> list[str]:
 
 
 def _species(rows: pd.DataFrame) -> dict[str, set[str]]:
-    """The names that each photo has, as they are compared."""
+    """Returns the names that each photo has, as they are compared."""
     known = rows[["path", "species"]].dropna()
     names = known["species"].map(labels.comparable)
     return names.groupby(known["path"]).agg(set).to_dict()
 
 
 def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) -> None:
-    """Checks that tables of a few photos say of these what their folders say.
+    """Checks that tables of a few photos agree with the photos' folders.
 
     Raises:
         UserError: They do not.
@@ -227,7 +227,7 @@ def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) ->
         ours = _species(folders.read(top, disk))
         differ = sorted(path for path in theirs if theirs[path] != ours.get(path))
         if differ:
-            said = ", ".join(sorted(theirs[differ[0]]))
+            names = ", ".join(sorted(theirs[differ[0]]))
             folder = ", ".join(sorted(ours.get(differ[0], ["nothing"])))
             lines = [
                 f"  ingest.source: {top / one.path}   # the table alone",
@@ -235,19 +235,19 @@ def _require_agreement(top: Path, disk: pd.DataFrame, chosen: list[Metadata]) ->
             ]
             raise UserError(
                 f"{top / one.path} names {len(one.photos)} of {len(metadata.photos(disk))} photos, "
-                f"and calls {differ[0]} {said}, where its folder says {folder}; write into "
+                f"and calls {differ[0]} {names}, where its folder says {folder}; write into "
                 "params.yaml one of\n" + "\n".join(lines)
             )
-        one.why_not = f"names {len(one.photos)} photos only, and says of them what folders say"
+        one.why_not = f"names {len(one.photos)} photos only, and agrees with their folders"
 
 
 def _require_understood(
     top: Path, disk: pd.DataFrame, candidates: list[Metadata], rules: Rules, is_named: bool
 ) -> None:
-    """Checks that nothing is passed over that may say what the photos show.
+    """Checks that no file that may label the photos is ignored.
 
     Raises:
-        UserError: Something is; says what it holds, and the lines that decide.
+        UserError: One is; the message says what it holds, and which lines of params.yaml decide.
     """
     pictures = len(metadata.photos(disk))
     for one in candidates:
@@ -272,19 +272,19 @@ def _require_understood(
 
 
 def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str], int]:
-    """The columns of a table that may be the species and the file, and how many photos fit."""
+    """Returns columns that may be the species and the file, and how many photos fit."""
     described = one.described
     files: list[str] = []
     if one.photos:
         fits = len(one.photos)
     else:
         files = metadata.fitting_columns(one, disk)
-        looks_so = [
+        likely = [
             name
             for _, name in described.files
             if one.document[name].str.contains(r"\.[A-Za-z]{3,4}$").mean() > 0.5
         ]
-        fits = len(one.document) if files or (looks_so and described.has_species) else 0
+        fits = len(one.document) if files or (likely and described.has_species) else 0
     apart = {*files, *metadata.folder_columns(one, disk)}
     species = [name for name in described.may_be_species if name not in apart]
     if described.species is not None:
@@ -300,7 +300,7 @@ def _undecided(
     files: list[str],
     fits: int,
 ) -> str:
-    """Says what a file holds that may be the labels, and which lines of params.yaml decide."""
+    """Describes a file that may hold the labels, and the lines of params.yaml that decide."""
     if one.described is None:
         what = f"is {one.kind}, and holds the names of {fits} photos"
     elif one.photos:
@@ -319,7 +319,7 @@ def _undecided(
 def _column_lines(
     one: Metadata, disk: pd.DataFrame, species: list[str], files: list[str]
 ) -> list[str]:
-    """The lines of params.yaml that name a table's columns."""
+    """Returns the lines of params.yaml that name a table's columns."""
     if one.described is None:
         return []
     names = {"file": files[0]} if files else {}

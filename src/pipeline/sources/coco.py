@@ -1,4 +1,4 @@
-"""COCO Camera Traps: `images`, `annotations` and `categories` in one JSON file.
+"""Reads COCO Camera Traps: `images`, `annotations` and `categories` in one JSON file.
 
 The format is COCO's (Lin et al. 2014) with what camera traps need: where a picture was taken, when,
 and in which sequence. Annotations of whole pictures have no box.
@@ -26,13 +26,13 @@ _PICTURE = {
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document is of this form."""
+    """Returns whether a JSON document is of this form."""
     needed = ("images", "annotations", "categories")
     return isinstance(document, dict) and all(isinstance(document.get(n), list) for n in needed)
 
 
 def read(document: dict) -> pd.DataFrame:
-    """The annotations of a document, each joined with its picture (`annotations.frame`).
+    """Returns the annotations of a document, each joined with its picture (`annotations.frame`).
 
     A picture without any has a row without a species. Boxes are in pixels of the picture as it was
     annotated, whose size the document may tell.
@@ -59,6 +59,6 @@ def read(document: dict) -> pd.DataFrame:
 
 
 def _table(rows: list[dict], *columns: str) -> pd.DataFrame:
-    """Some columns of a list of objects; numbers that name something are text, as in `images`."""
+    """Returns some columns of a list of objects; identifiers are text, as in `images`."""
     table = pd.DataFrame(rows, dtype=object).reindex(columns=list(columns))
     return table.assign(**{c: table[c].astype("str") for c in columns if c.endswith("id")})

@@ -1,4 +1,4 @@
-"""CVAT's export of classified pictures: 'CVAT for images' (XML) and Datumaro (JSON).
+"""Reads CVAT's export of classified pictures: 'CVAT for images' (XML) and Datumaro (JSON).
 
 https://docs.cvat.ai/docs/dataset_management/formats/format-cvat and format-datumaro. A tag is a
 label of the whole picture; boxes have labels of their own.
@@ -16,7 +16,7 @@ _COLUMNS = ["path", "species", "x", "y", "w", "h", "width", "height"]
 
 
 def is_one(document: Any) -> bool:
-    """Whether a document is 'CVAT for images' or Datumaro's."""
+    """Returns whether a document is 'CVAT for images' or Datumaro's."""
     if isinstance(document, Element):
         return document.tag == "annotations" and document.find("image") is not None
     return (
@@ -28,7 +28,7 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: Element | dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The labels of each picture, and its boxes.
+    """Returns the labels of each picture, and its boxes.
 
     Args:
         document: The XML document's root, or the JSON document.
@@ -46,11 +46,11 @@ def _images(root: Element) -> list[tuple]:
     rows = []
     for image in root.iter("image"):
         sides = image.get("width"), image.get("height")
-        found = [(tag.get("label"), *[None] * 4) for tag in image.iter("tag")]
+        objects = [(tag.get("label"), *[None] * 4) for tag in image.iter("tag")]
         for box in image.iter("box"):
             x, y, right, bottom = (float(box.get(n)) for n in ("xtl", "ytl", "xbr", "ybr"))
-            found.append((box.get("label"), x, y, right - x, bottom - y))
-        rows += [(image.get("name"), *row, *sides) for row in found or [[None] * 5]]
+            objects.append((box.get("label"), x, y, right - x, bottom - y))
+        rows += [(image.get("name"), *row, *sides) for row in objects or [[None] * 5]]
     return rows
 
 
@@ -60,11 +60,11 @@ def _items(document: dict[str, Any]) -> list[tuple]:
     for item in document["items"]:
         image = item.get("image") or {}
         height, width = image.get("size") or (None, None)
-        found = [
+        objects = [
             (labels[one["label_id"]], *(one["bbox"] if one.get("type") == "bbox" else [None] * 4))
             for one in item.get("annotations") or ()
             if one.get("type") in ("label", "bbox") and one.get("label_id") is not None
         ]
         path = image.get("path") or item["id"]
-        rows += [(path, *row, width, height) for row in found or [[None] * 5]]
+        rows += [(path, *row, width, height) for row in objects or [[None] * 5]]
     return rows

@@ -1,4 +1,4 @@
-"""Names of files and folders that mean something to every form of collection."""
+"""Recognises names of files and folders that every form of collection shares."""
 
 import re
 
@@ -28,12 +28,12 @@ _SPLIT = re.compile(
 
 
 def ignored(name: str) -> bool:
-    """Whether a file or folder of this name is hidden or an operating system's own."""
+    """Returns whether a file or folder of this name is hidden or an operating system's own."""
     hidden = name.startswith(".") and name not in (".", "..")
     return hidden or name.lower() in _SYSTEM
 
 
 def split_named(name: str | None) -> str | None:
-    """The split that a folder, a table or a cell of this name stands for; None for any other."""
+    """Returns the split that a name of a folder, table or cell stands for, or None."""
     match = isinstance(name, str) and _SPLIT.fullmatch(name.strip())
     return match.lastgroup if match else None

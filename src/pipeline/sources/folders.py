@@ -1,4 +1,4 @@
-"""Folders: what lies in them, and what the names of class folders and of splits say."""
+"""Lists folders, and reads species and splits from the names of folders."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class Listing(NamedTuple):
 
 
 def root(source: str, files: Path) -> Path:
-    """The folder that the paths of a manifest start from.
+    """Returns the folder that the paths of a manifest start from.
 
     Args:
         source: `ingest.source` of the params.
@@ -64,7 +64,7 @@ def require_apart(source: str) -> None:
 
 
 def top(folder: Path) -> Path:
-    """The folder that holds a collection: `folder`, or a lone folder in it that does."""
+    """Returns the folder that holds a collection: `folder`, or a lone folder in it that does."""
     while True:
         inside = [entry for entry in folder.iterdir() if not ignored(entry.name)]
         if len(inside) != 1 or not inside[0].is_dir():
@@ -85,19 +85,8 @@ def listed(top: Path) -> Listing:
         `linked_folder` (not followed: a link may lead round in a circle), `unreadable_folder`,
         `empty_folder`, `not_a_file` (a pipe, a dangling link) and `name_not_utf8`.
     """
-    start = len(str(top)) + 1
-    found: list[tuple[str, str | None]] = []
+    rows: list[tuple[str, str | None]] = []
     ignored_files: Counter[str] = Counter()
-
-    def add(path: str, problem: str | None) -> None:
-        inner = path[start:].replace(os.sep, "/")
-        try:
-            inner.encode()
-        except UnicodeEncodeError:
-            inner = inner.encode(errors="surrogateescape").decode(errors="backslashreplace")
-            problem = "name_not_utf8"
-        found.append((inner, problem))
-
     todo = [str(top)]
     while todo:
         folder = todo.pop()
@@ -105,28 +94,40 @@ def listed(top: Path) -> Listing:
             with os.scandir(folder) as inside:
                 everything = list(inside)
         except OSError:
-            add(folder, "unreadable_folder")
+            rows.append((folder, "unreadable_folder"))
             continue
         entries = [entry for entry in everything if not ignored(entry.name)]
         for entry in everything:
             if ignored(entry.name):
                 ignored_files[entry.name] += _count(entry)
         if not entries and folder != str(top):
-            add(folder, "empty_folder")
+            rows.append((folder, "empty_folder"))
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 todo.append(entry.path)
             elif entry.is_symlink() and Path(entry.path).is_dir():
-                add(entry.path, "linked_folder")
+                rows.append((entry.path, "linked_folder"))
             else:
                 is_file = entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
-                add(entry.path, None if is_file else "not_a_file")
-    files = pd.DataFrame(sorted(found), columns=["path", "problem"], dtype="str")
+                rows.append((entry.path, None if is_file else "not_a_file"))
+    rows = sorted(_inner(top, path, problem) for path, problem in rows)
+    files = pd.DataFrame(rows, columns=["path", "problem"], dtype="str")
     return Listing(files, {name: n for name, n in sorted(ignored_files.items()) if n})
 
 
+def _inner(top: Path, path: str, problem: str | None) -> tuple[str, str | None]:
+    """Returns a path below `top` as UTF-8 text with slashes, and its problem."""
+    inner = path[len(str(top)) + 1 :].replace(os.sep, "/")
+    try:
+        inner.encode()
+    except UnicodeEncodeError:
+        inner = inner.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        problem = "name_not_utf8"
+    return inner, problem
+
+
 def _count(entry: os.DirEntry) -> int:
-    """How many files an ignored entry holds; a link is not followed."""
+    """Returns how many files an ignored entry holds; a link is not followed."""
     if not entry.is_dir(follow_symlinks=False):
         return 1
     return sum(len(files) for _, _, files in os.walk(entry.path))
@@ -217,7 +218,7 @@ def _above_photos(disk: pd.DataFrame) -> pd.Series:
 
 
 def _above(disk: pd.DataFrame, split: pd.Series) -> pd.Series:
-    """The names of the folders above each file, without those of splits and none beside them."""
+    """Returns the names of the folders above each file, without those of splits."""
     is_folder = disk["problem"].isin(["empty_folder", "linked_folder", "unreadable_folder"])
     names = disk["path"].where(~is_folder, disk["path"] + "/").str.split("/").str[:-1]
     if split.isna().all():
@@ -231,7 +232,7 @@ def _at(names: list[str], level: int) -> str | None:
 
 
 def _location(names: list[str], level: int) -> str | None:
-    """The folders above the species; where it is the uppermost, the next one below it."""
+    """Returns the folders above the species; where it is the uppermost, the next one below it."""
     place = level - 1 if level > 0 else len(names) + level
     if not 0 <= place < len(names):
         return None
@@ -239,7 +240,7 @@ def _location(names: list[str], level: int) -> str | None:
 
 
 def _recurring(above: pd.Series) -> list[int]:
-    """The levels below the uppermost whose names recur in several of the uppermost folders.
+    """Returns the levels below the uppermost whose names recur in several of the uppermost folders.
 
     Names that are dates, or what cameras call their folders, are none.
     """
@@ -258,7 +259,7 @@ def _recurring(above: pd.Series) -> list[int]:
 
 
 def splits(paths: pd.Series) -> pd.Series:
-    """The split that the uppermost folder of each path stands for; null for those in no such one.
+    """Returns the split that the uppermost folder of each path stands for; null if it is none.
 
     All are null unless one folder is called `train` or the like, and another `validation` or
     `test`: a lone folder of such a name may be anything.

@@ -1,4 +1,4 @@
-"""The forms of other programs' exports that ingest knows, beside COCO and Camtrap DP."""
+"""Lists the exports of other programs that ingest reads, beside COCO and Camtrap DP."""
 
 import json
 from collections.abc import Callable
@@ -61,11 +61,11 @@ def load(path: Path) -> Any:
         A frame of a table, the root of an XML document, or what a JSON or YAML document holds.
 
     Raises:
-        UserError: It cannot be read; names the line where that is known.
+        UserError: It cannot be read; the message names the line where it is known.
     """
     suffix = path.suffix.lower()
     if suffix not in (".json", ".xml", ".yaml", ".yml"):
-        return table.load(path)  # which also says what to do about other spreadsheets
+        return table.load(path)  # which reports other spreadsheets too
     try:
         if suffix == ".xml":
             return ElementTree.fromstring(path.read_bytes())
@@ -73,12 +73,26 @@ def load(path: Path) -> Any:
             return json.loads(path.read_bytes())
         return yaml.safe_load(path.read_bytes())
     except (ValueError, RecursionError, ElementTree.ParseError, yaml.YAMLError) as error:
-        kind = suffix[1:].upper()
-        raise UserError(f"{path} is no {kind}: {error}; mend it, or take it away") from None
+        raise invalid(path, suffix[1:].upper(), error) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def invalid(path: Path, kind: str, error: Exception) -> UserError:
+    """Returns an error that a file cannot be parsed.
+
+    Args:
+        path: The file.
+        kind: Its format, such as `JSON`.
+        error: The parser's error; its line is named where it has one.
+    """
+    line = getattr(error, "lineno", None) or getattr(error, "position", [None])[0]
+    if (mark := getattr(error, "problem_mark", None)) is not None:
+        line = mark.line + 1
+    where = f"line {line}" if line else error
+    return UserError(f"{path} is not valid {kind} ({where}): fix or remove it")
+
+
 def known(document: Any) -> Form | None:
-    """The form of what `load` gave; None where it is none of `FORMS`."""
+    """Returns the form of a document from `load`; None where it is none of `FORMS`."""
     return next((form for form in FORMS if form.is_one(document)), None)

@@ -1,4 +1,4 @@
-"""Identifiers, which tables join by and programs write as texts, whole or decimal numbers."""
+"""Normalises identifiers, which programs write as text, integers or decimal numbers."""
 
 from pathlib import PurePosixPath
 
@@ -32,7 +32,7 @@ def first_there(names: list[pd.Series], files: pd.Series) -> pd.Series:
 
 
 def places(latitude: pd.Series, longitude: pd.Series, decimals: int = 4) -> pd.Series:
-    """Coordinates as the name of a place; null where there are none.
+    """Returns coordinates as the name of a place; null where there are none.
 
     Args:
         latitude: Degrees, as numbers or text; a decimal comma is one too.

@@ -1,4 +1,4 @@
-"""Observations that iNaturalist exports as CSV (https://www.inaturalist.org/observations/export).
+"""Reads iNaturalist exports in CSV (https://www.inaturalist.org/observations/export).
 
 A row is an observation with the address of its first photo, and no name of a file. Photos are
 looked for under the address' own path (`photos/<photo>/medium.jpg`), the photo's number and the
@@ -19,7 +19,7 @@ _DECIMALS = 2  # of coordinates: a walk; photos of one place go together
 
 
 def is_one(document: Any) -> bool:
-    """Whether this is such an export."""
+    """Returns whether this is such an export."""
     return (
         isinstance(document, pd.DataFrame)
         and set(document) >= _NEEDED
@@ -28,7 +28,7 @@ def is_one(document: Any) -> bool:
 
 
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The species of each observation's photo; the observation is its group.
+    """Returns the species of each observation's photo; the observation is its group.
 
     Args:
         rows: The export, each cell a text or null.

@@ -1,4 +1,4 @@
-"""Label Studio's export of classified pictures: JSON, JSON-MIN and CSV.
+"""Reads Label Studio's export of classified pictures: JSON, JSON-MIN and CSV.
 
 https://labelstud.io/guide/export and https://labelstud.io/guide/task_format. Uploaded files got
 eight hexadecimal digits and a hyphen before their names.
@@ -23,7 +23,7 @@ _MANY = 5  # tasks that tell what a document is
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document or a table is such an export."""
+    """Returns whether a JSON document or a table is such an export."""
     if isinstance(document, pd.DataFrame):
         named = document.columns.isin(_PICTURES).any()
         return set(document) >= {"annotation_id", "annotator"} and bool(named)
@@ -38,12 +38,12 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: list[dict] | pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The choices and boxes of every annotator; a skipped task has none.
+    """Returns the choices and boxes of every annotator; a skipped task has none.
 
     Args:
         document: The tasks; of a table, each cell a text or null.
         folder: Where they lie; not needed.
-        files: Paths on the disk, which tell whether files kept the names of the upload.
+        files: Paths on the disk, which show whether files still have their upload names.
 
     Returns:
         Annotations (`annotations.frame`).
@@ -73,8 +73,8 @@ def _rows(task: dict[str, Any]) -> Iterator[tuple]:
         if not annotation.get("was_cancelled")
         for result in annotation.get("result") or ()
     ]
-    found = [row for result in results for row in _labels(result)]
-    yield from ((picture, *row) for row in found or [(None, *[None] * 4)])
+    labelled = [row for result in results for row in _labels(result)]
+    yield from ((picture, *row) for row in labelled or [(None, *[None] * 4)])
 
 
 def _labels(result: dict[str, Any]) -> Iterator[tuple]:
@@ -89,7 +89,7 @@ def _labels(result: dict[str, Any]) -> Iterator[tuple]:
 
 
 def _minimal(task: dict[str, Any]) -> list[Any]:
-    """The choices of a task of JSON-MIN or CSV: what the one column of the person's own holds."""
+    """Returns the choices of a task of JSON-MIN or CSV: the content of its one custom column."""
     names = [name for name in task if name not in _OURS and name not in _PICTURES]
     name = "choice" if "choice" in names else names[0] if len(names) == 1 else None
     if name is None:
@@ -109,7 +109,7 @@ def _picture(fields: dict[str, Any]) -> str | None:
 
 
 def _local(address: str) -> str:
-    """The path in an address: of local storage (`?d=cam1/1.jpg`), an upload or a bucket."""
+    """Returns the path in an address: of local storage (`?d=cam1/1.jpg`), an upload or a bucket."""
     parts = urlsplit(address)
     if inner := parse_qs(parts.query).get("d"):
         return inner[0]

@@ -1,4 +1,4 @@
-"""Labels as people and platforms write them: lists in one cell, and those that name no animal."""
+"""Parses labels: lists in one cell, and labels that name no animal."""
 
 import ast
 import json
@@ -59,17 +59,17 @@ def comparable(name: str) -> str:
 
 def reason(label: str) -> str | None:
     """Returns why nothing can be learned from photos of a label; None for an animal's name."""
-    found = _found(label)
-    return _REASONS.get(found, found)
+    category = _category(label)
+    return _REASONS.get(category, category)
 
 
 def kind(label: str) -> str:
     """Returns what a label names: `animal`, or `blank`, `human`, `vehicle` or `unknown`."""
-    found = _found(label) or "animal"
-    return found if found in ("animal", "blank", "human", "vehicle") else "unknown"
+    category = _category(label) or "animal"
+    return category if category in ("animal", "blank", "human", "vehicle") else "unknown"
 
 
-def _found(label: str) -> str | None:
+def _category(label: str) -> str | None:
     text = comparable(label)
     return _KINDS.get(text) or _KINDS.get(" ".join(re.split(r"[\s:,()/-]+", text)).strip())
 

@@ -1,4 +1,4 @@
-"""What MegaDetector found: boxes of animals, in a JSON file in any folder.
+"""Reads MegaDetector's boxes of animals from a JSON file in any folder.
 
 Three layouts are read: that of the MegaDetector package ("batch results", boxes in shares of the
 sides; https://lila.science/megadetector-output-format), the plain list that newer releases write
@@ -18,7 +18,7 @@ _SPECIESNET = {"1": "animal", "2": "human", "3": "vehicle"}
 
 
 def is_one(document: Any) -> bool:
-    """Whether a JSON document is what MegaDetector or SpeciesNet writes."""
+    """Returns whether MegaDetector or SpeciesNet wrote a JSON document."""
     if isinstance(document, dict):
         return _are_files(document.get("predictions"), "filepath") or (
             "detection_categories" in document and isinstance(document.get("images"), list)
@@ -27,21 +27,21 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: dict | list) -> pd.DataFrame:
-    """The boxes of animals that it was sure enough of: path, x, y, w, h (`annotations.frame`)."""
+    """Returns boxes of animals above the confidence threshold: path, x, y, w, h."""
     least, names, files, key = _CONFIDENCE, {}, document, "file"
     if isinstance(document, dict) and "predictions" in document:
         names, files, key = _SPECIESNET, document["predictions"], "filepath"
     elif isinstance(document, dict):
-        about = document.get("info", {}).get("detector_metadata", {})
-        least = about.get("typical_detection_threshold", _CONFIDENCE)
+        detector = document.get("info", {}).get("detector_metadata", {})
+        least = detector.get("typical_detection_threshold", _CONFIDENCE)
         names, files = document["detection_categories"], document["images"]
     rows = pd.DataFrame(
         [
-            (file[key], *found["bbox"])
+            (file[key], *detection["bbox"])
             for file in files
-            for found in file.get("detections") or ()  # null where the file could not be read
-            if names.get(found["category"], found["category"]) == "animal"
-            and found.get("conf", found.get("confidence")) >= least
+            for detection in file.get("detections") or ()  # null where the file could not be read
+            if names.get(detection["category"], detection["category"]) == "animal"
+            and detection.get("conf", detection.get("confidence")) >= least
         ],
         columns=["path", "x", "y", "w", "h"],
     )

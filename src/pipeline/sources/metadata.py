@@ -1,4 +1,4 @@
-"""Finds every file of a collection that looks like metadata, and tells what each one is."""
+"""Finds every file of a collection that may be metadata, and identifies its form."""
 
 import gzip
 import io
@@ -26,18 +26,18 @@ _SAMPLE = 500
 
 @dataclass
 class Metadata:
-    """One file that looks like metadata.
+    """One file that may be metadata.
 
     Attributes:
         path: Below the collection's top folder.
-        kind: What it was taken for.
-        document: What it holds: a frame of texts, or what JSON holds; None if it cannot be read.
+        kind: The name of its form.
+        document: Its content: a frame of texts, or parsed JSON; None if it cannot be read.
         error: Why it cannot be read.
         described: The meaning of its columns, of a table of no special form.
         rows: Its annotations, each path that of a file where it names one.
         lost: Problem and detail of each path that names none, by path.
         beside: Other files that belong to it.
-        used_for: What it was used for; empty if for nothing.
+        used_for: Its use; empty if it has none.
         why_not: Why it was not used.
     """
 
@@ -54,26 +54,29 @@ class Metadata:
 
     @property
     def folder(self) -> str:
+        """Returns the folder that the file lies in."""
         return self.path.rpartition("/")[0]
 
     @property
     def stem(self) -> str:
+        """Returns the file's name without its ending, in lower case."""
         return Path(self.path).stem.lower()
 
     @property
     def split(self) -> str | None:
-        """The split that it, or the folder that it lies in, is named after."""
+        """Returns the split that the file or its folder is named after; None if there is none."""
         return split_named(Path(self.path).stem) or split_named(Path(self.folder).name)
 
     @property
     def photos(self) -> set[str]:
-        """The files that it names."""
+        """Returns the files that the metadata name."""
         if self.rows is None:
             return set()
         return set(self.rows["path"]) - set(self.lost.index)
 
     @property
     def columns(self) -> list[str]:
+        """Returns the columns of a table; none of any other document."""
         return list(self.document) if isinstance(self.document, pd.DataFrame) else []
 
     def row(self) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def photos(disk: pd.DataFrame) -> pd.Series:
 
 
 def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Metadata]:
-    """Reads whatever looks like metadata at any depth, and tells its form.
+    """Reads all files that may be metadata, at any depth, and identifies their forms.
 
     Args:
         top: The collection's top folder.
@@ -112,26 +115,26 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     there = disk.loc[disk["problem"].isna(), "path"]
     likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED))]
     sidecars = _sidecars(likely, photos(disk))
-    found = [
+    entries = [
         Metadata(path, "sidecar of one photo") if path in sidecars else _read(top, path)
         for path in likely
     ]
-    _name_label_of_sidecars(top, [one for one in found if one.path in sidecars])
-    for one in found:  # a form of its own gives way to columns that a person named
+    _name_label_of_sidecars(top, [one for one in entries if one.path in sidecars])
+    for one in entries:  # a form of its own gives way to columns that a person named
         if one.kind != "table" and isinstance(one.document, pd.DataFrame):
             mine = (table.named_columns(one.document, names) for names in columns.values())
             one.kind = "table" if any(mine) else one.kind
-    parts = {path for one in found for path in one.beside}
-    for one in found:
+    parts = {path for one in entries for path in one.beside}
+    for one in entries:
         if one.path in parts and one.kind == "table":
             one.kind, one.described = "part of another", None
         if one.kind == "table":
             one.described = table.describe(one.document, columns)
-    return [one for one in found if one.kind != "archive"]
+    return [one for one in entries if one.kind != "archive"]
 
 
 def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
-    """JSON files that are named after one photo beside them, as phones and clouds write them."""
+    """Returns the JSON files that are named after one photo beside them, as phones write them."""
     json_files = likely[likely.str.lower().str.endswith(".json")]
     stems = json_files.str[: -len(".json")]
     names = set(pictures) | set(pictures.str.replace(r"\.\w+$", "", regex=True))
@@ -139,23 +142,23 @@ def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
 
 
 def _name_label_of_sidecars(top: Path, sidecars: list[Metadata]) -> None:
-    """Marks the first of the sidecars if it holds a label: all that are like it may."""
+    """Marks the first of the sidecars if it holds a label, for all others like it may."""
     for one in sidecars[:_SAMPLE]:
         document = _read(top, one.path).document
         keys = [str(key) for key in document] if isinstance(document, dict) else []
         labels = [key for key in keys if table.is_species_name(key)]
         if labels:
             one.error = (
-                f"{top / one.path} speaks of one photo, and may label it ({labels[0]}), as may "
+                f"{top / one.path} describes one photo, and may label it ({labels[0]}), as may "
                 f"{len(sidecars) - 1} others; labels in a file for each photo are not read: write "
-                "them into one table, metadata.csv, with file_name and species, or go by folders "
+                "them into one table, metadata.csv, with file_name and species, or use the folders "
                 "with ingest.species_from: folder:1"
             )
             return
 
 
 def _read(top: Path, path: str) -> Metadata:
-    """Loads one file and tells its form; what cannot be read says so."""
+    """Loads one file and identifies its form; one that cannot be read gets an `error`."""
     try:
         document = _document(top / path)
     except UserError as error:
@@ -189,7 +192,7 @@ def _holds(is_one: Callable[[Any], bool], document: Any) -> bool:
 
 
 def _document(path: Path) -> Any:
-    """What a file holds; None of an archive of anything but one JSON."""
+    """Parses a file; returns None for an archive that holds anything but one JSON file."""
     name = path.name.lower()
     if name.endswith(cells.REFUSED):
         return cells.load(path)
@@ -200,7 +203,7 @@ def _document(path: Path) -> Any:
             with gzip.open(path) as file:
                 data = file.read(_LARGEST)
             if name.endswith(".csv.gz"):
-                raise UserError(f"{path} is a packed table; unpack it")
+                raise UserError(f"{path} is a compressed table: decompress it")
         else:
             with zipfile.ZipFile(path) as packed:
                 inside = [i for i in packed.infolist() if not i.is_dir()]
@@ -211,7 +214,7 @@ def _document(path: Path) -> Any:
                     data = file.read(_LARGEST)
         return json.load(io.BytesIO(data))
     except (ValueError, RecursionError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no JSON: {error}; mend it, or take it away") from None
+        raise forms.invalid(path, "JSON", error) from None
 
 
 def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
@@ -220,12 +223,12 @@ def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
     Sets `rows`, `lost` and, where other files belong to it, `beside`.
 
     Args:
-        one: What `find` gave.
+        one: The metadata, from `find`.
         top: The collection's top folder.
         disk: Its files.
 
     Raises:
-        UserError: It holds something else than its form has.
+        UserError: The file does not follow its form.
     """
     files = list(disk.loc[disk["problem"].isna(), "path"])
     if one.described is not None:
@@ -237,7 +240,10 @@ def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
         try:
             rows, beside = _annotations(one, top, files)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{top / one.path} cannot be understood: {error!r}") from None
+            reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else error
+            raise UserError(
+                f"{top / one.path} does not follow the {one.kind} format: {reason}"
+            ) from None
         matched = paths.match(rows["path"], files, rows[["location"]], top.name, one.folder)
         lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
         one.rows, one.lost = rows.assign(path=matched["path"]), lost[["problem", "detail"]]
@@ -292,7 +298,7 @@ def names_in(document: Any, disk: pd.DataFrame) -> int:
     """Returns how many photos' names a document of no known form holds."""
     keys = [paths.name_key(path) for path in photos(disk)]
     names = set(keys)
-    found, todo = set(), [document]
+    named, todo = set(), [document]
     while todo:
         value = todo.pop()
         if isinstance(value, dict):
@@ -300,12 +306,12 @@ def names_in(document: Any, disk: pd.DataFrame) -> int:
         elif isinstance(value, list):
             todo += value
         elif isinstance(value, str) and paths.name_key(value) in names:
-            found.add(paths.name_key(value))
-    return sum(key in found for key in keys)
+            named.add(paths.name_key(value))
+    return sum(key in named for key in keys)
 
 
-def report(found: Sequence[Metadata]) -> pd.DataFrame:
-    """Returns a table of what was found: file, taken_for, used_for, why_not and how much fits."""
-    return pd.DataFrame([one.row() for one in found], columns=COLUMNS).astype(
+def report(entries: Sequence[Metadata]) -> pd.DataFrame:
+    """Returns a table of the metadata: file, taken_for, used_for, why_not and how much fits."""
+    return pd.DataFrame([one.row() for one in entries], columns=COLUMNS).astype(
         {"names": "Int64", "names_that_fit": "Int64"}
     )

@@ -2,7 +2,7 @@
 
 A written path may start above or below the collection, use either slash, another case or another
 normal form of Unicode, or leave the extension out. It names a file where one of the two paths ends
-with the whole of the other; of several such files, the one with the longest common tail. Nothing is
+with all of the other; of several such files, the one with the longest common tail. Nothing is
 looked up on the disk, so no path leads out of the collection.
 """
 
@@ -59,17 +59,17 @@ class FileIndex:
         return Match(None)
 
     def _by(self, key: Callable[[str], str]) -> tuple[dict[str, int], dict[str, int]]:
-        """The files by their whole paths, and by every tail of them; built when first needed."""
+        """Returns the files by their full paths, and by every tail of them; built on first use."""
         if key not in self._keys:
-            whole: dict[str, int] = {}
+            full: dict[str, int] = {}
             tails: dict[str, int] = {}
             for number, file in enumerate(self.files):
                 tail = key(file)
-                whole[tail] = _SEVERAL if tail in whole else number
+                full[tail] = _SEVERAL if tail in full else number
                 while tail:
                     tails[tail] = _SEVERAL if tail in tails else number
                     tail = tail.partition("/")[2]
-            self._keys[key] = whole, tails
+            self._keys[key] = full, tails
         return self._keys[key]
 
 
@@ -103,8 +103,8 @@ def match(
         starts = len(folder) + 1
         known = {_folded(file[starts:]) for file in inside}
         if rows["written"].map(_folded).isin(known).any():
-            found = match(written, [file[starts:] for file in inside], places, folder)
-            return found.assign(path=f"{folder}/" + found["path"])
+            matched = match(written, [file[starts:] for file in inside], places, folder)
+            return matched.assign(path=f"{folder}/" + matched["path"])
     columns = []
     if places is not None and not rows["written"].str.contains("/").mean() > 0.5:
         for name in places:
@@ -118,7 +118,7 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
     used = folder_columns(rows, columns, disk, top)
     claims = rows.drop_duplicates(ignore_index=True)
     written = list(claims["written"])
-    found = [Match(None)] * len(claims)
+    best = [Match(None)] * len(claims)
     index = FileIndex(disk)
     groups = (
         claims.groupby(used, dropna=False, sort=False).indices if used else {None: claims.index}
@@ -136,11 +136,11 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
             one = part.find(beside if beside in part.numbers else path)
             if within is not None and one.number not in (None, _SEVERAL):
                 one = one._replace(number=within[one.number])
-            found[number] = one
-    claims["number"] = [one.number for one in found]
+            best[number] = one
+    claims["number"] = [one.number for one in best]
     claims["number"] = claims["number"].astype("float64")
-    claims["above"] = [one.above for one in found]
-    claims["exact"] = [one.exact for one in found]
+    claims["above"] = [one.above for one in best]
+    claims["exact"] = [one.exact for one in best]
     _drop_loose(claims, disk, top)
     _drop_disputed(claims, columns)
     return _explained(rows, claims, columns, used, index)
@@ -159,7 +159,7 @@ def _folders_of(disk: list[str]) -> set[str]:
 
 
 def _files_by_folder(disk: list[str], top: str) -> dict[str, set[int]]:
-    """The numbers of the files below each name of a folder."""
+    """Returns the numbers of the files below each name of a folder."""
     inside = defaultdict(set)
     for number, file in enumerate(disk):
         for part in file.split("/")[:-1]:
@@ -173,7 +173,7 @@ def _drop_loose(claims: pd.DataFrame, disk: list[str], top: str) -> None:
     """Refuses files in the top folder that were written with folders which disagree.
 
     `cam1/1.jpg` and `cam2/2.jpg` may not both name files that lie in no folder: which camera's
-    photos these are is what the folders would have said.
+    photos these are would follow from the folders only.
     """
     named = claims["number"] >= 0
     loose = named & (claims["above"] != "")
@@ -205,7 +205,7 @@ def _explained(
     used: list[str],
     index: FileIndex,
 ) -> pd.DataFrame:
-    """Joins what was found with the rows, and says what is wrong where no one file is meant."""
+    """Joins matches with rows, and states the problem of each row that names no one file."""
     there, answers = set(index.files), []
     first = pd.Series(None, claims.index, dtype=object)
     for name in columns:
@@ -220,17 +220,17 @@ def _explained(
         while path in there:  # never another row's file
             path = f"?/{path}"
         answers.append((path, problem, raw))
-    found = pd.DataFrame(answers, columns=["path", "problem", "detail"], dtype=object)
-    found["detail"] = _details(found, index)
+    matches = pd.DataFrame(answers, columns=["path", "problem", "detail"], dtype=object)
+    matches["detail"] = _details(matches, index)
     keys = list(rows.columns)
-    claims = pd.concat([claims[keys], found], axis=1)
+    claims = pd.concat([claims[keys], matches], axis=1)
     joined = rows.merge(claims, how="left", on=keys)
     return joined[["path", "problem", "detail"]].set_axis(rows.index)
 
 
-def _details(found: pd.DataFrame, index: FileIndex) -> pd.Series:
-    """Names the files that come into question for each path without one."""
-    lost = found[found["problem"].notna()]
+def _details(matches: pd.DataFrame, index: FileIndex) -> pd.Series:
+    """Names the candidates for each path without a file."""
+    lost = matches[matches["problem"].notna()]
     wanted = {name_key(path) for path in lost["detail"]}
     alike = defaultdict(list)
     for file in index.files if wanted else ():
@@ -243,7 +243,7 @@ def _details(found: pd.DataFrame, index: FileIndex) -> pd.Series:
         details[row.Index] = several and (
             f"may be {several}" if row.problem == AMBIGUOUS else f"of the same name: {several}"
         )
-    return pd.Series(details, dtype=object).reindex(found.index).replace("", None)
+    return pd.Series(details, dtype=object).reindex(matches.index).replace("", None)
 
 
 def name_key(path: str) -> str:

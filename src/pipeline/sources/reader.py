@@ -29,7 +29,7 @@ class Collection:
             in shares of the sides, or in pixels where a number is above 2; null where none is
             known), and other_sides: whether the photo's sides are others than those of the picture
             that was annotated.
-        metadata: A row for each file that looks like metadata (`metadata.report`).
+        metadata: A row for each file that may be metadata (`metadata.report`).
         ignored: The number of files by the hidden or system folder that they lie in.
     """
 
@@ -38,7 +38,7 @@ class Collection:
     ignored: dict[str, int]
 
     def describe(self) -> str:
-        """Returns what was found besides photos, a line each."""
+        """Describes the files that are not photos, a line each."""
         lines = []
         for row in self.metadata.head(_PRINTED).itertuples():
             fits = "" if pd.isna(row.names) else f", {row.names_that_fit} of {row.names} names fit"
@@ -73,20 +73,20 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
     Args:
         source: `ingest.source` of the params.
         files: Folder for what has to be unpacked, fetched or drawn. It is made in any case.
-        rules: What the params say of reading it. `chosen` is set here.
+        rules: The params. `chosen` is set here.
         jobs: Processes to use.
 
     Returns:
-        What it holds.
+        The collection.
 
     Raises:
         UserError: There is no such source, or it cannot be read as a collection.
     """
     path = Path(source)
     if not path.exists():
-        raise UserError(f"ingest.source is {source}, and there is no such file or folder")
+        raise UserError(f"ingest.source is {source}: there is no such file or folder")
     is_metadata = path.suffix.lower() in METADATA and path.is_file()
-    with atomic.whole(files) as partial:
+    with atomic.atomic_write(files) as partial:
         partial.mkdir()
         if path.is_dir() or is_metadata:
             pass  # photos stay where they are
@@ -107,7 +107,7 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
         raise UserError(f"{error.filename} may not be read; give yourself the right to") from None
 
 
-def found(
+def list_files(
     top: Path,
     labels: Mapping[str, str | None] | None = None,
     chosen: Path | None = None,
@@ -118,7 +118,7 @@ def found(
     Args:
         top: Its top folder.
         labels: `ingest.labels`. Defaults to none.
-        chosen: The metadata to go by. Defaults to those that are found in `top`.
+        chosen: The metadata to use. Defaults to all that are in `top`.
         rules: Other fields of `Rules`.
     """
     inner = None if chosen is None else chosen.relative_to(top).as_posix()
@@ -130,23 +130,23 @@ def read(top: Path, rules: Rules) -> Collection:
 
     Args:
         top: Its top folder.
-        rules: What the params say.
+        rules: The params.
 
     Returns:
-        What it holds.
+        The collection.
 
     Raises:
         UserError: It cannot be read as a collection, or `rules` do not fit it.
     """
     disk, ignored = folders.listed(top)
-    found = metadata.find(top, disk, rules.columns)
-    sources = choice.label_sources(top, disk, found, rules)
-    detected = [one for one in found if one.kind == "MegaDetector"]
+    entries = metadata.find(top, disk, rules.columns)
+    sources = choice.label_sources(top, disk, entries, rules)
+    detected = [one for one in entries if one.kind == "MegaDetector"]
     for one in detected:
         metadata.annotate(one, top, disk)
         one.used_for = "boxes"
     inner = {path for one in [*sources, *detected] for path in (one.path, *one.beside)}
-    for one in found:
+    for one in entries:
         if one.path in inner and not one.used_for:
             one.used_for = "part of another"
         elif not one.used_for and not one.why_not:
@@ -159,7 +159,7 @@ def read(top: Path, rules: Rules) -> Collection:
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    return Collection(files, metadata.report(found), ignored)
+    return Collection(files, metadata.report(entries), ignored)
 
 
 def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:
@@ -200,7 +200,7 @@ def _joined(
 
 
 def _beside(by_folder: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The folders' species, with what metadata say of the same files besides."""
+    """Returns the folders' species, with what metadata say of the same files besides."""
     others = by_folder.set_index("path")
     rows = rows.assign(species=rows["path"].map(others["species"]))
     rows["location"] = rows["location"].fillna(rows["path"].map(others["location"]))

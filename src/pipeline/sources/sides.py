@@ -36,12 +36,12 @@ def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
         if stored is None:
             continue
         width, height, orientation = stored
-        said_width, said_height = of_path[["width", "height"]].iloc[0]
+        claimed_width, claimed_height = of_path[["width", "height"]].iloc[0]
         is_turned = orientation in _TURNED
         upright = (height, width) if is_turned else (width, height)
-        if _alike(said_width, said_height, *upright):
+        if _alike(claimed_width, claimed_height, *upright):
             continue
-        if is_turned and _alike(said_width, said_height, width, height):
+        if is_turned and _alike(claimed_width, claimed_height, width, height):
             turned[path] = orientation
         else:
             others.append(path)
@@ -56,7 +56,7 @@ def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
 
 
 def _stored(path: Path) -> tuple[int, int, int | None] | None:
-    """Width and height as the pixels are stored, and the EXIF orientation."""
+    """Returns width and height as the pixels are stored, and the EXIF orientation."""
     try:
         with Image.open(path, formats=decoding.FORMATS) as image:
             sides, orientation = image.size, image.getexif().get(_ORIENTATION)
@@ -68,5 +68,5 @@ def _stored(path: Path) -> tuple[int, int, int | None] | None:
 
 
 def _alike(width: float, height: float, other_width: float, other_height: float) -> bool:
-    """Whether two pictures have the same ratio of sides."""
+    """Returns whether two pictures have the same ratio of sides."""
     return abs(width * other_height - height * other_width) <= _CLOSE * width * other_height

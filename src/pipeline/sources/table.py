@@ -1,4 +1,4 @@
-"""A table of photos: which of its columns name the file, the species, the place and the time.
+"""Reads a table of photos, and identifies its columns of file, species, place and time.
 
 `metadata.csv` with `file_name`, as Hugging Face's image folders have it, is one; so are the tables
 of Kaggle's sets (`id,breed`), of Timelapse (`RelativePath,File`) and of most field projects.
@@ -50,7 +50,7 @@ _BOX = ("bbox", "box", "boxes")
 _SIDES = ("bboxx", "bboxy", "bboxwidth", "bboxheight")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _RANKS = (*annotations.RANKS, "kingdom", "phylum", "subfamily", "subclass", "tribe")
-# Columns of 0 and 1 that say something about a picture and not which species it shows.
+# Columns of 0 and 1 that describe a picture, but not its species.
 _FLAGS = ("delete", "flag", "flash", "favourite", "favorite", "checked", "reviewed", "public")
 _YES, _NO = {"1", "true", "yes", "y", "x", "t"}, {"0", "false", "no", "n", "f", ""}
 _MOSTLY = 0.5
@@ -58,7 +58,7 @@ _MOSTLY = 0.5
 
 @dataclass
 class Table:
-    """What the columns of a table are taken for.
+    """The meaning of a table's columns.
 
     Attributes:
         cells: The table, as texts.
@@ -82,15 +82,16 @@ class Table:
 
     @property
     def has_species(self) -> bool:
+        """Returns whether a column, or several of 0 and 1, name the species."""
         return self.species is not None or bool(self.flags)
 
 
 def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> Table:
-    """Tells the columns of a table by their names, or by `ingest.columns`.
+    """Identifies the columns of a table by their names, or by `ingest.columns`.
 
     Args:
         table: Texts (`cells.load`).
-        named: `ingest.columns` of the params: columns by what they say. A list for species names
+        named: `ingest.columns` of the params: columns by their meaning. A list for species names
             columns of 0 and 1. A table that lacks one is described as if it were not named.
 
     Returns:
@@ -98,28 +99,28 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     """
     by_name = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(table.columns)}
     mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
-    found = Table(table)
-    found.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
-    if len(found.ranks) < 2 and not ({"genus"} & set(found.ranks) and "species" in by_name):
-        found.ranks = {}
-    _name_species(found, by_name, mine.get("species"))
-    _name_files(found, by_name, mine)
+    described = Table(table)
+    described.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
+    if len(described.ranks) < 2 and not ({"genus"} & set(described.ranks) and "species" in by_name):
+        described.ranks = {}
+    _name_species(described, by_name, mine.get("species"))
+    _name_files(described, by_name, mine)
     for key, likely in _OTHERS.items():
         theirs = mine.get({"taken_at": "time", "split_hint": "split"}.get(key, key))
         usual = (by_name[n] for n in likely if n in by_name)
         usual = (n for n in usual if key != "location" or not _has_addresses(table[n]))
         first = theirs[0] if theirs else next(usual, None)
         if first is not None:
-            found.others[key] = first
-    found.places = [by_name[n] for n in _PLACES if n in by_name]
+            described.others[key] = first
+    described.places = [by_name[n] for n in _PLACES if n in by_name]
     if "location" in mine:
-        found.places += [n for n in mine["location"] if n not in found.places]
-    _name_unknown(found, by_name)
-    return found
+        described.places += [n for n in mine["location"] if n not in described.places]
+    _name_unknown(described, by_name)
+    return described
 
 
 def _has_addresses(column: pd.Series) -> bool:
-    """Whether a `location` is that of the picture on the web, and not where it was taken."""
+    """Returns whether a `location` is an address on the web, and not a place."""
     return bool(column.str.contains("://").mean() > _MOSTLY)
 
 
@@ -127,65 +128,72 @@ def named_columns(table: pd.DataFrame, value: str | Sequence[str]) -> list[str] 
     """Returns the columns that a line of `ingest.columns` names; None if one is missing."""
     wanted = [value] if isinstance(value, str) else list(value)
     known = {labels.comparable(name): name for name in reversed(table.columns)}
-    found = [n if n in table else known.get(labels.comparable(n)) for n in wanted]
-    return None if None in found else found
+    present = [n if n in table else known.get(labels.comparable(n)) for n in wanted]
+    return None if None in present else present
 
 
-def _name_species(found: Table, by_name: dict[str, str], mine: list[str] | None) -> None:
+def _name_species(described: Table, by_name: dict[str, str], mine: list[str] | None) -> None:
     if mine:
         is_flags = len(mine) > 1 or (
-            len(mine) == 1 and is_flag(found.cells[mine[0]]) and found.cells[mine[0]].nunique() < 3
+            len(mine) == 1
+            and is_flag(described.cells[mine[0]])
+            and described.cells[mine[0]].nunique() < 3
         )
-        found.species, found.flags = (None, mine) if is_flags else (mine[0], [])
-        found.ranks = {rank: name for rank, name in found.ranks.items() if name not in mine}
+        described.species, described.flags = (None, mine) if is_flags else (mine[0], [])
+        described.ranks = {rank: name for rank, name in described.ranks.items() if name not in mine}
         return
     likely = [
-        by_name[n] for n in _SPECIES if n in by_name and by_name[n] not in found.ranks.values()
+        by_name[n] for n in _SPECIES if n in by_name and by_name[n] not in described.ranks.values()
     ]
-    found.species = next((n for n in likely if found.cells[n].notna().any()), None)
-    found.species = found.species or (likely[0] if likely else None)
+    described.species = next((n for n in likely if described.cells[n].notna().any()), None)
+    described.species = described.species or (likely[0] if likely else None)
 
 
-def _name_files(found: Table, by_name: dict[str, str], mine: dict[str, list[str]]) -> None:
+def _name_files(described: Table, by_name: dict[str, str], mine: dict[str, list[str]]) -> None:
     """Lists the columns that may name the file: with a folder beside it, or in it, or bare."""
     files = mine.get("file") or [by_name[n] for n in _FILES if n in by_name]
     ids = [] if "file" in mine else [by_name[n] for n in _IDS if n in by_name]
-    ids = [name for name in ids if name != found.species]
+    ids = [name for name in ids if name != described.species]
     folders = mine.get("folder") or (
         [] if "file" in mine else [by_name[n] for n in _FOLDERS if n in by_name]
     )
     pairs = [(folder, name) for folder in folders for name in [*files, *ids] if folder != name]
-    pairs = [(folder, name) for folder, name in pairs if found.cells[folder].notna().any()]
-    has_folders = {n: found.cells[n].str.contains(r"[/\\]").mean() > _MOSTLY for n in files}
+    pairs = [(folder, name) for folder, name in pairs if described.cells[folder].notna().any()]
+    has_folders = {n: described.cells[n].str.contains(r"[/\\]").mean() > _MOSTLY for n in files}
     alone = sorted(files, key=lambda name: not has_folders[name])
     full = {by_name.get("path"), by_name.get("filepath")}
-    if any(folder not in full for folder, _ in pairs):  # the bare name is not the whole name then
+    if any(folder not in full for folder, _ in pairs):  # the bare name is not the full name then
         alone, ids = [name for name in alone if has_folders[name]], []
-    found.files = [*pairs, *((None, name) for name in alone), *((None, name) for name in ids)]
+    described.files = [*pairs, *((None, name) for name in alone), *((None, name) for name in ids)]
 
 
-def _name_unknown(found: Table, by_name: dict[str, str]) -> None:
+def _name_unknown(described: Table, by_name: dict[str, str]) -> None:
     """Finds columns of 0 and 1 that stand for species, and those that may be the species."""
-    known = {found.species, *found.ranks.values(), *found.others.values(), *found.places}
-    known |= {name for pair in found.files for name in pair}
+    known = {
+        described.species,
+        *described.ranks.values(),
+        *described.others.values(),
+        *described.places,
+    }
+    known |= {name for pair in described.files for name in pair}
     known |= {by_name.get(n) for n in (*_BOX, *_SIDES, *_CORNERS)}
-    rest = [name for name in found.cells if name not in known]
-    likely = [name for name in rest if _may_be_species(found.cells[name])]
-    found.may_be_species = [name for name in likely if not is_flag(found.cells[name])]
-    flags = [n for n in likely if is_flag(found.cells[n])]
+    rest = [name for name in described.cells if name not in known]
+    likely = [name for name in rest if _may_be_species(described.cells[name])]
+    described.may_be_species = [name for name in likely if not is_flag(described.cells[name])]
+    flags = [n for n in likely if is_flag(described.cells[n])]
     flags = [n for n in flags if not any(word in n.lower() for word in _FLAGS)]
-    if found.has_species or len(flags) < 2:
-        found.may_be_species += flags if len(flags) > 1 else []
+    if described.has_species or len(flags) < 2:
+        described.may_be_species += flags if len(flags) > 1 else []
         return
-    marked = found.cells[flags].apply(_marked).sum(axis=1)
-    if not found.may_be_species and (marked == 1).mean() > _MOSTLY:
-        found.flags = flags
+    marked = described.cells[flags].apply(_marked).sum(axis=1)
+    if not described.may_be_species and (marked == 1).mean() > _MOSTLY:
+        described.flags = flags
     else:
-        found.may_be_species += flags
+        described.may_be_species += flags
 
 
 def _may_be_species(column: pd.Series) -> bool:
-    """Whether a column repeats some words, as one of species does."""
+    """Returns whether a column repeats some words, as one of species does."""
     words = column.dropna()
     counts = words.value_counts()
     if len(words) < 2 or len(counts) < 2 or (counts > 1).mean() < _MOSTLY:
@@ -197,7 +205,7 @@ def _may_be_species(column: pd.Series) -> bool:
 
 
 def is_species_name(name: str) -> bool:
-    """Whether a column or key of this name says which species there is."""
+    """Returns whether a column or key of this name holds the species."""
     return "".join(filter(str.isalnum, name.lower())) in _SPECIES
 
 
@@ -213,10 +221,10 @@ def _marked(column: pd.Series) -> pd.Series:
 def read(
     table: Table, disk: Sequence[str], top: str = "", folder: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads what a table says of photos, each row matched to the file that it names.
+    """Reads the annotations of a table, each row matched to the file that it names.
 
     Args:
-        table: What `describe` gave.
+        table: The table and the meaning of its columns, from `describe`.
         disk: Paths of the files below the collection's top folder.
         top: Name of the top folder.
         folder: Folder below the top that the table lies in.
@@ -252,7 +260,7 @@ def matched_none() -> pd.DataFrame:
 def _match(
     table: Table, rows: pd.DataFrame, disk: Sequence[str], top: str, folder: str
 ) -> pd.DataFrame | None:
-    """The rows' files by the likeliest columns that name any; None where no column may.
+    """Returns the rows' files by the likeliest columns that name any; None where no column may.
 
     Once a folder stands beside the name, or in it, a bare name does not count any more: the file
     of this name in another folder is another photo.
@@ -280,7 +288,7 @@ def _match(
 
 
 def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
-    """A list of species for each row."""
+    """Returns a list of species for each row."""
     if table.flags:
         marked = rows[table.flags].apply(_marked)
         return marked.apply(lambda row: [n for n in table.flags if row[n]], axis=1)
@@ -295,7 +303,7 @@ def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
 
 
 def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.Series:
-    """Fills rows without a species from other name columns that say that there is no animal."""
+    """Fills rows without a species from other name columns that state that there is no animal."""
     for name in rows:
         key = "".join(filter(str.isalnum, name.lower()))
         if key in _SPECIES and name != table.species and name not in table.ranks.values():
@@ -306,7 +314,7 @@ def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.S
 
 
 def _boxes(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """The box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
+    """Returns the box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
     theirs = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(rows.columns)}
     if written := next((theirs[n] for n in _BOX if n in theirs), None):
         numbers = rows[written].str.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")

@@ -1,4 +1,4 @@
-"""Wildlife Insights' download: `images.csv` (or `images_2000001.csv`) and `deployments.csv`.
+"""Reads Wildlife Insights' download: `images.csv` (or `images_2000001.csv`) and `deployments.csv`.
 
 The columns are those of the data dictionary, https://www.wildlifeinsights.org/data-dictionary:
 genus and species apart, `location` is the picture's address in the cloud, and a photo is named
@@ -17,12 +17,12 @@ _NEEDED = {"deployment_id", "image_id", "filename", "is_blank", *_RANKS, "specie
 
 
 def is_one(document: Any) -> bool:
-    """Whether this is the download's table of images."""
+    """Returns whether this is the download's table of images."""
     return isinstance(document, pd.DataFrame) and set(document) >= _NEEDED
 
 
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The label of each image; of one identified to a higher rank alone, that rank's name.
+    """Returns the label of each image; of one identified to a higher rank alone, that rank's name.
 
     Its location is its deployment, or the first of the deployments at the same place.
 
@@ -56,7 +56,7 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
 
 
 def _stations(folder: Path) -> pd.Series:
-    """The first deployment at the place of each; cameras come back to where they were."""
+    """Returns the first deployment at the place of each; cameras come back to where they were."""
     path = folder / "deployments.csv"
     deployments = table.load(path) if path.is_file() else pd.DataFrame()
     if "deployment_id" not in deployments:

@@ -1,4 +1,4 @@
-"""YOLO's detection sets: `images/`, `labels/*.txt` and `data.yaml`.
+"""Reads YOLO's detection sets: `images/`, `labels/*.txt` and `data.yaml`.
 
 https://docs.ultralytics.com/datasets/detect. A line of a text is an object: the number of its
 class, centre and sides of its box in shares of the picture's; of a polygon, its corners. A picture
@@ -20,7 +20,7 @@ _IMAGES = re.compile(r"^(.*/)?images/(.*/)?([^/]+)\.(?!txt$)[^./]+$")
 
 
 def is_one(document: Any) -> bool:
-    """Whether a YAML document is a set's `data.yaml`, which names classes and splits."""
+    """Returns whether a YAML document is a set's `data.yaml`, which names classes and splits."""
     return (
         isinstance(document, dict)
         and isinstance(document.get("names"), list | dict)
@@ -29,10 +29,10 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFrame:
-    """The objects of each picture in an `images` folder, from its text in the `labels` folder.
+    """Returns the objects of each picture in an `images` folder, from its file in `labels`.
 
     Args:
-        document: What `data.yaml` says.
+        document: The parsed `data.yaml`.
         folder: Where it lies.
         files: Paths on the disk below that folder.
 
@@ -52,11 +52,11 @@ def read(document: dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFra
             continue
         above, below, stem = (part or "" for part in match.groups())
         text = f"{above}labels/{below}{stem}.txt"
-        found = list(_objects(folder / text, names)) if text in there else [(None, None)]
+        objects = list(_objects(folder / text, names)) if text in there else [(None, None)]
         parts = path.split("/")[:-1]
         split = next((s for part in parts if (s := split_named(part))), None)
-        for species, box in found or [("blank", None)]:
-            rows.append((path, species, None if found else "blank", split, *(box or [None] * 4)))
+        for species, box in objects or [("blank", None)]:
+            rows.append((path, species, None if objects else "blank", split, *(box or [None] * 4)))
     columns = ["path", "species", "reason", "split_hint", "x", "y", "w", "h"]
     return annotations.frame(**pd.DataFrame(rows, columns=columns))
 
@@ -77,6 +77,7 @@ def _objects(path: Path, names: dict[int, str]) -> Iterator[tuple[str, list[floa
                 yield species, [x, y, max(across) - x, max(down) - y]
         except (ValueError, KeyError):
             raise UserError(
-                f"{path}, line {number}: {line.strip()[:80]!r} is no object of YOLO's form with a "
-                f"class of data.yaml ({', '.join(f'{n}: {name}' for n, name in names.items())})"
+                f"{path}, line {number}: {line.strip()[:80]!r} is not an object in YOLO's format "
+                f"with a class of data.yaml "
+                f"({', '.join(f'{n}: {name}' for n, name in names.items())})"
             ) from None

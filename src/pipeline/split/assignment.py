@@ -1,4 +1,4 @@
-"""Which photos to learn from, which to choose by, and which to be tested on."""
+"""Assigns photos to training, validation and test."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,7 +13,7 @@ By = Literal["group", "location", "time"]
 SPLITS = ("train", "validation", "test")
 _SLACK = 0.02
 _CUT_SLACK = 0.03  # of all photos, around a cut in time: inside it, species decide
-_MOST_LACKING = 0.5  # of photos without what `split.by` goes by; of more, little would be left
+_MOST_LACKING = 0.5  # of photos without the column of `split.by`; above it, little would be left
 _ENOUGH = 5000  # validation photos: a standard error of 0.003 at an accuracy of 0.95
 
 
@@ -67,27 +67,61 @@ def assign(
             collection came split with a camera in several splits.
     """
     shares = dict(zip(SPLITS, (train, validation, 1 - train - validation), strict=True))
-    given = pd.Series(None, index=manifest.index, dtype="str")
-    if respect_given and "split_hint" in manifest:
-        given = manifest["split_hint"]
+    given = _given(manifest, respect_given)
     split = given.fillna("train").rename("split")
     number = split.map(SPLITS.index)
     split[number < number.groupby(manifest["group"]).transform("max")] = None
     carved = ["train"] + [name for name in SPLITS[1:] if name not in set(given.dropna())]
-    pool = manifest[split == "train"]
-    if len(pool) and len(carved) > 1:
-        unplaced = pool.index[_unplaced(pool, by)]
-        pool = pool.drop(index=unplaced)
-        others = manifest["species"].drop(index=unplaced)
-        split[unplaced[manifest["species"][unplaced].isin(others)]] = None
-        table = pool.assign(unit=units(pool, by))
-        asked = np.array([shares[name] for name in carved])
-        split[pool.index] = np.array(carved)[_METHODS[by](table, asked / asked.sum(), seed)]
-    if by == "location" and (astride := cameras_astride(manifest, split)):
+    if (split == "train").any() and len(carved) > 1:
+        split = _carve(manifest, split, {name: shares[name] for name in carved}, by, seed)
+    if by == "location":
+        _require_cameras_apart(manifest, split)
+    return split
+
+
+def _given(manifest: pd.DataFrame, respect_given: bool) -> pd.Series:
+    """Returns the split that each photo came with; null if it has none or it is not respected."""
+    if respect_given and "split_hint" in manifest:
+        return manifest["split_hint"]
+    return pd.Series(None, index=manifest.index, dtype="str")
+
+
+def _require_cameras_apart(manifest: pd.DataFrame, split: pd.Series) -> None:
+    """Checks that no camera has photos in several splits.
+
+    Raises:
+        UserError: Some have; the message gives their number.
+    """
+    if astride := cameras_astride(manifest, split):
         raise UserError(
             f"the collection came split with {astride} cameras in several splits, and split.by is "
             "location; set split.respect_given: false, or split.by: group"
         )
+
+
+def _carve(
+    manifest: pd.DataFrame, split: pd.Series, shares: dict[str, float], by: By, seed: int
+) -> pd.Series:
+    """Carves splits out of the training photos.
+
+    Args:
+        manifest: The photos.
+        split: The split of each photo; null for one that is left out.
+        shares: Of the splits to carve out, by name, `train` among them.
+        by: The column that may not be divided among splits.
+        seed: Another seed gives another split.
+
+    Returns:
+        The split of each photo. Photos without a location or a time that `by` needs are null.
+    """
+    split, pool = split.copy(), manifest[split == "train"]
+    unplaced = pool.index[_unplaced(pool, by)]
+    pool = pool.drop(index=unplaced)
+    others = manifest["species"].drop(index=unplaced)
+    split[unplaced[manifest["species"][unplaced].isin(others)]] = None
+    table = pool.assign(unit=units(pool, by))
+    wanted = np.array(list(shares.values()))
+    split[pool.index] = np.array(list(shares))[_METHODS[by](table, wanted / wanted.sum(), seed)]
     return split
 
 
@@ -95,7 +129,7 @@ def folds(manifest: pd.DataFrame, by: By, number: int, seed: int) -> np.ndarray:
     """Deals photos out to folds of one size, for cross-validation.
 
     Args:
-        manifest: As for `assign`.
+        manifest: With columns photo, species and group; location or taken_at if `by` needs it.
         by: What may not be in two folds. By `time`, folds are stretches of time.
         number: How many folds, 2 or more.
         seed: Another seed gives other folds; not by time.
@@ -118,11 +152,13 @@ def folds_to_learn(
     """Deals the photos of the training and validation splits out to folds.
 
     Args:
-        manifest: As for `assign`, with what it gave as split.
-        by: As for `assign`.
-        number: How many folds; of 1 there are none.
+        manifest: With columns photo, species, group and split; location and split_hint where they
+            are needed.
+        by: What may not be in two folds.
+        number: How many folds; with 1 there are none.
         seed: Another seed gives other folds.
-        respect_given: As for `assign`.
+        respect_given: Whether a validation split that came with the collection stays apart.
+            Defaults to true.
 
     Returns:
         The fold of each photo, 0 to `number` - 1, as Int64. Null for test photos, and for all where
@@ -139,9 +175,9 @@ def folds_to_learn(
 
 
 def units(manifest: pd.DataFrame, by: By) -> pd.Series:
-    """Names what may not be cut: each photo's group, or the groups and cameras that hang together.
+    """Names each photo's unit, which may not be divided: its group, or linked groups and cameras.
 
-    A photo without a location hangs together with its group alone.
+    A photo without a location is linked with its group alone.
     """
     if by != "location":
         return manifest["group"].rename("unit")
@@ -150,7 +186,7 @@ def units(manifest: pd.DataFrame, by: By) -> pd.Series:
 
 
 def _unplaced(manifest: pd.DataFrame, by: By) -> pd.Series:
-    """Whether neither a photo nor any of its group has the location or the time that `by` needs.
+    """Returns whether a photo and all of its group lack the location or time that `by` needs.
 
     Raises:
         UserError: That holds of more than half of the photos.
@@ -197,7 +233,7 @@ def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     species = ordered.groupby("species")["photo"]
     before, size = species.cumcount(), species.transform("size")
     share_before = np.arange(1, len(ordered) + 1) / len(ordered)
-    whole = ordered["unit"] != ordered["unit"].shift(-1)
+    ends_unit = ordered["unit"] != ordered["unit"].shift(-1)
     part = pd.Series(0, index=ordered.index)
     wanted = np.cumsum(shares)[:-1]
     # Behind this share of the photos every species has been seen once, so that it trains. The cuts
@@ -208,7 +244,7 @@ def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
     for share in start + (wanted - wanted[0]) * (1 - start) / (1 - wanted[0]):
         # By how many photos the species miss their shares if the cut is behind this photo.
         missed = ((before + 1 - share * size).abs() - (before - share * size).abs()).cumsum()
-        off = pd.Series(np.abs(share_before - share), ordered.index).where(whole)
+        off = pd.Series(np.abs(share_before - share), ordered.index).where(ends_unit)
         if waits:
             off = off.where(share_before >= seen)
         near = off <= max(_CUT_SLACK, off.min())
@@ -217,7 +253,7 @@ def _by_time(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _in_time(table: pd.DataFrame) -> pd.DataFrame:
-    """The photos, unit by unit, in the order of each unit's last photo."""
+    """Sorts photos unit by unit, in the order of each unit's last photo."""
     last = table["taken_at"].groupby(table["unit"]).transform("max")
     return table.assign(last=last).sort_values(["last", "unit", "photo"])
 

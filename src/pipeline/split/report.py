@@ -19,8 +19,8 @@ def balance(table: pd.DataFrame, train: float, validation: float) -> pd.DataFram
 
     Args:
         table: With columns species, unit and split.
-        train: As for `assign`.
-        validation: As for `assign`.
+        train: Share of the training split, 0 to 1.
+        validation: Share of the validation split, 0 to 1.
 
     Returns:
         A row for each species and split: species, split, photos, wanted (share of the species'
@@ -39,10 +39,10 @@ def balance(table: pd.DataFrame, train: float, validation: float) -> pd.DataFram
 
 
 def shortfalls(balance: pd.DataFrame) -> str:
-    """Says how far photos are from their shares, which species most, and what some splits lack.
+    """Reports how far photos are from their shares, for which species most, and what is missing.
 
     Args:
-        balance: What `balance` gave.
+        balance: A row for each species and split, from `balance`.
     """
     table = balance.assign(off=(balance["photos"] - balance["wanted"]).abs() / 2)
     all_off = table["off"].sum() / table["wanted"].sum()
@@ -52,7 +52,9 @@ def shortfalls(balance: pd.DataFrame) -> str:
     far = off[off > stratified_groups.TOLERANCE].sort_values(ascending=False, kind="stable")
     if len(far):
         named = [f"{name} {off:.0%} (of {units[name]})" for name, off in far.items()]
-        lines.append(f"  groups and cameras stay whole, so these are far off: {_listed(named)}")
+        lines.append(
+            f"  groups and cameras are not divided, so these are far off: {_listed(named)}"
+        )
     for split in SPLITS:
         rows = table[(table["split"] == split) & (table["photos"] == 0)]
         if len(rows):
@@ -67,11 +69,11 @@ def _listed(names: list[str]) -> str:
 
 
 def left_out(manifest: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
-    """Lists what `assign` left out, and why.
+    """Lists the photos that `assign` left out, and why.
 
     Args:
-        manifest: As for `assign`.
-        split: What it gave.
+        manifest: With columns path, species, split_hint and group.
+        split: The split of each photo; null for one that was left out.
 
     Returns:
         path, species, split_hint, twin_in (the split that tests a near-duplicate) and reason, one
@@ -124,7 +126,7 @@ def leaks(hashes: np.ndarray, split: pd.Series, bits: int) -> int:
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
-    """Photos of each species in each split, and the splits' shares."""
+    """Counts photos of each species in each split, and computes the splits' shares."""
     counts = pd.crosstab(table["species"], table["split"]).reindex(columns=SPLITS, fill_value=0)
     counts.loc["(all)"] = counts.sum()
     shares = counts.div(counts.sum(axis=1), axis=0).round(3).add_suffix("_share")

@@ -54,7 +54,7 @@ class Checkpoint:
 
     @run_id.setter
     def run_id(self, run_id: str) -> None:
-        with atomic.whole(self._folder / "run_id") as partial:
+        with atomic.atomic_write(self._folder / "run_id") as partial:
             partial.write_text(run_id)
 
     def is_past(self, phase: str) -> bool:
@@ -80,7 +80,7 @@ class Checkpoint:
             arrays: Lists of arrays by name, which `pop` returns beside it.
         """
         named = {f"{name} {i}": a for name, many in arrays.items() for i, a in enumerate(many)}
-        with atomic.whole(self._folder / _STATE) as partial, partial.open("wb") as file:
+        with atomic.atomic_write(self._folder / _STATE) as partial, partial.open("wb") as file:
             np.savez(file, state=json.dumps(state), **named)
         self._written = time.monotonic()
 

@@ -86,7 +86,7 @@ class EpochLog(keras.callbacks.Callback):
         row = {"phase": self._phase, "epoch": number, "batch_size": self._batch_size}
         self._history.append(row | metrics)
         accuracies = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
-        self._progress.said = (
+        self._progress.message = (
             f"epoch {epoch + 1}/{self.params['epochs']}, loss {logs['loss']:.4f}, {accuracies}"
         )
         self._on_epoch(number, metrics)

@@ -86,7 +86,7 @@ class Trained:
             "train": self.train_params.model_dump(),
             "stopped": self.stopped,
         }
-        with atomic.whole(folder) as partial:
+        with atomic.atomic_write(folder) as partial:
             partial.mkdir()
             self.model.save(partial / "model.keras")
             self.history.to_csv(partial / "history.csv", index=False)
@@ -168,17 +168,12 @@ def fit(
     last = phases.history[-1]
     probabilities = _softmax(_predict(fitted.network, fitted.inputs, last))
     outputs = keras.layers.Softmax(name="probabilities")(fitted.head(fitted.whole.output))
-    targets = fitted.inputs.validation.targets
     return Trained(
         model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(phases.history),
-        validation=Score.of(probabilities, targets),
-        held_out=fitted.inputs.index.assign(
-            species=np.array(data.labels)[targets],
-            probabilities=list(probabilities),
-            right=probabilities.argmax(axis=1) == targets,
-        ),
+        validation=Score.of(probabilities, fitted.inputs.validation.targets),
+        held_out=_held_out(fitted.inputs, data.labels, probabilities),
         stopped=fitted.stopped,
         model_params=model,
         train_params=train.model_copy(update={"batch_size": last["batch_size"]}),
@@ -205,6 +200,18 @@ class _Fitted:
     network: keras.Model
     inputs: FitInputs
     stopped: str
+
+
+def _held_out(
+    inputs: FitInputs, labels: tuple[str, ...], probabilities: np.ndarray
+) -> pd.DataFrame:
+    """Returns the index of what is held out, with species, probabilities and correctness."""
+    targets = inputs.validation.targets
+    return inputs.index.assign(
+        species=np.array(labels)[targets],
+        probabilities=list(probabilities),
+        right=probabilities.argmax(axis=1) == targets,
+    )
 
 
 def _build(model: params.Model, data: TrainingData) -> backbones.Parts:

@@ -81,7 +81,7 @@ def plot(study: optuna.Study, folder: Path) -> None:
         draw["importance"] = plots.plot_param_importances
         draw["slice"] = plots.plot_slice
         draw["parallel"] = plots.plot_parallel_coordinate
-    with atomic.whole(folder) as partial, warnings.catch_warnings():
+    with atomic.atomic_write(folder) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls its matplotlib plots experimental
         partial.mkdir()
         for name, function in draw.items():

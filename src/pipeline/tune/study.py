@@ -160,7 +160,7 @@ def _drop_broken_lines(journal: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
     valid = [line for line in lines if line.endswith(b"\n") and _is_json(line)]
     if len(valid) < len(lines):
-        with atomic.whole(journal) as partial:
+        with atomic.atomic_write(journal) as partial:
             partial.write_bytes(b"".join(valid))
 
 

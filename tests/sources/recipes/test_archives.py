@@ -11,7 +11,7 @@ import web as answers
 
 from pipeline.core.errors import UserError
 from pipeline.sources import folders
-from pipeline.sources.reader import found
+from pipeline.sources.reader import list_files
 from pipeline.sources.recipes import archives as recipes_archives
 
 
@@ -118,7 +118,7 @@ def test_pictures_and_their_metadata_in_two_archives(unpack, tmp_path):
         document = {"images": images, "annotations": marks, "categories": names}
         parts[f"files/{part}_annotations.json"] = json.dumps(document).encode()
     unpack(pictures, tarred(**parts), inside=[None, "files"])
-    rows = found(folders.top(tmp_path / "files")).set_index("path")
+    rows = list_files(folders.top(tmp_path / "files")).set_index("path")
     assert list(rows.index) == [f"small/{n}.jpg" for n in range(4)]
     assert list(rows["species"].dropna()) == ["bobcat", "bobcat"]
     assert list(rows["reason"].dropna()) == ["blank", "blank"]

@@ -369,7 +369,7 @@ def test_answer_that_is_no_json_object_is_told_and_not_remembered(database, gath
     database.web.answers.clear()
     for path in ("/v1/taxa", "/v1/occurrence/search"):
         database.web.put(path, bad)
-    with pytest.raises(UserError, match="no JSON object"):
+    with pytest.raises(UserError, match="not a JSON object"):
         gather(database.kind)
     assert len(database.web.requests) == len(download.WAITS) + 1
     assert not list(download.DOWNLOADS.rglob("*.json"))

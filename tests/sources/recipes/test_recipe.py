@@ -111,7 +111,7 @@ def test_archives_may_be_many_and_of_unknown_checksum(written):
         ),
         ("licence: CC0-1.0\n", "", ["licence is missing"]),
         ("licence: CC0-1.0", "licence: ''", ["line 8", "licence is ''"]),
-        ("citation:", "species_from: '(a'\ncitation:", ["line 9", "no regular expression"]),
+        ("citation:", "species_from: '(a'\ncitation:", ["line 9", "not a regular expression"]),
         ("citation:", "species_from: '(a)'\ncitation:", ["line 9", "no group (?P<species>...)"]),
     ],
 )

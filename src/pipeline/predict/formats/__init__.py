@@ -1,4 +1,4 @@
-"""What many answers can be written as. A format a module; each writes a photo at a time."""
+"""Writes many answers to a file: a format a module; each writes a photo at a time."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,5 +15,5 @@ FORMATS: dict[str, Write] = {
     "megadetector": megadetector.write,
     "camtrap-dp": camtrap_dp.write,
 }
-# What can be known to fail from the photos' paths alone is checked before any is predicted.
+# Checks of the photos' paths alone, which run before any photo is predicted.
 CHECKS: dict[str, Callable[[Iterable[str]], None]] = {"camtrap-dp": camtrap_dp.check}

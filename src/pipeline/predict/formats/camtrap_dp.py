@@ -1,4 +1,4 @@
-"""The `observations.csv` of a Camtrap DP package, version 1.0, for the photos of that package.
+"""Writes the `observations.csv` of a Camtrap DP package, version 1.0, for its photos.
 
 https://camtrap-dp.tdwg.org/data/#observations
 """
@@ -30,10 +30,11 @@ _COLUMNS = [
 
 
 def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
-    """Writes an observation a photo: of an animal, a human or a vehicle, of nothing (`blank`), of
-    something `unknown`, or `unclassified` where nothing can be read.
+    """Writes an observation a photo.
 
-    A photo that the package's media.csv does not know gets none: it would refer to nothing.
+    Its type is animal, human, vehicle, blank (for nothing), unknown, or unclassified where the
+    photo cannot be read. A photo that the package's media.csv does not list gets no observation: it
+    would refer to nothing.
 
     Raises:
         UserError: A photo lies in no package.
@@ -58,7 +59,7 @@ def check(paths: Iterable[str]) -> None:
     """Checks that observations can be written for photos.
 
     Args:
-        paths: The photos, as answers have them.
+        paths: The photos' paths, as in the answers.
 
     Raises:
         UserError: One lies in no package, a package's tables cannot be read, or none of the photos
@@ -105,7 +106,7 @@ class _Media:
 
 
 def _rows(package: Path) -> dict[str, dict[str, str]]:
-    """The rows of a package's table of media, by the file that each means."""
+    """Returns the rows of a package's table of media, by the file that each means."""
     rows = source.media(package).dropna(subset="filePath")
     files = [p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file()]
     paths = annotations.located(rows["filePath"], pd.Series(files, dtype="str"))

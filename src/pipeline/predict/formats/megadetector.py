@@ -1,8 +1,8 @@
-"""MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
+"""Writes MegaDetector's batch output, format version 1.4, which Timelapse and AddaxAI read.
 
-https://lila.science/megadetector-output-format. The recogniser says what a photo shows and not
-where, so each photo has one detection whose box is the whole photo: of an animal, a person or a
-vehicle. A blank photo has none.
+https://lila.science/megadetector-output-format. The recogniser classifies a photo and detects
+nothing in it, so each photo has one detection whose box is the whole photo: of an animal, a person
+or a vehicle. A blank photo has none.
 """
 
 import json
@@ -39,6 +39,11 @@ def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
         return {"file": answer["path"], "detections": []}
     # What is unknown may be anything; a reviewer looks for it among the animals.
     category = _CATEGORIES["animal" if shown == "blank" else shown]
-    found = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
-    detection = {"category": category, "conf": 1.0, "bbox": [0, 0, 1, 1], "classifications": found}
+    classifications = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
+    detection = {
+        "category": category,
+        "conf": 1.0,
+        "bbox": [0, 0, 1, 1],
+        "classifications": classifications,
+    }
     return {"file": answer["path"], "detections": [detection]}

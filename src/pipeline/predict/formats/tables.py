@@ -1,9 +1,9 @@
-"""Answers as a table, a row a photo (CSV, Parquet), or as JSON.
+"""Writes answers as a table, a row a photo (CSV, Parquet), or as JSON.
 
 The columns are path, photo (sha256 of the file), species, probability, unknown, prediction_set
-(species with | between them), species_2, probability_2, ..., brightness, sharpness (as
-`decoding.light` says), cut_short (as in `decoding.Sight`), taken_at, latitude, longitude (as
-`decoding.capture` says), and error: why there is no answer.
+(species with | between them), species_2, probability_2, ..., brightness, sharpness
+(`decoding.light`), cut_short (`decoding.Sight`), taken_at, latitude, longitude
+(`decoding.capture`), and error: why there is no answer.
 """
 
 import csv as standard_csv

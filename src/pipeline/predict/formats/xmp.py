@@ -1,4 +1,4 @@
-"""Keywords in sidecar files, which digiKam, darktable and Lightroom read.
+"""Writes keywords to sidecar files, which digiKam, darktable and Lightroom read.
 
 XMP as of ISO 16684-1; the keyword is in `dc:subject` and, for Lightroom's tree of keywords, in
 `lr:hierarchicalSubject`. The photos themselves are never touched.
@@ -40,13 +40,13 @@ def write(answers: Iterable[dict[str, Any]], name: str = NAMES[0]) -> Counter[st
     A sidecar that is not to the byte what this function writes stays as it is.
 
     Args:
-        answers: As `batch.answers` yields them.
+        answers: A dictionary a photo, from `batch.answers`.
         name: One of `NAMES`: how the sidecar of `photo.jpg` is called.
 
     Returns:
-        How many were `written`; how many stayed as they are, being of other programs (`foreign`)
-        or of a photo of the same name but for its ending (`shared`); and how many could not be
-        written (`failed`).
+        Counts of sidecars that were `written`; that stayed as they were, being of other programs
+        (`foreign`) or of a photo of the same name but for its ending (`shared`); and that could not
+        be written (`failed`).
     """
     counts: Counter[str] = Counter()
     written: set[Path] = set()
@@ -62,7 +62,7 @@ def write(answers: Iterable[dict[str, Any]], name: str = NAMES[0]) -> Counter[st
             if os.path.lexists(sidecar) and not _is_ours(sidecar):
                 counts["foreign"] += 1
                 continue
-            with atomic.whole(sidecar) as partial:
+            with atomic.atomic_write(sidecar) as partial:
                 keyword = "unknown" if answer["unknown"] else escape(answer["species"])
                 partial.write_text(_SIDECAR.format(keyword=keyword), encoding="utf-8")
         except OSError:

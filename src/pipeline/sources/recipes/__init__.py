@@ -1,1 +1,1 @@
-"""Recipes: YAML files that say where a collection comes from."""
+"""Fetches collections by recipes: YAML files that name their origin."""

@@ -1,4 +1,4 @@
-"""A published collection: archives at addresses, with what is known of them."""
+"""Fetches a published collection: archives at addresses, with their sizes and hashes."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def _names_species(pattern: str) -> str:
     try:
         named = re.compile(pattern).groupindex
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if "species" not in named:
         raise ValueError(f"{pattern!r} has no group (?P<species>...)")
     return pattern
@@ -31,7 +31,7 @@ class Archive(Section):
 
     Args:
         url: http, https, s3, gs or hf.
-        size: Of the whole file (bytes).
+        size: Of the complete file (bytes).
         sha256: Of its bytes. Where nobody publishes it, the first fetch writes it down.
         inside: The folder, or the archive, in it that holds what is wanted. Defaults to all it
             holds.
@@ -91,7 +91,7 @@ def unpack(recipe: Published, into: Path) -> None:
 
 
 def _wanted(one: Archive, file: Path, work: Path) -> Path:
-    """The folder that holds what is wanted of an archive, unpacked below `work`."""
+    """Returns the folder of an archive's wanted files, unpacked below `work`."""
     outer, inner = work / "outer", work / "inner"
     for folder in (outer, inner):
         folder.mkdir(parents=True)
@@ -128,7 +128,7 @@ def _sort(top: Path, into: Path, pattern: str | None, wanted: list[str] | None) 
 
 
 def _species(path: str, pattern: str | None) -> tuple[str | None, str]:
-    """The species that a path names, None where it names none, and its path in that folder."""
+    """Returns the species that a path names (None if it names none) and its path in that folder."""
     if pattern is None:
         species, _, rest = path.partition("/")
         return (species, rest) if rest else (None, path)

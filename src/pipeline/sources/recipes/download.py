@@ -1,7 +1,7 @@
-"""Files at an address: streamed, resumed after a break, checked, and fetched once.
+"""Downloads files: streams, resumes after a break, checks, and fetches each once.
 
-Whatever a server says is checked: it may be slow, break off, send more than it should, or send a
-page of excuses instead of the file.
+Everything that a server sends is checked: it may be slow, break off, send more than it should,
+or send an error page instead of the file.
 """
 
 import hashlib
@@ -46,13 +46,13 @@ class Passing(Exception):
 def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     """Brings a file under `.cache/downloads`, unless it is there.
 
-    What an earlier attempt got, in this run or in one that was killed, is not asked for again.
+    The bytes of an earlier attempt, in this run or in one that was killed, are not fetched again.
     Where no checksum is known, the one of the first fetch is written down beside the file, printed,
     and holds from then on.
 
     Args:
         url: Address; http(s), or whatever else fsspec reads.
-        size: Of the whole file (bytes).
+        size: Of the complete file (bytes).
         sha256: Of the file's bytes, as 64 hexadecimal digits.
 
     Returns:
@@ -61,16 +61,16 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     Raises:
         UserError: The file cannot be had, or is another one; names address and reason.
     """
-    kept = DOWNLOADS / (sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest())
-    first_seen = kept.with_name(f"{kept.name}.sha256")
+    cached = DOWNLOADS / (sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest())
+    first_seen = cached.with_name(f"{cached.name}.sha256")
     if sha256 is None and first_seen.exists():
         sha256 = first_seen.read_text().strip()
-    if kept.exists():
-        if kept.stat().st_size == size and sha256 == checksums.sha256(kept):
-            return kept
-        print(f"{kept} is not what was fetched any more; fetching it again", file=sys.stderr)
-        kept.unlink()
-    arriving = kept.with_name(f"{kept.name}.partial")
+    if cached.exists():
+        if cached.stat().st_size == size and sha256 == checksums.sha256(cached):
+            return cached
+        print(f"{cached} is not what was fetched any more; fetching it again", file=sys.stderr)
+        cached.unlink()
+    arriving = cached.with_name(f"{cached.name}.partial")
     arriving.parent.mkdir(parents=True, exist_ok=True)
     resumed = arriving.exists()
     digest = _download(url, size, arriving)
@@ -84,18 +84,18 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
             "It was changed, or changed on its way; nothing of it was used"
         )
     if sha256 is None:
-        with atomic.whole(first_seen) as path:
+        with atomic.atomic_write(first_seen) as path:
             path.write_text(digest)
         print(
             f"the recipe gives no checksum for {url}, so just its size was checked; what came has "
             f"sha256 {digest}, and will be held to it",
             file=sys.stderr,
         )
-    return arriving.rename(kept)
+    return arriving.rename(cached)
 
 
 def body(url: str, limit: int) -> bytes:
-    """What is at an address, in memory.
+    """Returns the content at an address, in memory.
 
     Raises:
         UserError: It cannot be had, or is longer than `limit` bytes; names address and reason.
@@ -122,7 +122,7 @@ def patiently(url: str, attempt: Callable[[], T]) -> T:
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds in a `Retry-After` header; None where it is missing or a date."""
+    """Returns the seconds in a `Retry-After` header; None where it is missing or a date."""
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
@@ -141,7 +141,7 @@ def _length(path: Path) -> int:
 
 
 def _append(url: str, size: int, arriving: Path) -> None:
-    """One attempt: appends what is missing. What arrives before a break is kept.
+    """Appends missing bytes, in one attempt. Bytes that arrive before a break stay.
 
     Raises:
         Passing: It broke off before anything to speak of had come.
@@ -185,30 +185,15 @@ def _chunks(source: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(url: str, start: int, size: int | None) -> Iterator[tuple[int, BinaryIO]]:
-    """Opens a file at or before `start`; gives where, and the bytes from there on.
+    """Opens a file at or before `start`; yields where, and the bytes from there on.
 
     Errors of reading, in the block too, become `Passing` or `UserError`.
     """
     import aiohttp
-    import fsspec
 
     try:
-        if url.startswith(("http://", "https://")):
-            # Compressed on the way, an archive would neither have its size nor be resumed.
-            headers = {"Accept-Encoding": "identity"} | (
-                {"Range": f"bytes={start}-"} if start else {}
-            )
-            whole = None if size else 10 * SILENCE  # what is small has no reason to trickle
-            timeout = aiohttp.ClientTimeout(total=whole, sock_connect=SILENCE, sock_read=SILENCE)
-            system = fsspec.filesystem("http", client_kwargs={"auto_decompress": False})
-            # A block size of 0 streams; a size, of whatever value, saves a HEAD request before.
-            with system.open(url, block_size=0, size=1, headers=headers, timeout=timeout) as file:
-                start = _where(url, file.r, start, size)
-                yield start, file
-        else:
-            with fsspec.open(url, "rb") as file:
-                file.seek(start)
-                yield start, file
+        with _stream(url, start, size) as opened:
+            yield opened
     except ImportError:
         package = _PACKAGES.get(url.split("://")[0])
         raise UserError(f"{url} needs a package that is not here: pip install {package}") from None
@@ -219,25 +204,46 @@ def _opened(url: str, start: int, size: int | None) -> Iterator[tuple[int, Binar
         if error.status in PASSING:
             wait = retry_after((error.headers or {}).get("Retry-After"))
             raise Passing(answer, wait) from None
-        raise UserError(f"{url} cannot be had: {answer}") from None
+        raise UserError(f"{url}: download failed: {answer}") from None
     except aiohttp.InvalidURL:
-        raise UserError(f"{url} is no address") from None
+        raise UserError(f"{url} is not a valid address") from None
     except TimeoutError:
         raise Passing("it took too long") from None
     except (aiohttp.ClientError, ConnectionError) as error:
         raise Passing(f"the connection broke ({type(error).__name__})") from None
     except (Passing, UserError):
         raise
-    except Exception as error:  # what is behind s3, gs and hf raises its own
-        raise UserError(f"{url} cannot be had: {error}") from error
+    except Exception as error:  # s3, gs and hf raise their own errors
+        raise UserError(f"{url}: download failed: {error}") from error
+
+
+@contextmanager
+def _stream(url: str, start: int, size: int | None) -> Iterator[tuple[int, BinaryIO]]:
+    """Opens a file at or before `start`, with the errors of the protocol's library."""
+    import aiohttp
+    import fsspec
+
+    if not url.startswith(("http://", "https://")):
+        with fsspec.open(url, "rb") as file:
+            file.seek(start)
+            yield start, file
+        return
+    # Compressed on the way, an archive would neither have its size nor be resumed.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    total = None if size else 10 * SILENCE  # small files have no reason to trickle
+    timeout = aiohttp.ClientTimeout(total=total, sock_connect=SILENCE, sock_read=SILENCE)
+    system = fsspec.filesystem("http", client_kwargs={"auto_decompress": False})
+    # A block size of 0 streams; a size, of whatever value, saves a HEAD request before.
+    with system.open(url, block_size=0, size=1, headers=headers, timeout=timeout) as file:
+        yield _where(url, file.r, start, size), file
 
 
 def _where(url: str, answer, start: int, size: int | None) -> int:
-    """Where in the file the answer to a request for `start` begins."""
+    """Returns where in the file the answer to a request for `start` begins."""
     if answer.status == 206:
         span, _, claimed = answer.headers.get("Content-Range", "").partition("/")
         if not span.startswith(f"bytes {start}-"):
-            raise UserError(f"{url} was asked for all from byte {start} on, and sends {span!r}")
+            raise UserError(f"{url} does not resume at byte {start}: the server sends {span!r}")
     else:  # a server that knows no ranges begins at the beginning
         start, claimed = 0, answer.headers.get("Content-Length", "*")
     if size is not None and claimed not in ("*", str(size)):

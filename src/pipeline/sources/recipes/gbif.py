@@ -1,6 +1,6 @@
-"""Observations of GBIF, through version 1 of its API, and its cache of their photos.
+"""Fetches observations of GBIF, through version 1 of its API, and its cache of their photos.
 
-https://techdocs.gbif.org/en/openapi. Its cache gives photos at the size that is asked for, so that
+https://techdocs.gbif.org/en/openapi. Its cache gives photos at the requested size, so that
 no address that a stranger wrote is ever followed.
 """
 
@@ -20,14 +20,14 @@ _LICENCE = re.compile(r"creativecommons\.org/(?:licenses/(by[a-z-]*)|publicdomai
 
 
 def offered(recipe: Observed, name: str) -> Iterator[Photo]:
-    """Photos of a species by people and by camera traps, under the recipe's licences.
+    """Yields photos of a species by people and by camera traps, under the recipe's licences.
 
     Raises:
         UserError: GBIF cannot be had. A name that it does not know has no photos.
     """
     api = recipe.api or API
     for page in range(observations.PAGES):
-        asked = urlencode(
+        query = urlencode(
             [
                 ("scientificName", name),
                 ("mediaType", "StillImage"),
@@ -38,7 +38,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
                 ("offset", page * PAGE),
             ]
         )
-        answer = _answer(f"{api}/occurrence/search?{asked}")
+        answer = _answer(f"{api}/occurrence/search?{query}")
         for occurrence in observations.objects(answer.get("results")):
             yield from _photos(recipe, api, occurrence)
         if answer.get("endOfRecords") is not False:
@@ -54,7 +54,7 @@ def _answer(url: str) -> dict:
 
 
 def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
-    """The photos of an occurrence that may be used; what is no occurrence has none."""
+    """Yields the photos of an occurrence that may be used; anything else has none."""
     number = observations.number(occurrence.get("key"))
     usable = (
         one
@@ -82,6 +82,6 @@ def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
 
 
 def _licence(media: dict) -> str:
-    """The licence of a photo itself, which is not always that of the record around it."""
-    found = _LICENCE.search(str(media.get("license")).lower())
-    return f"cc-{found[1]}" if found and found[1] else "cc0" if found else ""
+    """Returns the licence of a photo itself, which is not always that of the record around it."""
+    match = _LICENCE.search(str(media.get("license")).lower())
+    return f"cc-{match[1]}" if match and match[1] else "cc0" if match else ""

@@ -1,4 +1,4 @@
-"""Research-grade observations of iNaturalist, through version 1 of its API.
+"""Fetches research-grade observations of iNaturalist, through version 1 of its API.
 
 https://api.inaturalist.org/v1/docs; pyinaturalist keeps to its limits of a request a second and
 10,000 a day.
@@ -21,7 +21,7 @@ Ask = Callable[..., list[dict]]
 
 
 def offered(recipe: Observed, name: str) -> Iterator[Photo]:
-    """Photos of a species under the recipe's licences, the oldest observations first.
+    """Yields photos of a species under the recipe's licences, the oldest observations first.
 
     The oldest first, because then new observations change nothing of what a recipe gives.
 
@@ -31,7 +31,7 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
     ask = _client(recipe.api or API)
     taxon, above = _taxon(ask, name), 0
     for _ in range(observations.PAGES):
-        found = ask(
+        page = ask(
             "observations",
             taxon_id=taxon,
             quality_grade="research",
@@ -42,10 +42,10 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
             id_above=above,
             per_page=PAGE,
         )
-        for observation in found:
+        for observation in page:
             yield from _photos(recipe, observation)
-        last = max((observations.number(one.get("id")) or above for one in found), default=above)
-        if len(found) < PAGE or last <= above:
+        last = max((observations.number(one.get("id")) or above for one in page), default=above)
+        if len(page) < PAGE or last <= above:
             return
         above = last
 
@@ -117,10 +117,10 @@ def _attempt(session: Any, url: str, params: dict[str, Any]) -> bytes:
 
 
 def _taxon(ask: Ask, name: str) -> int:
-    """The number of a species, by its scientific name or else the one that has the common name."""
-    found = [one for one in ask("taxa", q=name, per_page=30) if observations.number(one.get("id"))]
+    """Returns the number of a species, by its scientific name, or else by its common name."""
+    taxa = [one for one in ask("taxa", q=name, per_page=30) if observations.number(one.get("id"))]
     for field in ("name", "preferred_common_name", "matched_term"):
-        same = [one for one in found if str(one.get(field)).casefold() == name.casefold()]
+        same = [one for one in taxa if str(one.get(field)).casefold() == name.casefold()]
         if len(same) == 1:
             return same[0]["id"]
         if same:
@@ -128,7 +128,7 @@ def _taxon(ask: Ask, name: str) -> int:
     plain = observations.plain
     known = [
         f"{plain(one.get('name'))} ({plain(one.get('preferred_common_name'))})"
-        for one in same or found
+        for one in same or taxa
     ]
     raise UserError(
         f"iNaturalist knows {'several' if same else 'no'} species called {name!r}; "
@@ -137,7 +137,7 @@ def _taxon(ask: Ask, name: str) -> int:
 
 
 def _photos(recipe: Observed, observation: dict) -> Iterator[Photo]:
-    """The photos of an observation that may be used; what is no observation has none."""
+    """Yields the photos of an observation that may be used; anything else has none."""
     number = observations.number(observation.get("id"))
     if not number:
         return

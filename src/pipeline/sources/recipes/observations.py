@@ -1,6 +1,6 @@
-"""Photos of chosen species out of a public database of observations.
+"""Fetches photos of chosen species from a public database of observations.
 
-What the database answers and every photo is kept under `.cache/downloads`: a killed run goes on
+The database's answers and every photo stay under `.cache/downloads`: a killed run goes on
 where it was, and the same recipe gives the same photos as long as that folder lives.
 """
 
@@ -76,8 +76,8 @@ class Photo:
         licence: A `Licence`.
         observer: Who is to be named.
         observation: The observation's page.
-        taken_at: ISO 8601 without a zone; None where not said.
-        location: As `place` gives it.
+        taken_at: ISO 8601 without a zone; None if unknown.
+        location: Coordinates rounded by `place`; None if unknown.
     """
 
     key: str
@@ -97,7 +97,7 @@ def gather(recipe: Observed, into: Path) -> None:
     and observation, which is what an attribution needs.
 
     Args:
-        recipe: What is asked for.
+        recipe: The recipe.
         into: The empty folder for it.
 
     Raises:
@@ -133,50 +133,50 @@ def gather(recipe: Observed, into: Path) -> None:
 
 
 def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
-    """What a database answers to a question, asked once, and patiently.
+    """Returns the answer of a database to a query, from the cache if it was sent before.
 
     Args:
-        question: Its address, with all that is asked.
+        question: The address, with the query.
         attempt: Asks; as `download.patiently` wants it.
 
     Raises:
-        UserError: The database cannot be had, or answers something that is no JSON object.
+        UserError: The database cannot be reached, or its answer is not a JSON object.
     """
     name = hashlib.sha256(question.encode()).hexdigest()
-    kept = download.DOWNLOADS / "answers" / f"{name}.json"
-    if kept.exists() and (found := _parsed(kept.read_bytes())) is not None:
-        return found
+    cached = download.DOWNLOADS / "answers" / f"{name}.json"
+    if cached.exists() and (document := _parsed(cached.read_bytes())) is not None:
+        return document
 
     def checked() -> bytes:
         answer = attempt()
         if _parsed(answer) is None:
-            raise download.Passing("what it answers is no JSON object")
+            raise download.Passing("its answer is not a JSON object")
         return answer
 
     answer = download.patiently(question, checked)
-    found = _parsed(answer)
-    if found.get("results"):  # what is not there today may be there tomorrow
-        with atomic.whole(kept) as path:
+    document = _parsed(answer)
+    if document.get("results"):  # what is not there today may be there tomorrow
+        with atomic.atomic_write(cached) as path:
             path.write_bytes(answer)
-    return found
+    return document
 
 
 def _parsed(answer: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(answer)
+        document = json.loads(answer)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def moment(written: Any) -> str | None:
-    """A time without its zone, as far as it is given; None where it is no time."""
-    found = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
-    return found and found[0]
+    """Returns a time without its zone, as far as it is given; None if it is not a time."""
+    matched = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
+    return matched and matched[0]
 
 
 def place(latitude: Any, longitude: Any) -> str | None:
-    """Coordinates to a hundredth of a degree, about a kilometre: photos of one place go together.
+    """Rounds coordinates to 0.01 degrees, some kilometre: photos of one place share a group.
 
     None where they are no coordinates.
     """
@@ -188,25 +188,25 @@ def place(latitude: Any, longitude: Any) -> str | None:
 
 
 def plain(text: Any) -> str:
-    """A stranger's text on one line, for a table; a spreadsheet takes it for no formula."""
+    """Returns a stranger's text on one line, for a table; a spreadsheet takes it for no formula."""
     printable = "".join(c if c.isprintable() else " " for c in str(text or ""))
     return " ".join(printable.split()).lstrip("=+-@ ")[:200]
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects in a list; none where it is no list."""
+    """Returns the objects in a list; none if it is not a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def number(value: Any) -> int | None:
-    """A number that a database has given to something; None where it is none."""
+    """Returns a number that a database has given to something; None where it is none."""
     return value if type(value) is int and 0 < value < 2**63 else None
 
 
 def _fetched(
     recipe: Observed, species: str, offered: Iterator[Photo]
 ) -> Iterator[tuple[Photo, bytes, str]]:
-    """The first `per_species` photos that can be had, with their bytes and extensions."""
+    """Yields the first `per_species` photos that can be had, with their bytes and extensions."""
     seen, got, failed, in_a_row = set(), 0, 0, 0
     for photo in offered:
         if photo.key in seen:
@@ -231,10 +231,10 @@ def _fetched(
 
 
 def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
-    """A photo's bytes, fetched once, and the extension that fits them."""
-    kept = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
-    if kept.exists():
-        data = kept.read_bytes()
+    """Returns a photo's bytes, fetched once, and the extension that fits them."""
+    cached = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
+    if cached.exists():
+        data = cached.read_bytes()
         if extension := _extension(data):
             return data, extension
     time.sleep(1 / PER_SECOND)
@@ -242,8 +242,8 @@ def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
     try:
         decoding.inspect(data)
     except decoding.PhotoError as error:
-        raise UserError(f"{photo.url} is no photo: {error}") from None
-    with atomic.whole(kept) as path:
+        raise UserError(f"{photo.url} is not a photo: {error}") from None
+    with atomic.atomic_write(cached) as path:
         path.write_bytes(data)
     return data, _extension(data) or "jpg"
 

@@ -1,4 +1,4 @@
-"""A recipe: a YAML file that says where a collection comes from.
+"""Reads and follows a recipe: a YAML file that names the origin of a collection.
 
 A kind of recipe is a section of typed lines and a function that follows it. The kinds but the
 drawn one are files beside this one.
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 def is_recipe(path: Path) -> bool:
-    """Whether a source is a recipe, going by its name."""
+    """Returns whether a source is a recipe, going by its name."""
     return path.is_file() and path.suffix.lower() in SUFFIXES
 
 
@@ -58,17 +58,17 @@ def read(path: Path) -> Drawn | archives.Published | observations.Observed:
 
 
 def provenance(source: str) -> dict[str, str]:
-    """What holds for all photos of a source, by column of the manifest, as far as it is known.
+    """Returns values that hold for all photos of a source, by column of the manifest.
 
-    The origin is `drawn` where code drew them, so that results on them say nothing about photos.
+    The origin is `drawn` where code drew them, so that results on them do not hold for photos.
     """
     path = Path(source)
     if not is_recipe(path):
         return {}
-    found = read(path)
-    if isinstance(found, archives.Published):
-        return {"origin": found.archives[0].url, "licence": found.licence}
-    return {"origin": found.kind}
+    recipe = read(path)
+    if isinstance(recipe, archives.Published):
+        return {"origin": recipe.archives[0].url, "licence": recipe.licence}
+    return {"origin": recipe.kind}
 
 
 def follow(path: Path, into: Path, jobs: int) -> None:
@@ -82,13 +82,13 @@ def follow(path: Path, into: Path, jobs: int) -> None:
     Raises:
         UserError: The recipe has a mistake, or what it names cannot be had.
     """
-    found = read(path)
-    if isinstance(found, archives.Published):
-        archives.unpack(found, into)
-    elif isinstance(found, observations.Observed):
-        observations.gather(found, into)
+    recipe = read(path)
+    if isinstance(recipe, archives.Published):
+        archives.unpack(recipe, into)
+    elif isinstance(recipe, observations.Observed):
+        observations.gather(recipe, into)
     else:
-        lines = found.model_dump(exclude={"kind"}) | {"species": tuple(found.species)}
+        lines = recipe.model_dump(exclude={"kind"}) | {"species": tuple(recipe.species)}
         try:
             collection.draw(collection.Drawn(**lines), into, jobs)
         except ValueError as error:

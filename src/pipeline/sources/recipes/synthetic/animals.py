@@ -15,9 +15,10 @@ from pipeline.sources.recipes.synthetic.pen import (
 
 
 def _quadruped(
-    pen: Pen, rng: Random, coat: Colour, depth: float, leg: float, thick: float, neck: Point
+    pen: Pen, rng: Random, coat: Colour, depth: float, legs: Point, neck: Point
 ) -> Point:
-    """Draws legs, body and neck, and returns where the head goes."""
+    """Draws legs of a length and a thickness, body and neck, and returns where the head goes."""
+    leg, thick = legs
     depth, leg = depth * rng.uniform(0.88, 1.12), leg * rng.uniform(0.85, 1.1)
     stride, foot = rng.uniform(-0.45, 0.45) * leg, depth * 0.6 + leg
     for hip, swing, tone in ((-46, -1, 75), (38, 1, 75), (-38, 1, 97), (46, -1, 97)):
@@ -75,7 +76,7 @@ def _stripes(pen: Pen, rng: Random, colour: Colour, step: float, width: float) -
 
 def _equine(pen: Pen, rng: Random, coat: Colour, mane: Colour, striped: bool) -> None:
     _tail(pen, rng, mane, 46, [4, 6, 2])
-    x, y = _quadruped(pen, rng, coat, 27, 56, 5.5, (28, 52))
+    x, y = _quadruped(pen, rng, coat, 27, (56, 5.5), (28, 52))
     drop = rng.uniform(10, 24)
     pen.limb([(x - 3, y), (x + 14, y + drop * 0.5), (x + 30, y + drop)], [12, 10, 8], coat)
     if striped:
@@ -100,7 +101,7 @@ def _giraffe(pen: Pen, rng: Random) -> None:
     coat = rng.choice(((235, 195, 125), (225, 180, 105), (240, 212, 155)))
     patch = rng.choice(((150, 90, 40), (120, 70, 35), (175, 105, 50)))
     _tail(pen, rng, patch, 36, [2, 2, 4])
-    x, y = _quadruped(pen, rng, coat, 25, 66, 5, (38, 118))
+    x, y = _quadruped(pen, rng, coat, 25, (66, 5), (38, 118))
     _spots(pen, rng, patch, 17, rng.uniform(7.5, 9), 6)
     pen.limb([(x - 3, y), (x + 12, y + 4), (x + 26, y + 12)], [10, 9, 6], coat)
     for ahead in (-5, 3):
@@ -113,7 +114,7 @@ def _giraffe(pen: Pen, rng: Random) -> None:
 def _elephant(pen: Pen, rng: Random) -> None:
     grey = rng.choice(((140, 142, 150), (120, 118, 122), (160, 150, 145), (130, 115, 105)))
     _tail(pen, rng, shade(grey, 80), 30, [2.5, 2, 3])
-    x, y = _quadruped(pen, rng, grey, 40, 40, 11, (20, 24))
+    x, y = _quadruped(pen, rng, grey, 40, (40, 11), (20, 24))
     pen.circle(x + 2, y, 27, grey)
     reach, curl = rng.uniform(10, 34), rng.uniform(-50, 14)
     trunk = [(x + 20, y + 6), (x + 32, y + 38), (x + 26 + reach, y + 58 + curl / 2)]
@@ -126,10 +127,9 @@ def _elephant(pen: Pen, rng: Random) -> None:
     pen.circle(x + 15, y - 7, 2.8, BLACK)
 
 
-def _feline(
-    pen: Pen, rng: Random, coat: Colour, x: float, y: float, size: float, sharp: bool
-) -> None:
-    """Draws the head of a cat, small or big."""
+def _feline(pen: Pen, rng: Random, coat: Colour, head: Point, size: float, sharp: bool) -> None:
+    """Draws the head of a cat, small or big, at a point."""
+    x, y = head
     iris = rng.choice(((190, 200, 70), (215, 160, 50), (110, 180, 120)))
     for side in (-1, 1):
         if sharp:
@@ -153,21 +153,21 @@ def _cat(pen: Pen, rng: Random) -> None:
     coats = ((200, 130, 65), (125, 120, 118), (60, 56, 58), (225, 215, 200), (205, 165, 105))
     coat = rng.choice(coats)
     _tail(pen, rng, shade(coat, 90), 62, [6, 5.5, 5])
-    x, y = _quadruped(pen, rng, coat, 24, 36, 6, (12, 28))
+    head = _quadruped(pen, rng, coat, 24, (36, 6), (12, 28))
     pattern = rng.random()
     if pattern < 0.45:
         _stripes(pen, rng, shade(coat, 68), 12, 2.2)
     elif pattern < 0.6:
         _spots(pen, rng, shade(coat, 50), 13, 4, 8)
-    _feline(pen, rng, coat, x, y, rng.uniform(20, 26), True)
+    _feline(pen, rng, coat, head, rng.uniform(20, 26), True)
 
 
 def _leopard(pen: Pen, rng: Random) -> None:
     coat = rng.choice(((225, 170, 85), (205, 150, 80), (235, 195, 125), (190, 180, 165)))
     _tail(pen, rng, coat, 70, [6, 5, 5.5])
-    x, y = _quadruped(pen, rng, coat, 24, 38, 7, (20, 22))
+    head = _quadruped(pen, rng, coat, 24, (38, 7), (20, 22))
     _spots(pen, rng, shade(BLACK, 150), rng.randint(11, 14), rng.uniform(4.2, 5), 8)
-    _feline(pen, rng, coat, x, y, rng.uniform(17, 22), rng.random() < 0.1)
+    _feline(pen, rng, coat, head, rng.uniform(17, 22), rng.random() < 0.1)
 
 
 def _owl(pen: Pen, rng: Random) -> None:

@@ -133,6 +133,6 @@ def draw(recipe: Drawn, folder: Path, jobs: int = 1) -> None:
     for extra in range(recipe.broken):
         name = recipe.species[extra % len(recipe.species)]
         tasks.append((name, recipe.per_species + extra, "broken"))
-    drawn = parallel.each(partial(_write, folder.absolute(), recipe), tasks, jobs)
+    drawn = parallel.map_ordered(partial(_write, folder.absolute(), recipe), tasks, jobs)
     for _ in track(drawn, len(tasks), "draw", "pictures"):
         pass

@@ -37,20 +37,24 @@ class Pen:
         self.cos, self.sin = direction(turn)
 
     def at(self, x: float, y: float) -> tuple[int, int]:
+        """Returns the pixel of a point."""
         (left, top), scale, _, flip = self.pose
         across, down = x * self.cos - y * self.sin, x * self.sin + y * self.cos
         return round(left + flip * scale * across), round(top + scale * down)
 
     def polygon(self, points: Sequence[Point], colour: Colour | int) -> None:
+        """Draws a filled polygon."""
         self.draw.polygon([self.at(x, y) for x, y in points], fill=colour)
 
     def circle(self, x: float, y: float, radius: float, colour: Colour | int) -> None:
+        """Draws a filled circle."""
         (left, top), reach = self.at(x, y), max(1, round(radius * self.pose[1]))
         self.draw.ellipse((left - reach, top - reach, left + reach, top + reach), fill=colour)
 
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, colour: Colour | int, turn: int = 0
     ) -> None:
+        """Draws a filled ellipse of radii `rx` and `ry`, turned by some degrees."""
         cos, sin = direction(turn)
         ring = [(rx * a, ry * b) for a, b in map(direction, range(0, 360, 12))]
         self.polygon([(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in ring], colour)
@@ -89,10 +93,11 @@ def direction(degrees: int) -> Point:
 
 
 def _spline(a: float, b: float, c: float, d: float, t: float) -> float:
-    """Catmull-Rom: goes from b to c."""
+    """Interpolates between b and c (Catmull-Rom)."""
     return b + t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))) / 2
 
 
 def shade(colour: Colour, percent: int) -> Colour:
+    """Returns a colour made lighter (above 100 %) or darker."""
     red, green, blue = (min(255, value * percent // 100) for value in colour)
     return red, green, blue

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pipeline.sources.recipes.synthetic.pen import SUPERSAMPLE, WHITE, Colour, Pen, shade
+from pipeline.sources.recipes.synthetic.pen import SUPERSAMPLE, WHITE, Colour, Pen, Point, shade
 
 # Sky from top to horizon, ground from horizon to bottom, colour of the plants.
 SCENES: dict[str, tuple[Colour, Colour, Colour, Colour, Colour]] = {
@@ -35,7 +35,8 @@ def _clouds(rng: Random, size: tuple[int, int], columns: int, rows: int) -> np.n
     return np.asarray(grid.resize(size, Image.Resampling.BILINEAR), dtype=np.int32) - 128
 
 
-def _tuft(pen: Pen, rng: Random, x: int, y: int, height: int, colour: Colour, blades: int) -> None:
+def _tuft(pen: Pen, rng: Random, at: Point, height: int, colour: Colour, blades: int) -> None:
+    x, y = at
     for _ in range(blades):
         foot, lean = x + rng.uniform(-0.6, 0.6) * height, rng.uniform(-0.4, 0.4) * height
         tip = (foot + lean, y - height * rng.uniform(0.5, 1))
@@ -65,6 +66,7 @@ def _plant(pen: Pen, rng: Random, x: int, y: int, height: int, colour: Colour) -
 
 
 def background(rng: Random, scene: str, size: tuple[int, int]) -> Image.Image:
+    """Draws sky, ground, hills and plants of one of `SCENES`; `size` is in px."""
     width, height = size
     sky, haze, near, front = (np.array(colour, np.int32) for colour in SCENES[scene][:4])
     plant = SCENES[scene][4]
@@ -87,7 +89,7 @@ def background(rng: Random, scene: str, size: tuple[int, int]) -> Image.Image:
             tall = rng.randint(height // 6, height * 2 // 3)
             _plant(pen, rng, rng.randint(0, width), y, tall, plant)
     for y in sorted(rng.randint(horizon, height) for _ in range(rng.randint(5, 25))):
-        _tuft(pen, rng, rng.randint(0, width), y, rng.randint(8, 26), plant, 5)
+        _tuft(pen, rng, (rng.randint(0, width), y), rng.randint(8, 26), plant, 5)
     return image.filter(ImageFilter.BoxBlur(rng.randint(1, 2)))
 
 
@@ -98,7 +100,7 @@ def foreground(layer: Image.Image, rng: Random, plant: Colour, hidden: bool) -> 
     tallest = height // 2 if hidden else height // 4
     for _ in range(rng.randint(12, 16) if hidden else rng.choice((0, 2, 5))):
         tall = rng.randint(tallest // 2, tallest)
-        _tuft(pen, rng, rng.randint(0, width), height + 4, tall, plant, 9)
+        _tuft(pen, rng, (rng.randint(0, width), height + 4), tall, plant, 9)
     for _ in range(rng.randint(2, 3) if hidden else rng.choice((0, 0, 0, 0, 1))):
         ends = [(-9, rng.randint(0, height)), (width + 9, rng.randint(0, height))]
         middle = (width // 2, (ends[0][1] + ends[1][1]) // 2 + rng.randint(-20, 20))
