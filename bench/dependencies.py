@@ -103,6 +103,7 @@ def main() -> None:
         alone = sum(sizes[other] for other in leaving) if name not in rest else 0
         module = None if WEIGHTS.fullmatch(name) else MODULES.get(name, name.replace("-", "_"))
         seconds = f"{import_seconds(module, repeat):.2f}" if module else "never"
+        print(f"{name}: {seconds} s", file=sys.stderr)  # progress: TensorFlow takes its time
         rows.append((sizes[name], name, metadata.version(name), alone, seconds, reason))
     print("| package | version | own MB | alone MB | import s | reason |")
     print("| --- | --- | ---: | ---: | ---: | --- |")

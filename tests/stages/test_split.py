@@ -115,17 +115,17 @@ def test_counts_are_those_of_the_table(by_group):
         assert counts.loc[species, f"{split}_share"] == pytest.approx(share, abs=0.001)
 
 
-def test_the_best_balance_is_that_of_whole_units(by_location):
+def test_the_balance_counts_photos_and_whole_units(by_location):
     table, balance = by_location.table, by_location.report("balance")
+    assert len(balance) == 3 * table["species"].nunique()
     for row in balance.itertuples():
         photos = table[table["species"] == row.species]
-        sums = {0}
-        for size in photos["location"].value_counts():
-            sums |= {size + other for other in sums}
-        assert row.photos == (photos["split"] == row.split).sum()
+        inside = photos[photos["split"] == row.split]
+        assert row.photos == len(inside)
         assert row.wanted == pytest.approx(SHARES[row.split] * len(photos))
-        assert abs(row.best - row.wanted) == pytest.approx(min(abs(s - row.wanted) for s in sums))
-    assert ((balance["best"] - balance["wanted"]).abs() > 1).any()  # photos alone came nearer
+        assert row.units == len(set(inside["location"]))
+        assert row.units_in_all == len(set(photos["location"]))
+    assert (balance["units"] < balance["units_in_all"]).any()
 
 
 def test_of_twins_in_a_collection_that_came_split_the_earlier_is_left_out(tmp_path):
