@@ -28,8 +28,7 @@ def test_megadetector_names_every_file_and_its_species_by_number(tmp_path):
     written = json.loads((tmp_path / "md.json").read_text(encoding="utf-8"))
     assert written["info"]["format_version"] == "1.4"
     assert written["classification_categories"] == {"0": "cat", "1": "dog"}
-    top = [{"species": "dog", "probability": 0.7}]
-    second = {"path": "c.jpg", "error": None, "species": "dog", "top": top}
+    second = answer("c.jpg", "dog") | {"top": [{"species": "dog", "probability": 0.7}]}
     megadetector.write([second], LABELS, tmp_path / "dog.json")
     (dog,) = json.loads((tmp_path / "dog.json").read_text())["images"]
     assert dog["detections"][0]["classifications"] == [["1", 0.7]]
