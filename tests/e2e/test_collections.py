@@ -451,8 +451,17 @@ def test_split_by_what_is_not_told_says_what_to_do(stage, tmp_path):
     table = (folder / "metadata.csv").read_text().replace("camera 3", "")
     (folder / "metadata.csv").write_text(table)
     ingest(stage, folder)
+    ran = stage("split", split__by="location")
+    assert ran.said is None
+    left_out = pd.read_csv("reports/split/left_out.csv")
+    assert left_out["reason"].value_counts().to_dict() == {"unplaced": 10}
+    assert len(split_of(ran)) == 50
+    for camera in range(6):
+        table = table.replace(f"camera {camera}", "" if camera < 4 else f"camera {camera}")
+    (folder / "metadata.csv").write_text(table)
+    ingest(stage, folder)
     said = stage("split", split__by="location").said
-    assert "10 of 60 photos have no location" in said
+    assert "have no location" in said
     assert "set split.by: group" in said
 
 
@@ -473,7 +482,7 @@ def test_given_splits_are_kept_and_twins_left_out(stage, tmp_path):
     assert trained.sum() == 48
     assert 5 <= trained["validation"] <= 12
     assert pd.read_csv("reports/split/left_out.csv").to_numpy().tolist() == [
-        ["train/fox/twin.jpg", "fox", "train", "test"]
+        ["train/fox/twin.jpg", "fox", "train", "test", "twin"]
     ]
     anew = split_of(stage("split", split__respect_given=False))
     assert len(anew) == 61

@@ -224,8 +224,8 @@ def test_parquet_without_the_column_is_refused(server):
 def test_a_photo_is_decoded_once_even_for_the_log(recogniser, tmp_path, monkeypatch):
     from pipeline.inference import decoding
 
-    calls, square = [], decoding.square
-    monkeypatch.setattr(decoding, "square", lambda *a, **k: calls.append(1) or square(*a, **k))
+    calls, read = [], decoding.read
+    monkeypatch.setattr(decoding, "read", lambda *a, **k: calls.append(1) or read(*a, **k))
     monkeypatch.setattr(decoding, "inspect", None)  # it decodes too
     log = RequestLog(tmp_path / "log.jsonl", tmp_path)
     with running(serving.build(Recogniser(recogniser), "7", log=log)) as address:

@@ -129,7 +129,7 @@ def test_other_photos_other_params_or_a_damaged_file_start_anew(data, tmp_path, 
     how = model(), train(epochs=2)
     kept = trainer.checkpoint(*how, data)
     kept.run_id = "run-1"
-    trainer.fit(*how, data, kept=kept)
+    trainer.fit(*how, data, checkpoint=kept)
     assert trainer.checkpoint(*how, data).run_id == "run-1"
     fewer = load(tmp_path / "fewer", cache, [*SPECIES] * 19, [*SPECIES] * 6)
     assert trainer.checkpoint(*how, fewer).run_id is None
