@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast mutants lint ui dashboard serve lock clean
+.PHONY: help setup setup-dev run test test-fast mutants lint types ui dashboard serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,9 +44,11 @@ mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them 
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
 	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
 
-lint: setup-dev ## check style, docstrings, formatting and types
+lint: setup-dev ## check style, docstrings and formatting
 	ruff check .
 	ruff format --check .
+
+types: setup-dev ## check types; the first time, pyright fetches its program from npm
 	pyright
 
 ui: setup ## look at all runs, trials and versions in the browser
