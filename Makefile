@@ -22,7 +22,15 @@ setup-dev: .venv/dev ## add what tests need, in the versions of requirements-dev
 	python -m pip install --quiet --disable-pip-version-check uv
 	uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	pwd -P > $@
+
+# The scripts in .venv hold its absolute path: in a folder that was moved or copied it is made anew.
+MADE_IN := $(shell cat .venv/ready 2>/dev/null)
+ifneq ($(MADE_IN),)
+ifneq ($(MADE_IN),$(CURDIR))
+.PHONY: .venv/ready
+endif
+endif
 
 # The second file holds the first one's versions too, so that this adds and replaces nothing.
 .venv/dev: .venv/ready requirements-dev.lock

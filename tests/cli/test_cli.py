@@ -1,5 +1,6 @@
 """The `animal` command, as one types it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,23 @@ def test_a_mistake_is_one_sentence(monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == "error: there are no results yet; run `dvc repro`"
+
+
+def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys):
+    test = {"photos": 9, "accuracy": 0.5, "standard_error": 0.1, "macro_f1": 0.5}
+    metrics = {"drawn": False, "test": test | {"top3": 0.7, "log_loss": 1.5}}
+    checks = [{"passed": False, "reason": "too slow"}, {"passed": True, "reason": "good enough"}]
+    decision = {"version": 1, "outcome": "registered; does not serve", "checks": checks}
+    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "reports/registration.json").write_text(json.dumps(decision))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["animal", "summary"])
+    cli.main()
+    printed = capsys.readouterr().out
+    assert "version 1: registered; does not serve\n  FAILED: too slow\n\nNext" in printed
+    assert "good enough" not in printed
 
 
 RECIPES = Path(__file__).parents[2] / "data" / "sources"

@@ -1,8 +1,10 @@
 import io
 import sys
+import time
 from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 from PIL import Image
 
 from pipeline.register import replay
@@ -45,3 +47,27 @@ def test_a_version_runs_its_own_code_and_ours_stays(tmp_path, monkeypatch):
     from pipeline.inference import decoding
 
     assert decoding is ours is sys.modules["pipeline.inference.decoding"]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "clock"), [((0, 5), time.perf_counter), ((18, 60), time.process_time)]
+)
+def test_latency_counts_work_and_no_wait_for_a_core(monkeypatch, milliseconds, clock):
+    """A picture that waits 20 ms costs next to nothing, one that computes for 20 ms costs them."""
+
+    class Slow:
+        size = 8
+
+        def __init__(self, model, workers):
+            assert (model, workers) == (b"network", 1)
+
+        def one(self, picture):
+            end = clock() + 0.02
+            while clock() < end:
+                if clock is time.perf_counter:
+                    time.sleep(0.02)
+
+    monkeypatch.setattr(replay, "Network", Slow)
+    monkeypatch.setattr(replay, "_REPEATS", 5)
+    least, most = milliseconds
+    assert least <= replay.latency(b"network") <= most

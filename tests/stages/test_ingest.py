@@ -89,3 +89,42 @@ def test_species_with_too_few_photos_stop_the_run_before_there_is_a_manifest(
         ingest()
     assert not (tmp_path / "data/ingested/manifest.parquet").exists()
     assert len(ingest(min_per_species=3)[0]) == 21
+
+
+def archived(collection, folder):
+    """The collection as a zip, and the lines of params that name it."""
+    source = shutil.make_archive(str(folder / "photos"), "zip", collection)
+    return {"ingest.source": source, "ingest.min_per_species": 4}
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["after a run", "in a fresh clone"])
+def test_a_photo_that_somebody_put_among_the_gathered_ones_stays(collection, tmp_path, listed):
+    lines = archived(collection, tmp_path)
+    mine = tmp_path / "data/ingested/files/owl/mine.jpg"
+    if listed:
+        staged.run("ingest", tmp_path, lines)
+    else:
+        mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"somebody's")
+    with pytest.raises(SystemExit) as stop:
+        staged.run("ingest", tmp_path, lines)
+    assert "data/ingested/files holds owl/mine.jpg, which ingest did not put" in str(stop.value)
+    assert mine.read_bytes() == b"somebody's"
+    mine.unlink()
+    staged.run("ingest", tmp_path, lines)
+    assert len(pd.read_parquet(tmp_path / "data/ingested/manifest.parquet")) == 24
+
+
+def test_what_a_killed_run_left_is_replaced(collection, tmp_path):
+    lines = archived(collection, tmp_path)
+    staged.run("ingest", tmp_path, lines)
+    ingested = tmp_path / "data/ingested"
+    written = {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()}
+    # As after a kill while the next run removed the old files, or wrote one of the new ones.
+    for name in ("files", *(path.name for path in ingested.iterdir() if path.is_file())):
+        half = ingested / f".{name}.partial"
+        half.mkdir() if name == "files" else half.write_bytes(b"half")
+    (ingested / ".files.partial/0.jpg").write_bytes(b"half")
+    min(ingested.glob("files/*/*")).unlink()
+    staged.run("ingest", tmp_path, lines)
+    assert {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()} == written

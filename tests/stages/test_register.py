@@ -67,7 +67,7 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
         "worst_recall": 1,
     }
     printed = capsys.readouterr().out
-    assert printed.startswith("version 1: registered; does not serve; the champion stays\n")
+    assert printed.startswith("version 1: registered; does not serve; there is no champion yet\n")
     assert "  FAILED: test accuracy: 0.9007 is below 1\n" in printed
 
     let_in = register()

@@ -25,9 +25,12 @@ def _summary(arguments: argparse.Namespace) -> None:
         raise errors.UserError("there are no results yet; run `dvc repro`")
     registration = json.loads(decision.read_text())
     _print_numbers(params.load().ingest.source, json.loads(metrics.read_text()))
+    print(f"version {registration['version']}: {registration['outcome']}")
+    for check in registration["checks"]:
+        if not check["passed"]:
+            print(f"  FAILED: {check['reason']}")
     print(
-        f"version {registration['version']}: {registration['outcome']}\n\n"
-        "Next:\n"
+        "\nNext:\n"
         "  . .venv/bin/activate\n"
         "  mlflow models serve -m models:/animal/Production --env-manager local --port 5001\n"
         "  mlflow ui"

@@ -195,6 +195,16 @@ def _require_parents(path: Path) -> None:
         raise UserError(f"{path} cannot be written, for {above} is not a folder")
 
 
+def files_below(folder: Path) -> set[str]:
+    """Returns the relative paths of all files below a folder but those of file managers."""
+    return {
+        Path(parent, name).relative_to(folder).as_posix()
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name not in _OF_THE_DESKTOP
+    }
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     """Returns the sha256 of each file below a folder but its marker, by relative path.
 

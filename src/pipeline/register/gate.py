@@ -131,7 +131,8 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
     if failed:
         if version.case != case or version.stage != "Staging":
             promotion.keep_out(version, "; ".join(failed))
-        return decision(f"{known}; does not serve; the champion stays", False, checks)
+        rest = "the champion stays" if champion else "there is no champion yet"
+        return decision(f"{known}; does not serve; {rest}", False, checks)
     promotion.promote(version, "it passed the gate", "gate", seen)
     return decision(f"{known}; promoted to Production", True, checks)
 

@@ -83,9 +83,10 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
 
 
 def latency(model: bytes) -> float:
-    """Measures the milliseconds that one picture takes on one core.
+    """Measures the milliseconds of processor time that one picture takes on one core.
 
-    The smallest of five rounds' medians: what else runs on the machine can only slow a round down.
+    Processor time leaves out the waits for a core that other programs hold, and of five rounds'
+    medians the smallest counts, for other programs can only slow a round down.
     Decoding is left out, for it depends on the photo and not on the network. A network that is very
     slow gets fewer pictures, for ten seconds in all.
 
@@ -99,9 +100,9 @@ def latency(model: bytes) -> float:
         network.one(picture)  # the first one of a round finds cold caches
         seconds = []
         while len(seconds) < _REPEATS and (not seconds or time.monotonic() < deadline):
-            started = time.perf_counter()
+            started = time.process_time()
             network.one(picture)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.process_time() - started)
         rounds.append(statistics.median(seconds))
         if time.monotonic() > deadline:
             break

@@ -1,5 +1,6 @@
 """Brings a collection onto the disk, and lists what is in it, whatever form it has."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.sources.filenames import METADATA
 from pipeline.sources.recipes import recipe
 
 _PRINTED = 20  # lines about metadata; the report has them all
+_GATHERED = "gathered.json"  # beside `files`: the paths of the files that `gather` put there
+_WRITTEN = ("files", _GATHERED, workspace.COLLECTION, "manifest.parquet", "appearance.parquet")
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,17 @@ def clear(source: str, folder: Path) -> None:
             something in it that ingest did not write.
     """
     folders.require_apart(source)
-    ours = ("files", workspace.COLLECTION, "manifest.parquet", "appearance.parquet")
-    atomic.require_only(folder, ours)
-    atomic.clear(folder)
+    # A killed run leaves what it was writing.
+    atomic.require_only(folder, (*_WRITTEN, *(f".{name}.partial" for name in _WRITTEN)))
+    listing = folder / _GATHERED
+    known = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else []
+    if added := atomic.files_below(folder / "files") - set(known):
+        raise UserError(
+            f"{folder / 'files'} holds {min(added)}, which ingest did not put there, and is about "
+            "to be removed: move it elsewhere"
+        )
+    # The files go before the listing: what a killed run leaves of them is still listed.
+    atomic.clear(folder / "files", folder)
 
 
 def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
@@ -99,6 +110,8 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
                 f"ingest.source is {source}, which is neither a folder, nor a zip or tar, nor a "
                 f"table or JSON that speaks of photos ({', '.join(METADATA)}), nor a recipe (.yaml)"
             )
+        with atomic.whole(files.with_name(_GATHERED)) as listing:
+            listing.write_text(json.dumps(sorted(atomic.files_below(partial))), encoding="utf-8")
     chosen = path.name if is_metadata else None
     rules = Rules(rules.labels, rules.columns, rules.species_from, chosen)
     try:
