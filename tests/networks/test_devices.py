@@ -82,7 +82,7 @@ def on_two_devices() -> None:
 
 @pytest.mark.slow
 def test_two_devices_together_learn_what_one_does():
-    apart("test_devices", "on_two_devices")
+    apart("networks.test_devices", "on_two_devices")
 
 
 def where_one_of_two_devices_overflows() -> None:
@@ -99,7 +99,7 @@ def where_one_of_two_devices_overflows() -> None:
 
 @pytest.mark.slow
 def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
-    apart("test_devices", "where_one_of_two_devices_overflows")
+    apart("networks.test_devices", "where_one_of_two_devices_overflows")
 
 
 def test_what_is_fed_goes_on_over_the_epochs():
