@@ -110,7 +110,7 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
                 f"ingest.source is {source}, which is neither a folder, nor a zip or tar, nor a "
                 f"table or JSON that speaks of photos ({', '.join(METADATA)}), nor a recipe (.yaml)"
             )
-        with atomic.whole(files.with_name(_GATHERED)) as listing:
+        with atomic.atomic_write(files.with_name(_GATHERED)) as listing:
             listing.write_text(json.dumps(sorted(atomic.files_below(partial))), encoding="utf-8")
     chosen = path.name if is_metadata else None
     rules = Rules(rules.labels, rules.columns, rules.species_from, chosen)
