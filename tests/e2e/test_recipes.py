@@ -67,7 +67,7 @@ class Ingest:
 
     @property
     def manifest(self) -> Path:
-        return self.folder / "data" / "photos" / "manifest.parquet"
+        return self.folder / "data" / "ingested" / "manifest.parquet"
 
 
 def test_killed_fetch_of_an_archive_goes_on_where_it_was(web, drawn_photos, tmp_path):
