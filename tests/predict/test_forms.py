@@ -180,12 +180,12 @@ def test_sidecars_that_cannot_be_written_are_counted_and_the_results_stand(
 ):
     real = xmp.atomic.atomic_write
 
-    def whole(path, *rest):
+    def denied(path, *rest):
         if "cam1" in Path(path).parts:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, *rest)
 
-    monkeypatch.setattr(xmp.atomic, "whole", whole)
+    monkeypatch.setattr(xmp.atomic, "atomic_write", denied)
     said = animal("trip", "--output", "all.csv", "--xmp")
     assert "1 sidecars written, 0 of others left as they are\n2 could not be written\n" in said
     assert len(pd.read_csv("all.csv")) == 3
