@@ -41,6 +41,7 @@ def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys
     metrics = {"drawn": False, "test": test | {"top3": 0.7, "log_loss": 1.5}}
     checks = [{"passed": False, "reason": "too slow"}, {"passed": True, "reason": "good enough"}]
     decision = {"version": 1, "outcome": "registered; does not serve", "checks": checks}
+    decision["champion"] = None
     shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/metrics.json").write_text(json.dumps(metrics))
@@ -51,6 +52,11 @@ def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "version 1: registered; does not serve\n  FAILED: too slow\n\nNext" in printed
     assert "good enough" not in printed
+    assert "animal promote 1" in printed
+    assert "models:/animal/Production" not in printed, "nothing serves"
+    (tmp_path / "reports/registration.json").write_text(json.dumps(decision | {"champion": 4}))
+    cli.main()
+    assert "models:/animal/Production" in capsys.readouterr().out
 
 
 RECIPES = Path(__file__).parents[2] / "data" / "sources"

@@ -32,6 +32,8 @@ def _export(arguments: argparse.Namespace) -> None:
     if arguments.onnx:
         onnx.require_installed()
     recogniser = versions.recogniser(arguments.model)
+    if not arguments.float:
+        print("preparing the networks; making int8 takes about a minute", flush=True)
     names = ("float",) if arguments.float else ("float", "int8")
     networks = {name: precision.network(recogniser, name) for name in names}
     with atomic.own_folder(arguments.folder) as partial:

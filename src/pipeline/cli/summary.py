@@ -29,10 +29,12 @@ def _summary(arguments: argparse.Namespace) -> None:
     for check in registration["checks"]:
         if not check["passed"]:
             print(f"  FAILED: {check['reason']}")
+    serve = "  mlflow models serve -m models:/animal/Production --env-manager local --port 5001\n"
+    promote = f"  animal promote {registration['version']} --why '...'  # to let it serve\n"
     print(
         "\nNext:\n"
         "  . .venv/bin/activate\n"
-        "  mlflow models serve -m models:/animal/Production --env-manager local --port 5001\n"
+        f"{serve if registration['champion'] else promote}"
         "  mlflow ui"
     )
 

@@ -97,7 +97,8 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
     A version that a person took out of service stays out until a person lets it in again.
 
     Returns:
-        version, outcome (in words), promoted, and the checks with their reasons.
+        version, outcome (in words), promoted, champion (the number of the version that serves from
+        now on; None for none), and the checks with their reasons.
 
     Raises:
         UserError: Another version was promoted meanwhile, or the champion's files were altered.
@@ -113,6 +114,7 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
             "version": version.number,
             "outcome": outcome,
             "promoted": promoted,
+            "champion": version.number if promoted else champion and champion.number,
             "checks": checks,
         }
 
