@@ -88,7 +88,7 @@ def crowned(tested, tmp_path_factory):
         ones = ("min_accuracy", "min_macro_f1", "min_species_recall")
         kept_out = gate.decide(tested["good"], limits(**dict.fromkeys(ones, 1.0)))
         assert not kept_out["promoted"], "floors of 1.0 let a model in that errs"
-        assert kept_out["champion"] is None
+        assert kept_out["champion"] is None, "a version that was kept out is said to serve"
         assert kept_out["outcome"] == "registered; does not serve; there is no champion yet"
         assert [c["name"] for c in kept_out["checks"] if not c["passed"]] == [
             "accuracy",
