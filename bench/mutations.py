@@ -47,8 +47,8 @@ SLOW_TO_IMPORT = [
     "sklearn.metrics",
 ]
 FORKS = multiprocessing.get_context("forkserver")
-# How pytest's reports begin for an assertion, for `pytest.raises` without or with a wrong error; in a
-# test or in its fixture.
+# How pytest's reports begin for an assertion, for `pytest.raises` without or with a wrong error; in
+# a test or in its fixture.
 ASSERTION = re.compile(r'(failed on setup with ")?(AssertionError|assert |Failed: )')
 
 
