@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.core import atomic, errors, parallel, params, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import data_card, rare_species, summary
+from pipeline.ingest import blanks, data_card, rare_species, summary
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
@@ -22,11 +22,17 @@ def main() -> None:
         collection = reader.gather(source, INGESTED / "files", rules, jobs)
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
-        inspected = manifests.inspect(root, collection.files, max_pixels, jobs, CACHE)
+        files = blanks.kept(collection.files)
+        inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE)
     manifest, quarantine = manifests.judge(
-        inspected, p.ingest.min_side, p.ingest.near_duplicate_bits, p.ingest.reject
+        inspected,
+        p.ingest.min_side,
+        p.ingest.near_duplicate_bits,
+        p.ingest.reject,
+        p.ingest.event_gap,
     )
     least = p.ingest.min_per_species
+    manifest, quarantine = blanks.require_enough(manifest, quarantine, least)
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     counts = manifests.count(manifest, quarantine)

@@ -89,6 +89,13 @@ def test_the_numbers_by_hand():
     assert summary["calibration_error"] == pytest.approx(missed / 7)
 
 
+def test_blank_is_an_answer_and_no_species():
+    """Blank photos count in the accuracy, and calling a bee blank costs the bee."""
+    summary = summarise(PROBABILITIES, TARGETS, ("blank", *LABELS[1:]))
+    assert summary["accuracy"] == pytest.approx(4 / 7)
+    assert summary["macro_f1"] == pytest.approx((0 + 2 / 3) / 2)
+
+
 def test_the_numbers_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     targets = rng.choice(4, 300, p=[0.6, 0.25, 0.1, 0.05])

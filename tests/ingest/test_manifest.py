@@ -383,3 +383,22 @@ def test_species_of_which_no_file_is_here_stop_nothing(collection):
     counts = manifests.count(*ingest(collection))
     assert counts.set_index("species")["files"]["lion"] == 1
     manifests.require(counts, 3)
+
+
+def test_events_are_what_the_source_groups_else_bursts_and_stay_in_one_group(collection):
+    files = reader.list_files(collection).sort_values("path", ignore_index=True)
+    files["taken_at"] = [f"2024-05-01T10:{n:02d}:00" for n in range(24)]
+    files.loc[4:9, "location"] = "north"  # a minute apart: one burst
+    files.loc[10:11, "location"] = "north"
+    files.loc[10:11, "taken_at"] = ["2024-05-01T12:00:00", "2024-05-01T12:00:59"]
+    files.loc[[2, 3, 8], "group"] = "seq1"
+    manifest, _ = ingest(collection, files)
+    by_path = manifest.set_index("path").reindex(files["path"])
+    events, groups, photos = (by_path[name].tolist() for name in ("event", "group", "photo"))
+    together = [[0], [1], [2, 3, 8], [4, 5, 6, 7, 9], [10, 11], *[[n] for n in range(12, 24)]]
+    for members in together:
+        smallest = min(photos[n] for n in members)
+        assert [events[n] for n in members] == [smallest] * len(members)
+    chained = [2, 3, 4, 5, 6, 7, 8, 9]  # the burst has a photo of the sequence
+    assert {groups[n] for n in chained} == {min(photos[n] for n in chained)}
+    assert groups[10] == groups[11] != groups[9]

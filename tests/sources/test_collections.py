@@ -356,8 +356,11 @@ CASES = {
         printed=("left out as camera_handling: misfire (3 files); keep with "
                  "ingest.labels: {misfire: misfire}",),
     ),
+    "blank photos that nobody wants": of_labels(
+        ["Blank", "fox", "deer"], ["unwanted", "fox", "deer"], {"labels": {"Blank": None}}
+    ),
     "labels of no animal that are wanted": of_labels(
-        ["Blank", "fox", "unknown"], ["empty", "fox", "unwanted"],
+        ["Blank", "fox", "unknown"], ["blank", "fox", "unwanted"],
         {"labels": {"Blank": "empty", "unknown": None}},
     ),
     **{

@@ -53,6 +53,7 @@ class Ingest(Section):
     rare: Literal["stop", "drop", "pool"]
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
     reject: list[Flag]
+    event_gap: Annotated[float, Field(ge=0, le=86_400)]
 
 
 class Parallel(Section):

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn import metrics
 
 from pipeline.inference.calibration import Calibration
+from pipeline.inference.pooling import BLANK
 from pipeline.train.metrics import Score, calibration_error
 
 
@@ -15,17 +16,22 @@ def positions(species: pd.Series, labels: tuple[str, ...]) -> np.ndarray:
     return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
 
 
-def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+def summarise(
+    probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...] = ()
+) -> dict[str, float]:
     """Computes the metrics that a recogniser is judged by.
 
     Args:
         probabilities: (n, species), rows summing to 1.
         targets: The right positions, int (n,).
+        labels: The species, in the order of the probabilities. Defaults to none, which is right
+            where `blank` is not one of them.
 
     Returns:
-        photos, accuracy, standard_error (binomial), macro_f1 (mean over the species that occur),
-        top3, log_loss (nats), calibration_error.
+        photos, accuracy, standard_error (binomial), macro_f1 (mean over the species that occur,
+        of which `blank` is none), top3, log_loss (nats), calibration_error.
     """
+    species = [i for i in np.unique(targets) if i >= len(labels) or labels[i] != BLANK]
     score = Score.of(probabilities, targets)
     first_three = np.argsort(-probabilities, axis=1)[:, :3]
     return {
@@ -36,7 +42,7 @@ def summarise(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float
             metrics.f1_score(
                 targets,
                 probabilities.argmax(axis=1),
-                labels=np.unique(targets),
+                labels=species,
                 average="macro",
                 zero_division=0,
             )

@@ -56,7 +56,7 @@ class Report:
         """
         targets = positions(test["species"], labels)
         summary = {
-            "test": summarise(probabilities, targets),
+            "test": summarise(probabilities, targets, labels),
             "trust": trust(calibration, probabilities, targets),
             **facts,
         }

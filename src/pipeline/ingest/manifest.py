@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import UserError
 from pipeline.core.params import Flag
-from pipeline.dataset import near_duplicates
+from pipeline.dataset import events, near_duplicates
 from pipeline.ingest import inspection_cache, quality_flags
 from pipeline.ingest.inspection_cache import FileInspection
 from pipeline.sources import annotations
@@ -30,6 +30,7 @@ MANIFEST = {
     "height": "int64",
     "phash": "uint64",
     "group": "str",
+    "event": "str",
     "location": "str",
     "taken_at": "str",
     "split_hint": "str",
@@ -92,7 +93,11 @@ def _table(seen: Iterable[FileInspection]) -> pd.DataFrame:
 
 
 def judge(
-    inspected: pd.DataFrame, min_side: int, near_duplicate_bits: int, reject: Sequence[Flag] = ()
+    inspected: pd.DataFrame,
+    min_side: int,
+    near_duplicate_bits: int,
+    reject: Sequence[Flag] = (),
+    event_gap: float = 60,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decides which files are photos to learn from, and groups near-duplicates.
 
@@ -104,12 +109,15 @@ def judge(
         min_side: A picture with a side below this is quarantined (px).
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
         reject: Photos with one of these flags are quarantined. Defaults to none.
+        event_gap: The longest pause between two photos of one event (s). Defaults to 60.
 
     Returns:
         The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
-        reason, detail; sorted by path). `group` is the smallest photo of those that belong
-        together: near-duplicates, what the source groups, and chains of both. `box` is a JSON list
-        of [x, y, w, h] in shares of the sides, or null; `flags` are those of `quality_flags.of`.
+        reason, detail; sorted by path). `event` is the smallest photo of what the source groups,
+        such as a sequence or an observation, or else of a camera's burst; a photo without either is
+        an event of its own. `group` is the smallest photo of those that belong together:
+        near-duplicates, events, and chains of both. `box` is a JSON list of [x, y, w, h] in shares
+        of the sides, or null; `flags` are those of `quality_flags.of`.
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)
@@ -119,7 +127,7 @@ def judge(
     _refuse_flagged(rows, reject)
     _refuse_disputed(rows)
     first = _refuse_copies(rows)
-    manifest = _grouped(rows, first, near_duplicate_bits)
+    manifest = _grouped(rows, first, near_duplicate_bits, event_gap)
     refused = rows[rows["reason"].notna()].reset_index(drop=True)
     return manifest, refused[["path", "species", "reason", "detail"]]
 
@@ -173,24 +181,38 @@ def _refuse_copies(rows: pd.DataFrame) -> pd.Series:
     return first
 
 
-def _grouped(rows: pd.DataFrame, first: pd.Series, near_duplicate_bits: int) -> pd.DataFrame:
-    """Makes the manifest of the accepted files, with the groups of those that belong together.
+def _grouped(
+    rows: pd.DataFrame, first: pd.Series, near_duplicate_bits: int, event_gap: float
+) -> pd.DataFrame:
+    """Makes the manifest of the accepted files, with their events and groups.
 
     Args:
         rows: The files, with a `group` where the source gives one.
         first: For each file the row of the first with its content, from `_refuse_copies`: what the
             source groups with a copy counts too.
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
+        event_gap: The longest pause between two photos of one event (s).
     """
     accepted = rows[rows["reason"].isna()].sort_values("photo")
     hashes = accepted["phash"].to_numpy(dtype=np.uint64)
     near = pd.Series(near_duplicates.groups(hashes, near_duplicate_bits), accepted.index)
+    burst = events.number(accepted["location"], accepted["taken_at"], event_gap)
+    near = pd.Series(near_duplicates.linked(near, burst), accepted.index)
     ties = near_duplicates.linked(near[first].set_axis(first.index), rows.loc[first.index, "group"])
-    number = pd.Series(ties, first.index)[accepted.index]
-    _, smallest, group = np.unique(number, return_index=True, return_inverse=True)
+    group = pd.Series(ties, first.index)[accepted.index]
+    named = "source " + accepted["group"]
+    event = named.fillna(("burst " + burst.astype("str")).mask(burst.isna()))
+    event = event.fillna(accepted["photo"])
     accepted = accepted.reset_index(drop=True)
-    accepted["group"] = accepted["photo"].take(smallest[group]).array
+    accepted["group"] = _first_photo(accepted["photo"], group)
+    accepted["event"] = _first_photo(accepted["photo"], event)
     return accepted.reindex(columns=list(MANIFEST)).astype(MANIFEST)
+
+
+def _first_photo(photo: pd.Series, label: pd.Series) -> np.ndarray:
+    """Returns for each photo the first one with its label."""
+    _, first, number = np.unique(label.factorize()[0], return_index=True, return_inverse=True)
+    return photo.to_numpy()[first[number]]
 
 
 def _shares(rows: pd.DataFrame) -> pd.Series:

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
+from pipeline.inference.pooling import BLANK
 from pipeline.register import audit_log, packaging, promotion, replay, versions
 from pipeline.register.packaging import Challenger
 
@@ -168,6 +169,7 @@ def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) ->
 def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
     """Holds the numbers of evaluate against the floors."""
     test, species = challenger.metrics["test"], challenger.species
+    species = species[species["species"] != BLANK]
     least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
     row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
     what = f"recall of the worst species, {row['species']} ({row['support']} photos)"

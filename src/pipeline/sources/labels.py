@@ -83,7 +83,8 @@ def left_out(quarantine: pd.DataFrame) -> pd.Series:
     Returns:
         The number of files by (reason, label), the commonest first.
     """
-    refused = quarantine[quarantine["reason"].isin(REASONS) & quarantine["detail"].notna()]
+    labelled = quarantine["detail"].str.startswith(LABELLED, na=False)
+    refused = quarantine[quarantine["reason"].isin(REASONS) & labelled]
     label = refused["detail"].str.removeprefix(LABELLED)
     counts = refused.groupby(["reason", label]).size()
     return counts.sort_index().sort_values(ascending=False, kind="stable")
