@@ -100,7 +100,7 @@ def test_mistaken_value_names_line_key_found_and_allowed(written, name, value, f
     assert len(message.splitlines()) == 1
 
 
-def test_weights_are_a_word_or_a_file(written, tmp_path):
+def test_weights_are_a_word_or_a_file_that_dvc_sees(written, tmp_path, monkeypatch):
     line = change(written, "model.weights", "coco")
     expected = (
         f"line {line}: model.weights: 'coco' is neither imagenet, none nor the path of a file"
@@ -108,7 +108,15 @@ def test_weights_are_a_word_or_a_file(written, tmp_path):
     assert expected in mistake(written)
     (tmp_path / "mine.h5").touch()
     change(written, "model.weights", str(tmp_path / "mine.h5"))
-    assert params.load(written).model.weights == str(tmp_path / "mine.h5")
+    assert "mine.h5' is outside data/weights" in mistake(written)
+    monkeypatch.chdir(tmp_path)
+    Path("data/weights").mkdir(parents=True)
+    Path("data/weights/mine.h5").symlink_to(tmp_path / "mine.h5")
+    for path in ("data/weights/mine.h5", str(tmp_path / "data" / "weights" / "mine.h5")):
+        change(written, "model.weights", path)
+        assert params.load(written).model.weights == path
+    change(written, "model.weights", "data/weights/../../mine.h5")
+    assert "mine.h5' is outside data/weights" in mistake(written)
 
 
 def test_no_jobs_are_a_mistake(written):

@@ -4,6 +4,7 @@ A section of the file is a class here, and a line of it a field. An unknown key,
 impossible value stops the stage with one sentence a mistake, naming line, section and key.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pipeline.core import atomic
 from pipeline.core.yaml_file import Section, parse
 
 PATH = Path("params.yaml")
+WEIGHTS = Path("data/weights")  # the stages train and tune depend on this folder
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Flag = Literal[
@@ -136,8 +138,15 @@ class Model(Section):
     @field_validator("weights")
     @classmethod
     def _known_or_a_file(cls, weights: str) -> str:
-        if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        if weights in ("imagenet", "none"):
+            return weights
+        if not Path(weights).is_file():
             raise ValueError(f"{weights!r} is neither imagenet, none nor the path of a file")
+        if not Path(os.path.abspath(weights)).is_relative_to(WEIGHTS.absolute()):  # noqa: PTH100
+            raise ValueError(
+                f"{weights!r} is outside {WEIGHTS}, and DVC looks there for what has changed: "
+                "move it there, or a link to it"
+            )
         return weights
 
 

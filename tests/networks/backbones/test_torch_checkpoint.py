@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import struct
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,14 @@ class Tensor(NamedTuple):
     shape: tuple = (2, 3)
     strides: tuple = (3, 1)
     dtype: str = "FloatStorage"
+    legacy: bool = True
+
+
+class Reduced(NamedTuple):
+    """Pickles as a call of a function with one argument."""
+
+    function: Global
+    argument: object
 
 
 class Writer(pickle._Pickler):  # the one in Python lets names be written that do not exist
@@ -40,8 +49,13 @@ class Writer(pickle._Pickler):  # the one in Python lets names be written that d
     def save(self, obj, save_persistent_id=True):
         if isinstance(obj, Global):
             self.write(f"c{obj.module}\n{obj.name}\n".encode())
+        elif isinstance(obj, Reduced):
+            self.save(obj.function)
+            self.save((obj.argument,))
+            self.write(pickle.REDUCE)
         elif isinstance(obj, Tensor):
-            storage = ("storage", Global("torch", obj.dtype), obj.key, "cpu", obj.length, None)
+            storage = ("storage", Global("torch", obj.dtype), obj.key, "cpu", obj.length)
+            storage += (None,) if obj.legacy else ()
             self.save(Global("torch._utils", "_rebuild_tensor_v2"))
             self.save((storage, obj.offset, obj.shape, obj.strides, False, None))
             self.write(pickle.REDUCE)
@@ -58,6 +72,81 @@ def write(tensors, storages=None, header=HEADER) -> bytes:
     for values in storages.values():
         file.write(struct.pack("<q", len(values)) + values.tobytes())
     return file.getvalue()
+
+
+def archive(tensors, storages, byteorder=b"little", compression=zipfile.ZIP_STORED) -> bytes:
+    """What `torch.save` writes since PyTorch 1.6, in a folder called after the file."""
+    pickled, file = io.BytesIO(), io.BytesIO()
+    Writer(pickled, 2).dump(tensors)
+    with zipfile.ZipFile(file, "w", compression) as opened:
+        opened.writestr("mine/data.pkl", pickled.getvalue())
+        opened.writestr("mine/byteorder", byteorder)
+        for key, values in storages.items():
+            opened.writestr(f"mine/data/{key}", values.tobytes())
+        opened.writestr("mine/version", b"3\n")
+    return file.getvalue()
+
+
+def today(*arguments):
+    return Tensor(*arguments, legacy=False)
+
+
+def test_an_archive_gives_its_tensors_by_name_whatever_their_type_and_the_depth():
+    storages = {
+        "0": np.arange(6, dtype="<f4"),
+        "1": np.array([0.5, -2], "<f2"),
+        "2": np.array([1.5, -3], "<f4").view("<u2")[1::2].copy(),  # the upper halves: bfloat16
+    }
+    wrapped = Global("torch._utils", "_rebuild_parameter")
+    tensors = {
+        "epoch": 7,
+        "args": None,
+        "state": {
+            "weight": today("0", 6, 1, (2, 2), (1, 2)),
+            "half": today("1", 2, 0, (2,), (1,), "HalfStorage"),
+            "brain": today("2", 2, 0, (2,), (1,), "BFloat16Storage"),
+        },
+        "parameter": Reduced(wrapped, today("0")),
+    }
+    read = torch_checkpoint.load(archive(tensors, storages))
+    assert set(read) == {"state.weight", "state.half", "state.brain", "parameter"}
+    np.testing.assert_array_equal(read["state.weight"], [[1, 3], [2, 4]])
+    np.testing.assert_array_equal(read["state.half"], [0.5, -2])
+    np.testing.assert_array_equal(read["state.brain"], [1.5, -3])
+    np.testing.assert_array_equal(read["parameter"], [[0, 1, 2], [3, 4, 5]])
+
+
+def nested(depth):
+    """Dictionaries that name the one below twice: 2 ** depth ways to the lowest."""
+    below = {"x": 1}
+    for _ in range(depth):
+        below = {"a": below, "b": below}
+    return below
+
+
+SIX = {"0": np.arange(6, dtype="<f4")}
+ZEROS = {"0": np.zeros(10**6, "<f4")}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (archive({"w": today()}, {"0": np.arange(5, dtype="<f4")}), "5 values, expected 6"),
+        (archive({"w": today()}, {}), "no item named"),
+        (archive({"w": today()}, SIX, b"big"), "little-endian"),
+        (archive({"w": today("0", 10**6)}, ZEROS, compression=8), "unpacks to more"),
+        (archive({"w": today("0", 6, 1)}, SIX), "outside its storage"),
+        (archive({"w": Global("torch.nn", "Linear")}, SIX), r"torch.nn.Linear.*state_dict\(\)"),
+        (archive([today()], SIX), "no dictionary"),
+        (archive(nested(60), SIX), "no tensors"),
+        (archive({"w": today()}, SIX)[:-9], "BadZipFile"),
+        (archive({"w": today()}, SIX).replace(SIX["0"].tobytes(), bytes(24)), "BadZipFile"),
+    ],
+)
+def test_an_archive_that_does_not_add_up_is_refused_in_one_line(data, reason):
+    with pytest.raises(UnusableWeights, match=reason) as refusal:
+        torch_checkpoint.load(data)
+    assert "\n" not in str(refusal.value)
 
 
 def test_tensors_come_back_by_name():

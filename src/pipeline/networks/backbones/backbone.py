@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipeline.core.errors import UserError
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +88,7 @@ class Backbone:
             return Parts(whole, frozen=None, trainable=whole)
         starts = blocks(whole)
         _require(self.name, unfrozen_blocks, len(starts))
-        self.load_weights(whole, weights)
+        self._load(whole, weights)
         if unfrozen_blocks == 0:
             whole.trainable = False
             return Parts(whole, frozen=whole, trainable=None)
@@ -99,6 +102,18 @@ class Backbone:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
         return Parts(whole, frozen, trainable)
+
+    def _load(self, whole: keras.Model, weights: str) -> None:
+        if weights == "imagenet":
+            return self.load_weights(whole, weights)
+        try:
+            self.load_weights(whole, weights)
+            if not all(np.isfinite(weight).all() for weight in whole.get_weights()):
+                raise UnusableWeights("some of its numbers are NaN or infinite")
+        except UnusableWeights as error:
+            raise UserError(
+                f"model.weights is {weights}, which model.backbone {self.name} cannot take: {error}"
+            ) from None
 
     def weights_at_hand(self) -> bool | None:
         """Tells whether its ImageNet weights are on this machine; `None` if there are none."""

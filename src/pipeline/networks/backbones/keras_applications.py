@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import UserError
+from pipeline.networks.backbones import keras_weights, weight_files
 from pipeline.networks.backbones.backbone import Backbone
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
@@ -67,14 +70,46 @@ def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
     Args:
         constructor: What it is called in `keras.applications`.
         model: The network.
-        weights: `imagenet`, or the path of a file of the network's weights without its classifier,
-            as Keras publishes them.
+        weights: `imagenet`, or the path of a file of Keras: `.keras` or `.weights.h5`, or `.h5`
+            without the classifier, as Keras publishes them.
 
     Raises:
         UserError: They cannot be fetched or do not fit; says which file to put where.
     """
+    if weights == "imagenet":
+        source = _fetched(constructor, model.input_shape[1:])
+    else:
+        source = _base(constructor, weights=None, input_shape=model.input_shape[1:])
+        source = _loaded(model, source, Path(weights))
+    if source is not model:
+        for layer, loaded in zip(_weighted(model), _weighted(source), strict=True):
+            layer.set_weights(loaded.get_weights())
+
+
+def _loaded(model: keras.Model, bare: keras.Model, path: Path) -> keras.Model:
+    """Loads a file into a `network` or into what Keras builds, whichever it fits."""
+    match weight_files.form(path):
+        case "keras":
+            return keras_weights.load([model, bare], path)
+        case "legacy_h5":
+            with tempfile.TemporaryDirectory() as folder:
+                link = Path(folder) / "weights.h5"  # Keras goes by the ending
+                link.symlink_to(path.absolute())
+                try:
+                    bare.load_weights(link)
+                except (ValueError, OSError, KeyError) as error:
+                    reason = str(error).split(chr(10))[0]
+                    raise UnusableWeights(f"it is of another network: {reason}") from None
+            return bare
+    raise UnusableWeights(
+        "this network takes files of Keras (.keras, .weights.h5 or .h5), and it is none"
+    )
+
+
+def _fetched(constructor: str, shape: tuple[int, ...]) -> keras.Model:
+    """Returns what Keras builds with its ImageNet weights, downloaded where they are not there."""
     try:
-        source = _base(constructor, weights=weights, input_shape=model.input_shape[1:])
+        return _base(constructor, weights="imagenet", input_shape=shape)
     except Exception as error:  # Keras raises a bare Exception where a download fails
         if fetched := re.match(r"URL fetch failure on (\S+?):? ", str(error)):
             url = fetched[1]
@@ -82,15 +117,11 @@ def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
                 f"the weights of {constructor} are not at hand and cannot be fetched; fetch "
                 f"{url} elsewhere and put it into {_folder()}, or name its path in model.weights"
             ) from None
-        if weights == "imagenet":
-            raise UserError(
-                f"the weights of {constructor} cannot be fetched: {error}; fetch the file without "
-                f"its top (`notop`) elsewhere and put it into {_folder()}, or name its path in "
-                "model.weights"
-            ) from None
-        raise UserError(f"{weights} holds no weights of {constructor}: {error}") from None
-    for layer, loaded in zip(_weighted(model), _weighted(source), strict=True):
-        layer.set_weights(loaded.get_weights())
+        raise UserError(
+            f"the weights of {constructor} cannot be fetched: {error}; fetch the file without "
+            f"its top (`notop`) elsewhere and put it into {_folder()}, or name its path in "
+            "model.weights"
+        ) from None
 
 
 def _folder() -> Path:
