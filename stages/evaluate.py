@@ -7,8 +7,9 @@ import pandas as pd
 
 from pipeline.core import errors, params, tracking
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import conversion, predictions, report
+from pipeline.evaluate import conversion, events, predictions, report
 from pipeline.evaluate.candidates import Candidate, better
+from pipeline.inference.pooling import FILE
 from pipeline.monitor import drift
 from pipeline.networks import litert_export
 
@@ -35,17 +36,22 @@ def main() -> None:
     reference = drift.reference(
         shards, validation.index, chosen.labels, calibration, chosen.validation_answers()
     )
+    event = manifest.set_index("photo")["event"]
+    pooling = events.fit(chosen.held_out(), event, calibration, chosen.labels)
+    beside = {} if pooling is None else {FILE: pooling.written()}
     litert_export.write(
         folder=MODELS / "final",
         keras_file=chosen.keras_file,
         litert=converted.network,
         description=description,
-        beside={drift.REFERENCE: reference},
+        beside={drift.REFERENCE: reference, **beside},
     )
 
     answers = calibration.apply(predictions.predict(converted.network, shards, test, "test"))
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
+    if pooling is not None:
+        facts["events"] = events.tested(pooling, test, answers, chosen.labels)
     tested = report.Report.of(test, answers, chosen.labels, calibration, facts)
     tested.save(REPORTS, shards)
     print(tested)

@@ -283,6 +283,26 @@ def test_a_limit_that_is_just_reached_lets_in_and_the_next_one_keeps_out(home, t
     assert kept_out == {*names.values(), "latency"}
 
 
+def test_events_are_held_against_the_floors_where_photos_come_in_bursts(home, tested):
+    """Frames pass and events do not; blank frames that are taken for animals are no species."""
+    events = {"accuracy": 0.5, "macro_f1": 0.4, "calibration_error": 0.2} | {
+        "species": {
+            "red": {"recall": 0.9, "support": 12},
+            "green": {"recall": 0.25, "support": 11},
+            "white": {"recall": 0.0, "support": 3},
+            "blank": {"recall": 0.0, "support": 30},
+        }
+    }
+    good = tested["good"]
+    checks = judged(replace(good, metrics=good.metrics | {"events": events}))
+    found = {name: checks[name].measured for name in ("accuracy", "macro_f1", "worst_recall")}
+    assert found == {"accuracy": 0.5, "macro_f1": 0.4, "worst_recall": 0.25}
+    assert "worst species, green (11 events)" in checks["worst_recall"].reason
+    assert checks["calibration"].measured == 0.2
+    blank = good.species.replace({"species": {"green": "blank"}})
+    assert "green" not in judged(replace(good, species=blank))["worst_recall"].reason
+
+
 def test_where_no_species_has_many_test_photos_the_rest_is_still_judged(home, tested):
     """Of four, seven, three and one photos: one species with seven is the worst to rely on."""
     few = tested["good"].species.assign(support=[4, 7, 3, 1], recall=[0.0, 0.5, 0.0, 0.0])

@@ -95,6 +95,10 @@ class Evaluated:
         (folder / "data/ingested").mkdir()
         manifest = shuffled[["photo", "path", "species"]].assign(origin=origin)
         manifest["group"] = manifest["photo"]
+        # The tuned one's photos come in pairs.
+        pair = manifest["photo"].str.replace(r"\d$", lambda n: str(int(n[0]) // 2), regex=True)
+        manifest["event"] = pair if chosen == "tuned" else manifest["photo"]
+        self.event = manifest.set_index("photo")["event"]
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
         self.weights, held_out, runs = weights[chosen], {}, {}
@@ -254,6 +258,21 @@ def test_what_is_served_makes_photos_square_as_training_did(evaluated):
     assert evaluated.about["labels"] == LABELS
     assert evaluated.about["fit"] == "pad"
     assert evaluated.about["max_pixels"] == 123_456
+
+
+def test_photos_in_events_are_judged_by_events_too(trained, tuned):
+    assert "events" not in trained.metrics
+    assert not (trained.final / "pooling.json").exists()
+    events = tuned.metrics["events"]
+    event = tuned.event[tuned.test["photo"]].to_numpy()
+    assert (events["events"], events["frames"]) == (6, 11)
+    assert json.loads((tuned.final / "pooling.json").read_text()) == events["pooling"]
+    assert events["pooling"]["mean"] == "arithmetic"
+    means = pd.DataFrame(tuned.answers()).groupby(event).mean()
+    species = tuned.test["species"].groupby(event).first()[means.index]
+    right = np.array(LABELS)[means.to_numpy().argmax(axis=1)] == species
+    assert events["accuracy"] == pytest.approx(right.mean())
+    assert 0 < right.mean() < 1
 
 
 def test_pictures_are_said_to_be_drawn_only_if_they_are(trained, tuned):

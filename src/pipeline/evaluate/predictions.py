@@ -22,13 +22,14 @@ def photos_of(
         split: A row a photo with columns photo and split.
 
     Returns:
-        photo, species, box (the part of the photo that the picture is; null for all of it), path
-        and group (near-duplicates share one). The index of the frame is the pictures' positions
-        in the shards.
+        photo, species, box (the part of the photo that the picture is; null for all of it), path,
+        group (near-duplicates share one) and event (frames of one burst share one). The index of
+        the frame is the pictures' positions in the shards.
     """
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
     pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
-    of_photo = {column: pictures["photo"].map(photos[column]) for column in ("path", "group")}
+    columns = ("path", "group", "event")
+    of_photo = {column: pictures["photo"].map(photos[column]) for column in columns}
     return pictures.assign(**of_photo)
 
 

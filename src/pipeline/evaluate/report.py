@@ -96,7 +96,18 @@ class Report:
             f"accuracy {test['accuracy']:.4f} ± {test['standard_error']:.4f}, "
             f"macro-F1 {test['macro_f1']:.4f}, top-3 {test['top3']:.4f}, "
             f"log-loss {test['log_loss']:.4f}, calibration error {test['calibration_error']:.4f}\n"
+            f"{self._events()}"
             f"Keras and LiteRT: the same label on {agreement['same_label']} of "
             f"{agreement['pictures']} pictures, probabilities up to "
             f"{agreement['largest_difference']:.1g} apart"
+        )
+
+    def _events(self) -> str:
+        if "events" not in self.summary:
+            return ""
+        events = self.summary["events"]
+        return (
+            f"its frames pooled to {events['events']} events: "
+            f"accuracy {events['accuracy']:.4f} ± {events['standard_error']:.4f}, "
+            f"macro-F1 {events['macro_f1']:.4f}, log-loss {events['log_loss']:.4f}\n"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.core import params
 from pipeline.core.errors import UserError
@@ -167,15 +168,20 @@ def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) ->
 
 
 def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
-    """Holds the numbers of evaluate against the floors."""
-    test, species = challenger.metrics["test"], challenger.species
-    species = species[species["species"] != BLANK]
+    """Holds the numbers of evaluate against the floors; of events, where photos come in bursts."""
+    events = challenger.metrics.get("events")
+    test, unit = (events, "events") if events else (challenger.metrics["test"], "photos")
+    species = challenger.species.set_index("species")[["recall", "support"]]
+    if events:
+        species = pd.DataFrame.from_dict(events["species"], orient="index")
+    species = species.drop(index=BLANK, errors="ignore")
     least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
     row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
-    what = f"recall of the worst species, {row['species']} ({row['support']} photos)"
+    what = f"recall of the worst species, {row.name} ({row['support']:.0f} {unit})"
     off, most = test["calibration_error"], limits.max_calibration_error
+    named = "test accuracy" if unit == "photos" else "test accuracy of events"
     return [
-        Check.at_least("accuracy", "test accuracy", test["accuracy"], limits.min_accuracy),
+        Check.at_least("accuracy", named, test["accuracy"], limits.min_accuracy),
         Check.at_least("macro_f1", "macro-F1", test["macro_f1"], limits.min_macro_f1),
         Check.at_least("worst_recall", what, float(row["recall"]), floor),
         Check.at_most("calibration", "expected calibration error", off, most),
