@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.core import errors, params, tracking
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import conversion, events, predictions, report
+from pipeline.evaluate import conversion, events, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.inference.pooling import FILE
 from pipeline.monitor import drift
@@ -52,7 +52,9 @@ def main() -> None:
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     if pooling is not None:
         facts["events"] = events.tested(pooling, test, answers, chosen.labels)
-    tested = report.Report.of(test, answers, chosen.labels, calibration, facts)
+    seen = slices.light_and_sharpness(shards.batches(test.index))
+    facets = slices.facets(test, manifest, split, seen)
+    tested = report.Report.of(test, answers, chosen.labels, calibration, facets, facts)
     tested.save(REPORTS, shards)
     print(tested)
     with tracking.run("evaluate", run_id=chosen.run_id):

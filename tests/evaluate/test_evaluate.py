@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
-from pipeline.evaluate import conversion, plots, predictions
+from pipeline.evaluate import confusion, conversion, plots, predictions
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.evaluate.metrics import per_species, summarise, trust
 from pipeline.evaluate.predictions import photos_of
@@ -137,12 +137,13 @@ def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     index = pd.DataFrame({"photo": ["a", "b", "c"], "species": ["ant", "bee", "ant"]})
     index["box"] = [None, None, "[0, 0, 1, 1]"]
     manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
-    manifest["group"] = ["z", "y", "x"]
+    manifest["group"], manifest["location"] = ["z", "y", "x"], [None, "here", "there"]
     split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
     test = photos_of("test", index, manifest, split)
     assert test.index.tolist() == [0, 2]
     assert test["path"].tolist() == ["1.jpg", "3.jpg"]
     assert test["group"].tolist() == ["x", "z"]
+    assert test["location"].fillna("nowhere").tolist() == ["there", "nowhere"]
     assert test["box"].isna().tolist() == [True, False]
 
 
@@ -162,7 +163,9 @@ def tested(tmp_path):
         "precision": {"served": "float"},
         "keras_and_litert": {"pictures": 7, "same_label": 7, "largest_difference": 0.0},
     }
-    report = Report.of(test, PROBABILITIES, LABELS, CALIBRATION, facts)
+    test["location"] = None
+    facets = pd.DataFrame({"light": ["day"] * 7})
+    report = Report.of(test, PROBABILITIES, LABELS, CALIBRATION, facets, facts)
     return report, shards.Shards(tmp_path / "resized")
 
 
@@ -173,6 +176,19 @@ def test_a_report_is_written(tested, tmp_path):
     assert written["chosen"] == "tuned"
     assert written["test"]["accuracy"] == 4 / 7
     assert written["trust"]["temperature"] == 1.2
+    assert (written["intervals"]["by"], written["intervals"]["units"]) == ("group", 6)
+    ends = written["intervals"]["accuracy"]
+    assert 0.1 < ends["low"] < 4 / 7 < ends["high"] < 0.95
+    assert [row["species"] for row in written["species"]] == list(LABELS)
+    assert written["species"][0]["recall"] == 3 / 4
+    assert written["species"][0]["recall_low"] < 3 / 4 < written["species"][0]["recall_high"]
+    assert written["species"][3]["average_precision"] is None  # no dog is there
+    assert sum(row["photos"] for row in written["confusion"]) == 7
+    assert {row["picture"] for row in written["mistakes"]} == {5, 8}
+    assert written["slices"] == []
+    assert (tmp_path / "plots/photos/8.jpg").is_file() and (
+        tmp_path / "plots/photos/5.jpg"
+    ).is_file()
     assert all((tmp_path / name).exists() for name in FILES)
     predictions = pd.read_csv(tmp_path / "predictions.csv")
     assert predictions["photo"].tolist() == list("tuvwxyz")
@@ -186,15 +202,37 @@ def test_a_report_is_written(tested, tmp_path):
 
 def test_the_mistakes_of_the_highest_probability_come_first_and_near_duplicates_once(tested):
     report, resized = tested
-    assert report.predictions["group"].value_counts()["v"] == 2  # both are mistakes
-    (row,) = plots.mistakes(report.predictions, resized)
+    predictions = report.predictions
+    assert predictions["group"].value_counts()["v"] == 2  # both are mistakes
+    listed = confusion.mistakes(predictions)
+    assert listed["picture"].tolist() == [8, 5]
+    assert listed["photo"].tolist() == ["v", "u"]
+    assert listed["alike"].tolist() == [1, 0]
+    (row,) = plots.mistakes(listed, resized)
     assert [caption for _, caption in row] == ["ant: dog? 0.45", "bee: ant? 0.40"]
     assert [tile.max() for tile, _ in row] == [8, 5]  # each with its own picture
-    apart = report.predictions.assign(group=range(7))
+    apart = confusion.mistakes(predictions.assign(group=range(7)))
+    assert apart["alike"].tolist() == [0, 0, 0]
     assert [len(row) for row in plots.mistakes(apart, resized, columns=2)] == [2, 1]
-    assert [len(row) for row in plots.mistakes(apart, resized, limit=1)] == [1]
-    subjects = report.predictions.assign(box=list("abcdefg"))
-    assert len(plots.mistakes(subjects, resized)[0]) == 3  # of one photo, yet not one picture
+    subjects = confusion.mistakes(predictions.assign(box=list("abcdefg")))
+    assert len(subjects) == 3  # of one photo, yet not one picture
+
+
+def test_what_is_confused_most_comes_first_with_pictures_of_different_groups():
+    pairs = [("owl", "cat")] * 3 + [("cat", "owl")] * 4 + [("cat", "cat")] * 5 + [("bee", "cat")]
+    table = pd.DataFrame(pairs, columns=["actual", "predicted"], index=range(20, 33))
+    table["probability"] = np.linspace(0.3, 0.9, 13)
+    table["photo"], table["box"] = [f"p{i}" for i in range(13)], None
+    table["group"] = [0, 0, 1, *range(2, 12)]
+    rates = confusion.rates(table).set_index(["actual", "predicted"])
+    assert rates.loc[("cat", "owl")].tolist() == [4, 4 / 9]
+    assert rates.loc[("cat", "cat")].tolist() == [5, 5 / 9]
+    assert rates.loc[("bee", "cat")].tolist() == [1, 1]
+    assert len(rates) == 4
+    found = confusion.confused_pairs(rates.reset_index(), confusion.mistakes(table))
+    assert found["actual"].tolist() == ["cat", "owl", "bee"]
+    assert found["photos"].tolist() == [4, 3, 1]
+    assert found["examples"].tolist() == [[26, 25, 24, 23], [22, 21], [32]]
 
 
 def test_int8_is_served_only_if_it_agrees():

@@ -44,7 +44,8 @@ def test_rows_are_what_photos_show_and_columns_what_they_were_taken_for(axes):
     for actual, counts in COUNTS.items():
         for predicted, count in zip(LABELS, counts, strict=True):
             at = columns[predicted], rows[actual]
-            assert written.get(at) == (str(count) if count else None), (actual, predicted)
+            rate = f"{100 * count / sum(counts):.0f}%"
+            assert written.get(at) == (f"{count}\n{rate}" if count else None), (actual, predicted)
 
 
 def test_shades_are_shares_of_what_photos_show(axes):

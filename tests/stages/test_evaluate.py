@@ -99,6 +99,7 @@ class Evaluated:
         pair = manifest["photo"].str.replace(r"\d$", lambda n: str(int(n[0]) // 2), regex=True)
         manifest["event"] = pair if chosen == "tuned" else manifest["photo"]
         self.event = manifest.set_index("photo")["event"]
+        manifest = manifest.assign(location=None, box=None, flags="").astype({"location": "str"})
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
         self.weights, held_out, runs = weights[chosen], {}, {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
 
 _GAP = 6
@@ -81,3 +82,18 @@ def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "JPEG", quality=80)
     return file.getvalue()
+
+
+def save_pictures(folder: Path, shards: Shards, positions: Sequence[int], side: int = 160) -> None:
+    """Writes small pictures, each as a JPEG named by its position.
+
+    Args:
+        folder: Made here.
+        shards: The pictures.
+        positions: Which of them; each is written once.
+        side: Of the pictures (px). Defaults to 160.
+    """
+    folder.mkdir()
+    for position in sorted(set(positions)):
+        picture = Image.fromarray(shards.take([position])[0]).resize((side, side))
+        picture.save(folder / f"{position}.jpg", quality=80)

@@ -4,10 +4,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
 
+from pipeline.evaluate.scores import Scores
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.pooling import BLANK
 from pipeline.train.metrics import Score, calibration_error
 
 
@@ -28,27 +27,19 @@ def summarise(
             where `blank` is not one of them.
 
     Returns:
-        photos, accuracy, standard_error (binomial), macro_f1 (mean over the species that occur,
-        of which `blank` is none), top3, log_loss (nats), calibration_error.
+        photos, accuracy, standard_error (binomial), balanced_accuracy and macro_f1 (means over the
+        species that occur, of which `blank` is none), top3, top5, log_loss (nats), brier (0 to 2),
+        calibration_error.
     """
-    species = [i for i in np.unique(targets) if i >= len(labels) or labels[i] != BLANK]
-    score = Score.of(probabilities, targets)
-    first_three = np.argsort(-probabilities, axis=1)[:, :3]
+    scores = Scores(probabilities, targets, labels)
+    values = scores.means(scores.once) | scores.species_means(scores.counts(scores.once))
+    found = {name: float(value[0]) for name, value in values.items()}
     return {
-        "photos": score.photos,
-        "accuracy": score.accuracy,
-        "standard_error": score.standard_error,
-        "macro_f1": float(
-            metrics.f1_score(
-                targets,
-                probabilities.argmax(axis=1),
-                labels=species,
-                average="macro",
-                zero_division=0,
-            )
-        ),
-        "top3": float((first_three == targets[:, None]).any(axis=1).mean()),
-        "log_loss": score.log_loss,
+        "photos": len(targets),
+        "accuracy": found["accuracy"],
+        "standard_error": Score.of(probabilities, targets).standard_error,
+        **{name: found[name] for name in ("balanced_accuracy", "macro_f1", "top3", "top5")},
+        **{name: found[name] for name in ("log_loss", "brier")},
         "calibration_error": calibration_error(probabilities, targets),
     }
 
@@ -81,7 +72,7 @@ def trust(calibration: Calibration, probabilities: np.ndarray, targets: np.ndarr
 def per_species(
     probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Computes precision, recall, F1 and support (photos) of each species.
+    """Computes precision, recall, F1, average precision and support (photos) of each species.
 
     Args:
         probabilities: (n, species).
@@ -89,10 +80,16 @@ def per_species(
         labels: The species, in the order of the probabilities.
 
     Returns:
-        A row a species in the order of `labels`: species, precision, recall, f1, support.
+        A row a species in the order of `labels`: species, precision, recall, f1, average_precision
+        (NaN for a species without a photo), support.
     """
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        targets, probabilities.argmax(axis=1), labels=range(len(labels)), zero_division=0
-    )
-    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
-    return pd.DataFrame({"species": labels, **columns})
+    scores = Scores(probabilities, targets)
+    counts = scores.counts(scores.once)
+    columns = {
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "average_precision": scores.average_precision(scores.once),
+        "support": counts.actual.astype(int),
+    }
+    return pd.DataFrame({"species": labels} | {k: v[:, 0] for k, v in columns.items()})

@@ -23,14 +23,14 @@ def photos_of(
 
     Returns:
         photo, species, box (the part of the photo that the picture is; null for all of it), path,
-        group (near-duplicates share one) and event (frames of one burst share one). The index of
-        the frame is the pictures' positions in the shards.
+        group (near-duplicates share one), event (frames of one burst share one) and location (the
+        camera; null where it is not known). The index of the frame is the pictures' positions in
+        the shards.
     """
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
     pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
-    columns = ("path", "group", "event")
-    of_photo = {column: pictures["photo"].map(photos[column]) for column in columns}
-    return pictures.assign(**of_photo)
+    columns = ("path", "group", "event", "location")
+    return pictures.assign(**{name: pictures["photo"].map(photos[name]) for name in columns})
 
 
 def sample(pictures: pd.DataFrame, count: int | Literal["all"], seed: int = 0) -> pd.DataFrame:

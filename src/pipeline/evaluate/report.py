@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import atomic
-from pipeline.dataset import contact_sheets
+from pipeline.dataset import contact_sheets, group_bootstrap
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import plots
+from pipeline.evaluate import confusion, plots, slices
+from pipeline.evaluate.intervals import Interval, Units, intervals
 from pipeline.evaluate.metrics import per_species, positions, summarise, trust
+from pipeline.evaluate.scores import Scores
 from pipeline.inference.calibration import Calibration
 
 FILES = ("metrics.json", "predictions.csv", "plots")  # what a report consists of
@@ -24,8 +26,9 @@ class Report:
     """The result of a test.
 
     Attributes:
-        summary: The numbers, by section.
-        species: A row a species, as `metrics.per_species` returns it.
+        summary: The numbers, by section: the content of `metrics.json`.
+        species: A row a species, as `metrics.per_species` returns it, with the ends of intervals in
+            columns `_low` and `_high`.
         predictions: A row a picture: photo, path, box, group, actual, predicted, probability (of
             the predicted species). Its index is the pictures' positions in the shards.
         labels: The species, in the order of the network's answers.
@@ -43,6 +46,7 @@ class Report:
         probabilities: np.ndarray,
         labels: tuple[str, ...],
         calibration: Calibration,
+        facets: pd.DataFrame,
         facts: Mapping[str, Any],
     ) -> "Report":
         """Judges a network's answers.
@@ -52,20 +56,39 @@ class Report:
             probabilities: The network's calibrated answers to them, (n, species).
             labels: The species, in the order of its answers.
             calibration: Of its answers.
+            facets: What may make each picture hard, as `slices.facets` returns it.
             facts: Sections of `metrics.json` that say which network it is and how it was made.
         """
         targets = positions(test["species"], labels)
-        summary = {
-            "test": summarise(probabilities, targets, labels),
-            "trust": trust(calibration, probabilities, targets),
-            **facts,
-        }
+        right = probabilities.argmax(axis=1) == targets
+        units = Units.among(test)
+        overall, of_species = intervals(Scores(probabilities, targets, labels), units.of)
+        species = _beside(per_species(probabilities, targets, labels), of_species)
         predictions = test[["photo", "path", "box", "group"]].assign(
             actual=test["species"],
             predicted=np.array(labels)[probabilities.argmax(axis=1)],
             probability=probabilities.max(axis=1),
         )
-        return cls(summary, per_species(probabilities, targets, labels), predictions, labels)
+        rates = confusion.rates(predictions)
+        mistakes = confusion.mistakes(predictions)
+        summary = {
+            "test": summarise(probabilities, targets, labels),
+            "intervals": {
+                "level": group_bootstrap.LEVEL,
+                "draws": group_bootstrap.DRAWS,
+                "by": units.by,
+                "units": units.number,
+                **{name: {"low": low, "high": high} for name, (low, high) in overall.items()},
+            },
+            "trust": trust(calibration, probabilities, targets),
+            **facts,
+            "slices": records(slices.scored(facets, right, units.of)),
+            "species": records(species),
+            "confusion": records(rates),
+            "confused_pairs": records(confusion.confused_pairs(rates, mistakes)),
+            "mistakes": records(mistakes.head(confusion.MISTAKES)),
+        }
+        return cls(summary, species, predictions, labels)
 
     def save(self, folder: Path, shards: Shards) -> None:
         """Writes `metrics.json`, `predictions.csv`, and in `plots/` what a person looks at.
@@ -78,13 +101,17 @@ class Report:
             partial.mkdir()
             self.species.to_csv(partial / "per_species.csv", index=False)
             plots.confusion(self.predictions, self.labels, partial / "confusion.png")
-            contact_sheets.sheet(plots.mistakes(self.predictions, shards)).save(
-                partial / "mistakes.png"
-            )
+            plots.per_species(self.species, partial / "per_species.png")
+            mistakes = pd.DataFrame(self.summary["mistakes"])
+            sheet = contact_sheets.sheet(plots.mistakes(mistakes, shards))
+            sheet.save(partial / "mistakes.png")
+            examples = [pair["examples"] for pair in self.summary["confused_pairs"]]
+            shown = sum(examples, mistakes.get("picture", pd.Series()).tolist())
+            contact_sheets.save_pictures(partial / "photos", shards, shown)
         with atomic.atomic_write(folder / "predictions.csv") as partial:
             self.predictions.drop(columns="group").to_csv(partial, index=False)
         with atomic.atomic_write(folder / "metrics.json") as partial:
-            partial.write_text(json.dumps(self.summary, indent=2) + "\n")
+            partial.write_text(json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
 
     def __str__(self) -> str:
         test, agreement = self.summary["test"], self.summary["keras_and_litert"]
@@ -111,3 +138,17 @@ class Report:
             f"accuracy {events['accuracy']:.4f} ± {events['standard_error']:.4f}, "
             f"macro-F1 {events['macro_f1']:.4f}, log-loss {events['log_loss']:.4f}\n"
         )
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the rows of a table as JSON has them; what is undefined is null."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def _beside(table: pd.DataFrame, ends: Mapping[str, Interval]) -> pd.DataFrame:
+    """Returns a table with the ends of each score's interval behind it."""
+    table = table.copy()
+    for name, (low, high) in ends.items():
+        table.insert(table.columns.get_loc(name) + 1, f"{name}_low", low)
+        table.insert(table.columns.get_loc(name) + 2, f"{name}_high", high)
+    return table

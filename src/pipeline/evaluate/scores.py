@@ -1,0 +1,171 @@
+"""Computes the scores of a recogniser's answers, for many weightings of the photos at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pipeline.inference.pooling import BLANK
+
+TOP = (3, 5)
+
+
+class Scores:
+    """The answers of a recogniser, prepared for scoring.
+
+    A weighting says how much each photo counts: a draw of the bootstrap is one, and `once` counts
+    each photo once.
+
+    Args:
+        probabilities: (n, species), rows summing to 1.
+        targets: The right positions, int (n,).
+        labels: The species, in the order of the probabilities. Defaults to none, which is right
+            where `blank` is not one of them.
+    """
+
+    def __init__(
+        self, probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...] = ()
+    ) -> None:
+        photos, species = probabilities.shape
+        predicted = probabilities.argmax(axis=1)
+        likely = probabilities[np.arange(photos), targets].astype(np.float64)
+        first = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(TOP)]
+        found = first == targets[:, None]
+        values = {
+            "accuracy": predicted == targets,
+            **{f"top{k}": found[:, :k].any(axis=1) for k in TOP},
+            "log_loss": -np.log(likely.clip(1e-12)),
+            "brier": np.square(probabilities, dtype=np.float64).sum(axis=1) - 2 * likely + 1,
+        }
+        self.photos, self._names = photos, list(values)
+        self._values = np.stack(list(values.values())).astype(np.float64)
+        self.actual = _indicator(targets, np.arange(photos), species, photos)
+        self.predicted = _indicator(predicted, np.arange(photos), species, photos)
+        self._hits = self.actual * self.predicted
+        occur = np.unique(targets)
+        self._averaged = [i for i in occur if i >= len(labels) or labels[i] != BLANK]
+        self._rankings = [_Ranking.of(probabilities[:, i], targets == i) for i in range(species)]
+
+    @property
+    def once(self) -> np.ndarray:
+        """The weighting that counts each photo once, (n, 1)."""
+        return np.ones((self.photos, 1))
+
+    def values(self, *names: str) -> np.ndarray:
+        """Returns what each photo adds to the means of these names, (names, n)."""
+        return self._values[[self._names.index(name) for name in names]]
+
+    def means(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Computes the scores that are means over photos.
+
+        Args:
+            weights: (n, weightings).
+
+        Returns:
+            accuracy, top3, top5, log_loss (nats) and brier (Brier 1950: 0 to 2), (weightings,).
+        """
+        means = self._values @ weights / weights.sum(axis=0)
+        return dict(zip(self._names, means, strict=True))
+
+    def counts(self, weights: np.ndarray) -> "Counts":
+        """Counts photos by species.
+
+        Args:
+            weights: (n, weightings).
+        """
+        return Counts(self._hits @ weights, self.actual @ weights, self.predicted @ weights)
+
+    def species_means(self, counts: "Counts") -> dict[str, np.ndarray]:
+        """Computes balanced_accuracy and macro_f1: means over the species that occur, less `blank`.
+
+        Args:
+            counts: From `counts`.
+
+        Returns:
+            (weightings,) by name.
+        """
+        recall, f1 = counts.recall[self._averaged], counts.f1[self._averaged]
+        return {"balanced_accuracy": recall.mean(axis=0), "macro_f1": f1.mean(axis=0)}
+
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        """Computes each species' average precision, as scikit-learn defines it.
+
+        Args:
+            weights: (n, weightings).
+
+        Returns:
+            (species, weightings); NaN for a species of which there is no photo.
+        """
+        return np.stack([ranking.average_precision(weights) for ranking in self._rankings])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many photos a species has, how many were named so, and how many rightly.
+
+    Attributes:
+        hits: Photos of the species that were named so, (species, weightings).
+        actual: Photos of the species.
+        predicted: Photos that were named so.
+    """
+
+    hits: np.ndarray
+    actual: np.ndarray
+    predicted: np.ndarray
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of the photos named so that are of the species; 0 where none is named so."""
+        return _share(self.hits, self.predicted)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of the species' photos that are named so; 0 where there are none."""
+        return _share(self.hits, self.actual)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """The harmonic mean of precision and recall; 0 where both are."""
+        return _share(2 * self.hits, self.actual + self.predicted)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Photos by their probability of a species, in blocks that each end where recall rises.
+
+    Photos of one probability cannot be told apart and are in one block. Those behind the last that
+    shows the species change nothing and are left out.
+
+    Attributes:
+        all: The photos of each block, (blocks, n).
+        shown: Those of them that show the species, (blocks, n).
+    """
+
+    all: sparse.csr_array
+    shown: sparse.csr_array
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, shows: np.ndarray) -> "_Ranking":
+        _, level = np.unique(-probabilities, return_inverse=True)  # 0 is the most probable
+        ends = np.unique(level[shows])
+        block = np.searchsorted(ends, level)
+        inside = np.flatnonzero(block < len(ends))
+        shown, shape = np.flatnonzero(shows), (len(ends), len(shows))
+        return cls(
+            _indicator(block[inside], inside, *shape), _indicator(block[shown], shown, *shape)
+        )
+
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        if not self.all.shape[0]:
+            return np.full(weights.shape[1], np.nan)
+        gained, named = self.shown @ weights, (self.all @ weights).cumsum(axis=0)
+        found = gained.cumsum(axis=0)
+        return (gained * found / named).sum(axis=0) / found[-1]
+
+
+def _indicator(rows: np.ndarray, columns: np.ndarray, height: int, width: int) -> sparse.csr_array:
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), (height, width))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
