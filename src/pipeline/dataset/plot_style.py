@@ -38,10 +38,10 @@ def figure(path: Path, width: float = 6.4, height: float = 4.2) -> Iterator["Axe
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    from cycler import cycler
+    import matplotlib.rcsetup
 
     dashes = [_LINES[i % len(_LINES)] for i in range(len(COLOURS))]
-    cycle = cycler(color=COLOURS) + cycler(linestyle=dashes)
+    cycle = matplotlib.rcsetup.cycler(color=COLOURS, linestyle=dashes)
     with plt.rc_context(_STYLE | {"axes.prop_cycle": cycle}):
         drawn, axes = plt.subplots(figsize=(width, height), layout="constrained")
         yield axes
