@@ -138,11 +138,13 @@ def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     index["box"] = [None, None, "[0, 0, 1, 1]"]
     manifest = pd.DataFrame({"photo": ["c", "b", "a"], "path": ["3.jpg", "2.jpg", "1.jpg"]})
     manifest["group"], manifest["location"] = ["z", "y", "x"], [None, "here", "there"]
+    manifest["event"] = ["e", "f", "g"]
     split = pd.DataFrame({"photo": ["b", "a", "c"], "split": ["train", "test", "test"]})
     test = photos_of("test", index, manifest, split)
     assert test.index.tolist() == [0, 2]
     assert test["path"].tolist() == ["1.jpg", "3.jpg"]
     assert test["group"].tolist() == ["x", "z"]
+    assert test["event"].tolist() == ["g", "e"]
     assert test["location"].fillna("nowhere").tolist() == ["there", "nowhere"]
     assert test["box"].isna().tolist() == [True, False]
 
