@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="write paths as seen from this folder; by default as they were typed, and for "
         "megadetector as seen from the folder that holds every PATH",
     )
+    predict.add_argument(
+        "--events",
+        metavar="FILE",
+        help="also write a CSV with a row an event: photos of one folder that follow each other",
+    )
+    predict.add_argument(
+        "--event-gap",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="the longest pause inside an event (default: 60)",
+    )
     predict.add_argument("--xmp", action="store_true", help="also write the species into sidecars")
     predict.add_argument(
         "--xmp-name",
@@ -55,25 +68,40 @@ def _predict(arguments: argparse.Namespace) -> None:
         )
     from pipeline.core import atomic, parallel, workspace
     from pipeline.predict import batch, formats
+    from pipeline.predict.events import Events, by_folder
+    from pipeline.predict.formats import tables
     from pipeline.register import versions
 
-    workspace.require_target_outside(output)
-    atomic.require_new(arguments.output)
+    if arguments.events and Path(arguments.events).absolute() == output.absolute():
+        raise errors.UserError(f"--events and --output are both {output}; name two files")
+    for path in filter(None, (arguments.output, arguments.events)):
+        workspace.require_target_outside(Path(path))
+        atomic.require_new(path)
     folder = _require_writable(form, arguments)
     recogniser = versions.recogniser(arguments.model)
     journal = output.with_name(f"{output.name}.journal")
     with parallel.use_backend("dask" if arguments.dask else "local", arguments.dask):
         summary = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
-    answers = batch.answers(journal)
-    if folder is not None:
-        answers = batch.seen_from(folder, answers)
+    labels = batch.labels(recogniser)
+    locate = formats.LOCATORS.get(form, lambda: by_folder)()
+    events = Events.of(recogniser, labels, gap=arguments.event_gap, locate=locate, top=batch.TOP)
     with atomic.new_file(arguments.output) as written:
-        formats.FORMATS[form](answers, batch.labels(recogniser), written)
+        answers = _seen_from(folder, batch.answers(journal))
+        formats.FORMATS[form](events.beside(answers), labels, written)
+    if arguments.events:
+        with atomic.new_file(arguments.events) as written:
+            tables.events(events.rows(_seen_from(folder, batch.answers(journal))), written)
     print(f"{output}: {summary.photos} photos, {summary.failed} of them could not be read")
     _print_passed_over(summary.passed_over)
     if arguments.xmp:
         _write_sidecars(journal, arguments.xmp_name)
     journal.unlink()
+
+
+def _seen_from(folder: Path | None, answers: Iterator[dict]) -> Iterator[dict]:
+    from pipeline.predict import batch
+
+    return answers if folder is None else batch.seen_from(folder, answers)
 
 
 def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
@@ -86,7 +114,8 @@ def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
     from pipeline.predict import formats, inputs
     from pipeline.predict.formats import xmp
 
-    atomic.require_writable(Path(arguments.output).absolute().parent)
+    for path in filter(None, (arguments.output, arguments.events)):
+        atomic.require_writable(Path(path).absolute().parent)
     checks = [formats.CHECKS[form]] if form in formats.CHECKS else []
     if arguments.xmp:
         checks.append(xmp.check)

@@ -15,7 +15,8 @@ def number(camera: pd.Series, taken_at: pd.Series, gap: float) -> pd.Series:
 
     Args:
         camera: What fixed camera took each photo; null where that is not known.
-        taken_at: Its time (ISO 8601, no zone); null where that is not known, or a date alone.
+        taken_at: Its time (ISO 8601); null where that is not known, or a date alone. One without a
+            zone counts as UTC.
         gap: The longest pause inside an event (s).
 
     Returns:
@@ -23,7 +24,7 @@ def number(camera: pd.Series, taken_at: pd.Series, gap: float) -> pd.Series:
         where its camera or time is not known.
     """
     clock = taken_at.mask(taken_at.str.endswith(_NO_TIME, na=False))
-    time = pd.to_datetime(clock, errors="coerce", format="ISO8601")
+    time = pd.to_datetime(clock, errors="coerce", format="ISO8601", utc=True)
     rows = pd.DataFrame({"camera": camera, "time": time}).dropna().sort_values(["camera", "time"])
     begins = (rows["camera"] != rows["camera"].shift()) | (
         rows["time"].diff() > pd.Timedelta(seconds=gap)

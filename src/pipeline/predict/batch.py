@@ -26,6 +26,7 @@ from pipeline.predict import inputs
 T = TypeVar("T")
 Answer = dict[str, Any]
 TOP = 3
+KEPT = 20  # species of a photo in the journal, from which those of its event are pooled
 _PHOTOS_A_JOB = 32
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
@@ -101,7 +102,7 @@ def require_journal(journal: Path) -> None:
 
 
 def answers(journal: Path) -> Iterator[Answer]:
-    """Yields the answers in a journal, a photo at a time."""
+    """Yields the answers in a journal, a photo at a time, with up to `KEPT` species in `top`."""
     with journal.open(encoding="utf-8") as file:
         next(file)
         for line in file:
@@ -172,7 +173,7 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
         try:
             data = photo.read()
             row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
-            return row | _rounded(recogniser.answer(data, TOP, light=True))
+            return row | _rounded(recogniser.answer(data, KEPT, light=True))
         except decoding.PhotoError as error:
             return row | {"top": [], "error": f"{error.reason}: {error}"}
 

@@ -1,4 +1,4 @@
-"""Writes the `observations.csv` of a Camtrap DP package, version 1.0, for its photos.
+"""Writes the `observations.csv` of a Camtrap DP package, version 1.0.2, for its photos.
 
 https://camtrap-dp.tdwg.org/data/#observations
 """
@@ -8,12 +8,14 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.core.errors import UserError
+from pipeline.predict.events import Locate
 from pipeline.sources import annotations
 from pipeline.sources import camtrap_dp as source
 from pipeline.sources.labels import kind
@@ -30,7 +32,7 @@ _COLUMNS = [
 
 
 def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
-    """Writes an observation a photo.
+    """Writes an observation a photo (level `media`) and behind them one an event (level `event`).
 
     Its type is animal, human, vehicle, blank (for nothing), unknown, or unclassified where the
     photo cannot be read. A photo that the package's media.csv does not list gets no observation: it
@@ -40,6 +42,7 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
         UserError: A photo lies in no package.
     """
     unlisted, media_of = 0, _Media()
+    events: dict[str, dict[str, Any]] = {}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -49,10 +52,23 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
                 unlisted += 1
             else:
                 writer.writerow(_observation(answer, media))
+                _extend(events, answer, media)
+        writer.writerows(events.values())
     if unlisted:
         print(
             f"{unlisted} photos are in no media.csv, so they have no observation", file=sys.stderr
         )
+
+
+def locator() -> Locate:
+    """Returns what tells deployment and time of an answer, as the package's media.csv has them."""
+    media_of = _Media()
+
+    def locate(answer: dict[str, Any]) -> tuple[str | None, str | None]:
+        media = media_of[answer["path"]]
+        return (None, None) if media is None else (media["deploymentID"], media["timestamp"])
+
+    return locate
 
 
 def check(paths: Iterable[str]) -> None:
@@ -119,6 +135,7 @@ def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any
         "observationID": f"animal-{media['mediaID']}",
         "deploymentID": media["deploymentID"],
         "mediaID": media["mediaID"],
+        "eventID": answer.get("event"),
         "eventStart": media["timestamp"],
         "eventEnd": media["timestamp"],
         "observationLevel": "media",
@@ -127,11 +144,43 @@ def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any
     }
     if answer["error"] is not None:
         return row | {"observationType": "unclassified", "observationComments": answer["error"]}
-    if answer["unknown"]:
-        return row | {"observationType": "unknown"}
-    shown = kind(answer["species"])
-    return row | {
+    return row | _classified(answer["species"], answer["probability"], answer["unknown"])
+
+
+def _extend(
+    observations: dict[str, dict[str, Any]], answer: dict[str, Any], media: dict[str, str]
+) -> None:
+    """Adds a photo to the observation of its event."""
+    event = answer.get("event")
+    if event is None:
+        return
+    row = observations.setdefault(
+        event,
+        {
+            "observationID": f"animal-{event}",
+            "deploymentID": media["deploymentID"],
+            "eventID": event,
+            "eventStart": media["timestamp"],
+            "eventEnd": media["timestamp"],
+            "observationLevel": "event",
+            "classificationMethod": "machine",
+            "classifiedBy": "animal",
+            **_classified(
+                answer["event_species"], answer["event_probability"], answer["event_unknown"]
+            ),
+        },
+    )
+    instant = partial(pd.to_datetime, utc=True)
+    row["eventStart"] = min(row["eventStart"], media["timestamp"], key=instant)
+    row["eventEnd"] = max(row["eventEnd"], media["timestamp"], key=instant)
+
+
+def _classified(species: str, probability: float, unknown: bool) -> dict[str, Any]:
+    if unknown:
+        return {"observationType": "unknown"}
+    shown = kind(species)
+    return {
         "observationType": shown,
-        "scientificName": answer["species"] if shown == "animal" else None,
-        "classificationProbability": answer["probability"],
+        "scientificName": species if shown == "animal" else None,
+        "classificationProbability": probability,
     }

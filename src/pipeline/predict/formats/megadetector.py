@@ -2,7 +2,7 @@
 
 https://lila.science/megadetector-output-format. The recogniser classifies a photo and detects
 nothing in it, so each photo has one detection whose box is the whole photo: of an animal, a person
-or a vehicle. A blank photo has none.
+or a vehicle. A blank photo has none. `seq_id`, as COCO Camera Traps calls it, is the photo's event.
 """
 
 import json
@@ -32,11 +32,14 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
 
 
 def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
+    image = {"file": answer["path"]}
     if answer["error"] is not None:
-        return {"file": answer["path"], "failure": answer["error"], "detections": None}
+        return image | {"failure": answer["error"], "detections": None}
+    if answer.get("event") is not None:
+        image["seq_id"] = answer["event"]
     shown = kind(answer["species"])
     if shown == "blank" and not answer["unknown"]:
-        return {"file": answer["path"], "detections": []}
+        return image | {"detections": []}
     # What is unknown may be anything; a reviewer looks for it among the animals.
     category = _CATEGORIES["animal" if shown == "blank" else shown]
     classifications = [[numbers[top["species"]], top["probability"]] for top in answer["top"]]
@@ -46,4 +49,4 @@ def _image(answer: dict[str, Any], numbers: dict[str, str]) -> dict[str, Any]:
         "bbox": [0, 0, 1, 1],
         "classifications": classifications,
     }
-    return {"file": answer["path"], "detections": [detection]}
+    return image | {"detections": [detection]}

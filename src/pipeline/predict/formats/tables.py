@@ -3,7 +3,7 @@
 The columns are path, photo (sha256 of the file), species, probability, unknown, prediction_set
 (species with | between them), species_2, probability_2, ..., brightness, sharpness
 (`decoding.light`), cut_short (`decoding.Sight`), taken_at, latitude, longitude
-(`decoding.capture`), and error: why there is no answer.
+(`decoding.capture`), the fields of `events.FIELDS`, and error: why there is no answer.
 """
 
 import csv as standard_csv
@@ -11,11 +11,13 @@ import json as standard_json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.predict.batch import TOP, Answer
+from pipeline.predict.events import COLUMNS
 
 _ROWS_AT_A_TIME = 8192
 
@@ -26,6 +28,15 @@ def csv(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
         writer = standard_csv.DictWriter(file, _schema(labels).names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(_flat, answers))
+
+
+def events(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Writes a row an event (`events.COLUMNS`) as CSV."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = standard_csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row | {"prediction_set": "|".join(row["prediction_set"])})
 
 
 def parquet(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
@@ -66,6 +77,8 @@ def _schema(labels: list[str]) -> pa.Schema:
             *[("path", text), ("photo", text), ("species", text), ("probability", number)],
             *[("unknown", pa.bool_()), ("prediction_set", text), *others],
             *[("brightness", number), ("sharpness", number), ("cut_short", pa.bool_())],
-            *[("taken_at", text), ("latitude", number), ("longitude", number), ("error", text)],
+            *[("taken_at", text), ("latitude", number), ("longitude", number)],
+            *[("event", text), ("event_species", text), ("event_probability", number)],
+            *[("event_unknown", pa.bool_()), ("error", text)],
         ]
     )
