@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from pipeline.core import atomic, errors, parallel, params, workspace
+from pipeline.core import atomic, caches, errors, parallel, params, workspace
 from pipeline.dataset import shortcut_baseline
 from pipeline.ingest import blanks, data_card, rare_species, summary
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
-INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache/inspections")
+INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache")
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
         files = blanks.kept(collection.files)
-        inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE)
+        inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     manifest, quarantine = manifests.judge(
         inspected,
         p.ingest.min_side,
@@ -53,6 +53,7 @@ def main() -> None:
     for name, table in (("appearance", appearance), ("manifest", manifest)):
         with atomic.atomic_write(INGESTED / f"{name}.parquet") as path:
             atomic.write_table(table, path)
+    caches.prune(CACHE, "downloads", "inspections")
 
 
 if __name__ == "__main__":

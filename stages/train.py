@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.augment import transforms
-from pipeline.core import errors, params, tracking
+from pipeline.core import caches, errors, params, tracking
 from pipeline.train import datasets, trainer
 
 AUGMENTED, RESIZED, SPLIT = Path("data/augmented"), Path("data/resized"), Path("data/split.parquet")
@@ -26,6 +26,7 @@ def main() -> None:
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)
     checkpoint.remove()
+    caches.prune(CACHE, "features", "litert", "checkpoints")
     print(trained)
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.augment import transforms
-from pipeline.core import errors, params, tracking
-from pipeline.networks import feature_cache
+from pipeline.core import caches, errors, params, tracking
 from pipeline.train import datasets, trainer
 from pipeline.tune import report, search
 from pipeline.tune import study as studies
@@ -39,7 +38,7 @@ def main() -> None:
         tracking.log_folder(REPORT)
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     checkpoint.remove()
-    feature_cache.prune(CACHE / "features")
+    caches.prune(CACHE, "features", "litert", "checkpoints", "studies")
     print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
     print(report.seeds(by_seed))
 

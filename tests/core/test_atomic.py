@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +52,58 @@ def test_failing_block_leaves_what_was_there(tmp_path, old, new):
         assert beside(path) == ["output"]
     else:
         assert beside(path) == []
+
+
+def left_behind(path, kind, host=None, process=None, hours=0):
+    """What a process was writing when it was killed."""
+    host, process = host or atomic._HOST, process or ended_process()
+    partial = path.with_name(f".{path.name}.{host}-{process}-7.partial")
+    write(partial, kind, "half")
+    for one in (partial, *partial.glob("*")):
+        os.utime(one, (time.time(), time.time() - hours * 3600))
+    return partial
+
+
+def ended_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_half_an_output_of_a_process_that_runs_stays_and_that_of_one_that_ended_goes(
+    tmp_path, kind
+):
+    path = tmp_path / "output"
+    stays = [
+        left_behind(path, kind, process=os.getppid()),
+        left_behind(path, kind, host="another_machine", hours=23),
+    ]
+    goes = [
+        left_behind(path, kind),
+        left_behind(tmp_path / "another [output]", kind),
+        left_behind(path, kind, host="a_third", hours=25),
+    ]
+    foreign = tmp_path / ".mine.partial"
+    foreign.write_text("a person's")
+    with atomic.atomic_write(path) as partial:
+        write(partial, kind, "new")
+        assert all(one.exists() for one in (*stays, foreign))
+        assert not any(one.exists() for one in goes)
+    assert read(path) == "new"
+    assert set(tmp_path.iterdir()) == {path, foreign, *stays}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_two_that_write_the_same_output_at_once_both_end_and_the_last_one_stays(tmp_path, kind):
+    path = tmp_path / "output"
+    with atomic.atomic_write(path) as first:
+        write(first, kind, "first")
+        with atomic.atomic_write(path) as second:
+            write(second, kind, "second")
+        assert read(path) == "second"
+    assert read(path) == "first"
+    assert beside(path) == ["output"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

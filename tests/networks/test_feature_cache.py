@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from train.test_trainer import network
 
+from pipeline.core import caches
 from pipeline.networks import devices, feature_cache, keras_setup
 
 
@@ -79,16 +80,17 @@ def test_what_a_power_cut_left_is_computed_again(mean, tmp_path, left):
     np.testing.assert_array_equal(again, found)
 
 
-def test_what_nothing_has_asked_for_in_a_month_is_removed(mean, tmp_path):
+def test_features_that_are_read_count_as_used_for_the_caches_bound(mean, tmp_path, monkeypatch):
     pictures = Pictures(100)
-    feature_cache.extract(mean, pictures, np.arange(100), tmp_path)
-    known, others = set(tmp_path.iterdir()), tmp_path / "others.npy"
-    others.touch()
+    feature_cache.extract(mean, pictures, np.arange(100), tmp_path / "features")
+    known, others = set((tmp_path / "features").iterdir()), tmp_path / "features/others.npy"
+    others.write_bytes(b"old")
     for path in (*known, others):
-        os.utime(path, (0, time.time() - 31 * 24 * 3600))
-    feature_cache.extract(mean, pictures, np.arange(100), tmp_path)
-    feature_cache.prune(tmp_path)
-    assert set(tmp_path.iterdir()) == known
+        os.utime(path, (0, time.time() - 24 * 3600))
+    feature_cache.extract(mean, pictures, np.arange(100), tmp_path / "features")
+    monkeypatch.setitem(caches.BOUNDS, "features", 0)
+    caches.prune(tmp_path, "features")
+    assert set((tmp_path / "features").iterdir()) == known
 
 
 def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):

@@ -8,6 +8,8 @@ import pytest
 import staged
 from PIL import Image
 
+from pipeline.core import atomic
+
 
 @pytest.fixture
 def ingest(collection, tmp_path):
@@ -122,9 +124,10 @@ def test_what_a_killed_run_left_is_replaced(collection, tmp_path):
     written = {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()}
     # As after a kill while the next run removed the old files, or wrote one of the new ones.
     for name in ("files", *(path.name for path in ingested.iterdir() if path.is_file())):
-        half = ingested / f".{name}.partial"
+        half = ingested / f".{name}.{atomic._HOST}-999999999-0.partial"
         half.mkdir() if name == "files" else half.write_bytes(b"half")
-    (ingested / ".files.partial/0.jpg").write_bytes(b"half")
+        if name == "files":
+            (half / "0.jpg").write_bytes(b"half")
     min(ingested.glob("files/*/*")).unlink()
     staged.run("ingest", tmp_path, lines)
     assert {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()} == written

@@ -1,11 +1,16 @@
 """Outputs that appear whole or not at all, and never in place of what somebody else wrote."""
 
 import hashlib
+import itertools
 import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKER = ".written-by-animal"  # in a folder; its lines are those of sha256sum
+_HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())
+_PARTIAL = re.compile(r"\..+\.(?P<host>\w+)-(?P<process>\d+)-\d+\.partial")
+_NUMBERS = itertools.count()  # threads may write the same path at once
+_DAY = 24 * 3600  # seconds
 _OF_THE_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers write these anywhere
 
 
@@ -23,8 +32,9 @@ def atomic_write(path: str | Path, contents: Sequence[str] | None = None) -> Ite
     """Yields a path beside `path` to write to, and renames it to `path` when the block succeeds.
 
     The block may write a file or a folder; missing parent folders are created. If the block fails,
-    or the process is killed, `path` is as it was before. Only while an old folder is removed for a
-    new one does neither exist for a moment.
+    or the process is killed, `path` is as it was before. Only between two renames, of an old folder
+    and of the new one, does neither exist. Of processes that write the same path at the same time,
+    the last one's output stays.
 
     Args:
         path: The finished output, one of the project's own: paths that a person names go through
@@ -40,11 +50,10 @@ def atomic_write(path: str | Path, contents: Sequence[str] | None = None) -> Ite
         FileNotFoundError: The block wrote nothing.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     if contents is not None:
         require_only(path, contents)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(partial)
+    partial = partial_path(path)
     try:
         yield partial
         if not partial.exists():
@@ -55,10 +64,37 @@ def atomic_write(path: str | Path, contents: Sequence[str] | None = None) -> Ite
                 f"{path} is {kinds[0]}, and {kinds[1]} is to be written there: move it elsewhere"
             )
         if path.is_dir():  # a rename replaces a file but not a folder that holds something
-            _remove(path)
-        partial.replace(path)
+            former = partial_path(path)
+            path.replace(former)
+            partial.replace(path)
+            _remove(former)
+        else:
+            partial.replace(path)
     finally:
         _remove(partial)
+
+
+def partial_path(path: Path) -> Path:
+    """Returns a path beside `path` to write to, which no other process or thread uses."""
+    _remove_abandoned(path.parent.absolute())
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{next(_NUMBERS)}.partial")
+
+
+@cache  # a folder of downloads has ten thousands of files, each written by a call
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what processes that ended have left half-written in a folder.
+
+    These are the processes of this machine that do not run any more, and those of other machines
+    that share the folder and wrote nothing for a day.
+    """
+    for path in folder.glob(".*.partial"):
+        if written := _PARTIAL.fullmatch(path.name):
+            if written["host"] != _HOST:
+                abandoned = time.time() - _last_change(path) > _DAY
+            else:
+                abandoned = not _runs(int(written["process"]))
+            if abandoned:
+                _remove(path)
 
 
 @contextmanager
@@ -219,6 +255,27 @@ def _hashes(folder: Path) -> dict[str, str]:
             with path.open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes
+
+
+def _runs(process: int) -> bool:
+    """Tells whether a process of this machine runs."""
+    if os.name != "posix":
+        return True  # to ask is to end it there
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
+
+
+def _last_change(path: Path) -> float:
+    """Returns when a file, or anything in a folder, was last changed; now if it just went."""
+    changes = [time.time()]
+    with suppress(FileNotFoundError):
+        changes = [one.lstat().st_mtime for one in (path, *path.rglob("*"))]
+    return max(changes)
 
 
 def _remove(path: Path) -> None:

@@ -140,36 +140,33 @@ def fill(
     Yields:
         How many more pictures are written.
     """
-    for file, pictures, last in parallel.map_ordered(
+    for unfinished, file, pictures in parallel.map_ordered(
         partial(_draw, draw), _pieces(wanted, size), jobs
     ):
-        if last:
-            _unfinished(file).replace(file)
+        if file:
+            unfinished.replace(file)
         yield pictures
 
 
-def _unfinished(file: Path) -> Path:
-    return file.with_name(f".{file.name}.partial")
-
-
 def _pieces(wanted: Iterable[tuple[Path, Sequence[T]]], size: int) -> Iterator[tuple]:
-    """Yields pieces of work: shard, offset in its file, items, and whether it is the last piece.
+    """Yields pieces of work: unfinished shard, offset in its file, items, and its file at the end.
 
     A shard is created, as a file of zeros, with its first piece.
     """
     for file, items in wanted:
         shape = (len(items), size, size, 3)
-        start = np.lib.format.open_memmap(_unfinished(file), "w+", np.uint8, shape).offset
+        unfinished = atomic.partial_path(file.absolute())
+        start = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape).offset
         for first in range(0, len(items), _PICTURES_A_JOB):
             end = first + _PICTURES_A_JOB
             at = start + first * size * size * 3
-            yield file.absolute(), at, items[first:end], end >= len(items)
+            yield unfinished, at, items[first:end], file if end >= len(items) else None
 
 
-def _draw(draw: Callable[[Sequence[T]], np.ndarray], piece: tuple) -> tuple[Path, int, bool]:
-    file, start, items, last = piece
+def _draw(draw: Callable[[Sequence[T]], np.ndarray], piece: tuple) -> tuple[Path, Path | None, int]:
+    unfinished, start, items, file = piece
     pictures = draw(items)
-    with _unfinished(file).open("r+b") as opened:
+    with unfinished.open("r+b") as opened:
         opened.seek(start)
         opened.write(pictures)
-    return file, len(pictures), last
+    return unfinished, file, len(pictures)

@@ -106,7 +106,9 @@ def inspect_files(
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder = f"{root.absolute()}/"
-    with closing(sqlite3.connect(cache / f"{_key(max_pixels)}.sqlite")) as seen:
+    database = cache / f"{_key(max_pixels)}.sqlite"
+    with closing(sqlite3.connect(database)) as seen:
+        database.touch()  # the caches' bound goes by the last use
         seen.execute(
             "CREATE TABLE IF NOT EXISTS inspections"
             " (file TEXT PRIMARY KEY, stamp TEXT, fields TEXT)"

@@ -1,10 +1,8 @@
 """Computes the features of a frozen network once for each picture."""
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
 _MOST = 1024  # pictures in a part
-_MONTH = 30 * 24 * 3600  # seconds that features are cached after they were last used
 _BATCH = 64  # pictures that a GPU sees at once, if it has the memory
 
 
@@ -150,15 +147,6 @@ def _read(path: Path) -> np.ndarray | None:
         return np.load(path)
     except (OSError, ValueError, EOFError):  # there is none, or power was cut
         return None
-
-
-def prune(cache: Path) -> None:
-    """Removes from `extract`'s cache what was not used for a month."""
-    old = time.time() - _MONTH
-    for path in cache.glob("*.npy"):
-        with suppress(FileNotFoundError):  # another process removes it too
-            if path.stat().st_mtime < old:
-                path.unlink()
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

@@ -94,6 +94,7 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
         exported = to_litert(model)
         with atomic.atomic_write(path) as partial:
             partial.write_bytes(exported)
+    path.touch()  # the caches' bound goes by the last use
     return path.read_bytes()
 
 

@@ -6,12 +6,11 @@ the audit log. A process that is killed in between leaves a stage or a log behin
 good version at every moment.
 """
 
-import sqlite3
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from pipeline.core import locks
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, versions
 
@@ -154,22 +153,10 @@ def _set_stage(version: int, stage: str) -> None:
         )
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time() -> AbstractContextManager[None]:
     """Lets the processes of one project folder run the block one after the other.
 
-    SQLite's lock of a file ends with its process, however that ends. Two machines that share a
-    tracking server are not held apart: between the counting of moves and the new alias both could
-    move for some milliseconds.
-
-    Raises:
-        UserError: The folder cannot be written to, or another process holds the lock for a minute.
+    Two machines that share a tracking server are not held apart: between the counting of moves and
+    the new alias both could move for some milliseconds.
     """
-    try:
-        _LOCK.parent.mkdir(parents=True, exist_ok=True)
-        lock = sqlite3.connect(_LOCK, timeout=_WAIT, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-    except (OSError, sqlite3.OperationalError) as error:
-        raise UserError(f"{_LOCK.absolute()} cannot be locked: {error}") from None
-    with closing(lock):
-        yield
+    return locks.exclusive(_LOCK, _WAIT)

@@ -66,7 +66,7 @@ def clear(source: str, folder: Path) -> None:
     """
     folders.require_apart(source)
     # A killed run leaves what it was writing.
-    atomic.require_only(folder, (*_WRITTEN, *(f".{name}.partial" for name in _WRITTEN)))
+    atomic.require_only(folder, (*_WRITTEN, *(f".{name}.*partial" for name in _WRITTEN)))
     listing = folder / _GATHERED
     known = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else []
     if added := atomic.files_below(folder / "files") - set(known):

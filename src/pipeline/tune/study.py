@@ -117,6 +117,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         folder.mkdir(parents=True, exist_ok=True)
         journal = folder / f"{key}.log"
         _drop_broken_lines(journal)
+        journal.touch()  # the caches' bound goes by the last use
         # A killed process leaves its lock: DVC runs one at a time, and it is held for milliseconds.
         lock = optuna.storages.journal.JournalFileOpenLock(str(journal), grace_period=3)
         backend = optuna.storages.journal.JournalFileBackend(str(journal), lock)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from pipeline.core import atomic
+from pipeline.core import atomic, locks
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.inference import checksums
@@ -25,6 +25,7 @@ DOWNLOADS = Path(".cache/downloads")
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses of a trouble that may pass
 WAITS = (1, 2, 4, 8, 16)  # s between attempts; doubled, as a busy server would have it
 LONGEST_WAIT = 120  # s; a server that asks for more is believed no further
+_LONGEST_DOWNLOAD = 24 * 3600.0  # s that another process may take for the same file
 SILENCE = 30  # s without a byte, then the connection is given up
 _CHUNK = 1 << 20
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
@@ -61,12 +62,20 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
     Raises:
         UserError: The file cannot be had, or is another one; names address and reason.
     """
-    cached = DOWNLOADS / (sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest())
+    name = sha256 or "unchecked-" + hashlib.sha256(url.encode()).hexdigest()
+    # Two processes would append to one file; the second one finds it when the first is done.
+    with locks.exclusive(DOWNLOADS.with_name("locks") / f"{name}.lock", _LONGEST_DOWNLOAD):
+        return _fetch(url, size, sha256, DOWNLOADS / name)
+
+
+def _fetch(url: str, size: int, sha256: str | None, cached: Path) -> Path:
+    """Brings a file to its place, while no other process does so."""
     first_seen = cached.with_name(f"{cached.name}.sha256")
     if sha256 is None and first_seen.exists():
         sha256 = first_seen.read_text().strip()
     if cached.exists():
         if cached.stat().st_size == size and sha256 == checksums.sha256(cached):
+            cached.touch()  # the caches' bound goes by the last use
             return cached
         print(f"{cached} is not what was fetched any more; fetching it again", file=sys.stderr)
         cached.unlink()

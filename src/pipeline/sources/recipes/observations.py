@@ -145,6 +145,7 @@ def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
     name = hashlib.sha256(question.encode()).hexdigest()
     cached = download.DOWNLOADS / "answers" / f"{name}.json"
     if cached.exists() and (document := _parsed(cached.read_bytes())) is not None:
+        cached.parent.touch()  # the caches' bound goes by the last use
         return document
 
     def checked() -> bytes:
@@ -236,6 +237,7 @@ def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
     if cached.exists():
         data = cached.read_bytes()
         if extension := _extension(data):
+            cached.parent.touch()  # the caches' bound goes by the last use
             return data, extension
     time.sleep(1 / PER_SECOND)
     data = download.body(photo.url, MAX_PHOTO)
