@@ -1,8 +1,14 @@
+import errno
+import shlex
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
+import sqlalchemy
 
 from pipeline.core import errors
 
@@ -73,3 +79,95 @@ def test_a_mistake_of_a_person_is_a_sentence():
 
     with pytest.raises(SystemExit, match=r"error: raise split\.validation"):
         errors.run(main)
+
+
+def denied():
+    raise PermissionError(13, "Permission denied", "photos/locked")
+
+
+def denied_half():
+    """Where `atomic_write` writes."""
+    raise PermissionError(13, "Permission denied", "here/.params.yaml.my_host-12-3.partial")
+
+
+def read_only_disk():
+    raise OSError(errno.EROFS, "Read-only file system", "models/final")
+
+
+def read_only_database(folder):
+    path = folder / "read.db"
+    sqlite3.connect(path).execute("CREATE TABLE photos (photo)")
+    opened = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        opened.execute("INSERT INTO photos VALUES (1)")
+    except sqlite3.OperationalError as error:  # as SQLAlchemy and then MLflow wrap it
+        raise RuntimeError("(sqlite3.OperationalError) attempt to write") from error
+
+
+def gone_database():
+    address = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+    sqlalchemy.create_engine(address).connect()
+
+
+def gone_server():
+    requests.get("http://127.0.0.1:1", timeout=5)
+
+
+def test_a_file_of_a_database_is_no_server(tmp_path):
+    """Through SQLAlchemy, whose error has the same name as that of a server that is gone."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/a.db", connect_args={"timeout": 0})
+
+    def query(text):
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text(text))
+
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="no such table"):
+        errors.run(lambda: query("SELECT * FROM photos"))
+    query("CREATE TABLE photos (photo)")
+    holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SystemExit, match="another process works on a database of this folder"):
+        errors.run(lambda: query("INSERT INTO photos VALUES (1)"))
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("main", "message"),
+    [
+        (denied, r"photos/locked: Permission denied; give yourself the right"),
+        (denied_half, r"error: here/params\.yaml: Permission denied; give yourself the right"),
+        (read_only_disk, r"models/final: Read-only file system; .* name another place"),
+        (gone_database, r"the database of tune\.storage or of MLflow ended or cannot be reached"),
+        (gone_server, r"MLflow's tracking server .* ended or cannot be reached"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_sentence(main, message):
+    with pytest.raises(SystemExit, match=message) as stop:
+        errors.run(main)
+    assert "\n" not in str(stop.value)
+
+
+def test_a_database_that_may_not_be_written_is_one_sentence(tmp_path):
+    with pytest.raises(SystemExit, match="a database of this folder cannot be written"):
+        errors.run(lambda: read_only_database(tmp_path))
+
+
+def test_ctrl_c_shows_no_traceback(capsys):
+    with pytest.raises(SystemExit) as stop:
+        errors.run(interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "interrupted: what was finished is not done twice\n"
+
+
+def test_a_reader_that_has_seen_enough_shows_no_traceback():
+    code = (
+        "from pipeline.core import errors\n"
+        "def main():\n    while True:\n        print('x' * 1000)\n"
+        "errors.run(main)"
+    )
+    command = f"{sys.executable} -c {shlex.quote(code)} | head -c 10"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("x" * 10, "")

@@ -1,6 +1,8 @@
 import os
 import tarfile
 import zipfile
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +92,29 @@ def test_names_that_are_no_text_are_shown_all_the_same(tree):
     photo = next(photo for photo in inputs.find(["trip"]) if "xff" in photo.path)
     assert photo.path == "trip/\\xff.jpg"
     assert photo.read() == b"pixels"
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """A folder that may not be read, to root neither: its listing is refused."""
+    folder = tmp_path / "photos" / "locked"
+    folder.mkdir(parents=True)
+    scandir = os.scandir
+
+    def refused(path):
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    return folder
+
+
+def test_a_folder_that_may_not_be_read_is_counted_and_one_that_was_named_is_a_sentence(locked):
+    (locked.parent / "a.jpg").touch()
+    passed_over = Counter()
+    (photo,) = inputs.find([str(locked.parent)], passed_over)
+    assert photo.path.endswith("photos/a.jpg")
+    assert passed_over == {"folder that may not be read": 1}
+    with pytest.raises(UserError, match=r"locked cannot be read: Permission denied"):
+        list(inputs.find([str(locked)]))

@@ -17,7 +17,8 @@ def served(recogniser: Path) -> str:
     """Returns the precision of the network that a recogniser serves, `float` or `int8`."""
     from ai_edge_litert.interpreter import Interpreter
 
-    tensors = Interpreter(model_path=str(recogniser / "model.tflite")).get_tensor_details()
+    content = (recogniser / "model.tflite").read_bytes()
+    tensors = Interpreter(model_content=content).get_tensor_details()
     return "int8" if any(tensor["dtype"] == np.int8 for tensor in tensors) else "float"
 
 

@@ -195,6 +195,6 @@ def _digest(recogniser: Path) -> str:
     for name in ("model.tflite", "labels.json"):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
-        except OSError:
+        except FileNotFoundError:
             raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
     return digest.hexdigest()

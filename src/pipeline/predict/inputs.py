@@ -144,7 +144,13 @@ def _top(path: str) -> Path:
 
 def _below(path: str, passed_over: Counter[str]) -> Iterator[Named]:
     if Path(path).is_dir():
-        for folder, folders, files in os.walk(path):
+
+        def unreadable(error: OSError) -> None:
+            if error.filename == path:
+                raise UserError(f"{path} cannot be read: {error.strerror}")
+            passed_over["folder that may not be read"] += 1
+
+        for folder, folders, files in os.walk(path, onerror=unreadable):
             folders[:] = sorted(name for name in folders if not ignored(name))
             for name in sorted(files):
                 file = Path(folder, name)
