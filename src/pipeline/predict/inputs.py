@@ -144,20 +144,7 @@ def _top(path: str) -> Path:
 
 def _below(path: str, passed_over: Counter[str]) -> Iterator[Named]:
     if Path(path).is_dir():
-
-        def unreadable(error: OSError) -> None:
-            if error.filename == path:
-                raise UserError(f"{path} cannot be read: {error.strerror}")
-            passed_over["folder that may not be read"] += 1
-
-        for folder, folders, files in os.walk(path, onerror=unreadable):
-            folders[:] = sorted(name for name in folders if not ignored(name))
-            for name in sorted(files):
-                file = Path(folder, name)
-                if not file.is_file():
-                    continue
-                if _like_a_photo(name, passed_over):
-                    yield Named(_shown(str(file)), _absolute(str(file)))
+        yield from _in_folder(path, passed_over)
     elif not Path(path).is_file():
         raise UserError(f"{path} is neither a file nor a folder")
     elif archive.is_archive(Path(path)):
@@ -167,6 +154,20 @@ def _below(path: str, passed_over: Counter[str]) -> Iterator[Named]:
             raise UserError(f"{path} cannot be unpacked: {error}") from None
     else:
         yield Named(_shown(path), _absolute(path))
+
+
+def _in_folder(path: str, passed_over: Counter[str]) -> Iterator[Named]:
+    def unreadable(error: OSError) -> None:
+        if error.filename == path:
+            raise UserError(f"{path} cannot be read: {error.strerror}")
+        passed_over["folder that may not be read"] += 1
+
+    for folder, folders, files in os.walk(path, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not ignored(name))
+        for name in sorted(files):
+            file = Path(folder, name)
+            if file.is_file() and _like_a_photo(name, passed_over):
+                yield Named(_shown(str(file)), _absolute(str(file)))
 
 
 def _inside(path: str, passed_over: Counter[str]) -> Iterator[Named]:
