@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.inference import decoding
 from pipeline.predict import inputs
+
+if TYPE_CHECKING:
+    from pipeline.inference.recogniser import Recogniser
 
 T = TypeVar("T")
 Answer = dict[str, Any]
@@ -168,16 +171,30 @@ def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
     recogniser = Recogniser(Path(folder), workers=1)
 
     def answer(photo: inputs.Named) -> Answer:
-        row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error"))
-        row |= {"path": photo.path, "stamp": photo.stamp()}  # of before it is read
-        try:
-            data = photo.read()
-            row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
-            return row | _rounded(recogniser.answer(data, KEPT, light=True))
-        except decoding.PhotoError as error:
-            return row | {"top": [], "error": f"{error.reason}: {error}"}
+        stamp = photo.stamp()  # of before it is read
+        return answer_photo(recogniser, photo.path, photo.read) | {"stamp": stamp}
 
     return answer
+
+
+def answer_photo(recogniser: "Recogniser", path: str, read: Callable[[], bytes]) -> Answer:
+    """Answers one photo.
+
+    Args:
+        recogniser: Answers.
+        path: The photo's name in the answer.
+        read: Returns the bytes of its file, or raises `decoding.PhotoError`.
+
+    Returns:
+        A row as `answers` yields it; `error` says why a photo has no answer.
+    """
+    row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error")) | {"path": path}
+    try:
+        data = read()
+        row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
+        return row | _rounded(recogniser.answer(data, KEPT, light=True))
+    except decoding.PhotoError as error:
+        return row | {"top": [], "error": f"{error.reason}: {error}"}
 
 
 def _rounded(answer: Any) -> Any:
