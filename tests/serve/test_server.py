@@ -8,18 +8,16 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from unittest.mock import Mock
 
 import hypothesis
 import pandas as pd
 import pytest
 import schemathesis
-import uvicorn
+from local_server import running
 from PIL import Image
 
 from pipeline.inference.recogniser import Recogniser
@@ -36,24 +34,6 @@ def png(colour, side=40) -> bytes:
 
 RED = png("red")
 IMAGE = {"Content-Type": "image/png"}
-
-
-@contextmanager
-def running(app):
-    """The address of an application on a server in a thread, while the block lasts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def ask(address, body=None, headers=None) -> tuple[int, str]:
