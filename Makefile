@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast mutants lint types ui dashboard serve lock clean
+.PHONY: help setup setup-dev run test test-fast mutants lint types ui dashboard app serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ dashboard: setup ## look into the last search with Optuna's dashboard, STUDY=a d
 	@[ "$(STUDY)" ] || ls .cache/studies/*.log >/dev/null 2>&1 || { echo 'no search yet: run `dvc repro tune` first'; exit 1; }
 	uv pip install --quiet --requirement pyproject.toml --extra dashboard
 	optuna-dashboard "$(or $(STUDY),$$(ls -t .cache/studies/*.log | head -n 1))"
+
+app: setup ## open the page that names animals in photos, on port 8080
+	animal app
 
 serve: setup ## serve the champion on port 5001
 	mlflow models serve -m models:/animal/Production --env-manager local --port 5001

@@ -9,7 +9,7 @@ SRC = Path(__file__).parents[1] / "src" / "pipeline"
 LAYERS = [  # nothing imports what stands above it
     {"cli"},
     {"ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register", "serve"}
-    | {"predict", "export", "monitor"},
+    | {"predict", "export", "monitor", "app"},
     {"networks", "sources"},
     {"dataset"},
     {"inference", "core"},
@@ -86,7 +86,7 @@ def test_stages_and_commands_do_not_import_each_other_in_a_circle():
     "name",
     [
         *("core", "inference", "dataset", "sources", "ingest", "resize", "split", "augment"),
-        *("register", "predict", "serve", "monitor"),
+        *("register", "predict", "serve", "monitor", "app"),
     ],
 )
 def test_tensorflow_is_loaded_by_nothing_that_builds_no_network(name):

@@ -7,6 +7,7 @@ what it needs when it runs, so that `animal --help` takes no second.
 import argparse
 
 from pipeline.cli import (
+    app,
     backbones,
     drift,
     export,
@@ -26,6 +27,7 @@ _COMMANDS = (
     export,
     backbones,
     summary,
+    app,
     serve,
     versions,
     promote,

@@ -1,0 +1,1 @@
+"""Serves the web page of `animal app`."""

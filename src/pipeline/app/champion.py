@@ -1,0 +1,130 @@
+"""Holds the recogniser that answers, and takes up a new champion while the app runs."""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import UserError
+from pipeline.inference.recogniser import Recogniser
+from pipeline.register import versions
+
+_SECONDS_BETWEEN_CHECKS = 5.0
+_FOLLOWED = (versions.STAGE, versions.ALIAS)  # names that lead to another version later
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recogniser with what a person wants to know of it.
+
+    Attributes:
+        recogniser: Answers.
+        folder: Where it lies.
+        fit: How a photo becomes a square: crop, pad or stretch.
+        version: Its number in the registry or, if it has none, the name it goes by.
+        made: When it was registered (ISO 8601, UTC); None if it was not.
+        test: `test` of its metrics: photos, accuracy, standard_error and more; empty if there
+            are none.
+        card: Its model card, in Markdown; empty if it has none.
+    """
+
+    recogniser: Recogniser
+    folder: Path
+    fit: str
+    version: str
+    made: str | None
+    test: dict[str, Any]
+    card: str
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what the page shows of it."""
+        calibration = self.recogniser.calibration
+        return {
+            "version": self.version,
+            "made": self.made,
+            "species": self.recogniser.labels,
+            "fit": self.fit,
+            "unknown_below": calibration.unknown_below,
+            "test": self.test,
+            "card": self.card,
+        }
+
+
+class Champion:
+    """The recogniser that a name leads to, loaded in the background.
+
+    Args:
+        model: What `versions.locate` takes. A stage or alias is followed: when it moves to another
+            version, that one is loaded and takes over.
+
+    Attributes:
+        model: The recogniser that answers; None until the first one is loaded.
+        problem: Why there is none, in a sentence; None while it is being loaded, and afterwards.
+    """
+
+    def __init__(self, model: str):
+        self._name = model
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.model: Model | None = None
+        self.problem: str | None = None
+
+    def start(self) -> None:
+        """Begins to load."""
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the background thread."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _follow(self) -> None:
+        self.refresh()
+        while not self._stopped.wait(_SECONDS_BETWEEN_CHECKS):
+            if self.model is None or self._name in _FOLLOWED:
+                self.refresh()
+
+    def refresh(self) -> None:
+        """Loads the version that the name leads to now, unless it is the one that answers."""
+        try:
+            if self._name in _FOLLOWED and self.model is not None:
+                champion = versions.champion()
+                if champion is None or str(champion.number) == self.model.version:
+                    return
+            self.model, self.problem = load(self._name), None
+        except UserError as error:  # the recogniser that answers goes on
+            self.problem = str(error)
+        except Exception as error:  # a registry that is being written to; the next check may work
+            self.problem = f"{type(error).__name__}: {error}"
+
+
+def load(name: str) -> Model:
+    """Loads a recogniser.
+
+    Args:
+        name: What `versions.locate` takes.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    located = versions.locate(name)
+    if not (located.recogniser / "model.tflite").is_file():
+        raise UserError(f"{located.recogniser} is no recogniser: it holds no model.tflite")
+    about = located.recogniser.absolute().parents[1] / "about"
+    metrics, card = about / "metrics.json", about / "model_card.md"
+    made = None
+    if located.version.isdigit():
+        made = versions.get(int(located.version)).made.isoformat(timespec="seconds")
+    return Model(
+        Recogniser(located.recogniser),
+        located.recogniser,
+        json.loads((located.recogniser / "labels.json").read_text())["fit"],
+        located.version,
+        made,
+        json.loads(metrics.read_text())["test"] if metrics.is_file() else {},
+        card.read_text() if card.is_file() else "",
+    )

@@ -1,0 +1,137 @@
+"""The routes that answer photos. No photo is kept."""
+
+import base64
+import io
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from PIL import Image
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from pipeline.app import uploads
+from pipeline.app.access import too_many
+from pipeline.app.champion import Champion, Model
+from pipeline.core.errors import UserError
+from pipeline.inference.decoding import PhotoError
+from pipeline.predict import batch
+from pipeline.predict.events import Events
+from pipeline.predict.formats import tables
+from pipeline.serve.request_executor import RequestExecutor
+
+MAX_WAITING = 32  # photos in memory; each has up to 64 MB, and the page sends a few at a time
+MAX_ROWS = 100_000  # of a table
+_FILE_NAME = "attachment; filename=predictions.csv"
+
+
+class Recognition:
+    """Answers photos with the champion, never more at a time than memory holds.
+
+    Args:
+        champion: Has the recogniser.
+    """
+
+    def __init__(self, champion: Champion):
+        self._champion, self._executor, self._waiting = champion, RequestExecutor(), 0
+
+    @property
+    def model(self) -> Model:
+        """The recogniser that answers. Raises `HTTPException` while there is none."""
+        if self._champion.model is None:
+            raise HTTPException(503, self._champion.problem or "the recogniser is being loaded")
+        return self._champion.model
+
+    async def answer(self, request: Request, path: str, heat: bool) -> Response:
+        """Answers the photo in a request; refuses it with status 429 if too many wait."""
+        if self._waiting >= MAX_WAITING:
+            return too_many(1)
+        self._waiting += 1
+        try:
+            model, data = self.model, await uploads.photo(request)
+            work = _heat if heat else _answer
+            return JSONResponse(await self._executor.run(work, model, uploads.name(path), data))
+        finally:
+            self._waiting -= 1
+
+
+def routes(champion: Champion) -> APIRouter:
+    """Builds the routes: /api/model, /api/answer, /api/heat, /api/unpack and /api/table."""
+    router, recognition = APIRouter(prefix="/api"), Recognition(champion)
+
+    @router.get("/model")
+    async def model() -> dict[str, Any]:
+        """Describes the recogniser; without one, says why in `problem`."""
+        described = champion.model.describe() if champion.model else {"version": None}
+        return described | {"problem": champion.problem}
+
+    @router.post("/answer")
+    async def answer(request: Request, path: Annotated[str, Query(max_length=4000)]) -> Response:
+        """Answers a photo, as a row of `animal predict`, with a small picture of it."""
+        return await recognition.answer(request, path, heat=False)
+
+    @router.post("/heat")
+    async def heat(request: Request) -> Response:
+        """Shows where in a photo the recogniser sees what it answers."""
+        return await recognition.answer(request, "photo", heat=True)
+
+    @router.post("/unpack")
+    async def unpack(request: Request) -> Response:
+        """Sends the photos of a zip or tar back, one after the other."""
+        with tempfile.NamedTemporaryFile() as file:
+            await uploads.archive_file(request, file)
+            file.flush()
+            photos = uploads.unpack(Path(file.name))
+            try:
+                await run_in_threadpool(next, photos)
+            except UserError as error:
+                raise HTTPException(400, str(error)) from None
+        kind = "application/octet-stream"
+        return StreamingResponse(iterate_in_threadpool(photos), media_type=kind)
+
+    @router.post("/table")
+    async def table(rows: Annotated[list[dict], Body(max_length=MAX_ROWS)]) -> Response:
+        """Writes answers as the CSV that `animal predict` writes."""
+        model = recognition.model
+        try:
+            content = await run_in_threadpool(_table, model, rows)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise HTTPException(400, "these are no answers of this app") from None
+        headers = {"Content-Disposition": _FILE_NAME}
+        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+
+    return router
+
+
+def _answer(model: Model, path: str, data: bytes) -> dict[str, Any]:
+    """Returns `answer`, the row of `animal predict`; `version`; and `picture`, a JPEG in base64."""
+    row = batch.answer_photo(model.recogniser, path, lambda: data)
+    picture = None if row["error"] else _jpeg(model, data)
+    return {"answer": row, "version": model.version, "picture": picture}
+
+
+def _heat(model: Model, path: str, data: bytes) -> dict[str, Any]:
+    """Returns `heat`, a PNG in base64 to lay over the square that the recogniser saw."""
+    try:
+        answer = model.recogniser.answer(data, explained=True)
+    except PhotoError as error:
+        raise HTTPException(400, str(error)) from None
+    return {"heat": answer["explanation"], "species": answer["species"], "version": model.version}
+
+
+def _jpeg(model: Model, data: bytes) -> str:
+    """Returns what the recogniser saw, whatever format the photo has."""
+    file = io.BytesIO()
+    Image.fromarray(model.recogniser.picture(data)).save(file, "JPEG", quality=85)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _table(model: Model, rows: list[dict[str, Any]]) -> bytes:
+    labels = model.recogniser.labels
+    events = Events.of(model.folder, labels, top=batch.TOP)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "predictions.csv")
+        tables.csv(events.beside(rows), labels, path)
+        return path.read_bytes()

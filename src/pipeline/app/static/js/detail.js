@@ -1,0 +1,101 @@
+// One photo, large: what it may show, and where the recogniser looked.
+
+import * as api from "./api.js";
+import { dialog, h, icon } from "./dom.js";
+import { model, named } from "./model.js";
+import { bar, kind, reason, title } from "./recognise.js";
+import { date, percent, t } from "./text.js";
+
+const CANDIDATES = 5;
+
+/** Opens a dialog with one of several photos; the arrow keys lead to the others. */
+export function open(items, item) {
+  const body = h("div", { class: "detail" });
+  const shown = dialog(t("detail"), t("close"), body);
+  shown.classList.add("wide");
+  let address;
+  const put = (next) => {
+    item = next;
+    URL.revokeObjectURL(address);
+    address = URL.createObjectURL(item.file);
+    shown.querySelector("h2").textContent = title(item);
+    body.replaceChildren(picture(item, address), words(item), steps(items, item, put));
+  };
+  put(item);
+  shown.addEventListener("close", () => URL.revokeObjectURL(address));
+  shown.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const next = items[items.indexOf(item) + (document.documentElement.dir === "rtl" ? -step : step)];
+    if (next) put(next);
+  });
+}
+
+function picture(item, address) {
+  const fit = { crop: "cover", pad: "contain", stretch: "fill" }[model.fit] ?? "cover";
+  const photo = h("img", { src: address, alt: t("photo-of", { name: item.name }), class: `photo ${fit}` });
+  // A format that the browser does not know is shown as the recogniser saw it.
+  photo.addEventListener("error", () => {
+    if (item.picture) photo.src = `data:image/jpeg;base64,${item.picture}`;
+    else photo.replaceWith(h("span", { class: "no-picture" }, icon("warning")));
+  }, { once: true });
+  const frame = h("div", { class: "frame" }, photo);
+  if (item.state !== "done") return h("div", {}, frame);
+  const button = h("button", { type: "button", "aria-pressed": "false" }, icon("heat"), t("heat"));
+  const hint = h("p", { class: "faint", role: "status" });
+  button.addEventListener("click", async () => {
+    const there = frame.querySelector(".heat");
+    if (there) {
+      there.hidden = !there.hidden;
+    } else {
+      button.disabled = true;
+      hint.textContent = t("heat.wait");
+      try {
+        item.heat ??= (await api.heat(item.file)).heat;
+        frame.append(h("img", { class: "heat", src: `data:image/png;base64,${item.heat}`, alt: "" }));
+      } catch (error) {
+        hint.textContent = error.message;
+        button.disabled = false;
+        return;
+      }
+      button.disabled = false;
+    }
+    const on = !frame.querySelector(".heat").hidden;
+    button.setAttribute("aria-pressed", String(on));
+    hint.textContent = on ? t("heat.hint", { name: item.answer.species }) : "";
+    button.focus();
+  });
+  return h("div", {}, frame, h("div", { class: "row" }, button, hint));
+}
+
+function words(item) {
+  const facts = [[t("file"), item.name]];
+  if (item.answer?.taken_at) facts.push([t("taken"), date(item.answer.taken_at, true)]);
+  if (item.answer?.latitude) facts.push([t("where"), `${item.answer.latitude.toFixed(4)}, ${item.answer.longitude.toFixed(4)}`]);
+  if (item.version) facts.push([t("answered-by"), named(item.version)]);
+  const list = h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  const what = kind(item);
+  if (what === "failed") return h("div", { class: "answers" }, h("p", {}, reason(item)), list);
+  const { answer } = item;
+  const said = {
+    known: () => t("said.known", { name: answer.species, share: percent(answer.probability) }),
+    unsure: () => t("said.unsure", { names: answer.prediction_set.slice(0, 4).join(", ") }),
+    unknown: () => t("said.unknown"),
+  }[what]();
+  return h(
+    "div",
+    { class: "answers" },
+    h("p", { class: "said" }, said),
+    h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) =>
+      h("li", {}, h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)))),
+    answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
+    list,
+  );
+}
+
+function steps(items, item, put) {
+  const at = items.indexOf(item);
+  const step = (to, name, label) =>
+    h("button", { type: "button", class: "quiet", disabled: !items[to], onclick: () => put(items[to]) }, name === "back" ? icon(name) : null, label, name === "forward" ? icon(name) : null);
+  return h("div", { class: "row steps" }, step(at - 1, "back", t("previous")), h("span", { class: "faint" }, t("of", { i: at + 1, n: items.length })), step(at + 1, "forward", t("next")));
+}

@@ -1,0 +1,89 @@
+// Which recogniser answers: always in sight.
+
+import * as api from "./api.js";
+import { dialog, h, note } from "./dom.js";
+import { render } from "./markdown.js";
+import { date, number, share, t } from "./text.js";
+
+const SECONDS_BETWEEN_LOOKS = 20;
+
+/** What the server last said; `version` is null as long as there is none. */
+export let model = { version: null, species: [], test: {} };
+
+/** Asks the server which recogniser answers now, and shows it. */
+export async function refresh() {
+  const before = model.version;
+  try {
+    model = await api.model();
+  } catch (error) {
+    if (error.status !== 401) model = { version: null, problem: t("model.away"), species: [], test: {} };
+  }
+  show();
+  if (before && model.version && before !== model.version) note(t("model.new", { version: named(model.version) }), t("close"));
+  if (before !== model.version) dispatchEvent(new Event("model"));
+}
+
+/** Looks again now and then, sooner while there is no recogniser. */
+export async function follow() {
+  for (;;) {
+    if (!document.hidden) await refresh();
+    await new Promise((go) => setTimeout(go, (model.version ? SECONDS_BETWEEN_LOOKS : 2) * 1000));
+  }
+}
+
+/** What a version is called: its number or, of a folder, its last part. */
+export const named = (version) =>
+  /^\d+$/.test(version) ? t("model.version", { version }) : version.split("/").filter(Boolean).pop();
+
+/** An interval of 95 % for the share of right answers: the report's own, else the binomial one. */
+function interval(test) {
+  const given = test.accuracy_interval ?? test.intervals?.accuracy;
+  if (Array.isArray(given)) return given;
+  const half = 1.96 * test.standard_error;
+  return [Math.max(0, test.accuracy - half), Math.min(1, test.accuracy + half)];
+}
+
+export function show() {
+  const place = document.getElementById("model");
+  if (!model.version) {
+    const text = model.problem ?? t("model.loading");
+    place.replaceChildren(h("span", { class: `dot ${model.problem ? "off" : "wait"}` }), h("p", {}, text));
+    return;
+  }
+  const facts = [h("strong", {}, named(model.version))];
+  if (model.made) facts.push(date(model.made));
+  if (model.test.photos) {
+    const [low, high] = interval(model.test);
+    const values = { share: share(model.test.accuracy), n: model.test.photos, low: share(low), high: share(high) };
+    facts.push(t("model.right", values));
+  }
+  facts.push(t("model.species", { n: model.species.length }));
+  place.replaceChildren(
+    h("span", { class: "dot on" }),
+    h("p", {}, facts.flatMap((fact, i) => (i ? [h("span", { class: "between", "aria-hidden": "true" }, " · "), fact] : [fact]))),
+    h("button", { class: "link", type: "button", onclick: about }, t("model.about")),
+  );
+}
+
+function about() {
+  const { test } = model;
+  const rows = [
+    [t("model.accuracy"), test.photos && share(test.accuracy)],
+    [t("model.between"), test.photos && interval(test).map(share).join(" – ")],
+    [t("model.f1"), test.macro_f1 !== undefined && number(Math.round(test.macro_f1 * 1000) / 1000)],
+    [t("model.top3"), test.top3 !== undefined && share(test.top3)],
+    [t("model.off"), test.calibration_error !== undefined && share(test.calibration_error)],
+    [t("model.photos"), test.photos && number(test.photos)],
+  ].filter(([, value]) => value);
+  dialog(
+    t("model.name", { version: named(model.version) }),
+    t("close"),
+    h("h3", {}, t("model.knows", { n: model.species.length })),
+    h("ul", { class: "chips" }, model.species.map((name) => h("li", { class: "chip still" }, name))),
+    h("h3", {}, t("model.tested")),
+    rows.length
+      ? h("dl", { class: "facts" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))
+      : h("p", {}, t("model.untested")),
+    model.card ? h("details", { class: "card-text" }, h("summary", {}, t("model.card")), render(model.card)) : null,
+  );
+}

@@ -1,0 +1,327 @@
+// The first part of the page: photos in, names out.
+
+import * as api from "./api.js";
+import * as camera from "./camera.js";
+import * as detail from "./detail.js";
+import { announce, h, icon, note } from "./dom.js";
+import { model, named } from "./model.js";
+import { Queue } from "./queue.js";
+import * as sources from "./sources.js";
+import { duration, percent, t } from "./text.js";
+
+const MOST = 10_000; // photos on the page
+const ORDERS = {
+  unsure: (a, b) => certainty(a) - certainty(b),
+  sure: (a, b) => certainty(b) - certainty(a),
+  name: (a, b) => (a.name < b.name ? -1 : 1),
+};
+
+const items = []; // { name, file, state: waiting | done | failed, answer, picture, version, card }
+let order = "sure";
+let filter = null; // a species, or one of the kinds below
+let place; // the part of the page, while it is shown
+let drawing = 0;
+
+/** What an answer is: known, unsure (several species are likely), unknown, failed or waiting. */
+export function kind(item) {
+  if (item.state !== "done") return item.state;
+  if (item.answer.unknown) return "unknown";
+  return item.answer.prediction_set.length > 1 ? "unsure" : "known";
+}
+
+/** What is said of an answer in one line. */
+export function title(item) {
+  const { answer } = item;
+  const what = kind(item);
+  if (what === "waiting") return t("waiting");
+  if (what === "failed") return t("failed");
+  if (what === "unknown") return t("unknown");
+  return answer.species;
+}
+
+const certainty = (item) => (item.state === "done" ? item.answer.probability : item.state === "failed" ? -1 : -2);
+const groupOf = (item) => (kind(item) === "known" || kind(item) === "unsure" ? item.answer.species : kind(item));
+
+const queue = new Queue(async (item, signal) => {
+  try {
+    const said = await api.answer(item.file, item.name, signal);
+    Object.assign(item, said, { state: said.answer.error ? "failed" : "done" });
+  } catch (error) {
+    if (signal.aborted) return;
+    // 413, or a server that is gone: a row without an answer, as `animal predict` writes one
+    Object.assign(item, { state: "failed", answer: null, problem: error.message });
+  }
+  item.card = null;
+}, later);
+
+/** Shows the part in an element. */
+export function show(main) {
+  place = main;
+  place.replaceChildren();
+  draw();
+}
+
+export function leave() {
+  place = null;
+}
+
+function later() {
+  if (!drawing) drawing = setTimeout(() => ((drawing = 0), draw()), 200);
+}
+
+async function add(found) {
+  const { photos, archives, others } = sources.sort(found);
+  if (others) note(t("others", { n: others }), t("close"));
+  put(photos);
+  for (const packed of archives) await unpack(packed);
+}
+
+function put(photos) {
+  const room = MOST - items.length;
+  if (photos.length > room) note(t("too-many", { n: MOST }), t("close"));
+  const added = photos.slice(0, room).map((photo) => ({ ...photo, state: "waiting" }));
+  if (!added.length) return;
+  items.push(...added);
+  queue.add(added);
+  draw();
+}
+
+async function unpack(packed) {
+  announce(t("unpacking", { name: packed.name }));
+  const folder = packed.name.replace(/\.(zip|tar|tgz)(\.\w+)?$/i, "");
+  try {
+    for await (const { name, file } of api.unpack(packed)) put([{ name: `${folder}/${name}`, file }]);
+  } catch (error) {
+    note(t("not-unpacked", { name: packed.name, why: error.message }), t("close"));
+  }
+}
+
+function pick(attributes) {
+  const input = h("input", { type: "file", multiple: true, ...attributes });
+  input.addEventListener("change", () => add(sources.fromList(input.files)));
+  input.click();
+}
+
+function draw() {
+  if (!place) return;
+  if (!items.length) {
+    if (!place.querySelector(".empty")) place.replaceChildren(empty()); // else the focus would be lost
+    return;
+  }
+  if (!place.querySelector(".gallery")) place.replaceChildren(head(), h("ul", { class: "gallery", role: "list" }));
+  drawProgress();
+  drawFilters();
+  drawCards();
+}
+
+function buttons() {
+  return [
+    h("button", { class: "main", type: "button", onclick: () => pick({ accept: "image/*,.zip,.tar,.tgz,.heic,.heif,.avif,.tif,.tiff" }) }, icon("photo"), t("choose")),
+    h("button", { type: "button", onclick: () => pick({ webkitdirectory: true }) }, icon("folder"), t("choose-folder")),
+    navigator.mediaDevices ? h("button", { type: "button", onclick: () => camera.open((photo) => put([photo])) }, icon("camera"), t("take")) : null,
+  ];
+}
+
+function empty() {
+  return h(
+    "section",
+    { class: "empty" },
+    h("div", { class: "drop" },
+      h("img", { src: "static/icon.svg", alt: "", width: "72", height: "72" }),
+      h("h1", {}, t("recognise.title")),
+      h("p", { class: "lead" }, t("recognise.lead")),
+      h("div", { class: "row center" }, buttons()),
+      h("p", { class: "faint" }, t("recognise.drop")),
+    ),
+    h("p", { class: "faint center" }, t("recognise.private")),
+  );
+}
+
+function head() {
+  return h(
+    "div",
+    { class: "gallery-head" },
+    h("h1", { class: "unseen" }, t("recognise.title")),
+    h("div", { class: "row" },
+      buttons(),
+      h("span", { class: "push" }),
+      h("button", { type: "button", onclick: download }, icon("download"), t("download")),
+      h("button", { type: "button", class: "quiet", onclick: clear }, t("clear")),
+    ),
+    h("div", { class: "progress" }),
+    h("div", { class: "row filters" },
+      h("div", { class: "chips", role: "group", "aria-label": t("filter") }),
+      h("label", { class: "push order" }, h("span", {}, t("order")),
+        h("select", { onchange: (event) => ((order = event.target.value), draw()) },
+          Object.keys(ORDERS).map((name) => h("option", { value: name, selected: name === order }, t(`order.${name}`))))),
+    ),
+  );
+}
+
+function drawProgress() {
+  const there = place.querySelector(".progress");
+  const old = items.filter((item) => item.version && model.version && item.version !== model.version && item.state === "done");
+  if (queue.busy) {
+    const left = queue.secondsLeft;
+    const values = { done: queue.done, n: queue.total };
+    const text = t("progress", values) + (left === null ? "" : `, ${t("left", { time: duration(left) })}`);
+    if (!there.firstChild?.matches?.("progress")) {
+      there.replaceChildren(h("progress", { "aria-label": t("progress.label") }), h("span", {}), h("button", { type: "button", class: "link", onclick: stop }, t("cancel")));
+      announce(text);
+    }
+    Object.assign(there.firstChild, { max: queue.total, value: queue.done });
+    there.children[1].textContent = text;
+    return;
+  }
+  if (there.querySelector("progress")) announce(summary());
+  const shown = [h("span", {}, summary())];
+  if (old.length) {
+    shown.push(h("button", { type: "button", class: "link", onclick: () => again(old) }, t("again", { n: old.length, version: named(model.version) })));
+  }
+  const unread = items.filter((item) => item.state === "waiting");
+  if (unread.length) shown.push(h("button", { type: "button", class: "link", onclick: () => again(unread) }, t("go-on", { n: unread.length })));
+  if (there.textContent !== shown.map((one) => one.textContent).join("")) there.replaceChildren(...shown);
+}
+
+function summary() {
+  const count = (what) => items.filter((item) => kind(item) === what).length;
+  const parts = [t("named", { n: count("known") + count("unsure") })];
+  for (const what of ["unsure", "unknown", "failed", "waiting"]) {
+    if (count(what)) parts.push(t(`count.${what}`, { n: count(what) }));
+  }
+  return parts.join(" · ");
+}
+
+function drawFilters() {
+  const counts = new Map();
+  for (const item of items) counts.set(groupOf(item), (counts.get(groupOf(item)) ?? 0) + 1);
+  if (filter !== null && !counts.has(filter)) filter = null;
+  const kinds = ["unknown", "failed", "waiting"];
+  const names = [...counts.keys()].filter((name) => !kinds.includes(name)).sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+  const chip = (value, text, count) => {
+    const put = () => ((filter = value), draw());
+    return h("button", { type: "button", class: "chip", "aria-pressed": String(filter === value), "data-value": value ?? "", onclick: put }, text, h("span", { class: "count" }, String(count)));
+  };
+  const chips = [chip(null, t("all"), items.length), ...names.map((name) => chip(name, name, counts.get(name)))];
+  for (const what of kinds) if (counts.has(what)) chips.push(chip(what, t(`${what}.short`), counts.get(what)));
+  const group = place.querySelector(".chips");
+  const focused = group.contains(document.activeElement) ? document.activeElement.dataset.value : null;
+  group.replaceChildren(...chips);
+  if (focused !== null) [...group.children].find((one) => one.dataset.value === focused)?.focus();
+}
+
+/** The photos that are shown, in their order. */
+function visible() {
+  return items.filter((item) => filter === null || groupOf(item) === filter).sort(ORDERS[order]);
+}
+
+function drawCards() {
+  const list = place.querySelector(".gallery");
+  const focused = document.activeElement?.closest?.(".gallery li");
+  const shown = visible().map((item) => (item.card ??= card(item)));
+  const same = shown.length === list.children.length && shown.every((one, i) => list.children[i] === one);
+  if (same) return;
+  list.replaceChildren(...shown);
+  if (focused?.isConnected) focused.firstChild.focus();
+}
+
+function card(item) {
+  const what = kind(item);
+  const name = title(item);
+  const words = [name];
+  if (what === "known" || what === "unsure") words.push(percent(item.answer.probability));
+  const badge = { unsure: "question", unknown: "question", failed: "warning" }[what];
+  const second = {
+    unsure: () => t("or", { names: item.answer.prediction_set.slice(1, 3).join(", ") }),
+    unknown: () => t("closest", { name: item.answer.species, share: percent(item.answer.probability) }),
+    failed: () => reason(item),
+  }[what]?.();
+  const picture = item.picture
+    ? h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" })
+    : h("span", { class: "no-picture" }, icon(what === "failed" ? "warning" : "photo"));
+  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, item.name].filter(Boolean).join(", ");
+  return h("li", {},
+    h("button", { type: "button", class: `card ${what}`, "aria-label": label, disabled: what === "waiting", onclick: () => detail.open(visible().filter((one) => one.state !== "waiting"), item) },
+      h("span", { class: "picture" }, picture, badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
+      h("span", { class: "words" }, h("span", { class: "name" }, name), words[1] ? h("span", { class: "percent" }, words[1]) : null),
+      words[1] ? bar(item.answer.probability) : null,
+      second ? h("span", { class: "second" }, second) : null,
+      h("span", { class: "file" }, item.name.split("/").pop()),
+    ));
+}
+
+export function bar(probability) {
+  const filled = h("span", { class: "filled" });
+  filled.style.inlineSize = `${Math.max(2, probability * 100)}%`;
+  return h("span", { class: "bar", "aria-hidden": "true" }, filled);
+}
+
+/** Why a photo has no answer: in the page's words where it has some. */
+export function reason(item) {
+  if (!item.answer) return item.problem;
+  const [code] = item.answer.error.split(":");
+  const text = t(`reason.${code}`);
+  return text === `reason.${code}` ? item.answer.error : text;
+}
+
+function stop() {
+  queue.cancel();
+}
+
+function again(some) {
+  for (const item of some) Object.assign(item, { state: "waiting", card: null });
+  queue.add(some);
+  draw();
+}
+
+function clear() {
+  queue.clear();
+  items.length = 0;
+  filter = null;
+  draw();
+  announce(t("cleared"));
+  place.querySelector("button")?.focus();
+}
+
+async function download() {
+  const rows = items.filter((item) => item.answer).map((item) => item.answer);
+  try {
+    const address = URL.createObjectURL(await api.table(rows));
+    h("a", { href: address, download: "predictions.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  } catch (error) {
+    note(error.message, t("close"));
+  }
+}
+
+/** Takes what is dropped anywhere on the page, or pasted. */
+export function listen() {
+  let depth = 0;
+  const hover = (over) => document.body.classList.toggle("dropping", over);
+  const withFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragenter", (event) => withFiles(event) && (event.preventDefault(), (depth += 1), hover(true)));
+  addEventListener("dragleave", () => (depth = Math.max(0, depth - 1)) || hover(false));
+  addEventListener("dragover", (event) => withFiles(event) && event.preventDefault());
+  addEventListener("drop", async (event) => {
+    if (!withFiles(event)) return;
+    event.preventDefault();
+    depth = 0;
+    hover(false);
+    location.hash = "#recognise";
+    add(await sources.fromDrop(event.dataTransfer));
+  });
+  addEventListener("paste", (event) => {
+    if (!event.clipboardData?.files.length) return;
+    event.preventDefault();
+    location.hash = "#recognise";
+    add(sources.fromList(event.clipboardData.files));
+  });
+  addEventListener("model", later);
+}
+
+/** Draws all anew, in another language say. */
+export function redraw() {
+  for (const item of items) item.card = null;
+  place?.replaceChildren();
+  draw();
+}

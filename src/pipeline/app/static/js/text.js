@@ -1,0 +1,51 @@
+// The page's words: one file a language in text/, the same keys in each.
+
+export const LANGUAGES = { en: "English", es: "Español", fr: "Français", de: "Deutsch", pt: "Português", sw: "Kiswahili" };
+const RIGHT_TO_LEFT = ["ar", "fa", "he", "ur"];
+const KEPT = "animal.language";
+
+let words = {};
+export let language = "en";
+
+/** Loads a language: the one that was chosen, else the browser's, else English. */
+export async function load(chosen = localStorage.getItem(KEPT)) {
+  const wanted = [chosen, ...navigator.languages.map((tag) => tag.split("-")[0])];
+  language = wanted.find((tag) => tag in LANGUAGES) ?? "en";
+  const answer = await fetch(new URL(`../text/${language}.json`, import.meta.url));
+  words = await answer.json();
+  document.documentElement.lang = language;
+  document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+}
+
+export async function choose(tag) {
+  localStorage.setItem(KEPT, tag);
+  await load(tag);
+}
+
+/** Returns the text of a key, with {names} filled in; `n` chooses between one and other. */
+export function t(key, values = {}) {
+  let text = words[key] ?? key;
+  if (typeof text === "object") text = text[new Intl.PluralRules(language).select(values.n)] ?? text.other;
+  return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : values[name]));
+}
+
+export const number = (value) => new Intl.NumberFormat(language).format(value);
+
+/** A probability as a person reads it: never 100 % and never 0 %. */
+export function percent(value) {
+  const shown = Math.min(Math.max(value, 0.01), 0.99);
+  const text = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(shown);
+  return value > 0.995 ? `>${text}` : value < 0.005 ? `<${text}` : text;
+}
+
+export const share = (value) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(value);
+
+export const date = (iso, time = false) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", ...(time && { timeStyle: "short" }) }).format(new Date(iso));
+
+export function duration(seconds) {
+  if (seconds < 90) return t("seconds", { n: Math.max(1, Math.round(seconds)) });
+  return t("minutes", { n: Math.round(seconds / 60) });
+}

@@ -1,0 +1,104 @@
+"""Receives what a browser uploads, never more of it than is allowed."""
+
+import asyncio
+import io
+import json
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from pipeline.core.errors import UserError
+from pipeline.inference.recogniser import MAX_BYTES
+from pipeline.predict import inputs
+from pipeline.sources import archive
+
+MAX_ARCHIVE = 2 << 30  # bytes, packed and unpacked
+MAX_PHOTOS = 5_000  # of one archive
+_SECONDS = 60.0  # for a photo to arrive in
+_SECONDS_OF_ARCHIVE = 600.0
+_MAX_NAME = 1_000  # characters
+_FORMULA = ("=", "+", "-", "@")  # with what a spreadsheet's formulas begin
+
+
+async def photo(request: Request) -> bytes:
+    """Receives a photo.
+
+    Raises:
+        HTTPException: It is too large (413), or did not arrive in time (408).
+    """
+    file = io.BytesIO()
+    await _receive(request, file, MAX_BYTES, _SECONDS)
+    return file.getvalue()
+
+
+async def archive_file(request: Request, file: BinaryIO) -> None:
+    """Receives a zip or tar into a file. Raises what `photo` raises."""
+    await _receive(request, file, MAX_ARCHIVE, _SECONDS_OF_ARCHIVE)
+
+
+async def _receive(request: Request, file: BinaryIO, most: int, seconds: float) -> None:
+    too_large = HTTPException(413, f"it has over {most:,} bytes")
+    if int(request.headers.get("content-length", "0")) > most:
+        raise too_large
+    received = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                received += len(part)
+                if received > most:
+                    raise too_large
+                file.write(part)
+    except TimeoutError:
+        raise HTTPException(408, f"it did not arrive within {seconds:g} s") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the client went away") from None
+
+
+def name(given: str) -> str:
+    """Returns a file's name as answers show it: relative, short, and no formula in a spreadsheet.
+
+    Args:
+        given: As the browser calls it; nothing is ever read from or written to that path.
+    """
+    plain = "".join(c if c.isprintable() else "_" for c in given.replace("\\", "/"))
+    parts = [part for part in PurePosixPath(plain[-_MAX_NAME:]).parts if part not in ("/", "..")]
+    path = "/".join(parts) or "photo"
+    return f"./{path}" if path.startswith(_FORMULA) else path
+
+
+def unpack(packed: Path) -> Iterator[bytes]:
+    """Yields the photos of a zip or tar, as the page's `readPacked` reads them.
+
+    Each is a line of JSON with `name` and `bytes`, after its length (4 bytes, big-endian), and then
+    so many bytes. What was unpacked is removed at the end.
+
+    Args:
+        packed: The archive.
+
+    Raises:
+        UserError: It is none, is hostile, or holds too much.
+    """
+    if not archive.is_archive(packed):
+        raise UserError("this is neither a zip nor a tar")
+    with tempfile.TemporaryDirectory() as unpacked:
+        try:
+            archive.unpack(packed, Path(unpacked), MAX_ARCHIVE)
+        except UserError as error:  # it names the file, which has a name of ours
+            raise UserError(str(error).replace(str(packed), "the archive")) from None
+        photos = list(inputs.find([unpacked]))
+        if len(photos) > MAX_PHOTOS:
+            raise UserError(f"it holds {len(photos):,} photos; at most {MAX_PHOTOS:,} at once")
+        if not photos:
+            raise UserError("it holds no photo")
+        yield b""  # the first one comes when it is certain that there are photos
+        for found in photos:
+            data = Path(found.file).read_bytes()
+            shown = name(inputs.relative(found.path, Path(unpacked)))
+            head = json.dumps({"name": shown, "bytes": len(data)}).encode()
+            yield struct.pack(">I", len(head)) + head + data

@@ -1,0 +1,72 @@
+"""The web page: `animal app`."""
+
+import argparse
+import ipaddress
+import os
+import secrets
+
+from pipeline.cli import model_option
+from pipeline.core import errors
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    app = commands.add_parser(
+        "app",
+        help="open a web page that names animals in photos",
+        epilog="With --token, and whenever --host lets others reach the page, it asks for a token: "
+        "that of the environment variable ANIMAL_TOKEN or else a new one, which is printed.",
+    )
+    model_option.add(app)
+    app.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all that can reach it")
+    app.add_argument("--port", type=int, default=8080)
+    app.add_argument("--token", action="store_true", help="ask for a token")
+    app.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which the page is reached, such as a proxy's; may be repeated",
+    )
+    app.add_argument(
+        "--root-path", default="", metavar="/PATH", help="below which a proxy shows the page"
+    )
+    app.set_defaults(run=_app)
+
+
+def _app(arguments: argparse.Namespace) -> None:
+    root_path = arguments.root_path.rstrip("/")
+    if root_path and not root_path.startswith("/"):
+        raise errors.UserError(f"--root-path {root_path} must begin with a slash")
+    import uvicorn
+
+    from pipeline.app import server
+    from pipeline.app.access import Access
+    from pipeline.app.champion import Champion
+
+    token = _token(arguments)
+    access = Access(token, tuple(arguments.allow_host), root_path)
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    print(f"http://{host}:{arguments.port}{root_path}/  (Ctrl+C ends it)", flush=True)
+    if token and not os.environ.get("ANIMAL_TOKEN"):
+        print(f"token: {token}", flush=True)
+    uvicorn.run(
+        server.build(Champion(arguments.model), access),
+        host=arguments.host,
+        port=arguments.port,
+        access_log=False,
+        log_level="warning",
+    )
+
+
+def _token(arguments: argparse.Namespace) -> str | None:
+    """Returns what must be known to use the page; None: nothing."""
+    if arguments.host == "localhost":
+        loopback = True
+    else:
+        try:
+            loopback = ipaddress.ip_address(arguments.host).is_loopback
+        except ValueError:
+            raise errors.UserError(f"--host {arguments.host} is not an IP address") from None
+    if loopback and not arguments.token:
+        return None
+    return os.environ.get("ANIMAL_TOKEN") or secrets.token_urlsafe(24)

@@ -1,0 +1,76 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.app import champion
+from pipeline.app.champion import Champion
+from pipeline.core.errors import UserError
+from pipeline.register import versions
+
+MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def registry(recogniser, monkeypatch):
+    """Versions 3 and 4 of one recogniser; `now` serves."""
+
+    class Registry:
+        now = 3
+
+        def champion(self):
+            return self.now and versions.Version(self.now, "Production", MADE, {})
+
+        def locate(self, name):
+            if not self.now:
+                raise UserError("there is no version")
+            number = name if name.isdigit() else str(self.now)
+            return versions.Located(recogniser, number)
+
+        def get(self, number):
+            return versions.Version(number, "Production", MADE, {})
+
+    registry = Registry()
+    for name in ("champion", "locate", "get"):
+        monkeypatch.setattr(versions, name, getattr(registry, name))
+    return registry
+
+
+def test_a_new_champion_takes_over_and_the_old_one_goes_on_until_then(registry):
+    served = Champion("Production")
+    served.refresh()
+    first = served.model
+    assert (first.version, first.made) == ("3", "2026-03-01T12:00:00+00:00")
+    served.refresh()
+    assert served.model is first  # nothing is loaded twice
+    registry.now = 4
+    served.refresh()
+    assert served.model.version == "4"
+    registry.now = None  # a registry that is emptied takes no recogniser away
+    served.refresh()
+    assert (served.model.version, served.problem) == ("4", None)
+
+
+def test_without_a_champion_it_says_so_and_takes_the_first_one_up(registry):
+    registry.now = None
+    served = Champion("Production")
+    served.refresh()
+    assert (served.model, served.problem) == (None, "there is no version")
+    registry.now = 3
+    served.refresh()
+    assert (served.model.version, served.problem) == ("3", None)
+
+
+def test_the_background_thread_notices(registry, monkeypatch):
+    monkeypatch.setattr(champion, "_SECONDS_BETWEEN_CHECKS", 0.01)
+    fixed, served = Champion("3"), Champion("Production")
+    for one in (fixed, served):
+        one.start()
+    deadline = datetime.now(UTC).timestamp() + 10
+    while (served.model is None or served.model.version != "4") and (
+        datetime.now(UTC).timestamp() < deadline
+    ):
+        if served.model is not None and fixed.model is not None:
+            registry.now = 4
+    served.stop()
+    fixed.stop()
+    assert (served.model.version, fixed.model.version) == ("4", "3")

@@ -1,0 +1,309 @@
+"""The page in a real browser, with a real recogniser behind it.
+
+Chromium is Debian's; where it is absent these tests are skipped.
+"""
+
+import csv
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from local_server import running
+from PIL import Image
+
+from pipeline.app import server
+from pipeline.app.access import Access
+from pipeline.app.champion import Champion
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium"),
+]
+FLAGS = (  # a machine without a screen, and nothing asked of Google's hosts
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+)
+TEXTS = sorted((server.STATIC / "text").glob("*.json"))
+SCRIPT = "<img src=x onerror=document.title='owned'>.jpg"
+
+
+def jpeg(colour, size=(60, 50)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Three reds, one blue, a violet that is between both, a broken file, and a text."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i, red in enumerate((150, 200, 250)):
+        (folder / f"red{i}.jpg").write_bytes(jpeg((red, 0, 0)))
+    (folder / "blue.jpg").write_bytes(jpeg("blue"))
+    (folder / SCRIPT).write_bytes(jpeg((128, 0, 124)))
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    (folder / "read.me").write_text("no photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(recogniser):
+    champion = Champion(str(recogniser))
+    with running(server.build(champion, Access(root_path="/animals", burst=10_000))) as address:
+        yield f"{address}/animals/"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page, opened anew; afterwards nothing went wrong and no other host was asked."""
+    context = browser.new_context(locale="en-GB", accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    problems, foreign = [], []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    refused = "Failed to load resource"  # how the browser reports a status from 400 on
+    page.on(
+        "console",
+        lambda said: (
+            said.type == "error"
+            and not said.text.startswith(refused)
+            and problems.append(said.text)
+        ),
+    )
+    host = address.split("/")[2]
+    own = (f"http://{host}/", f"blob:http://{host}/", "data:")
+    page.on("request", lambda request: request.url.startswith(own) or foreign.append(request.url))
+    page.goto(address)
+    page.locator(".dot.on").wait_for()
+    yield page
+    assert page.title().endswith("animal"), "a file name ran as a script"
+    context.close()
+    assert not problems
+    assert not foreign
+
+
+def add(page, *files):
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose photos").click()
+    chooser.value.set_files([str(file) for file in files])
+    done(page)
+
+
+def done(page):
+    page.locator(".gallery .card").first.wait_for()
+    page.locator(".progress progress").wait_for(state="detached")
+    page.locator(".card.waiting").first.wait_for(state="detached")
+
+
+def names(page):
+    return page.locator(".card .name").all_text_contents()
+
+
+def test_photos_are_named_sorted_filtered_and_written_down(page, photos, tmp_path):
+    add(page, *photos.glob("*.jpg"))
+    assert names(page) == [
+        "blue & co",
+        "red",
+        "red",
+        "red",
+        "Not one of my species",
+        "Cannot be read",
+    ]
+    assert "5 of them" not in page.locator(".progress").inner_text()
+    page.get_by_label("Order").select_option("unsure")
+    assert names(page)[0] == "Cannot be read" and names(page)[-1] == "blue & co"
+    page.get_by_role("button", name="red 3").click()
+    assert names(page) == ["red"] * 3
+    page.get_by_role("button", name="All 6").click()
+    assert page.get_by_text(SCRIPT).count() == 1
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download table").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    rows = {row["path"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert rows.keys() == {path.name for path in photos.glob("*.jpg")}
+    assert rows["blue.jpg"]["species"] == "blue & co"
+    assert rows["broken.jpg"]["error"].startswith("not_an_image")
+    page.get_by_role("button", name="Clear").click()
+    assert page.get_by_role("heading", name="Which animal is it?").is_visible()
+
+
+def test_fifty_photos_and_a_huge_file(page, tmp_path):
+    generator = np.random.default_rng(0)
+    expected = []
+    for i in range(50):
+        red = bool(generator.integers(2))
+        expected.append("red" if red else "blue & co")
+        colour = (int(generator.integers(120, 255)), 0, 0)
+        (tmp_path / f"{i:02}.jpg").write_bytes(jpeg(colour if red else colour[::-1]))
+    (tmp_path / "huge.jpg").write_bytes(bytes(65 * 2**20))
+    add(page, *sorted(tmp_path.iterdir()))
+    page.get_by_label("Order").select_option("name")
+    assert names(page) == [*expected, "Cannot be read"]
+    assert page.get_by_text("over 67,108,864 bytes").is_visible()
+
+
+def test_one_photo_large_with_its_candidates_and_where_it_looked(page, photos):
+    add(page, photos / "red1.jpg", photos / "blue.jpg", photos / "broken.jpg")
+    page.get_by_role("button", name="red,").click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.locator(".top .name").all_inner_texts() == ["red", "blue & co"]
+    button = dialog.get_by_role("button", name="Show where it looked")
+    button.click()
+    heat = dialog.locator("img.heat")
+    heat.wait_for()
+    assert heat.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+    button.click()
+    assert not heat.is_visible()
+    page.keyboard.press("ArrowRight")
+    assert dialog.get_by_text("This is no photo.").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_folder_with_folders_in_it(page, photos, tmp_path):
+    for name in ("a/x.jpg", "a/b/y.jpg", "a/.hidden/z.jpg", "a/.w.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos / "blue.jpg", tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(tmp_path / "a")
+    done(page)
+    assert sorted(page.locator(".card .file").all_text_contents()) == ["x.jpg", "y.jpg"]
+    assert page.get_by_text("1 file is no photo and was left out.").is_visible()
+
+
+def test_a_zip_and_one_that_is_hostile(page, photos, tmp_path):
+    for name, member in (("good.zip", "in/blue.jpg"), ("bad.zip", "../../blue.jpg")):
+        with zipfile.ZipFile(tmp_path / name, "w") as packed:
+            packed.write(photos / "blue.jpg", member)
+    add(page, tmp_path / "good.zip", tmp_path / "bad.zip")
+    assert names(page) == ["blue & co"]
+    problem = page.get_by_role("alert").get_by_text("bad.zip could not be unpacked")
+    problem.wait_for()
+    assert "points out of its folder" in problem.inner_text()
+
+
+def test_dropped_and_pasted_photos(page, photos):
+    as_text = (photos / "blue.jpg").read_bytes().hex()
+    for kind in ("drop", "paste"):
+        page.evaluate(
+            """([kind, hex]) => {
+              const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([bytes], `${kind}.jpg`, { type: "image/jpeg" }));
+              const options = { bubbles: true, cancelable: true };
+              document.body.dispatchEvent(kind === "drop"
+                ? new DragEvent("drop", { ...options, dataTransfer: transfer })
+                : new ClipboardEvent("paste", { ...options, clipboardData: transfer }));
+            }""",
+            [kind, as_text],
+        )
+    page.locator(".card.known").nth(1).wait_for()
+    assert sorted(page.locator(".card .file").all_text_contents()) == ["drop.jpg", "paste.jpg"]
+
+
+def test_the_camera(page):
+    page.get_by_role("button", name="Take a photo").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("video").evaluate(
+        "video => new Promise((go) => (video.videoWidth ? go() : (video.onloadeddata = go)))"
+    )
+    dialog.get_by_role("button", name="Take a photo").click()
+    dialog.get_by_text("1 photo taken").wait_for()
+    page.keyboard.press("Escape")
+    done(page)
+    assert page.locator(".card .file").inner_text().startswith("camera-")
+
+
+def test_work_can_be_stopped_and_gone_on_with(page, photos):
+    page.route("**/api/answer*", lambda route: None)  # the server takes for ever
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose photos").click()
+    chooser.value.set_files([str(path) for path in photos.glob("red*.jpg")] * 3)
+    page.get_by_role("button", name="Stop").click()
+    page.unroute("**/api/answer*")
+    page.get_by_role("button", name="Go on with 9 photos").click()
+    done(page)
+    assert names(page) == ["red"] * 9
+
+
+def test_every_language_has_every_text_and_is_shown(page):
+    english = json.loads((server.STATIC / "text" / "en.json").read_text())
+    for path in TEXTS:
+        words = json.loads(path.read_text())
+        assert words.keys() == english.keys(), path.name
+        page.get_by_role("banner").get_by_role("combobox").select_option(path.stem)
+        page.get_by_role("heading", name=words["recognise.title"]).wait_for()
+        assert page.locator("html").get_attribute("lang") == path.stem
+    page.reload()
+    page.get_by_role(
+        "heading", name=json.loads(TEXTS[-1].read_text())["recognise.title"]
+    ).wait_for()
+
+
+def test_the_keyboard_is_enough(page, photos):
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Choose photos":
+            break
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([str(photos / "red1.jpg"), str(photos / "blue.jpg")])
+    done(page)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className").startswith("card"):
+            break
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").get_by_role("heading", name="blue & co").is_visible()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("dialog").get_by_role("heading", name="red").is_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.className").startswith("card")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+    def check(state):
+        for width in (360, 1280):
+            page.set_viewport_size({"width": width, "height": 720})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, state
+        found = axe.run(page).response["violations"]
+        told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+        assert not told, f"{state}: {told}"
+
+    page.emulate_media(color_scheme=scheme)
+    check("empty")
+    add(page, *photos.iterdir())
+    check("gallery")
+    page.locator(".card.known").first.click()
+    check("photo")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="About it").click()
+    check("model")
+    page.keyboard.press("Escape")
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    check("right to left")
+
+
+def test_the_page_is_small():
+    files = [path for path in server.STATIC.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
