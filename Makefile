@@ -83,4 +83,4 @@ lock: setup ## write both lock files anew, from pyproject.toml
 
 clean: ## remove what the stages wrote, and the caches; MLflow's runs and DVC's cache stay
 	rm -rf .cache data/ingested data/resized data/augmented data/split.parquet models/trained models/tuned models/final
-	rm -rf reports/ingest reports/split reports/augment reports/tune reports/plots reports/predictions.csv reports/metrics.json reports/registration.json
+	rm -rf reports/ingest reports/split reports/augment reports/tune reports/plots reports/predictions.csv reports/metrics.json reports/registration.json reports/index.html reports/model_card.md

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core import atomic, errors, params, tracking, workspace
+from pipeline.evaluate import page
 from pipeline.register import gate, packaging
 
 REPORTS = Path("reports")
@@ -25,8 +26,13 @@ def main() -> None:
     decision = gate.decide(challenger, p.register_)
     with atomic.atomic_write(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
+    with atomic.atomic_write(REPORTS / "model_card.md") as path:
+        path.write_text(packaging.model_card_of(challenger), encoding="utf-8")
+    with atomic.atomic_write(REPORTS / "index.html") as path:
+        path.write_text(page.draw(REPORTS), encoding="utf-8")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
-        tracking.log_folder(REPORTS / "registration.json")
+        for name in ("index.html", "model_card.md", "registration.json"):
+            tracking.log_folder(REPORTS / name)
     print(f"version {decision['version']}: {decision['outcome']}")
     for check in decision["checks"]:
         print(f"  {'passed' if check['passed'] else 'FAILED'}: {check['reason']}")

@@ -194,7 +194,9 @@ def test_a_version_carries_all_that_one_may_ask_of_it_later(home, tested):
     assert "mlflow" in json.loads((folder / "about/software.json").read_text())
     assert json.loads((folder / "about/metrics.json").read_text()) == tested["good"].metrics
     card = (folder / "about/model_card.md").read_text()
-    assert versions.client().get_model_version("animal", "1").description == card
+    _, _, body = card.partition("\n---\n\n")
+    assert card.startswith("---\nlibrary_name: keras\n")
+    assert versions.client().get_model_version("animal", "1").description == body
     listed = (folder / checksums.SUMS).read_text()
     for name in ("model.tflite", "data/model.keras", "python_env.yaml", "about/model_card.md"):
         assert name in listed

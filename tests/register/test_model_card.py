@@ -1,4 +1,5 @@
 import pandas as pd
+from ruamel.yaml import YAML
 
 from pipeline.register import model_card
 
@@ -21,8 +22,9 @@ MANIFEST = pd.DataFrame({"origin": ["ann", None, "ann"], "licence": ["CC0-1.0", 
 
 
 def card(drawn=False):
-    metrics = {"test": {"photos": 44, "accuracy": 0.79545, "calibration_error": 0.0123}}
-    metrics["drawn"] = drawn
+    test = {"photos": 44, "accuracy": 0.79545, "macro_f1": 0.7, "log_loss": 0.5}
+    metrics = {"test": test | {"calibration_error": 0.0123}, "drawn": drawn}
+    metrics["intervals"] = {"level": 0.95, "accuracy": {"low": 0.65, "high": 0.9}}
     settings, made = {"train.epochs": "8"}, {"by": "ann <ann@example.org>"}
     return model_card.write(metrics, SPECIES, MANIFEST, SPLIT, settings, made)
 
@@ -53,3 +55,32 @@ def test_the_limits_are_a_list_and_drawn_pictures_are_named():
         assert len(limits) == 5 + drawn
         assert all(line.startswith("- ") for line in limits), page
     assert limits[-1] == "- Its pictures are drawn by code: this says nothing about real photos."
+
+
+def test_the_head_is_what_the_hub_reads():
+    """`model-index` as Hugging Face documents it: each result has a task, a dataset, metrics."""
+    _, head, body = card().split("---\n", 2)
+    found = YAML(typ="safe").load(head)
+    assert body.lstrip().startswith("# animal")
+    assert (found["library_name"], found["pipeline_tag"]) == ("keras", "image-classification")
+    assert "photos-from-ann" in found["tags"]
+    (model,) = found["model-index"]
+    (result,) = model["results"]
+    assert result["task"]["type"] == "image-classification"
+    assert result["dataset"]["split"] == "test" and "44" in result["dataset"]["name"]
+    values = {metric["type"]: metric for metric in result["metrics"]}
+    assert {kind: metric["value"] for kind, metric in values.items()} == {
+        "accuracy": 0.79545,
+        "f1": 0.7,
+        "log_loss": 0.5,
+    }
+    assert values["accuracy"]["name"] == "accuracy (95% interval 0.6500 to 0.9000)"
+
+
+def test_names_from_outside_cannot_write_the_head():
+    manifest = pd.DataFrame({"origin": ["x\n---\nlicense: mine"], "licence": [None]})
+    metrics = {"test": {"photos": 44, "accuracy": 0.8, "macro_f1": 0.7, "log_loss": 0.5}}
+    metrics["test"]["calibration_error"], metrics["drawn"] = 0.01, False
+    page = model_card.write(metrics, SPECIES, manifest, SPLIT, {}, {})
+    head = page[4 : page.index("\n---\n\n# animal")]
+    assert "license" not in YAML(typ="safe").load(head)

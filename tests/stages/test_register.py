@@ -85,7 +85,13 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     client = tracking.mlflow().MlflowClient()
     assert client.get_model_version("animal", "1").run_id == run_id
     logged = [file.path for file in client.list_artifacts(run_id, "reports")]
-    assert logged == ["reports/registration.json"], "the decision belongs to the run that trained"
+    named = ["reports/index.html", "reports/model_card.md", "reports/registration.json"]
+    assert logged == named, "the decision belongs to the run that trained"
+    page = Path("reports/index.html").read_text()
+    assert "test accuracy: 0.9007 reaches" in page and "<b>0.901</b>accuracy" in page
+    assert 'href="model_card.md"' in page
+    card = Path("reports/model_card.md").read_text()
+    assert (served.parents[1] / "about/model_card.md").read_text().split("## Made")[0] in card
 
 
 def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):

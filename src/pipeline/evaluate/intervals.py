@@ -46,11 +46,13 @@ def intervals(
 ) -> tuple[dict[str, tuple[float, float]], dict[str, Interval]]:
     """Computes the intervals of all scores by a bootstrap over units.
 
-    Where all of a few photos are right that is in part chance. So half a unit of each outcome is
-    added to the draws of shares, to those of precision, recall and F1 as in Goutte & Gaussier 2005,
-    A Probabilistic Interpretation of Precision, Recall and F-Score, and to those of an average
-    precision half a unit ranked first and half a unit ranked last. Means over species are drawn
-    without, for what is added to each of them would add up.
+    Where all of a few photos are right that is in part chance, and a test of some hundred photos
+    has met few of the mistakes that a network makes. So half a unit of each outcome is added to the
+    draws: to those of precision, recall and F1 as in Goutte & Gaussier 2005, A Probabilistic
+    Interpretation of Precision, Recall and F-Score, to those of an average precision half a unit
+    ranked first and half a unit ranked last, to those of a loss half a unit of the largest and half
+    a unit of the smallest. Means over species and losses are moved back to where they were, for
+    what is added would move them all one way. bench/intervals.py shows how often they hold.
 
     Args:
         scores: The answers.
@@ -72,16 +74,73 @@ def intervals(
     drawn = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     counts = Counts(*(drawn.pop(name) for name in ("hits", "actual", "predicted")))
     species = _of_species(scores, units, counts, drawn.pop("average_precision"))
-    drawn |= {name: values[None] for name, values in scores.species_means(counts).items()}
-    estimates = scores.means(scores.once) | scores.species_means(scores.counts(scores.once))
-    overall = {
-        name: group_bootstrap.interval(values, estimates[name]) for name, values in drawn.items()
-    }
-    shares = ("accuracy", "top3", "top5")
-    trials = np.ones((len(shares), scores.photos))
-    ends = group_bootstrap.proportion(scores.values(*shares), trials, units, draws)
-    overall |= dict(zip(shares, zip(*ends, strict=True), strict=True))
+    overall = _shares(scores, units, draws)
+    overall |= _losses(scores, units, drawn, counts.actual.sum(axis=0))
+    overall |= _species_means(scores, units, counts)
     return {name: (low.item(), high.item()) for name, (low, high) in overall.items()}, species
+
+
+def _shares(scores: Scores, units: np.ndarray, draws: int) -> dict[str, Interval]:
+    names = ("accuracy", "top3", "top5")
+    trials = np.ones((len(names), scores.photos))
+    ends = group_bootstrap.proportion(scores.values(*names), trials, units, draws)
+    return dict(zip(names, zip(*ends, strict=True), strict=True))
+
+
+def _losses(
+    scores: Scores, units: np.ndarray, drawn: dict[str, np.ndarray], weight: np.ndarray
+) -> dict[str, Interval]:
+    """Computes the intervals of mean losses.
+
+    Args:
+        scores: The answers.
+        units: What is drawn together, int (n,).
+        drawn: The means as drawn, (1, draws), by name.
+        weight: What all photos weighed together in each draw, (draws,).
+    """
+    size = [scores.photos / len(np.unique(units))]
+    (largest,), (smallest,) = group_bootstrap.half_groups(size, len(weight))
+    found = {}
+    for name in ("log_loss", "brier"):
+        (values,), estimate = scores.values(name), scores.means(scores.once)[name]
+        added = drawn[name] * weight + largest * values.max() + smallest * values.min()
+        found[name] = _recentred(added / (weight + largest + smallest), estimate, np.inf)
+    return found
+
+
+def _species_means(scores: Scores, units: np.ndarray, counts: Counts) -> dict[str, Interval]:
+    """Computes the intervals of means over species.
+
+    Args:
+        scores: The answers.
+        units: What is drawn together, int (n,).
+        counts: As drawn.
+    """
+    photos = scores.actual.sum(axis=1)
+    photos = photos[photos > 1]
+    # Weights of n photos spread less than n other photos would: by (n - 1) / (n + 1).
+    spread = np.sqrt(((photos + 1) / (photos - 1)).mean()) if len(photos) else 1.0
+    drawn = scores.species_means(_widened(scores, units, counts))
+    estimates = scores.species_means(scores.counts(scores.once))
+    return {
+        name: _recentred(values[None] * spread, estimates[name], 1)
+        for name, values in drawn.items()
+    }
+
+
+def _recentred(drawn: np.ndarray, estimate: np.ndarray, most: float) -> Interval:
+    """Returns the interval of draws that are moved so that their mean is the estimate."""
+    low, high = group_bootstrap.interval(drawn - drawn.mean() + estimate, estimate)
+    return low.clip(0, most), high.clip(0, most)
+
+
+def _widened(scores: Scores, units: np.ndarray, counts: Counts) -> Counts:
+    """Adds half a unit of hits, of photos missed and of photos wrongly named so to each species."""
+    draws = counts.hits.shape[1]
+    size, named = (_unit_sizes(table, units) for table in (scores.actual, scores.predicted))
+    hit, missed = group_bootstrap.half_groups(size, draws)
+    *_, wrong = group_bootstrap.half_groups(named, draws, kinds=3)
+    return Counts(counts.hits + hit, counts.actual + hit + missed, counts.predicted + hit + wrong)
 
 
 def _of_species(
@@ -95,11 +154,9 @@ def _of_species(
         counts: As drawn.
         average_precision: As drawn, (species, draws).
     """
-    draws, once = counts.hits.shape[1], scores.counts(scores.once)
-    size, named = (_unit_sizes(table, units) for table in (scores.actual, scores.predicted))
-    hit, missed = group_bootstrap.half_groups(size, draws)
-    *_, wrong = group_bootstrap.half_groups(named, draws, kinds=3)
-    wider = Counts(counts.hits + hit, counts.actual + hit + missed, counts.predicted + hit + wrong)
+    once, wider = scores.counts(scores.once), _widened(scores, units, counts)
+    hit = wider.hits - counts.hits
+    missed = wider.actual - counts.actual - hit
     at_last_rank = counts.actual / counts.actual.sum(axis=0)
     ranked = average_precision * counts.actual + hit + missed * at_last_rank
     drawn = {

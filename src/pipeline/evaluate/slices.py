@@ -33,8 +33,9 @@ def light_and_sharpness(batches: Iterable[np.ndarray]) -> pd.DataFrame:
     """
     rows = []
     for batch in batches:
-        colourful = np.quantile(np.ptp(batch, axis=3), 0.9, axis=(1, 2)) >= _GREY
-        bright = batch.mean(axis=(1, 2, 3)) >= _DARK
+        few = batch[:, ::4, ::4]  # pixels, in a sixteenth of the time
+        colourful = np.quantile(np.ptp(few, axis=3), 0.9, axis=(1, 2)) >= _GREY
+        bright = few.mean(axis=(1, 2, 3)) >= _DARK
         light = np.where(colourful, np.where(bright, "day", "dusk"), "infrared")
         sharpness = [image_statistics.measure(Image.fromarray(p)).sharpness for p in batch]
         rows += zip(light, sharpness, strict=True)

@@ -1,16 +1,21 @@
 """What a person must know of a recogniser before trusting it, on a page.
 
 The headings follow Mitchell et al. 2019, Model Cards for Model Reporting; the text is
-`model_card.md.j2`.
+`model_card.md.j2`. In front of it stands what Hugging Face's hub reads from a card, as YAML: tags,
+and the results as a `model-index` (its documentation, Model Cards).
 """
 
+import io
+import re
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
+from ruamel.yaml import YAML
 
 _FEW = 30  # test photos of a species; its numbers say little below
+_RESULTS = {"accuracy": "accuracy", "macro_f1": "f1", "log_loss": "log_loss"}  # the hub's types
 
 
 def write(
@@ -21,7 +26,7 @@ def write(
     settings: dict[str, str],
     made: dict[str, str],
 ) -> str:
-    """Writes the card as Markdown, in which names from outside are no markup.
+    """Writes the card as Markdown with a head in YAML; names from outside are no markup.
 
     Args:
         metrics: The content of `reports/metrics.json`.
@@ -48,13 +53,13 @@ def write(
         keep_trailing_newline=True,
     )
     pages.filters["cell"] = _cell
-    return pages.get_template("model_card.md.j2").render(
+    return _head(metrics, manifest) + pages.get_template("model_card.md.j2").render(
         species=species,
         learned=counts.get("train", 0) + counts.get("validation", 0),
         tested=counts.get("test", 0),
         licences=licences(manifest),
         test=test,
-        measures=_two_columns("measure", "value", test),
+        measures=_measures(test, metrics.get("intervals", {})),
         numbers=numbers,
         worst=worst,
         few=tested.loc[tested["support"] < _FEW, "species"].tolist(),
@@ -64,10 +69,58 @@ def write(
     )
 
 
+def _head(metrics: dict, manifest: pd.DataFrame) -> str:
+    """Returns what the hub reads from a card, between lines of dashes."""
+    test, intervals = metrics["test"], metrics.get("intervals", {})
+    named = [re.sub(r"\W+", "-", name) for name in manifest["origin"].dropna().unique()]
+    results = [
+        {
+            "type": kind,
+            "name": _with_interval(name, intervals),
+            "value": round(float(test[name]), 6),
+        }
+        for name, kind in _RESULTS.items()
+    ]
+    photos = "pictures drawn by code" if metrics["drawn"] else "photos"
+    dataset = {"type": "image-folder", "name": f"{test['photos']} test {photos}", "split": "test"}
+    task = {"type": "image-classification", "name": "Species of an animal on a photo"}
+    head = {
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": ["animals", "wildlife", "litert", *sorted(f"photos-from-{n}" for n in named)[:10]],
+        "metrics": sorted(_RESULTS.values()),
+        "model-index": [
+            {"name": "animal", "results": [{"task": task, "dataset": dataset, "metrics": results}]}
+        ],
+    }
+    written = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump(head, written)
+    return f"---\n{written.getvalue()}---\n\n"
+
+
+def _with_interval(name: str, intervals: dict) -> str:
+    if name not in intervals:
+        return name
+    ends = intervals[name]
+    return f"{name} ({intervals['level']:.0%} interval {ends['low']:.4f} to {ends['high']:.4f})"
+
+
 def licences(manifest: pd.DataFrame) -> pd.DataFrame:
     """Counts how many photos come from where, under which licence."""
     named = manifest[["origin", "licence"]].astype(object).fillna("not stated")
     return named.value_counts().rename("photos").reset_index()
+
+
+def _measures(test: dict, intervals: dict) -> pd.DataFrame:
+    """Returns each measure with its interval, where it has one."""
+    table = _two_columns("measure", "value", test)
+    if not intervals:
+        return table
+    ends = [intervals.get(name) for name in test]
+    shown = ["" if e is None else f"{e['low']:.3f} to {e['high']:.3f}" for e in ends]
+    return table.assign(**{f"{intervals['level']:.0%} interval": shown})
 
 
 def _two_columns(left: str, right: str, values: dict) -> pd.DataFrame:

@@ -92,14 +92,7 @@ def register(challenger: Challenger) -> versions.Version:
     logging.getLogger("mlflow.utils.requirements_utils").setLevel(logging.ERROR)
     run = challenger.metrics["run_id"]
     run = run if tracking.exists(run) else None
-    settings = ml.get_run(run).data.params if run else {}
-    made = tracking.tags("register")
-    if Path("dvc.lock").exists():
-        made["dvc_lock_sha256"] = checksums.sha256(Path("dvc.lock"))
-    shown = made | {"by": tracking.who(), "python": platform.python_version()}
-    shown |= {name: importlib.metadata.version(name) for name in _MAIN_SOFTWARE}
-    tables = challenger.species, challenger.manifest, challenger.split
-    card = model_card.write(challenger.metrics, *tables, settings, shown)
+    card, made = model_card_of(challenger), _made()
     split = challenger.split
     with tempfile.TemporaryDirectory() as about:
         _write_about(challenger, card, Path(about))
@@ -116,7 +109,7 @@ def register(challenger: Challenger) -> versions.Version:
     sums = ml.artifacts.download_artifacts(f"{info.artifact_path}/{checksums.SUMS}")
     return versions.create(
         info,
-        description=card if len(card) <= _DESCRIPTION else card[: card.index("## Tested")],
+        description=_described(card),
         tags={
             "content": challenger.content,
             "files_sha256": checksums.sha256(Path(sums)),
@@ -127,6 +120,24 @@ def register(challenger: Challenger) -> versions.Version:
             "by": tracking.who(),
         },
     )
+
+
+def model_card_of(challenger: Challenger) -> str:
+    """Writes the model card of a recogniser, as Markdown."""
+    run = challenger.metrics["run_id"]
+    settings = tracking.mlflow().get_run(run).data.params if tracking.exists(run) else {}
+    shown = _made() | {"by": tracking.who(), "python": platform.python_version()}
+    shown |= {name: importlib.metadata.version(name) for name in _MAIN_SOFTWARE}
+    tables = challenger.species, challenger.manifest, challenger.split
+    return model_card.write(challenger.metrics, *tables, settings, shown)
+
+
+def _made() -> dict[str, str]:
+    """Returns the tags of whatever register makes."""
+    made = tracking.tags("register")
+    if Path("dvc.lock").exists():
+        made["dvc_lock_sha256"] = checksums.sha256(Path("dvc.lock"))
+    return made
 
 
 class Flavors:
@@ -180,6 +191,12 @@ class Flavors:
         for compiled in saved.rglob("__pycache__"):
             shutil.rmtree(compiled)
         checksums.write_checksums(saved)
+
+
+def _described(card: str) -> str:
+    """Returns as much of a card as a description may hold, without its head for machines."""
+    body = card[card.index("\n---\n\n") + 6 :]
+    return body if len(body) <= _DESCRIPTION else body[: body.index("## Tested")]
 
 
 def _write_about(challenger: Challenger, card: str, about: Path) -> None:
