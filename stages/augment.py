@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.augment import copies, preview, transforms
-from pipeline.core import atomic, errors, parallel, params
+from pipeline.core import atomic, parallel, params, stage_timer
 from pipeline.dataset import contact_sheets, shards
 
 RESIZED, AUGMENTED = Path("data/resized"), Path("data/augmented")
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import errors, params, tracking
+from pipeline.core import params, stage_timer, tracking
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import conversion, events, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.core import atomic, caches, errors, parallel, params, workspace
+from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
 from pipeline.ingest import blanks, data_card, rare_species, summary
 from pipeline.ingest import manifest as manifests
@@ -57,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

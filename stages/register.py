@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import atomic, errors, params, tracking, workspace
+from pipeline.core import atomic, params, stage_timer, tracking, workspace
 from pipeline.evaluate import page
 from pipeline.register import gate, packaging
 
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import errors, parallel, params, workspace
+from pipeline.core import parallel, params, stage_timer, workspace
 from pipeline.resize import crops, shard_writer
 
 
@@ -21,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

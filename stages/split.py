@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.core import atomic, errors, params
+from pipeline.core import atomic, params, stage_timer
 from pipeline.dataset import shortcut_baseline
 from pipeline.split import assignment
 from pipeline.split import report as split_report
@@ -55,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.augment import transforms
-from pipeline.core import caches, errors, params, tracking
+from pipeline.core import caches, params, stage_timer, tracking
 from pipeline.train import datasets, trainer
 
 AUGMENTED, RESIZED, SPLIT = Path("data/augmented"), Path("data/resized"), Path("data/split.parquet")
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage_timer.run(main)

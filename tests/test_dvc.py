@@ -215,10 +215,10 @@ def test_paths_in_a_script_are_declared(name):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_scripts_fit_on_a_page_and_run_under_errors(name):
+def test_scripts_fit_on_a_page_and_run_under_the_timer(name):
     text = (ROOT / "stages" / f"{name}.py").read_text()
     assert len(text.splitlines()) <= 70
-    assert text.endswith('if __name__ == "__main__":\n    errors.run(main)\n')
+    assert text.endswith('if __name__ == "__main__":\n    stage_timer.run(main)\n')
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ INTERNAL = (  # modules that their packages do not document
 _MODULE = rf"({'|'.join(map(re.escape, INTERNAL))})[\w.]*"
 MENDED = ("core/moved_project.py", "tables of mlflow.db")  # stands in SQL, which is not looked at
 ALLOWED = {
-    ("*", "argparse._SubParsersAction"): "what add_subparsers returns has no other name",
     ("sources/recipes/inaturalist.py", "_content"): """the only way to hand on a body of which no
         more was read than a limit; tests/sources/recipes""",
     ("inference/scoring_server.py", "mlflow.pyfunc.scoring_server"): """MLflow has no documented

@@ -1,12 +1,15 @@
 """The `animal` command, as one types it."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import shtab
 
 from pipeline import cli
 from pipeline.core import params
@@ -26,6 +29,57 @@ except SystemExit:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {"use", "summary"} <= set(done.stdout.split())
+
+
+def helps(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["animal", *arguments, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    return capsys.readouterr().out
+
+
+COMMANDS = {
+    module.__name__.split(".")[-1]: title for title, group in cli.GROUPS.items() for module in group
+}
+
+
+def test_help_groups_the_commands_and_the_docs_have_the_same_table(monkeypatch, capsys):
+    sections = re.split(r"(?m)^(\S.*):$", helps(monkeypatch, capsys))
+    listed = dict(zip(sections[1::2], sections[2::2], strict=True))
+    page = (Path(__file__).parents[2] / "docs/commands.md").read_text()
+    assert list(COMMANDS) == re.findall(r"(?m)^\| `animal (\w+)` \|", page)
+    for command, title in COMMANDS.items():
+        (line,) = re.findall(rf"(?m)^  {command} +(.+)$", listed[title])
+        assert re.search(rf"(?m)^\| `animal {command}` \| {re.escape(line)}( \(|$| \|)", page), line
+        assert f"| **{title.split(' (')[0]}** | |" in page
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_that_it_understands(monkeypatch, capsys, command):
+    (example,) = re.findall(r"(?m)^example:\n  animal (.+)$", helps(monkeypatch, capsys, command))
+    arguments = shlex.split(example.split(" > ")[0])
+    assert arguments[0] == command
+    assert cli.parser.build(cli.GROUPS).parse_args(arguments).run
+
+
+def test_a_shell_completes_commands_and_options(monkeypatch, capsys, tmp_path):
+    assert cli.parser.FILE == shtab.FILE
+    monkeypatch.setattr("sys.argv", ["animal", "completion", "bash"])
+    cli.main()
+    (tmp_path / "animal").write_text(capsys.readouterr().out)
+    (tmp_path / "photo.zip").touch()
+
+    def completed(*words):
+        script = (
+            f"source {tmp_path / 'animal'}; cd {tmp_path}; COMP_WORDS=({shlex.join(words)}); "
+            'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_animal; echo "${COMPREPLY[@]}"'
+        )
+        ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+        return ended.stdout.split()
+
+    assert completed("animal", "pro") == ["promote"]
+    assert "--relative-to" in completed("animal", "predict", "--rel")
+    assert completed("animal", "predict", "pho") == ["photo.zip"]
 
 
 def test_a_mistake_is_one_sentence(monkeypatch, tmp_path):

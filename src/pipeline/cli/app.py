@@ -6,13 +6,15 @@ import os
 import secrets
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     app = commands.add_parser(
         "app",
         help="open a web page that names animals in photos",
+        example="app --port 8080",
         epilog="With --token, and whenever --host lets others reach the page, it asks for a token: "
         "that of the environment variable ANIMAL_TOKEN or else a new one, which is printed.",
     )

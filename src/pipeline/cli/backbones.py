@@ -4,7 +4,9 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.parser import Commands
 
 if TYPE_CHECKING:
     from pipeline.networks.backbones.backbone import Backbone
@@ -14,9 +16,11 @@ _PICTURES = 32
 _WEIGHTS = {True: "installed", False: "downloaded at first use", None: "none: trained from scratch"}
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     listed = commands.add_parser(
-        "backbones", help="networks for model.backbone: size, input, speed, weights"
+        "backbones",
+        help="list networks for model.backbone: size, input, speed, weights",
+        example="backbones efficientnet_lite0 mobilenet_v2 --measure",
     )
     listed.add_argument("name", nargs="*", help="only these; all if none is named")
     listed.add_argument(
@@ -24,6 +28,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="build each and time it on this machine: some 10 s a network, remembered in .cache/",
     )
+    listed.add_argument("--json", action="store_true", help="print it for a script")
     listed.set_defaults(run=_backbones)
 
 
@@ -39,15 +44,30 @@ def _backbones(arguments: argparse.Namespace) -> None:
             measured[backbone.name] = _measure(backbone)
             with atomic.atomic_write(_MEASURED) as partial:
                 partial.write_text(json.dumps(measured, indent=2) + "\n")
+    if arguments.json:
+        print(json.dumps([_row(backbone, measured) for backbone in chosen], indent=2))
+        return
     print(f"{'backbone':<20} {'input':>6} {'parameters':>11} {'pictures/s':>11}  weights")
     for backbone in chosen:
-        speed = measured.get(backbone.name)
-        millions = f"{speed['parameters'] / 1e6:.1f} M" if speed else "?"
-        rate = f"{speed['rate']:.0f}" if speed else "?"
-        weights = _WEIGHTS[backbone.weights_at_hand()]
-        print(f"{backbone.name:<20} {backbone.size:>3} px {millions:>11} {rate:>11}  {weights}")
+        row = _row(backbone, measured)
+        millions = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "?"
+        rate = f"{row['rate']:.0f}" if row["rate"] else "?"
+        size, weights = f"{row['size']:>3} px", row["weights"]
+        print(f"{row['backbone']:<20} {size} {millions:>11} {rate:>11}  {weights}")
     if any(backbone.name not in measured for backbone in chosen):
         print("\n? was not measured yet: run `animal backbones NAME ... --measure`")
+
+
+def _row(backbone: "Backbone", measured: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Returns what is known of a backbone; `rate` is in pictures a second."""
+    speed = measured.get(backbone.name, {})
+    return {
+        "backbone": backbone.name,
+        "size": backbone.size,
+        "parameters": speed.get("parameters"),
+        "rate": speed.get("rate"),
+        "weights": _WEIGHTS[backbone.weights_at_hand()],
+    }
 
 
 def _measure(backbone: "Backbone") -> dict[str, float]:

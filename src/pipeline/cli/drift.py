@@ -6,13 +6,15 @@ import traceback
 from pathlib import Path
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     drift = commands.add_parser(
         "drift",
-        help="compare photos and answers with those it was tested on",
-        epilog="Exit code: 0 no drift, 1 drift, 2 no verdict.",
+        help="compare photos and answers with those a version was tested on",
+        example="drift predictions.csv --days 30",
+        epilog="Exit codes: 0 no drift, 1 drift, 2 no verdict.",
     )
     drift.add_argument("log", type=Path, help="request log, or a file that animal predict wrote")
     model_option.add(drift)

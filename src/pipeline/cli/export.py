@@ -4,10 +4,15 @@ import argparse
 from pathlib import Path
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    export = commands.add_parser("export", help="write a recogniser for phones, ONNX or Docker")
+def add(commands: Commands) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a recogniser for phones, ONNX or Docker",
+        example="export phone --float --onnx",
+    )
     export.add_argument(
         "folder", type=Path, help="where to; only what this command wrote itself is replaced"
     )

@@ -7,13 +7,18 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    predict = commands.add_parser("predict", help="say what many photos show")
+def add(commands: Commands) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="say what many photos show",
+        example="predict trip/ --output trip.csv --events events.csv",
+    )
     predict.add_argument(
         "paths", nargs="+", metavar="PATH", help="photo, folder, zip, tar or 'pattern/**/*.jpg'"
     )

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from pipeline.cli.parser import Commands
 from pipeline.cli.versions import print_repair
 from pipeline.core import errors
 
@@ -10,8 +11,10 @@ if TYPE_CHECKING:
     from pipeline.register.audit_log import Entry
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    promote = commands.add_parser("promote", help="let a version serve")
+def add(commands: Commands) -> None:
+    promote = commands.add_parser(
+        "promote", help="let a version serve", example="promote 3 --why 'knows the owls'"
+    )
     promote.add_argument("version", type=int, help="its number")
     promote.add_argument("--why", help="for the audit log; needed where the gate kept it out")
     promote.set_defaults(run=_promote)

@@ -2,12 +2,17 @@
 
 import argparse
 
+from pipeline.cli.parser import Commands
 from pipeline.cli.promote import print_served
 from pipeline.cli.versions import print_repair
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    rollback = commands.add_parser("rollback", help="let the former champion serve again")
+def add(commands: Commands) -> None:
+    rollback = commands.add_parser(
+        "rollback",
+        help="let the former champion serve again",
+        example="rollback --why 'takes foxes for dogs'",
+    )
     rollback.add_argument("--why", default="by hand", help="for the audit log")
     rollback.set_defaults(run=_rollback)
 

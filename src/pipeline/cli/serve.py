@@ -5,13 +5,15 @@ import os
 from pathlib import Path
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="answer photos over HTTP, with uploads, limits, counts and a log",
+        example="serve --port 5001 --log requests.jsonl",
         epilog="If the environment variable ANIMAL_TOKEN is set, requests must carry it as "
         "`Authorization: Bearer TOKEN`.",
     )

@@ -5,26 +5,31 @@ import json
 from pathlib import Path
 
 from pipeline.cli import model_option
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    summary = commands.add_parser("summary", help="results of a test, and the next commands")
+def add(commands: Commands) -> None:
+    summary = commands.add_parser(
+        "summary",
+        help="print the results of the last test, or of a version's",
+        example="summary --model 3",
+    )
     model_option.add(summary, default=None)
+    summary.add_argument("--json", action="store_true", help="print it for a script")
     summary.set_defaults(run=_summary)
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    if arguments.model:
-        _print_version(arguments.model)
+    name, metrics, registration = _of_version(arguments.model) if arguments.model else _of_last()
+    if arguments.json:
+        print(
+            json.dumps({"name": name, "metrics": metrics, "registration": registration}, indent=2)
+        )
         return
-    from pipeline.core import params
-
-    metrics, decision = Path("reports/metrics.json"), Path("reports/registration.json")
-    if not (metrics.exists() and decision.exists()):
-        raise errors.UserError("there are no results yet; run `dvc repro`")
-    registration = json.loads(decision.read_text())
-    _print_numbers(params.load().ingest.source, json.loads(metrics.read_text()))
+    _print_numbers(name, metrics)
+    if registration is None:
+        return
     print(f"version {registration['version']}: {registration['outcome']}")
     for check in registration["checks"]:
         if not check["passed"]:
@@ -39,14 +44,26 @@ def _summary(arguments: argparse.Namespace) -> None:
     )
 
 
-def _print_version(model: str) -> None:
+def _of_last() -> tuple[str, dict, dict]:
+    """Returns the collection, the metrics of the last test, and what the gate decided."""
+    from pipeline.core import params
+
+    metrics, decision = Path("reports/metrics.json"), Path("reports/registration.json")
+    if not (metrics.exists() and decision.exists()):
+        raise errors.UserError("there are no results yet; run `dvc repro`")
+    source = params.load().ingest.source
+    return source, json.loads(metrics.read_text()), json.loads(decision.read_text())
+
+
+def _of_version(model: str) -> tuple[str, dict, None]:
+    """Returns a version's name and the metrics that it carries."""
     from pipeline.register import versions
 
     located = versions.locate(model)
     metrics = located.recogniser.parents[1] / "about/metrics.json"
     if not metrics.is_file():
         raise errors.UserError(f"{model} is no registered version: only those carry their numbers")
-    _print_numbers(f"version {located.version}", json.loads(metrics.read_text()))
+    return f"version {located.version}", json.loads(metrics.read_text()), None
 
 
 def _print_numbers(name: str, metrics: dict) -> None:

@@ -3,11 +3,14 @@
 import argparse
 from pathlib import Path
 
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    use = commands.add_parser("use", help="learn from another collection of photos")
+def add(commands: Commands) -> None:
+    use = commands.add_parser(
+        "use", help="learn from another collection of photos", example="use ~/photos/forest"
+    )
     use.add_argument("source", help="folder of photos, zip or tar of one, table, or recipe")
     use.set_defaults(run=_use)
 

@@ -1,8 +1,11 @@
 """All versions, and what became of each."""
 
 import argparse
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
 if TYPE_CHECKING:
@@ -10,9 +13,12 @@ if TYPE_CHECKING:
     from pipeline.register.versions import Version
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    versions = commands.add_parser("versions", help="all versions, and what became of each")
+def add(commands: Commands) -> None:
+    versions = commands.add_parser(
+        "versions", help="list all versions, and what became of each", example="versions --log"
+    )
     versions.add_argument("--log", action="store_true", help="who did what, when and why")
+    versions.add_argument("--json", action="store_true", help="print it for a script")
     versions.set_defaults(run=_versions)
 
 
@@ -21,6 +27,9 @@ def _versions(arguments: argparse.Namespace) -> None:
 
     print_repair(promotion.repair())
     log = audit_log.read()
+    if arguments.log and arguments.json:
+        print(json.dumps([asdict(entry) for entry in log], indent=2))
+        return
     if arguments.log:
         for entry in log:
             print(f"{entry}: {entry.why}")
@@ -28,7 +37,8 @@ def _versions(arguments: argparse.Namespace) -> None:
     registered = versions.versions()
     if not registered:
         raise errors.UserError("there are no versions yet; run `dvc repro`")
-    print(_table([_row(version, log) for version in registered]))
+    rows = [_row(version, log) for version in registered]
+    print(json.dumps(rows, indent=2) if arguments.json else _table(rows))
 
 
 def print_repair(repaired: "Entry | None") -> None:

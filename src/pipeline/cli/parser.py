@@ -1,0 +1,101 @@
+"""The parser of `animal`, whose help has the commands in groups, each with an example."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_OVERVIEW = """\
+usage: animal COMMAND [arguments]
+
+From folders of animal photos to a recogniser one can trust, retrain and serve."""
+_EPILOG = """\
+`animal COMMAND --help` tells more of a command. Exit codes: 0 done; 1 a mistake that one can mend,
+said in a sentence; 2 a wrong command line; 130 interrupted. docs/commands.md has them all.
+"""
+
+
+# Values of shtab's `FILE`, which completes paths; it is only imported by `animal completion`.
+FILE = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "tcsh": "f",
+    "fish": "(__fish_complete_path (commandline -ct))",
+    "powershell": "_shtab_powershell_compgen_files",
+}
+_PATHS = ("paths", "source", "folder", "log", "output", "events", "relative_to")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that marks arguments as paths, for the shell to complete.
+
+    Attributes:
+        overview: Its help as a whole; empty for argparse's own.
+    """
+
+    overview = ""
+
+    def format_help(self) -> str:
+        """Returns the help."""
+        return self.overview or super().format_help()
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Adds an argument as `argparse.ArgumentParser.add_argument` does."""
+        action = super().add_argument(*names, **settings)
+        if action.type is Path or action.dest in _PATHS:
+            action.complete = FILE  # pyright: ignore[reportAttributeAccessIssue] (shtab reads it)
+        return action
+
+
+class Commands:
+    """Takes the commands of one group; a command's module adds itself by `add(commands)`.
+
+    Args:
+        subparsers: What `argparse.ArgumentParser.add_subparsers` returned.
+    """
+
+    def __init__(self, subparsers: Any) -> None:
+        self._subparsers = subparsers
+        self.helps: dict[str, str] = {}
+
+    def add_parser(self, name: str, *, help: str, example: str, epilog: str = "") -> Parser:
+        """Adds a command.
+
+        Args:
+            name: The command.
+            help: What it does, in a line.
+            example: A command line to start from, without the `animal` before it.
+            epilog: What there is to say besides, at the end of its help.
+
+        Returns:
+            Its parser, which gets its arguments and the default `run`.
+        """
+        self.helps[name] = help
+        text = f"example:\n  animal {example}"
+        return self._subparsers.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=f"{text}\n\n{epilog}" if epilog else text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+
+def build(groups: Mapping[str, Sequence[ModuleType]]) -> Parser:
+    """Builds the parser.
+
+    Args:
+        groups: The modules of the commands by the title of their group.
+    """
+    parser = Parser(prog="animal")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    sections = []
+    for title, modules in groups.items():
+        commands = Commands(subparsers)
+        for module in modules:
+            module.add(commands)
+        lines = [f"  {name:<11} {help}" for name, help in commands.helps.items()]
+        sections.append("\n".join([f"{title}:", *lines]))
+    parser.overview = "\n\n".join([_OVERVIEW, *sections, _EPILOG])
+    return parser
