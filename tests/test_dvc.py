@@ -142,6 +142,7 @@ def test_another_python_than_the_projects_is_one_sentence():
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_what_a_stage_imports_lies_in_what_it_lists_and_nothing_listed_is_foreign_to_it(name):
     deps = listed(DVC["stages"][name], "deps")

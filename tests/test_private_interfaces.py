@@ -9,6 +9,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 SRC = Path(__file__).parents[1] / "src" / "pipeline"
 DOCUMENTED = {"_asdict", "_replace", "_fields", "_make"}  # of named tuples
 INTERNAL = (  # modules that their packages do not document
@@ -84,6 +86,7 @@ def private(tree: ast.AST, own: set[str]) -> set[str]:
     return used
 
 
+@pytest.mark.slow
 def test_every_private_interface_has_a_reason_and_every_reason_an_interface():
     trees = {path.relative_to(SRC): ast.parse(path.read_text()) for path in SRC.rglob("*.py")}
     own = own_names(list(trees.values()))

@@ -303,6 +303,7 @@ PLAINEST_CODE = {  # of OpenCV, IPP, libjpeg-turbo and numpy
 }
 
 
+@pytest.mark.slow
 def test_processor_changes_no_byte():
     plain = subprocess.run(
         [sys.executable, "-c", "from augment import test_augment; print(test_augment.digest())"],

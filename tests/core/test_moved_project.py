@@ -46,6 +46,7 @@ def moved(tmp_path, monkeypatch):
     return old, new, run.info.run_id
 
 
+@pytest.mark.slow
 def test_versions_load_and_runs_are_written_where_the_project_is_now(moved):
     old, new, run_id = moved
     located = registry.locate("Production")

@@ -27,6 +27,7 @@ def test_results_come_in_the_order_of_the_items(jobs):
     assert list(parallel.map_ordered(square, iter(range(40)), jobs)) == [n * n for n in range(40)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_mistakes_come_through(jobs):
     with pytest.raises(UserError, match="not 3"):

@@ -40,6 +40,7 @@ def close_pairs(hashes, bits):
     return found[np.lexsort(found.T[::-1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [0, 3, 6, 10, 16])
 def test_close_pairs_are_those_of_comparing_all_with_all(bits):
     hashes = planted_hashes(3000)

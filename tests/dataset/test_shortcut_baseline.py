@@ -41,6 +41,7 @@ def test_species_that_colours_do_not_tell_are_guessed():
     assert 0.25 <= score.guess < 0.32
 
 
+@pytest.mark.slow
 def test_copies_pretend_nothing_when_groups_stay_whole():
     rows = made(copies=2, photos=200)
     fold = stratified_groups.deal(rows["group"], rows["species"], [0.2] * 5, 0)

@@ -446,6 +446,7 @@ def test_split_by_time_tests_on_what_came_later(stage, tmp_path):
     assert times.max()["validation"] < times.min()["test"]
 
 
+@pytest.mark.slow
 def test_split_by_what_is_not_told_says_what_to_do(stage, tmp_path):
     folder = observed(tmp_path / "seen")
     table = (folder / "metadata.csv").read_text().replace("camera 3", "")
@@ -489,6 +490,7 @@ def test_given_splits_are_kept_and_twins_left_out(stage, tmp_path):
     assert (anew["split"] != anew["split_hint"]).any()
 
 
+@pytest.mark.slow
 def test_flagged_photos_are_refused_if_params_say_so(stage, tmp_path):
     folder = observed(tmp_path / "seen")
     file = io.BytesIO()

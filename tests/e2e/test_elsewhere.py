@@ -14,6 +14,7 @@ ANIMAL = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+@pytest.mark.slow
 def test_an_image_holds_a_model_that_answers_with_its_own_code(project, tmp_path):
     project.run(*ANIMAL, "export", str(tmp_path / "out"), "--image")
     image = tmp_path / "out" / "image"

@@ -52,6 +52,7 @@ def exported(final, project, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_phone_gets_both_networks_and_what_to_make_of_their_answers(exported, final):
     folder = exported()
     about = json.loads((folder / "metadata.json").read_text())
@@ -87,6 +88,7 @@ def test_float_alone_needs_no_pictures(exported, project, capsys):
     assert "int8" not in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_code_on_the_page_runs_and_says_what_the_recogniser_says(exported, final):
     folder = exported()
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
@@ -102,6 +104,7 @@ def test_the_code_on_the_page_runs_and_says_what_the_recogniser_says(exported, f
         assert float(probability) == pytest.approx(said["probability"], abs=0.02)  # int8
 
 
+@pytest.mark.slow
 def test_where_int8_serves_the_other_one_is_float(exported, final, project, tmp_path):
     int8 = exported() / "int8.tflite"
     swapped = tmp_path / "swapped"

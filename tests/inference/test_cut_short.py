@@ -35,6 +35,7 @@ def complete_rows(data, whole):
     return differs.argmax() if differs.any() else len(differs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

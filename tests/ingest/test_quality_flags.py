@@ -84,6 +84,7 @@ def test_file_that_is_no_photo_has_no_flags():
     assert quality_flags.of(rows).tolist() == ["", ""]
 
 
+@pytest.mark.slow
 def test_real_photos_are_flagged_rarely_and_most_when_blurred(photos_folder):
     paths = sorted(photos_folder("main13").rglob("*.jpg"))[::40]
     pictures = [Image.open(path).convert("RGB") for path in paths]

@@ -33,6 +33,7 @@ def drifted(before: pd.DataFrame, now: pd.DataFrame) -> set[str]:
     return {change.property for change in drift.compare(before, now) if change.drifted}
 
 
+@pytest.mark.slow
 def test_answers_of_the_same_kind_have_not_drifted():
     alarms = [drifted(answers(300, seed), answers(200, seed + 1000)) for seed in range(100)]
     assert sum(map(bool, alarms)) <= 1  # a chance of under 0.01 each
@@ -86,6 +87,7 @@ def test_a_p_value_is_corrected_for_how_many_properties_were_looked_at():
     assert found["species"].before == f"cat ({share})"
 
 
+@pytest.mark.slow
 def test_what_is_significant_among_one_is_not_among_six():
     """Of one property p is 0.004 and below 0.01; of six it is not, however large the change."""
     before = answers(300)

@@ -111,6 +111,7 @@ def test_what_is_fed_goes_on_over_the_epochs():
             np.testing.assert_array_equal(given, fed)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_network_itself_trains_in_float32():
     network, inputs = head()
     _, learner = learn(network, inputs, "auto")
@@ -134,6 +135,7 @@ def test_on_a_gpu_float16_computes_and_float32_weights_come_back(monkeypatch):
     assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
 
 
+@pytest.mark.slow
 def test_steps_that_run_at_once_end_with_the_same_weights():
     found = []
     for steps in (1, 4):

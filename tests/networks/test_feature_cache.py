@@ -93,6 +93,7 @@ def test_features_that_are_read_count_as_used_for_the_caches_bound(mean, tmp_pat
     assert set((tmp_path / "features").iterdir()) == known
 
 
+@pytest.mark.slow
 def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
     keras_setup.keras(0)
     small = network(32)

@@ -40,6 +40,7 @@ def pictures():
     return some()
 
 
+@pytest.mark.slow
 def test_keras_and_litert_agree(model, pictures):
     answers, expected = (
         Network(litert_export.to_litert(model))(pictures),
@@ -67,6 +68,7 @@ def test_the_cpu_answers_for_a_network_on_another_device():
     apart("networks.test_litert_export", "on_another_device")
 
 
+@pytest.mark.slow
 def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -78,6 +80,7 @@ def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
     np.testing.assert_allclose(answers, model.predict(pictures, verbose=0), atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_network_is_exported_once_and_other_weights_again(model, tmp_path, monkeypatch):
     first = litert_export.cached(model, tmp_path)
     exported = []
@@ -121,6 +124,7 @@ def test_networks_that_disagree_are_refused():
     assert litert_export.compare(left, left).largest_difference == 0
 
 
+@pytest.mark.slow
 def test_many_threads_get_the_answers_that_one_gets(model, pictures):
     from concurrent.futures import ThreadPoolExecutor
 

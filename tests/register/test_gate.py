@@ -156,6 +156,7 @@ def failed(decision: dict) -> dict[str, str]:
     return reasons
 
 
+@pytest.mark.slow
 def test_the_first_model_serves_once_it_reaches_the_floors(home, tested):
     assert serving() == 1
     version = versions.get(1)
@@ -349,6 +350,7 @@ def drawn(differences: pd.Series, groups: pd.Series) -> float:
     return float(np.quantile(times @ sums["sum"] / (times @ sums["size"]), 0.05))
 
 
+@pytest.mark.slow
 def test_errors_on_one_burst_of_photos_are_not_so_many_errors(home, tested):
     """The worse network errs on 12 more of 272 photos, 8 of which are one group. Were they all
     drawn alone, it might lose 0.066; as they come, 0.1."""
@@ -374,6 +376,7 @@ def test_errors_on_one_burst_of_photos_are_not_so_many_errors(home, tested):
     assert check.passed
 
 
+@pytest.mark.slow
 def test_better_on_one_burst_of_photos_alone_is_not_better(home, tested):
     """Version 1 errs on 27 photos that this one gets right: as one group, and as 27."""
     answered = tested["good"].predictions
@@ -437,6 +440,7 @@ def test_a_champion_that_knows_other_species_cannot_be_compared_and_the_reason_s
     assert "version 1, knows other species (owl, red known to one of the two)" in check.reason
 
 
+@pytest.mark.slow
 def test_a_model_that_is_four_points_worse_stays_out(home, tested):
     reasons = failed(gate.decide(tested["worse"], LIMITS))
     assert set(reasons) == {"champion"}
@@ -444,6 +448,7 @@ def test_a_model_that_is_four_points_worse_stays_out(home, tested):
     assert "does not show that it is not worse by over 0.02" in reasons["champion"]
 
 
+@pytest.mark.slow
 def test_a_decided_case_is_not_tested_again_and_another_one_is(home, tested, photos, monkeypatch):
     first = gate.decide(tested["worse"], LIMITS)
     with monkeypatch.context() as patch:
@@ -459,12 +464,14 @@ def test_a_decided_case_is_not_tested_again_and_another_one_is(home, tested, pho
     assert second["outcome"] == "was registered before; promoted to Production"
 
 
+@pytest.mark.slow
 def test_a_model_whose_probabilities_are_off_stays_out(home, tested):
     checks = judged(replace(tested["good"], metrics=tested["unsure"].metrics))
     assert [check.name for check in checks.values() if not check.passed] == ["calibration"]
     assert "expected calibration error: 0.53" in checks["calibration"].reason
 
 
+@pytest.mark.slow
 def test_a_model_with_swapped_labels_stays_out(home, tested):
     reasons = failed(gate.decide(tested["swapped"], LIMITS))
     assert {"accuracy", "macro_f1", "worst_recall", "champion"} <= set(reasons)
@@ -486,6 +493,7 @@ def test_a_model_with_a_tampered_file_stays_out_and_is_not_run(home, tested, tmp
     assert "labels.json was altered" in failed(decision)["files"]
 
 
+@pytest.mark.slow
 def test_a_tampered_version_is_neither_compared_nor_loaded(home, tested):
     """Nor is one whose list of hashes was made to fit what was altered."""
     gate.decide(tested["worse"], LIMITS)
@@ -509,6 +517,7 @@ def test_a_tampered_version_is_neither_compared_nor_loaded(home, tested):
             use()
 
 
+@pytest.mark.slow
 def test_older_data_stays_out_and_better_goes_in_and_rollback_brings_the_former_answers_back(
     home, tested, photos
 ):

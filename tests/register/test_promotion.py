@@ -89,6 +89,7 @@ def test_stage_alias_and_log_move_together(database):
     assert first.when < second.when
 
 
+@pytest.mark.slow
 def test_each_rollback_takes_one_step_back(database):
     for number in (1, 2, 3):
         promote(number)
@@ -228,6 +229,7 @@ def test_who_decided_on_an_older_state_is_told_who_was_faster(database):
     assert len(audit_log.read()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("break_it", "mended"),
     [
@@ -269,6 +271,7 @@ def test_a_promotion_that_a_kill_cut_off_is_finished_by_whoever_comes_next(
         assert rollback() == 1, "the version that served before the kill is the former champion"
 
 
+@pytest.mark.slow
 def test_promote_and_rollback_work_right_after_a_repair(database, monkeypatch):
     """Entries of the future, as a clock that was set back leaves them, do not matter."""
     promote(1)

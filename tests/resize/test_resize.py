@@ -94,6 +94,7 @@ def test_fit_is_heeded(manifest, write, folder):
     assert not np.array_equal(seen["crop"], seen["stretch"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_photo_that_is_gone(collection, manifest, write, jobs):
     path = collection / manifest["path"][3]

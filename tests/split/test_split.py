@@ -131,6 +131,7 @@ def test_new_photos_hardly_move_old_ones(seed):
     assert moved(manifest, new) < 0.02
 
 
+@pytest.mark.slow
 def test_slack_keeps_photos_where_they_are(monkeypatch):
     def share():
         made_anew = [made(seed=seed, grouped=False) for seed in range(3)]

@@ -157,6 +157,7 @@ def evaluated(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
 def test_predictions_are_of_the_test_split_and_no_other_photo(evaluated):
     assert set(evaluated.predictions["photo"]) == set(evaluated.test["photo"])
     assert len(evaluated.predictions) == 11

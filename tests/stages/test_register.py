@@ -56,6 +56,7 @@ def register(**limits) -> dict:
     return json.loads(Path("reports/registration.json").read_text())
 
 
+@pytest.mark.slow
 def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     kept_out = register(**ONES)
     assert not kept_out["promoted"], "floors of 1.0 let a model in that errs"
@@ -94,6 +95,7 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     assert (served.parents[1] / "about/model_card.md").read_text().split("## Made")[0] in card
 
 
+@pytest.mark.slow
 def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):
     shutil.rmtree("models/final")
     shutil.copytree("models/trained", "models/final")

@@ -65,12 +65,14 @@ def by_location(tmp_path_factory):
     return Split(tmp_path_factory.mktemp("by-location"), manifest(), by="location")
 
 
+@pytest.mark.slow
 def test_each_split_has_the_share_that_params_give_it(by_group):
     shares = by_group.table["split"].value_counts(normalize=True)
     for name, wanted in SHARES.items():
         assert shares[name] == pytest.approx(wanted, abs=0.04), f"{name} has not its share"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "unit"), [("group", "group"), ("location", "location")])
 def test_what_params_keep_together_is_in_one_split_and_one_fold(by, unit, request):
     table = request.getfixturevalue(f"by_{by}").table
@@ -92,6 +94,7 @@ def test_the_seed_of_params_decides(by_group, tmp_path):
     assert 0.2 < same.mean() < 0.8, "another seed gives the same split"
 
 
+@pytest.mark.slow
 def test_near_duplicates_across_splits_are_counted_as_far_as_params_say(tmp_path):
     table = manifest()
     hashes = table["phash"].to_numpy().copy()

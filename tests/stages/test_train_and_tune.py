@@ -78,6 +78,7 @@ def held_out_is_of_train_and_validation(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_train_trains_with_the_params_as_they_stand(project):
     run("train")
     told = json.loads(Path("models/trained/run.json").read_text())
@@ -89,6 +90,7 @@ def test_train_trains_with_the_params_as_they_stand(project):
     assert not list(Path(".cache/checkpoints").glob("*/run_id")), "nothing is left to go on with"
 
 
+@pytest.mark.slow
 def test_the_winner_of_a_search_is_what_is_trained(project):
     run("tune")
     told = json.loads(Path("models/tuned/run.json").read_text())

@@ -79,6 +79,7 @@ def same(left, right):
         assert getattr(layer, "optimizer", None) is None  # it would be saved, of one of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "epoch", "trained_on"),
     [
@@ -98,6 +99,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     same(resumed, undisturbed)
 
 
+@pytest.mark.slow
 def test_mixed_and_drawn_batches_go_on_as_well(data):
     options = {"mixup": 0.4, "balance": "sampling"}
     how = model(weights="none"), train(epochs=4, **options)
@@ -108,6 +110,7 @@ def test_mixed_and_drawn_batches_go_on_as_well(data):
     same(resumed, undisturbed)
 
 
+@pytest.mark.slow
 def test_early_stopping_goes_on_waiting_and_still_knows_the_best_weights(tmp_path, cache):
     data = load(tmp_path, cache, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
     index = data.validation.shards.index
@@ -125,6 +128,7 @@ def test_early_stopping_goes_on_waiting_and_still_knows_the_best_weights(tmp_pat
     same(again, undisturbed)
 
 
+@pytest.mark.slow
 def test_other_photos_other_params_or_a_damaged_file_start_anew(data, tmp_path, cache):
     how = model(), train(epochs=2)
     kept = trainer.checkpoint(*how, data)

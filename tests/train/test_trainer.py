@@ -161,6 +161,7 @@ def weights(trained: trainer.Trained) -> list[np.ndarray]:
     return trained.model.get_weights()
 
 
+@pytest.mark.slow
 def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(data):
     trained = trainer.fit(model(), train(epochs=20), data)
     assert re.match(r".*; validation accuracy 1.0000 ± .*; \d+ s; features: ", str(trained))
@@ -210,6 +211,7 @@ def test_what_training_sees_decides_the_digest(tmp_path, cache):
     assert digest() == digests[0]
 
 
+@pytest.mark.slow
 def test_of_two_networks_side_by_side_only_the_new_one_is_run(data):
     trainer.fit(model(), train(epochs=1), data)
     assert data.features.networks == 1
@@ -221,6 +223,7 @@ def test_of_two_networks_side_by_side_only_the_new_one_is_run(data):
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
 
 
+@pytest.mark.slow
 def test_a_training_lets_go_of_what_it_learned_from(data, monkeypatch):
     fit_inputs, seen = datasets.TrainingData.fit_inputs, []
 
@@ -235,6 +238,7 @@ def test_a_training_lets_go_of_what_it_learned_from(data, monkeypatch):
     assert [inputs() for inputs in seen] == [None, None]
 
 
+@pytest.mark.slow
 def test_a_gpu_lets_go_of_what_is_frozen_below_blocks(data, monkeypatch):
     fit_inputs, seen = datasets.TrainingData.fit_inputs, []
 
@@ -250,6 +254,7 @@ def test_a_gpu_lets_go_of_what_is_frozen_below_blocks(data, monkeypatch):
     assert seen[1]() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpus", [[], ["gpu:0"]])  # float16 works on a CPU, slowly
 def test_when_time_is_up_training_ends_with_the_epoch(data, monkeypatch, gpus):
     monkeypatch.setattr(devices, "training_gpus", lambda: gpus)
@@ -258,6 +263,7 @@ def test_when_time_is_up_training_ends_with_the_epoch(data, monkeypatch, gpus):
     assert len(trained.history) == 1
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
     first, again = (trainer.fit(model(), train(), data) for _ in range(2))
     for left, right in zip(weights(first), weights(again), strict=True):
@@ -266,12 +272,14 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
     assert not np.array_equal(weights(first)[-1], weights(other)[-1])
 
 
+@pytest.mark.slow
 def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
     trainer.fit(model(), train(epochs=1), data)
     monkeypatch.setattr(feature_cache, "Network", None)  # computing again would call it
     trainer.fit(model(), train(epochs=1), opened(tmp_path, cache))
 
 
+@pytest.mark.slow
 def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):
     head_only = trainer.fit(model(), train(epochs=2), data)
     tuned = trainer.fit(model(unfrozen_blocks=1), train(epochs=2), data)
@@ -291,6 +299,7 @@ def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data)
     assert all(name == "conv1" for name in moved)
 
 
+@pytest.mark.slow
 def test_blocks_train_at_the_fine_tuning_rate(data):
     how = train(epochs=2, warm_up=1, fine_tune_rate=0.03)
     trained = trainer.fit(model(unfrozen_blocks=1), how, data)
@@ -299,6 +308,7 @@ def test_blocks_train_at_the_fine_tuning_rate(data):
     assert peaks["head"] == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixup", [0.0, 1.0])
 def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixup, tmp_path, cache):
     data = noise(tmp_path, cache, folds=3, copies=1)
@@ -317,6 +327,7 @@ def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixu
     np.testing.assert_array_equal(held["right"], held["species"] == best)
 
 
+@pytest.mark.slow
 def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
     how = model(dropout=0.0), train(epochs=40, patience=40)
     trained = trainer.fit(*how, noise(tmp_path, cache))
@@ -325,6 +336,7 @@ def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
     assert trained.validation.accuracy < 0.65, "some 0.4 by chance; 1.0 if it learned from them"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it(
     hidden, tmp_path, cache
@@ -354,6 +366,7 @@ def test_the_merged_head_answers_with_the_mean_of_the_logits():
         np.testing.assert_allclose(one.predict(features, verbose=0), mean, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_without_weights_trains_from_pixels(data):
     trained = trainer.fit(model(backbone="scratch_cnn"), train(epochs=4), data)
     assert set(trained.history["phase"]) == {"whole"}
@@ -374,6 +387,7 @@ def test_from_pixels_photos_are_seen_as_they_are_and_their_copies_are_drawn_anew
     np.testing.assert_array_equal(first[::3], photos[::3])
 
 
+@pytest.mark.slow
 def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
     def alter(self, photos, rows, rng):
         drawn.append(rows)
@@ -389,6 +403,7 @@ def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
         drawn.clear()
 
 
+@pytest.mark.slow
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(tmp_path, cache):
     # Validation contradicts training, so it is best at the start.
     data = load(tmp_path, cache, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
@@ -419,6 +434,7 @@ def test_dropout_is_for_training_alone():
         assert np.ptp(np.asarray(head(features, training=True)), axis=0).max() > 0.05
 
 
+@pytest.mark.slow
 def test_each_epoch_is_reported_as_it_ends(data):
     seen = []
     trainer.fit(model(), train(epochs=2), data, lambda *epoch: seen.append(epoch))
@@ -426,11 +442,13 @@ def test_each_epoch_is_reported_as_it_ends(data):
     assert {"loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"} <= set(seen[0][1])
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_is_a_clear_error(data):
     with pytest.raises(trainer.TrainingDiverged, match=r"lower train\.learning_rate"):
         trainer.fit(model(), train(learning_rate=1e38), data)
 
 
+@pytest.mark.slow
 def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monkeypatch, capsys):
     take = feature_store.Features.take
 
@@ -448,6 +466,7 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
     np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpus", [[], ["gpu:0"]])
 def test_what_was_learned_before_memory_ran_out_stays(data, monkeypatch, gpus):
     import tensorflow as tf
@@ -474,6 +493,7 @@ def test_what_was_learned_before_memory_ran_out_stays(data, monkeypatch, gpus):
         np.testing.assert_array_equal(at_the_end, at_the_start)
 
 
+@pytest.mark.slow
 def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
     def none_at_all(*_):
         raise MemoryError
@@ -494,6 +514,7 @@ def test_no_memory_for_all_features_says_what_to_do(data, monkeypatch):
         trainer.fit(model(), train(), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained_on", "judged_by"),
     [
@@ -511,6 +532,7 @@ def test_odd_collections_train(tmp_path, cache, trained_on, judged_by):
     assert trained.validation.photos == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
 def test_balance_lets_a_rare_species_count(balance, tmp_path, cache):
     data = load(tmp_path, cache, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
@@ -528,6 +550,7 @@ def test_a_species_without_training_photos_is_named(tmp_path, cache):
         load(tmp_path, cache, ["blue", "green"], ["blue", "red"])
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_whole_and_loads(data, tmp_path):
     import json
 

@@ -43,6 +43,7 @@ def test_files(study):
     assert found["best.yaml"] == "train:\n  learning_rate: 0.003\nmodel:\n  hidden: 64\n"
 
 
+@pytest.mark.slow
 def test_plots(study, tmp_path):
     report.plot(study, tmp_path / "plots")
     names = {path.name for path in (tmp_path / "plots").iterdir()}

@@ -54,6 +54,7 @@ def tried(store, tmp_path, monkeypatch):
     return ran
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_params_as_they_stand(p, tried, tmp_path):
     study = studies.open_study(p, "digest", tmp_path)
     search.search(study, p, None)
@@ -166,6 +167,7 @@ def test_the_present_value_is_tried_even_where_the_space_leaves_it_out(p, tried,
     assert tried[0] == 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "choices"), [("model.backbone", ["resnet"]), ("model.unfrozen_blocks", [0, 99])]
 )
@@ -179,6 +181,7 @@ def test_a_network_that_cannot_be_built_stops_the_search_before_it_starts(
     assert not tried
 
 
+@pytest.mark.slow
 def test_other_photos_another_space_or_other_params_start_another_study(p, tried, tmp_path):
     search.search(studies.open_study(p, "digest", tmp_path), p, None)
     assert not studies.open_study(p, "other photos", tmp_path).trials
@@ -195,6 +198,7 @@ def test_other_photos_another_space_or_other_params_start_another_study(p, tried
         assert not former, f"trials go on counting though {name} has changed"
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_ends_with_the_trials_of_one_that_was_not(
     p, tried, tmp_path, monkeypatch
 ):
@@ -288,6 +292,7 @@ def test_every_backbone_of_the_space_is_tried_as_the_params_stand(p, tried, tmp_
     assert tried[:3] == [p.train.learning_rate] * 3
 
 
+@pytest.mark.slow
 def test_networks_without_blocks_are_left_out_where_blocks_are_trained(p, capsys):
     both = "efficientnet_lite0+efficientnet_lite2"
     p = of_backbones(p, "efficientnet_lite0", both)
@@ -351,6 +356,7 @@ def test_a_trial_killed_twice_keeps_its_params_and_no_score(p, tmp_path):
     assert waiting.user_attrs == {"run_id": "one", "tries": 2, "retries": 1}
 
 
+@pytest.mark.slow
 def test_a_killed_trial_keeps_its_turn_and_its_run(p, tried, tmp_path):
     import mlflow
 
@@ -393,6 +399,7 @@ def shared(p, tmp_path):
     return params.replaced(p, {"tune.storage": f"sqlite:///{tmp_path}/study.db"})
 
 
+@pytest.mark.slow
 def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again(
     p, tried, tmp_path, monkeypatch
 ):
@@ -407,6 +414,7 @@ def test_a_trial_whose_process_was_killed_before_it_drew_anything_is_tried_again
     assert states.count("RUNNING") == 0
 
 
+@pytest.mark.slow
 def test_a_trial_given_up_keeps_its_place_until_it_is_queued_again(p, tried, tmp_path, monkeypatch):
     p = shared(p, tmp_path)
     study = studies.open_study(p, "digest", tmp_path)
@@ -437,6 +445,7 @@ def test_a_kill_between_giving_up_and_queueing_loses_no_trial(p, tried, tmp_path
     assert tried[0] == rate and len(tried) == 6
 
 
+@pytest.mark.slow
 def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_path, monkeypatch):
     p, fit = shared(of_backbones(p, p.model.backbone, "efficientnet_lite0"), tmp_path), trainer.fit
 
@@ -455,6 +464,7 @@ def test_a_trial_that_an_error_ends_is_tried_by_the_next_process(p, tried, tmp_p
     assert starts == [p.model.backbone, "efficientnet_lite0"]
 
 
+@pytest.mark.slow
 def test_a_process_whose_trial_others_took_for_dead_goes_on_with_the_next_one(
     p, tried, tmp_path, monkeypatch, capsys
 ):

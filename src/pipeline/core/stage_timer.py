@@ -1,7 +1,6 @@
 """Runs a stage's script and writes down how long it took, so that one knows the next time."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +22,7 @@ def run(main: Callable[[], None]) -> None:
     """
     started = time.monotonic()
     errors.run(main)
-    name = sys.modules["__main__"].__spec__.name.split(".")[-1]  # of `python -m stages.NAME`
+    name = Path(main.__code__.co_filename).stem
     seconds = read() | {name: round(time.monotonic() - started, 1)}
     with suppress(OSError), atomic.atomic_write(SECONDS) as partial:  # the stage is done anyway
         partial.write_text(json.dumps(seconds) + "\n", encoding="utf-8")

@@ -63,6 +63,7 @@ def test_the_parts_composed_are_the_whole(unfrozen_blocks, convolutions):
     assert len(parts.whole.trainable_weights) == convolutions
 
 
+@pytest.mark.slow
 def test_with_all_blocks_unfrozen_all_but_batch_normalisation_is_trained():
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=31)
     assert parts.frozen is None and parts.trainable is parts.whole
@@ -124,6 +125,7 @@ def test_more_blocks_than_there_are_is_an_error(unfrozen_blocks):
         backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
 
 
+@pytest.mark.slow
 def test_unfrozen_batch_normalisation_stays_that_of_pretraining_in_batches_of_any_size():
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=2)
     activations = parts.frozen.predict_on_batch(PIXELS)

@@ -57,6 +57,7 @@ def test_what_cannot_stand_side_by_side_is_said(name, said):
         backbones.get(name)
 
 
+@pytest.mark.slow
 def test_there_is_no_block_to_unfreeze_and_no_file_for_both():
     with pytest.raises(UserError, match="takes 0 to 0"):
         backbones.get(BOTH).check(SIZE, 1)

@@ -32,6 +32,7 @@ def features(lite0):
 # 0.1.0 from the same weights and picture.
 
 
+@pytest.mark.slow
 def test_features_equal_those_of_pytorch(features):
     largest = [405, 245, 161, 315, 946, 1187]
     expected = [4.818014, 4.576032, 4.565507, 4.556190, 4.307059, 4.227711]
@@ -48,6 +49,7 @@ def test_logits_equal_those_of_pytorch(features):
     assert logits.max() == pytest.approx(13.650525, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_uint8_and_float32_pixels_mean_the_same(lite0, features):
     as_float = lite0.predict_on_batch(picture(224).astype(np.float32))[0]
     np.testing.assert_array_equal(as_float, features)
@@ -60,6 +62,7 @@ def test_any_size_gives_a_feature_map(size, cells):
     assert whole.output.shape == (None, 1280)
 
 
+@pytest.mark.slow
 def test_a_saved_network_loads_in_safe_mode(lite0, features, tmp_path):
     import keras
 

@@ -44,6 +44,7 @@ def test_it_learns_to_tell_two_textures(backbone):
     assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
+@pytest.mark.slow
 @SCRATCH
 def test_a_saved_network_loads_in_safe_mode(backbone, tmp_path):
     import keras
@@ -57,6 +58,7 @@ def test_a_saved_network_loads_in_safe_mode(backbone, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_residual_network_sees_large_pictures_smaller_and_starts_as_its_shortcuts():
     import keras
 

@@ -110,6 +110,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
 def test_the_network_has_the_numbers_of_the_file(tmp_path, source, target, writer):
     target.set_weights([np.zeros(weight.shape) for weight in target.get_weights()])
@@ -170,6 +171,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_a_file_of_keras_without_one_layer_is_of_another_network(tmp_path, source, target):
     path = as_keras(lambda source: source, ".weights.h5")(tmp_path / "weights", source)
     with h5py.File(path, "r+") as file:
