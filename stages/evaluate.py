@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.core import params, stage_timer, tracking
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import conversion, events, predictions, report, slices
+from pipeline.evaluate import conversion, events, label_errors, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.inference.pooling import FILE
 from pipeline.monitor import drift
@@ -52,6 +52,9 @@ def main() -> None:
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     if pooling is not None:
         facts["events"] = events.tested(pooling, test, answers, chosen.labels)
+    judged = chosen.judged(test, answers)
+    found = label_errors.find(judged, chosen.labels, manifest, shards.index)
+    facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")
     seen = slices.light_and_sharpness(shards.batches(test.index))
     facets = slices.facets(test, manifest, split, seen)
     tested = report.Report.of(test, answers, chosen.labels, calibration, facets, facts)
@@ -59,7 +62,7 @@ def main() -> None:
     print(tested)
     with tracking.run("evaluate", run_id=chosen.run_id):
         tracking.log_test(tested.summary["test"], split)
-        for name in report.FILES:
+        for name in (*report.FILES, "label_errors.csv"):
             tracking.log_folder(REPORTS / name)
 
 
