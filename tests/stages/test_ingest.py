@@ -9,7 +9,6 @@ import staged
 from PIL import Image
 
 from pipeline.core import atomic
-from pipeline.core.errors import UserError
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_corrections_are_heeded_and_counted(ingest, tmp_path):
     card = (tmp_path / "reports/ingest/index.html").read_text()
     assert "<h2>Labels corrected</h2>" in card and "cat -&gt; owl" in card
     list_.write_text(list_.read_text() + "0123,cat,owl,,\n")
-    with pytest.raises(UserError, match=r"data/corrections.csv, line 4: no photo"):
+    with pytest.raises(SystemExit, match=r"data/corrections.csv, line 4: no photo"):
         ingest()
 
 
