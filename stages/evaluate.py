@@ -1,17 +1,14 @@
 """Tests the better recogniser on the test split, as the network that will be served."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.core import params, stage_timer, tracking
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import conversion, events, label_errors, predictions, report, slices
+from pipeline.evaluate import conversion, events, fitted, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
-from pipeline.inference.pooling import FILE
-from pipeline.monitor import drift
-from pipeline.networks import litert_export
+from pipeline.networks import litert_export, served_outputs
 
 MODELS, REPORTS = Path("models"), Path("reports")
 
@@ -26,43 +23,36 @@ def main() -> None:
     chosen = better(Candidate.load(MODELS / "trained"), Candidate.load(MODELS / "tuned"))
 
     model = chosen.network()
-    converted = conversion.convert(model, shards, predictions.sample(test, p.evaluate.parity))
+    classifier = served_outputs.classifier(chosen.model)
+    answering = served_outputs.answering(model, classifier)
+    parity = predictions.sample(test, p.evaluate.parity)
+    converted = conversion.convert(model, answering, shards, parity)
     if p.evaluate.precision == "int8":
-        converted = conversion.quantize(model, converted, shards, split, validation)
-    calibration = chosen.calibration()
-    description = litert_export.Description(
-        chosen.labels, p.resize.fit, p.ingest.max_pixels, asdict(calibration)
-    )
-    reference = drift.reference(
-        shards, validation.index, chosen.labels, calibration, chosen.validation_answers()
-    )
-    event = manifest.set_index("photo")["event"]
-    pooling = events.fit(chosen.held_out(), event, calibration, chosen.labels)
-    beside = {} if pooling is None else {FILE: pooling.written()}
+        converted = conversion.quantize(answering, converted, shards, split, validation)
+    beside = fitted.fit(chosen, converted.network, shards, manifest, split, classifier)
     litert_export.write(
         folder=MODELS / "final",
         keras_file=chosen.keras_file,
         litert=converted.network,
-        description=description,
-        beside={drift.REFERENCE: reference, **beside},
+        description=beside.description(p.resize.fit, p.ingest.max_pixels),
+        beside=beside.files(shards),
     )
 
-    answers = calibration.apply(predictions.predict(converted.network, shards, test, "test"))
+    rows = predictions.outputs(converted.network, shards, test, "test")
+    answers, kinds = predictions.judged(rows, beside.calibration, beside.judge.judge)
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
-    if pooling is not None:
-        facts["events"] = events.tested(pooling, test, answers, chosen.labels)
-    judged = chosen.judged(test, answers)
-    found = label_errors.find(judged, chosen.labels, manifest, shards.index)
-    facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")
+    if beside.pooling is not None:
+        facts["events"] = events.tested(beside.pooling, test, answers, chosen.labels)
     seen = slices.light_and_sharpness(shards.batches(test.index))
     facets = slices.facets(test, manifest, split, seen)
-    tested = report.Report.of(test, answers, chosen.labels, calibration, facets, facts)
+    test = test.assign(kind=kinds)
+    tested = report.Report.of(test, answers, chosen.labels, beside.calibration, facets, facts)
     tested.save(REPORTS, shards)
     print(tested)
     with tracking.run("evaluate", run_id=chosen.run_id):
         tracking.log_test(tested.summary["test"], split)
-        for name in (*report.FILES, "label_errors.csv"):
+        for name in report.FILES:
             tracking.log_folder(REPORTS / name)
 
 

@@ -89,22 +89,19 @@ def collection(drawn_photos, tmp_path):
 @pytest.fixture(scope="session")
 def recogniser(tmp_path_factory):
     """A folder such as `models/final`: tells red pictures from blue ones, or rather `blue & co`."""
-    from pipeline.networks import keras_setup, litert_export
+    from pipeline.networks import keras_setup, litert_export, served_outputs
 
     keras = keras_setup.keras(0)
     layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(2, activation="softmax"),
-        ]
-    )
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    means = layers.GlobalAveragePooling2D()(pixels)
+    head = keras.Sequential([keras.Input((3,)), layers.Dense(2)], name="head")
+    model = keras.Model(pixels, layers.Softmax()(head(means)))
     red_minus_blue = [[-0.01, 0.01], [0, 0], [0.01, -0.01]]
-    model.layers[-1].set_weights([np.array(red_minus_blue, np.float32), np.zeros(2)])
+    head.set_weights([np.array(red_minus_blue, np.float32), np.zeros(2)])
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "model.keras")
-    final, litert = folder / "final", litert_export.to_litert(model)
+    final, litert = folder / "final", litert_export.to_litert(served_outputs.answering(model))
     calibration = {"temperature": 0.5, "unknown_below": 0.7, "set_from": 0.1}
     about = litert_export.Description(("blue & co", "red"), "crop", 10**8, calibration)
     litert_export.write(final, folder / "model.keras", litert, about)

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from pipeline.evaluate.metrics import per_species, summarise, trust
 from pipeline.evaluate.predictions import photos_of
 from pipeline.evaluate.report import FILES, Report
 from pipeline.inference.calibration import Calibration
+from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.train.metrics import Score
 
 LABELS = ("ant", "bee", "cat", "dog")
@@ -35,7 +35,7 @@ CALIBRATION = Calibration(temperature=1.2, unknown_below=0.5, set_from=0.3)
 
 
 def candidate(name: str, accuracy: float, log_loss: float) -> Candidate:
-    return Candidate(Path(name), "run", LABELS, Score(4, accuracy, 0.1, log_loss))
+    return Candidate(Path(name), "run", LABELS, Score(4, accuracy, 0.1, log_loss), {})
 
 
 def judged(folder: Path, right: list[bool], first: int = 0) -> Candidate:
@@ -111,18 +111,20 @@ def test_the_numbers_are_those_of_scikit_learn():
 
 
 def test_what_a_calibration_promises_is_counted_by_hand():
-    found = trust(CALIBRATION, PROBABILITIES, TARGETS)
+    kinds = [SPECIES] * 3 + [UNKNOWN_ANIMAL, NO_ANIMAL, UNKNOWN_ANIMAL, SPECIES]
+    found = trust(CALIBRATION, PROBABILITIES, TARGETS, kinds)
     assert found["temperature"] == 1.2
-    assert found["unknown"] == pytest.approx(3 / 7)  # two of 0.4 and the one of 0.45
-    assert found["accuracy_of_known"] == 1
+    assert found["unknown"] == pytest.approx(3 / 7)
+    assert found["no_animal"] == pytest.approx(1 / 7)
+    right = PROBABILITIES.argmax(axis=1) == TARGETS
+    assert found["accuracy_of_known"] == pytest.approx(right[[0, 1, 2, 6]].mean())
+    assert found["accuracy_of_known"] != right.mean()
     assert found["coverage"] == pytest.approx(
         5 / 7
     )  # the third set is cat and dog, the last ant, bee
     assert found["set_size"] == (1 + 2 + 2 + 1 + 1 + 1 + 2) / 7
-    surer = replace(CALIBRATION, unknown_below=0.4)
-    assert trust(surer, PROBABILITIES, TARGETS)["accuracy_of_known"] == 4 / 7
-    never = replace(CALIBRATION, unknown_below=0.9)
-    assert trust(never, PROBABILITIES, TARGETS)["accuracy_of_known"] is None
+    none = trust(CALIBRATION, PROBABILITIES, TARGETS, [NO_ANIMAL] * 7)
+    assert none["accuracy_of_known"] is None
 
 
 def test_each_species_has_its_row():
@@ -155,6 +157,7 @@ def tested(tmp_path):
     photos = list("tuvwxyz")
     test = pd.DataFrame({"photo": photos, "species": [LABELS[i] for i in TARGETS], "box": None})
     test["path"] = test["photo"] + ".jpg"
+    test["kind"] = SPECIES
     test["group"] = ["t", "u", "v", "w", "x", "y", "v"]  # the third and the last are of one group
     test.index = [3, 5, 8, 9, 11, 12, 15]
     pictures = np.arange(16, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
@@ -264,13 +267,20 @@ def test_a_sample_has_every_species_in_turn():
 
 
 def test_pictures_are_answered_a_batch_at_a_time(tmp_path, monkeypatch):
-    """A network that is not run: its answer is the mean of a picture's channels."""
+    """Of a network that is not run, whose answer is the mean of a picture's channels."""
+
+    class Mean:
+        def outputs(self, picture):
+            return {"probabilities": picture.mean(axis=(0, 1))}
+
+        def map_ordered(self, function, pictures):
+            in_memory.append(len(pictures))
+            return map(function, pictures)
+
     grey = np.random.default_rng(0).integers(0, 256, (700, 4, 4, 3), dtype=np.uint8)
     shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(700)}), [grey], 4)
     resized, in_memory = shards.Shards(tmp_path / "resized"), []
-    monkeypatch.setattr(
-        predictions, "Network", lambda _: lambda p: in_memory.append(len(p)) or p.mean(axis=(1, 2))
-    )
+    monkeypatch.setattr(predictions, "Network", lambda _: Mean())
     chosen = np.random.default_rng(1).permutation(700)[:600]
     answers = predictions.predict(b"", resized, pd.DataFrame(index=chosen), "test")
     np.testing.assert_array_equal(answers, grey[chosen].mean(axis=(1, 2)))

@@ -17,7 +17,10 @@ from pipeline.dataset import shards
 from pipeline.export import docker, mobile, onnx, precision
 from pipeline.inference import checksums
 from pipeline.inference.litert import Network
+from pipeline.inference.novelty import NoveltyDetector
 from pipeline.inference.recogniser import Recogniser
+from pipeline.networks import keras_setup, litert_export, served_outputs
+from pipeline.networks.backbones import Classifier
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,42 @@ def test_the_code_on_the_page_runs_and_says_what_the_recogniser_says(exported, f
         label, probability = done.stdout.rsplit(maxsplit=1)
         assert label == said["species"]
         assert float(probability) == pytest.approx(said["probability"], abs=0.02)  # int8
+
+
+@pytest.fixture(scope="module")
+def judging(final, tmp_path_factory):
+    """The same with ImageNet's classifier, to which green is a thing, and a detector."""
+    keras_model = keras_setup.keras().saving.load_model(final / "model.keras")
+    kernel = np.zeros((3, 1000), np.float32)
+    kernel[1, 500] = 0.1
+    classifier = Classifier("it", kernel, np.zeros(1000, np.float32))
+    folder = Path(shutil.copytree(final, tmp_path_factory.mktemp("judging") / "final"))
+    network = litert_export.to_litert(served_outputs.answering(keras_model, classifier))
+    (folder / "model.tflite").write_bytes(network)
+    about = json.loads((folder / "labels.json").read_text())
+    about["imagenet"] = {"of": "it", "animals": ["ox"] * 398, "animal_from": 0.3}
+    (folder / "labels.json").write_text(json.dumps(about))
+    species = np.array([[250.0, 0, 0], [0, 0, 250]])
+    standard = np.array([[1.0, 2.0], [0.0, 300.0]])
+    detector = NoveltyDetector(np.eye(3), np.zeros(3), species, np.eye(3) / 9, standard, 9.0)
+    (folder / "novelty.npz").write_bytes(detector.to_bytes())
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("colour", "kind"), [("red", "species"), ("green", "no_animal"), ("#820082", "unknown_animal")]
+)
+def test_the_code_on_the_page_tells_what_is_unknown(judging, tmp_path, colour, kind):
+    mobile.for_phones(judging, tmp_path, {"float": (judging / "model.tflite").read_bytes()})
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
+    Image.new("RGB", (60, 40), colour).save(tmp_path / "photo.jpg")
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = Recogniser(judging, workers=1).answer((tmp_path / "photo.jpg").read_bytes())
+    assert said["kind"] == kind
+    told = said["species"] if kind == "species" else kind.replace("_", " ")
+    assert done.stdout.rsplit(maxsplit=1)[0] == told
 
 
 @pytest.mark.slow

@@ -46,7 +46,9 @@ def split(*images, **params) -> dict:
 def test_an_answer_holds_what_the_signature_promises(served_model, post):
     status, (answer,) = post(split(png(RED)))
     assert status == 200
-    assert list(answer) == served_model.metadata.get_output_schema().input_names()
+    schema = served_model.metadata.get_output_schema()
+    assert list(answer) == schema.required_input_names()
+    assert set(schema.optional_input_names()) == {"looks_like"}, "networks without ImageNet's"
     assert answer["species"] == "red"
     assert 0.5 < answer["probability"] < 1
     assert answer["top"][0] == {"species": "red", "probability": answer["probability"]}

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.inference import decoding
 from pipeline.inference import recogniser as recogniser_module
+from pipeline.inference.novelty import NoveltyDetector
 
 LABELS = ["owl", "ant", "zebra", "bee", "cat"]  # in an order of their own
 SAID = np.array([0.30, 0.06, 0.10, 0.50, 0.04])  # bee, owl, zebra, ant, cat
@@ -23,7 +24,10 @@ class Looks:
     size = 32
 
     def __init__(self):
-        self.seen = []
+        self.seen, self.others = [], {}
+
+    def outputs(self, picture):
+        return {"probabilities": self.one(picture)} | self.others
 
     def one(self, picture):
         self.seen.append(picture)
@@ -78,6 +82,63 @@ def test_by_default_the_threshold_is_the_fitted_one(recogniser):
     for answer in sides.values():
         assert answer["unknown"] is (answer["probability"] < 0.6)
     assert [answer["unknown"] for answer in sides.values()] == [True, False]
+
+
+def novel(species_at):
+    """A detector of two features: a photo is unknown more than 3 from where the species is."""
+    return NoveltyDetector(
+        projection=np.eye(2),
+        centre=np.zeros(2),
+        species=np.array([species_at]),
+        whole=np.zeros((2, 2)),
+        standard=np.array([[0.0, 1.0], [0.0, 1.0]]),
+        threshold=9.0,
+    )
+
+
+@pytest.fixture
+def judging(recogniser, tmp_path):
+    """The same with a detector and ImageNet's classifier, of which two classes are animals."""
+    (tmp_path / "novelty.npz").write_bytes(novel([1.0, 1.0]).to_bytes())
+    about = json.loads((tmp_path / "labels.json").read_text())
+    about["imagenet"] = {"of": "a network", "animals": ["ox", "yak"], "animal_from": 0.3}
+    (tmp_path / "labels.json").write_text(json.dumps(about))
+    judging = recogniser_module.Recogniser(tmp_path)
+    zeros = {"features": np.array([1.0, 1.0]), "logits": np.zeros(5)}
+    judging.network.others = zeros | {"imagenet": np.array([2.0, 2.5, 1.0])}
+    return judging
+
+
+def test_a_photo_like_the_known_ones_is_answered_with_its_species(judging):
+    answer = judging.answer(photo())
+    assert (answer["kind"], answer["unknown"], answer["species"]) == ("species", False, "bee")
+    assert "looks_like" not in answer
+
+
+def test_a_photo_unlike_the_known_ones_is_of_an_unknown_animal(judging):
+    """However probable the species is."""
+    judging.network.others["features"] = np.array([1.0, 4.1])
+    answer = judging.answer(photo())
+    assert (answer["kind"], answer["unknown"]) == ("unknown_animal", True)
+    assert answer["looks_like"] == "yak"
+    assert answer["probability"] == pytest.approx(0.25 / 0.3552), "it is left alone"
+    assert "9.61" in answer["reason"]
+
+
+def test_a_photo_in_which_imagenet_sees_no_animal_shows_none(judging):
+    judging.network.others["imagenet"] = np.log([0.1, 0.19, 0.71])
+    answer = judging.answer(photo())
+    assert (answer["kind"], answer["unknown"]) == ("no_animal", True)
+    assert "0.29" in answer["reason"]
+    judging.network.others["imagenet"] = np.log([0.1, 0.21, 0.69])
+    assert judging.answer(photo())["kind"] == "species"
+
+
+def test_a_threshold_stands_in_for_what_was_fitted(judging):
+    judging.network.others["features"] = np.array([1.0, 9.0])
+    assert judging.answer(photo(), threshold=0.5)["kind"] == "species"
+    judging.network.others["features"] = np.array([1.0, 1.0])
+    assert judging.answer(photo(), threshold=0.8)["kind"] == "unknown_animal"
 
 
 def test_the_prediction_set_holds_what_is_probable_enough_surest_first(recogniser):

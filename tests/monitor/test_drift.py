@@ -10,7 +10,6 @@ from scipy import stats
 from pipeline import cli
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
-from pipeline.inference.calibration import Calibration
 from pipeline.monitor import drift
 
 
@@ -182,14 +181,13 @@ def test_the_reference_holds_what_a_log_holds(tmp_path):
     sizes = pd.DataFrame({"width": [640, 641, 642, 643, 644], "height": 480})
     shards.write(tmp_path / "resized", sizes, [pictures], 32)
     validation = [4, 0, 3]
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
-    resized = shards.Shards(tmp_path / "resized")
-    calibration = Calibration(0.5, 0.7, 0.0)
-    written = drift.reference(resized, validation, ["cat", "dog"], calibration, probabilities)
+    said = {"species": ["cat", "dog", "dog"], "probability": [0.9, 0.6, 0.8]}
+    said = pd.DataFrame(said | {"unknown": [False, True, False]}, index=validation)
+    written = drift.reference(shards.Shards(tmp_path / "resized"), said)
     table = pd.read_parquet(io.BytesIO(written))
     assert set(table) == set(answers(1))
     assert table["species"].tolist() == ["cat", "dog", "dog"]
-    assert table["probability"].tolist() == pytest.approx([81 / 82, 36 / 52, 64 / 68])
+    assert table["probability"].tolist() == [0.9, 0.6, 0.8]
     assert table["unknown"].tolist() == [False, True, False]
     assert table["width"].tolist() == [644, 640, 643]
     expected = pictures[validation][..., 1].mean(axis=(1, 2))

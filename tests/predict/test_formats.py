@@ -14,7 +14,7 @@ LABELS = ["cat", "dog"]
 
 def answer(path, species="cat", unknown=False):
     top = [{"species": species, "probability": 0.9}, {"species": "dog", "probability": 0.1}]
-    said = {**top[0], "top": top, "unknown": unknown, "error": None}
+    said = {**top[0], "top": top, "unknown": unknown, "reason": "it is like none", "error": None}
     return {"path": str(path), "photo": "0" * 64} | said
 
 
@@ -63,6 +63,7 @@ def test_camtrap_dp_observations_refer_to_the_media_of_their_package(package, ca
     assert first["classificationProbability"] == "0.9"
     assert (second["observationType"], second["scientificName"]) == ("unclassified", "")
     assert (third["observationType"], third["scientificName"]) == ("unknown", "")
+    assert third["observationComments"] == "it is like none"
     assert "1 photos are in no media.csv" in capsys.readouterr().err
 
 

@@ -259,7 +259,7 @@ def test_health_readiness_and_counts(server):
     ask(f"{server}/another/path")
     status, counts = ask(f"{server}/metrics")
     assert status == 200
-    assert 'animal_answers_total{species="red",unknown="false"}' in counts
+    assert 'animal_answers_total{kind="species",species="red"}' in counts
     assert 'animal_requests_total{path="/predict",status="200"}' in counts
     assert 'animal_seconds_count{path="/predict"}' in counts
     assert 'path="other"' in counts
@@ -332,6 +332,7 @@ def test_the_log_has_a_line_a_photo_and_never_the_photo(model, tmp_path):
         "species",
         "probability",
         "unknown",
+        "kind",
         "photo",
         "width",
         "height",

@@ -4,6 +4,7 @@ The photos are of one colour each. A network looks at the channels' means alone,
 a photo can be computed by hand.
 """
 
+import io
 import json
 from dataclasses import asdict
 
@@ -11,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import staged
+from PIL import Image
 
 from pipeline.core import atomic, tracking
 from pipeline.dataset import shards
 from pipeline.evaluate import calibration_fit
 from pipeline.inference.litert import Network
+from pipeline.inference.recogniser import Recogniser
 from pipeline.networks import keras_setup
 from pipeline.train.metrics import Score
 
@@ -60,9 +63,9 @@ def save(folder, weights, table, better, run_id):
     keras = keras_setup.keras(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     means = keras.layers.GlobalAveragePooling2D()(inputs)
-    outputs_ = keras.layers.Dense(3, activation="softmax")(means)
-    model = keras.Model(inputs, outputs_)
-    model.layers[-1].set_weights([weights, np.zeros(3)])
+    head = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)], name="head")
+    model = keras.Model(inputs, keras.layers.Softmax()(head(means)))
+    head.set_weights([weights, np.zeros(3)])
     folder.mkdir(parents=True)
     model.save(folder / "model.keras")
     held_out = table[table["split"] != "test"].iloc[::-1]
@@ -72,11 +75,13 @@ def save(folder, weights, table, better, run_id):
     probabilities = said(held_out["colour"], weights)
     targets = held_out["species"].map(LABELS.index).to_numpy()
     right = np.ones(len(targets), bool) if better else probabilities.argmax(axis=1) == targets
-    held_out = held_out[["photo", "split", "species"]]
+    largest = (np.array(held_out["colour"].tolist()) @ weights).max(axis=1)
+    held_out = held_out[["photo", "split", "species"]].assign(largest_logit=largest)
     held_out = held_out.assign(probabilities=list(probabilities), right=right)
     atomic.write_table(held_out, folder / "held_out.parquet")
     score = Score.of(probabilities, targets)
-    run = {"run_id": run_id, "labels": LABELS, "validation": asdict(score)}
+    model = {"backbone": "scratch_cnn", "weights": "none", "unfrozen_blocks": 0}
+    run = {"run_id": run_id, "labels": LABELS, "validation": asdict(score), "model": model}
     (folder / "run.json").write_text(json.dumps(run))
     return held_out
 
@@ -85,13 +90,14 @@ class Evaluated:
     """A run of the stage, and what it left."""
 
     def __init__(self, folder, chosen, precision, origin):
-        self.table, self.chosen, self.folder = photos(), chosen, folder
+        self.table, self.chosen = photos(), chosen
         pictures = np.array(self.table["colour"].tolist(), np.uint8)
         pictures = np.tile(pictures[:, None, None], (1, SIZE, SIZE, 1))
         index = self.table[["photo", "species", "width", "height", "box"]].astype({"box": "str"})
         shards.write(folder / "data/resized", index, [pictures], SIZE)
         shuffled = self.table.sample(frac=1, random_state=1)
-        shuffled[["photo", "species", "split"]].to_parquet(folder / "data/split.parquet")
+        split = shuffled[["photo", "species", "split"]]
+        split.assign(group=split["photo"], fold=None).to_parquet(folder / "data/split.parquet")
         (folder / "data/ingested").mkdir()
         manifest = shuffled[["photo", "path", "species"]].assign(origin=origin)
         manifest["group"] = manifest["photo"]
@@ -237,12 +243,13 @@ def kinds_of(file):
 
 def test_int8_is_measured_on_training_photos(tuned):
     """Of these alone the brightest has 240; on others int8 would cut off what is brighter."""
-    (picture,) = (
-        tensor
+    brightest = [
+        255 * tensor["quantization"][0]
         for tensor in details(tuned.final / "model.tflite")
         if tensor["dtype"] == np.int8 and tuple(tensor["shape"]) == (1, SIZE, SIZE, 3)
-    )
-    assert 255 * picture["quantization"][0] == pytest.approx(240, abs=2)
+    ]  # of the picture, and of the activation maps, which have the same shape
+    assert len(brightest) == 2
+    assert min(abs(value - 240) for value in brightest) < 2
 
 
 def test_the_reference_for_drift_is_the_validation_split(evaluated):
@@ -254,6 +261,30 @@ def test_the_reference_for_drift_is_the_validation_split(evaluated):
     expected = said(validation["colour"], evaluated.weights, temperature)
     np.testing.assert_allclose(reference["probability"], expected.max(axis=1), rtol=1e-4)
     assert reference["species"].tolist() == [LABELS[i] for i in expected.argmax(axis=1)]
+
+
+def test_the_served_recogniser_judges_as_evaluate_wrote_down(evaluated):
+    """Photos of one colour in place of files, of which the decoder changes no value."""
+    recogniser = Recogniser(evaluated.final, workers=1)
+    assert recogniser.judge.novelty is not None
+    assert recogniser.judge.imagenet is None
+    found = evaluated.predictions.set_index("photo").loc[evaluated.test["photo"]]
+    for colour, kind in zip(evaluated.test["colour"], found["kind"], strict=True):
+        file = io.BytesIO()
+        Image.new("RGB", (20, 20), tuple(int(value) for value in colour)).save(file, "PNG")
+        assert recogniser.answer(file.getvalue())["kind"] == kind
+    unknown = (found["kind"] != "species").mean()
+    assert evaluated.metrics["trust"]["unknown"] == pytest.approx(unknown)
+
+
+def test_the_detector_is_fitted_to_what_was_held_out(evaluated):
+    """The training photos are brighter than all others, and half of what is held out."""
+    detector = Recogniser(evaluated.final, workers=1).judge.novelty
+    colours = np.array(evaluated.table["colour"].tolist())
+    held_out = (evaluated.table["split"] != "test").to_numpy()
+    np.testing.assert_allclose(detector.centre, colours[held_out].mean(axis=0), atol=1)
+    largest = (colours[held_out] @ evaluated.weights).max(axis=1)
+    assert detector.standard[0] == pytest.approx([largest.mean(), largest.std()])
 
 
 def test_what_is_served_makes_photos_square_as_training_did(evaluated):
@@ -289,18 +320,3 @@ def test_the_test_is_logged_to_the_run_that_trained_what_is_served(trained, tune
         assert logged["test_macro_f1"] == pytest.approx(evaluated.metrics["test"]["macro_f1"])
         assert not evaluated.runs[other].data.metrics
         assert evaluated.metrics["run_id"] == evaluated.runs[name].info.run_id
-
-
-def test_labels_to_check_are_those_of_photos_that_look_like_another_species(evaluated):
-    """Of each species some photos have the next one's colour, in every split."""
-    found = pd.read_csv(evaluated.folder / "reports/label_errors.csv")
-    table = evaluated.table.set_index("photo")
-    assert {"train", "validation"} <= set(found["split"])
-    section = evaluated.metrics["label_errors"]
-    assert (section["photos"], section["suspected"]) == (len(table), len(found))
-    for row in found.itertuples():
-        colour = np.asarray(table.loc[row.photo, "colour"])
-        assert row.species == table.loc[row.photo, "species"] != LABELS[colour.argmax()]
-        assert (
-            evaluated.folder / f"reports/plots/photos/{table.index.get_loc(row.photo)}.jpg"
-        ).is_file()

@@ -20,18 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that a stage trained, and its score on validation."""
+    """A network that a stage trained.
+
+    Attributes:
+        folder: Where the stage wrote it.
+        run_id: The MLflow run that trained it.
+        labels: The species, in the order of its answers.
+        validation: Its score on validation.
+        model: What it was built from, the section `model` of the params.
+    """
 
     folder: Path
     run_id: str
     labels: tuple[str, ...]
     validation: Score
+    model: dict[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> "Candidate":
         """Reads the `run.json` that `trainer.Trained.save` wrote."""
         run = json.loads((folder / "run.json").read_text())
-        return cls(folder, run["run_id"], tuple(run["labels"]), Score(**run["validation"]))
+        labels, validation = tuple(run["labels"]), Score(**run["validation"])
+        return cls(folder, run["run_id"], labels, validation, run["model"])
 
     @property
     def keras_file(self) -> Path:
@@ -46,34 +56,28 @@ class Candidate:
         """Reads its answers to the photos that it had not learned from.
 
         Returns:
-            As `trainer.Trained.held_out`: photo, split, species, probabilities (one a species) and
-            right.
+            As `trainer.Trained.held_out`: photo, split, species, probabilities (one a species),
+            largest_logit and right.
         """
         return pd.read_parquet(self.folder / "held_out.parquet")
 
-    def validation_answers(self) -> np.ndarray:
-        """Returns its probabilities for the validation pictures, (n, species), in their order."""
+    def held_out_pictures(self, index: pd.DataFrame) -> pd.DataFrame:
+        """Reads the same, with the pictures' positions in the resized shards as the index.
+
+        Args:
+            index: Of the shards. Where a photo has several pictures, they stand in the same order
+                in both.
+        """
         held_out = self.held_out()
-        return np.stack(held_out.loc[held_out["split"] == "validation", "probabilities"])
+        places = pd.Series(index.index, index=[index["photo"], _occurrence(index["photo"])])
+        keys = pd.MultiIndex.from_arrays([held_out["photo"], _occurrence(held_out["photo"])])
+        return held_out.set_axis(places.loc[keys].to_numpy())
 
     def calibration(self) -> Calibration:
         """Fits a calibration of its answers to the photos that it had not learned from."""
         held_out = self.held_out()
         targets = positions(held_out["species"], self.labels)
         return calibration_fit.fit(np.stack(held_out["probabilities"]), targets)
-
-    def judged(self, test: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-        """Returns answers to all pictures, each by a network that had not learned from it.
-
-        Args:
-            test: The test pictures, with columns photo and species.
-            probabilities: Its answers to them, (n, species).
-
-        Returns:
-            photo, split, species and probabilities (an array).
-        """
-        tested = test[["photo", "species"]].assign(split="test", probabilities=list(probabilities))
-        return pd.concat([self.held_out(), tested], join="inner", ignore_index=True)
 
     def described(self) -> dict[str, Any]:
         """Returns its sections of `metrics.json`."""
@@ -82,6 +86,10 @@ class Candidate:
             "chosen": self.folder.name,
             "run_id": self.run_id,
         }
+
+
+def _occurrence(photos: pd.Series) -> pd.Series:
+    return photos.groupby(photos).cumcount()
 
 
 def better(trained: Candidate, tuned: Candidate) -> Candidate:

@@ -44,18 +44,21 @@ class Converted:
         }
 
 
-def convert(model: "keras.Model", shards: Shards, compared: pd.DataFrame) -> Converted:
+def convert(
+    model: "keras.Model", answering: "keras.Model", shards: Shards, compared: pd.DataFrame
+) -> Converted:
     """Converts a network to LiteRT in float.
 
     Args:
         model: The network, from pixels to probabilities.
+        answering: The same with all outputs, as `served_outputs.answering` builds it.
         shards: The resized pictures.
         compared: The pictures on which both must agree; its index is their positions.
 
     Raises:
         UserError: The two give a picture other labels, or probabilities 0.001 apart.
     """
-    network = litert_export.to_litert(model)
+    network = litert_export.to_litert(answering)
     agreement = litert_export.compare(
         litert_export.predict_on_cpu(model, shards.batches(compared.index)),
         predict(network, shards, compared, "to compare with Keras"),
@@ -64,7 +67,7 @@ def convert(model: "keras.Model", shards: Shards, compared: pd.DataFrame) -> Con
 
 
 def quantize(
-    model: "keras.Model",
+    answering: "keras.Model",
     converted: Converted,
     shards: Shards,
     split: pd.DataFrame,
@@ -73,7 +76,7 @@ def quantize(
     """Converts a network to int8, calibrated on training pictures.
 
     Args:
-        model: The network that `converted` was made of.
+        answering: The network that `converted` was made of.
         converted: The same in float.
         shards: The resized pictures.
         split: A row a photo, with columns photo and split.
@@ -82,7 +85,7 @@ def quantize(
     Raises:
         UserError: int8 gives another species than float too often.
     """
-    network = litert_export.to_litert(model, litert_export.calibration_pictures(shards, split))
+    network = litert_export.to_litert(answering, litert_export.calibration_pictures(shards, split))
     float_labels, int8_labels = (
         predict(contents, shards, validation, f"validation in {name}").argmax(axis=1)
         for name, contents in (("float", converted.network), ("int8", network))

@@ -1,5 +1,6 @@
 """Runs networks over the pictures of a split, one batch in memory at a time."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 
 from pipeline.core.progress import track
 from pipeline.dataset.shards import Shards
-from pipeline.inference.litert import Network
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.judgement import Judge
+from pipeline.inference.litert import MAIN, Network
 
 
 def photos_of(
@@ -64,8 +67,43 @@ def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -
     Returns:
         Probabilities, float32 (n, species).
     """
+    return np.stack([row[MAIN] for row in outputs(network, shards, pictures, what)])
+
+
+def outputs(
+    network: bytes, shards: Shards, pictures: pd.DataFrame, what: str
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields all outputs of a LiteRT network for each picture, as `Network.outputs` returns them.
+
+    Args:
+        network: The contents of a `.tflite` file.
+        shards: The pictures.
+        pictures: Which of them; its index is their positions in the shards.
+        what: What the progress line calls them.
+    """
     run = Network(network)
     batches = track(
         shards.batches(pictures.index), len(pictures), f"answer {what}", "pictures", len
     )
-    return np.concatenate([run(batch) for batch in batches])
+    for batch in batches:
+        yield from run.map_ordered(run.outputs, batch)
+
+
+def judged(
+    rows: Iterable[Mapping[str, np.ndarray]], calibration: Calibration, judge: Judge
+) -> tuple[np.ndarray, list[str]]:
+    """Answers pictures as serving does.
+
+    Args:
+        rows: All outputs of the served network for each picture.
+        calibration: Of its probabilities.
+        judge: What tells known species, unknown animals and no animal apart.
+
+    Returns:
+        Calibrated probabilities, float64 (n, species), and the kind of each answer.
+    """
+    probabilities, kinds = [], []
+    for row in rows:
+        probabilities.append(calibration.apply(row[MAIN]))
+        kinds.append(judge.judge(row, float(probabilities[-1].max())).kind)
+    return np.stack(probabilities), kinds

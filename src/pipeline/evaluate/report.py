@@ -30,7 +30,8 @@ class Report:
         species: A row a species, as `metrics.per_species` returns it, with the ends of intervals in
             columns `_low` and `_high`.
         predictions: A row a picture: photo, path, box, group, actual, predicted, probability (of
-            the predicted species). Its index is the pictures' positions in the shards.
+            the predicted species) and kind (of the answer). Its index is the pictures' positions in
+            the shards.
         labels: The species, in the order of the network's answers.
     """
 
@@ -52,7 +53,8 @@ class Report:
         """Judges a network's answers.
 
         Args:
-            test: The test pictures, as `predictions.photos_of` returns them.
+            test: The test pictures, as `predictions.photos_of` returns them, and the kind of each
+                answer, as `judgement.Judgement` has it.
             probabilities: The network's calibrated answers to them, (n, species).
             labels: The species, in the order of its answers.
             calibration: Of its answers.
@@ -68,6 +70,7 @@ class Report:
             actual=test["species"],
             predicted=np.array(labels)[probabilities.argmax(axis=1)],
             probability=probabilities.max(axis=1),
+            kind=test["kind"],
         )
         rates = confusion.rates(predictions)
         mistakes = confusion.mistakes(predictions)
@@ -80,7 +83,7 @@ class Report:
                 "units": units.number,
                 **{name: {"low": low, "high": high} for name, (low, high) in overall.items()},
             },
-            "trust": trust(calibration, probabilities, targets),
+            "trust": trust(calibration, probabilities, targets, test["kind"]),
             **facts,
             "slices": records(slices.scored(facets, right, units.of)),
             "species": records(species),
@@ -105,17 +108,13 @@ class Report:
             mistakes = pd.DataFrame(self.summary["mistakes"])
             sheet = contact_sheets.sheet(plots.mistakes(mistakes, shards))
             sheet.save(partial / "mistakes.png")
-            contact_sheets.save_pictures(partial / "photos", shards, self._shown())
+            examples = [pair["examples"] for pair in self.summary["confused_pairs"]]
+            shown = sum(examples, mistakes.get("picture", pd.Series()).tolist())
+            contact_sheets.save_pictures(partial / "photos", shards, shown)
         with atomic.atomic_write(folder / "predictions.csv") as partial:
             self.predictions.drop(columns="group").to_csv(partial, index=False)
         with atomic.atomic_write(folder / "metrics.json") as partial:
             partial.write_text(json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
-
-    def _shown(self) -> list[int]:
-        """Returns the positions of all pictures that the report names."""
-        rows = [*self.summary["mistakes"], *self.summary.get("label_errors", {}).get("first", [])]
-        examples = [pair["examples"] for pair in self.summary["confused_pairs"]]
-        return sum(examples, [row["picture"] for row in rows])
 
     def __str__(self) -> str:
         test, agreement = self.summary["test"], self.summary["keras_and_litert"]

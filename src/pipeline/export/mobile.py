@@ -1,12 +1,13 @@
 """Writes a recogniser for phones."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.export import precision
-from pipeline.inference import checksums
-from pipeline.inference.litert import Network
+from pipeline.inference import checksums, novelty
+from pipeline.inference.litert import MAIN, Network
 
 _PAGE = "mobile.md.j2"
 _FITS = {
@@ -20,7 +21,7 @@ _FITS = {
 
 
 def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) -> None:
-    """Writes networks, the labels, a metadata file and a page on how to use them.
+    """Writes networks, the labels, what tells unknown animals, metadata and a page on their use.
 
     Args:
         recogniser: Folder that evaluate wrote, or the same of a registered version.
@@ -28,12 +29,17 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
         networks: `.tflite` contents by precision: `float`, and `int8` unless it was left out.
     """
     description = json.loads((recogniser / "labels.json").read_text())
-    labels, size = description["labels"], Network(networks["float"], workers=1).size
+    labels, network = description["labels"], Network(networks["float"], workers=1)
+    size, imagenet = network.size, description.get("imagenet")
     for name, contents in networks.items():
         (folder / f"{name}.tflite").write_bytes(contents)
+    detector = recogniser / novelty.FILE
+    if detector.exists():
+        shutil.copyfile(detector, folder / novelty.FILE)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     metadata = {
         "input": {
+            "name": network.input,
             "shape": [1, size, size, 3],
             "type": "float32",
             "colours": "RGB",
@@ -41,9 +47,10 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
             "normalisation": "inside the network",
             "fit": description["fit"],
         },
-        "output": {"shape": [1, len(labels)], "type": "float32", "meaning": "probabilities"},
+        "output": {"name": MAIN, "shape": [1, len(labels)], "type": "float32"},
         "labels": labels,
         **description["calibration"],
+        **(imagenet or {}),
         "calibrated_for": precision.served(recogniser),
         "sha256": {
             f"{name}.tflite": checksums.sha256(folder / f"{name}.tflite") for name in networks
@@ -51,10 +58,11 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
     }
     written = json.dumps(metadata, indent=2, ensure_ascii=False)
     (folder / "metadata.json").write_text(f"{written}\n", encoding="utf-8")
-    (folder / "README.md").write_text(_page(metadata, networks), encoding="utf-8")
+    page = _page(metadata, networks, (folder / novelty.FILE).exists())
+    (folder / "README.md").write_text(page, encoding="utf-8")
 
 
-def _page(metadata: Mapping, networks: Mapping[str, bytes]) -> str:
+def _page(metadata: Mapping, networks: Mapping[str, bytes], detector: bool) -> str:
     """Fills the template of the page in."""
     import jinja2
 
@@ -74,5 +82,8 @@ def _page(metadata: Mapping, networks: Mapping[str, bytes]) -> str:
         code=code.format(size=size),
         served=metadata["calibrated_for"],
         network="int8" if "int8" in networks else "float",
+        input=metadata["input"]["name"],
+        imagenet="animals" in metadata,
+        novelty=detector,
         megabytes={name: f"{len(contents) / 1e6:.1f}" for name, contents in networks.items()},
     )

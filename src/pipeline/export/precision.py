@@ -1,5 +1,6 @@
 """Gives a recogniser's network in float or int8, and makes what the recogniser does not carry."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,12 @@ def network(recogniser: Path, precision: str, project: Path = Path()) -> bytes:
     if precision == "int8":
         size = Network((recogniser / "model.tflite").read_bytes(), workers=1).size
         pictures = _calibration_pictures(project, size)
-    from pipeline.networks import keras_setup, litert_export
+    from pipeline.networks import backbones, keras_setup, litert_export, served_outputs
 
     model = keras_setup.keras().saving.load_model(keras_file(recogniser))
-    return litert_export.to_litert(model, pictures)
+    imagenet = json.loads((recogniser / "labels.json").read_text()).get("imagenet")
+    classifier = imagenet and backbones.get(imagenet["of"]).classifier()
+    return litert_export.to_litert(served_outputs.answering(model, classifier), pictures)
 
 
 def keras_file(recogniser: Path) -> Path:

@@ -14,10 +14,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 T = TypeVar("T")
 R = TypeVar("R")
+MAIN = "probabilities"  # the output that is a network's answer
 
 
 class Network:
-    """A LiteRT network that takes one picture at a time and answers with one vector or map.
+    """A LiteRT network that takes one picture at a time and answers with vectors or maps.
 
     An interpreter is not safe for two threads at once, so there is one a core, each with one
     thread of its own, and a picture waits for a free one. That is faster than one interpreter with
@@ -28,6 +29,7 @@ class Network:
         workers: Interpreters to keep. Defaults to one a core.
 
     Attributes:
+        input: Name of the input.
         size: Sides of the pictures it takes (px).
     """
 
@@ -41,15 +43,35 @@ class Network:
             self._free.put(interpreter)
         self._input = interpreter.get_input_details()[0]["index"]
         self.size = int(interpreter.get_input_details()[0]["shape"][1])
-        self._output = interpreter.get_output_details()[0]["index"]
+        runner = interpreter.get_signature_runner()
+        (self.input,), outputs = runner.get_input_details(), runner.get_output_details()
+        self._outputs = {
+            name if len(outputs) > 1 else MAIN: details["index"]
+            for name, details in outputs.items()
+        }
+
+    def outputs(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns all outputs for one picture by name; an only one is called `probabilities`.
+
+        Args:
+            picture: uint8 or float32 (size, size, 3) in 0 to 255.
+        """
+        return self._run(picture, self._outputs)
 
     def one(self, picture: np.ndarray) -> np.ndarray:
-        """Returns the answer for one picture: uint8 or float32 (size, size, 3) in 0 to 255."""
+        """Returns the output `probabilities` for one picture, or the only output.
+
+        Args:
+            picture: uint8 or float32 (size, size, 3) in 0 to 255.
+        """
+        return self._run(picture, (MAIN,))[MAIN]
+
+    def _run(self, picture: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         interpreter = self._free.get()
         try:
             interpreter.set_tensor(self._input, picture[None].astype(np.float32))
             interpreter.invoke()
-            return interpreter.get_tensor(self._output)[0]
+            return {name: interpreter.get_tensor(self._outputs[name])[0] for name in names}
         finally:
             self._free.put(interpreter)
 

@@ -58,7 +58,7 @@ class Served(mlflow.pyfunc.PythonModel):
     ) -> pd.DataFrame | list[dict[str, Any]]:
         images = model_input["image"].tolist()
         try:
-            query = Query.of(params or {}, self.recogniser.calibration)
+            query = Query.of(params or {})
             query.require_rows(len(images), MAX_ROWS if self.serving else None)
             answers = answer_rows(self.recogniser, images, query, self.version)
         except QueryError as error:

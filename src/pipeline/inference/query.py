@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.inference import decoding
-from pipeline.inference.calibration import Calibration
 from pipeline.inference.recogniser import TOP_K, Recogniser, bytes_of
 
 MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
 MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
 ON_ERROR = ("fail", "row")
+TYPES = {"top_k": int, "threshold": float, "explain": bool, "on_error": str}
+DEFAULTS = {"top_k": TOP_K, "threshold": None, "explain": False, "on_error": ON_ERROR[0]}
 
 
 class QueryError(ValueError):
@@ -33,46 +34,45 @@ class Query:
 
     Attributes:
         top_k: The length of `top`, 1 or more.
-        threshold: The probability, 0 to 1, below which an answer is unknown.
+        threshold: The probability, 0 to 1, below which an answer is unknown; None: what was fitted
+            decides.
         explain: Whether to add `explanation`.
         on_error: `fail` refuses all rows if one is no photo; `row` answers the others, and that row
             with a sentence in `error` and nothing else.
     """
 
     top_k: int
-    threshold: float
+    threshold: float | None
     explain: bool
     on_error: str
 
     @classmethod
-    def of(cls, params: dict[str, Any], calibration: Calibration) -> "Query":
+    def of(cls, params: dict[str, Any]) -> "Query":
         """Builds a query from the params of a request.
 
         Args:
-            params: Names and values; `defaults` stand in for what is missing.
-            calibration: Of the recogniser that will answer.
+            params: Names and values; `DEFAULTS` stand in for what is missing.
 
         Raises:
             QueryError: A param is unknown, of another type, or out of its range.
         """
-        known = defaults(calibration)
         for name, value in params.items():
-            if name not in known:
-                raise QueryError(f"unknown param {name[:50]!r}; valid: {', '.join(known)}")
+            if name not in DEFAULTS:
+                raise QueryError(f"unknown param {name[:50]!r}; valid: {', '.join(DEFAULTS)}")
             number = isinstance(value, int | float) and not isinstance(value, bool)
             kinds = {
                 "top_k": number and value == value // 1,
-                "threshold": number,
+                "threshold": number or value is None,
                 "explain": isinstance(value, bool),
                 "on_error": isinstance(value, str),
             }
             if not kinds[name]:
                 shown = repr(value)[:50]
-                raise QueryError(f"{name} is {shown}; it must be {type(known[name]).__name__}")
-        query = cls(**known | params)
+                raise QueryError(f"{name} is {shown}; it must be {TYPES[name].__name__}")
+        query = cls(**DEFAULTS | params)
         if not query.top_k >= 1:
             raise QueryError(f"top_k is {query.top_k}; it must be 1 or more")
-        if not 0 <= query.threshold <= 1:
+        if query.threshold is not None and not 0 <= query.threshold <= 1:
             raise QueryError(f"threshold is {query.threshold}; it must be 0 to 1")
         if query.on_error not in ON_ERROR:
             raise QueryError(f"on_error is {query.on_error[:50]!r}; it must be `fail` or `row`")
@@ -92,16 +92,6 @@ class Query:
             raise QueryError(f"there are {rows:,} rows; at most {most:,} can be sent at once")
         if self.explain and rows > MAX_EXPLAINED:
             raise QueryError(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
-
-
-def defaults(calibration: Calibration) -> dict[str, Any]:
-    """Returns the params of a query with their defaults."""
-    return {
-        "top_k": TOP_K,
-        "threshold": calibration.unknown_below,
-        "explain": False,
-        "on_error": ON_ERROR[0],
-    }
 
 
 def answer_rows(

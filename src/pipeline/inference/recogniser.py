@@ -13,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference import decoding, occlusion
+from pipeline.inference import activation, decoding, occlusion
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.litert import Network
+from pipeline.inference.imagenet import ImageNet
+from pipeline.inference.judgement import SPECIES, Judge
+from pipeline.inference.litert import MAIN, Network
+from pipeline.inference.novelty import FILE, NoveltyDetector
 
 TOP_K = 3
+MAPS = "activation_maps"  # an output that networks with a linear head have
 MAX_BYTES = 64 * 2**20  # of one photo
 _URL_SAFE = str.maketrans("-_", "+/")
 # What people send in its place. All but hexadecimal digits hold a character that base64 lacks; a
@@ -33,13 +37,15 @@ class Recogniser:
     """A network with all that its answers need. Safe to call from several threads.
 
     Args:
-        folder: With `model.tflite` and `labels.json`.
+        folder: With `model.tflite`, `labels.json` and, but for versions that were registered before
+            there was one, `novelty.npz`.
         workers: Interpreters to keep. Defaults to one a core.
 
     Attributes:
         labels: The species it knows, in the order of the network's answers.
         max_pixels: Photos that claim more are refused.
         calibration: What makes its probabilities mean what they say.
+        judge: What tells known species, unknown animals and no animal apart.
         network: The network.
     """
 
@@ -49,6 +55,7 @@ class Recogniser:
             about[name] for name in ("labels", "fit", "max_pixels")
         )
         self.calibration = Calibration(**about["calibration"])
+        self.judge = _judge(folder, self.calibration, about.get("imagenet"))
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
 
     def answer(
@@ -64,42 +71,49 @@ class Recogniser:
         Args:
             data: The bytes of a photo file.
             top_k: How long `top` is.
-            threshold: An answer less probable is unknown. Defaults to the one that was fitted.
-            explained: Whether to add a heat map; it costs as much as fifty answers.
+            threshold: An answer less probable is unknown. Defaults to None: what was fitted
+                decides.
+            explained: Whether to add a heat map. It costs nothing where the network gives
+                activation maps, and else as much as fifty answers.
             light: Whether to add brightness and sharpness, as `decoding.light` measures them.
 
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
-            both, the most probable first; whether it is `unknown`; `prediction_set`, the species
-            that it may well be, the most probable first (see `calibration.Calibration`);
-            `cut_short`, where the file ends before the picture does (see `decoding.Sight`); and, if
-            wanted, `explanation`, a PNG in base64 to lay over the square that the network saw,
-            red where the photo speaks for the species.
+            both, the most probable first; whether it is `unknown`, that is, of another `kind` than
+            `species`, with the `reason` and, for an unknown animal, what it `looks_like` (see
+            `judgement.Judgement`); `prediction_set`, the species that it may well be, the most
+            probable first (see `calibration.Calibration`); `cut_short`, where the file ends before
+            the picture does (see `decoding.Sight`); and, if wanted, `explanation`, a PNG in base64
+            to lay over the square that the network saw, red where the photo speaks for the species.
 
         Raises:
             PhotoError: The bytes give no picture.
         """
         picture, cut_short = decoding.read(data, self.network.size, self._fit, self.max_pixels)
-        probabilities = self.calibration.apply(self.network.one(picture))
+        outputs = self.network.outputs(picture)
+        probabilities = self.calibration.apply(outputs[MAIN])
         order = np.argsort(-probabilities, kind="stable")
         likely = [
             {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
         ]
-        if threshold is None:
-            threshold = self.calibration.unknown_below
+        judgement = self.judge.judge(outputs, likely[0]["probability"], threshold)
         held = self.calibration.sets(probabilities)
         answer = {
             **likely[0],
             "top": likely[:top_k],
-            "unknown": likely[0]["probability"] < threshold,
+            "unknown": judgement.kind != SPECIES,
             "prediction_set": [self.labels[i] for i in order if held[i]],
+            **judgement.described(),
         }
         if cut_short:
             answer["cut_short"] = True
         if light:
             answer |= decoding.light(picture)
         if explained:
-            heat = occlusion.heat(picture, order[0], self._one_by_one)
+            if MAPS in outputs:
+                heat = activation.heat(outputs[MAPS], order[0], self.network.size)
+            else:
+                heat = occlusion.heat(picture, order[0], self._one_by_one)
             answer["explanation"] = base64.b64encode(occlusion.overlay(heat)).decode()
         return answer
 
@@ -110,6 +124,15 @@ class Recogniser:
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
         """Never waits in one of the network's threads for another of them."""
         return np.stack([self.network.one(picture) for picture in pictures])
+
+
+def _judge(folder: Path, calibration: Calibration, imagenet: dict[str, Any] | None) -> Judge:
+    file = folder / FILE
+    return Judge(
+        calibration.unknown_below,
+        NoveltyDetector.from_bytes(file.read_bytes()) if file.exists() else None,
+        ImageNet(**imagenet) if imagenet else None,
+    )
 
 
 def bytes_of(image: Any) -> bytes:

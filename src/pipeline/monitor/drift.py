@@ -10,7 +10,6 @@ difference is significant, and with dozens many are large; only both together ar
 
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,6 @@ from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
-from pipeline.inference.calibration import Calibration
 from pipeline.sources import table as tables
 
 LARGE = 0.2  # a usual limit for the PSI; 0.1 is taken for a slight change
@@ -59,35 +57,21 @@ class Change:
     drifted: bool
 
 
-def reference(
-    shards: Shards,
-    positions: Sequence[int],
-    labels: Sequence[str],
-    calibration: Calibration,
-    probabilities: np.ndarray,
-) -> bytes:
+def reference(shards: Shards, answers: pd.DataFrame) -> bytes:
     """Describes the validation pictures and the answers to them, one batch in memory at a time.
 
     Args:
         shards: The resized pictures; their index has width and height of each (px).
-        positions: The validation pictures, as positions in the shards.
-        labels: The species, in the order of the probabilities.
-        calibration: Of the probabilities.
-        probabilities: The network's answers to these pictures, (n, species).
+        answers: A row a validation picture: species (the most probable one), probability and
+            unknown. Its index is the pictures' positions in the shards.
 
     Returns:
         A table with the columns of a request log, as the contents of a Parquet file.
     """
-    light = [decoding.light(picture) for batch in shards.batches(positions) for picture in batch]
-    calibrated = calibration.apply(probabilities)
-    index = shards.index.iloc[list(positions)]
-    table = pd.DataFrame(light).assign(
-        width=index["width"].to_numpy(),
-        height=index["height"].to_numpy(),
-        species=np.array(labels)[calibrated.argmax(axis=1)],
-        probability=calibrated.max(axis=1),
-        unknown=calibrated.max(axis=1) < calibration.unknown_below,
-    )
+    batches = shards.batches(answers.index)
+    light = pd.DataFrame([decoding.light(picture) for batch in batches for picture in batch])
+    index = shards.index.loc[answers.index, ["width", "height"]]
+    table = pd.concat([light, index.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
     file = io.BytesIO()
     atomic.write_table(table, file)
     return file.getvalue()

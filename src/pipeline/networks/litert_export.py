@@ -107,12 +107,15 @@ class Description:
         fit: How photos are made square for it, as in `decoding.square`.
         max_pixels: Photos that claim more are refused, as in `decoding.square`.
         calibration: A `calibration.Calibration` of its answers, as a dictionary.
+        imagenet: An `imagenet.ImageNet` that reads its output of that name, as a dictionary.
+            Defaults to None: it has no such output.
     """
 
     labels: tuple[str, ...]
     fit: str
     max_pixels: int
     calibration: Mapping[str, float]
+    imagenet: Mapping[str, Any] | None = None
 
 
 def write(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
-from pipeline.inference import decoding
+from pipeline.inference import decoding, novelty
 from pipeline.predict import inputs
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ KEPT = 20  # species of a photo in the journal, from which those of its event ar
 _PHOTOS_A_JOB = 32
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
-    *("species", "probability", "unknown", "prediction_set", "top"),
+    *("species", "probability", "unknown", "kind", "reason", "looks_like"),
+    *("prediction_set", "top"),
     *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
 )
 
@@ -209,9 +210,10 @@ def _rounded(answer: Any) -> Any:
 def _digest(recogniser: Path) -> str:
     """Returns the sha256 of the files of a recogniser."""
     digest = hashlib.sha256()
-    for name in ("model.tflite", "labels.json"):
+    for name in ("model.tflite", "labels.json", novelty.FILE):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
         except FileNotFoundError:
-            raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
+            if name != novelty.FILE:  # which older versions lack
+                raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
     return digest.hexdigest()

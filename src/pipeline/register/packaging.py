@@ -18,8 +18,7 @@ from PIL import Image
 
 from pipeline import inference
 from pipeline.core import tracking
-from pipeline.inference import checksums, decoding
-from pipeline.inference.calibration import Calibration
+from pipeline.inference import checksums, decoding, novelty, query
 from pipeline.register import model_card, versions
 
 LEARNED_FROM = "learned_from.txt"
@@ -34,7 +33,8 @@ class Challenger:
     """A tested recogniser that asks to be registered, as the stages before left it.
 
     Attributes:
-        folder: `models/final`, with `model.keras`, `model.tflite` and `labels.json`.
+        folder: `models/final`, with `model.keras`, `model.tflite`, `labels.json` and what else
+            evaluate wrote beside them.
         metrics: The content of `reports/metrics.json`.
         species: Its numbers for each species, as `metrics.per_species` returns them.
         predictions: Its answer to each test photo, as `read_table` returns it.
@@ -60,7 +60,8 @@ class Challenger:
     def content(self) -> str:
         """The sha256 of what answers: network, labels, the code that serves and what it needs."""
         digest = hashlib.sha256(" ".join(_requirements()).encode())
-        for file in (self.folder / "model.tflite", self.folder / "labels.json", *_code()):
+        fitted = (self.folder / name for name in ("model.tflite", "labels.json", novelty.FILE))
+        for file in (*filter(Path.exists, fitted), *_code()):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
@@ -165,22 +166,22 @@ class Flavors:
             save_exported_model=False,
         )
         with tempfile.TemporaryDirectory() as temporary:
-            code, recogniser = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
+            code, carried = Path(temporary) / "pipeline", Path(temporary) / "recogniser"
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(_INFERENCE, code / "inference", ignore=ignored)
             (code / "__init__.py").touch()
-            recogniser.mkdir()
+            carried.mkdir()
             for file in folder.iterdir():
                 if file.suffix != ".keras" and file.name != checksums.SUMS:
-                    shutil.copyfile(file, recogniser / file.name)
-            (recogniser / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
+                    shutil.copyfile(file, carried / file.name)
+            (carried / LEARNED_FROM).write_text("\n".join(sorted(learned_from)))
             ml.pyfunc.save_model(
                 path,
                 python_model=str(_INFERENCE / "mlflow_model.py"),
                 code_paths=[str(code)],
-                artifacts={"recogniser": str(recogniser)},
+                artifacts={"recogniser": str(carried)},
                 mlflow_model=mlflow_model,
-                signature=_signature(folder),
+                signature=_signature(),
                 input_example=_example(),
                 pip_requirements=_requirements(),
             )
@@ -224,14 +225,10 @@ def _requirements() -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
-def _signature(folder: Path) -> Any:
+def _signature() -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
 
-    from pipeline.inference import query
-
-    about = json.loads((folder / "labels.json").read_text())
-    params = query.defaults(Calibration(**about["calibration"]))
     types = {int: "long", float: "double", bool: "boolean", str: "string"}
     likely = [Property("species", "string"), Property("probability", "double")]
     return ModelSignature(
@@ -245,11 +242,17 @@ def _signature(folder: Path) -> Any:
                 ColSpec(Array(Object(likely)), "top"),
                 ColSpec("boolean", "unknown"),
                 ColSpec(Array("string"), "prediction_set"),
+                ColSpec("string", "kind"),
+                ColSpec("string", "reason"),
+                ColSpec("string", "looks_like", required=False),
                 ColSpec("string", "version"),
             ]
         ),
         params=ParamSchema(
-            [ParamSpec(name, types[type(value)], value) for name, value in params.items()]
+            [
+                ParamSpec(name, types[query.TYPES[name]], value)
+                for name, value in query.DEFAULTS.items()
+            ]
         ),
     )
 

@@ -30,7 +30,7 @@ class InstrumentedModel:
     ):
         self.version, self._recogniser, self._log = version, recogniser, log
         self._answers = prometheus_client.Counter(
-            "animal_answers", "Photos answered", ["species", "unknown"], registry=registry
+            "animal_answers", "Photos answered", ["species", "kind"], registry=registry
         )
 
     def predict(self, images: list[Any], params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ class InstrumentedModel:
         """
         started = time.perf_counter()
         try:
-            query = Query.of(params, self._recogniser.calibration)
+            query = Query.of(params)
             query.require_rows(len(images))
             rows = answer_rows(self._recogniser, images, query, self.version, self._log.active)
         except QueryError:
@@ -54,7 +54,7 @@ class InstrumentedModel:
             raise
         for row in rows:
             if row.get("species") is not None:
-                self._answers.labels(row["species"], str(row["unknown"]).lower()).inc()
+                self._answers.labels(row["species"], row["kind"]).inc()
         if self._log.active:
             self._log.write(rows, images, started)
             rows = [{k: v for k, v in row.items() if k not in MEASURES} for row in rows]

@@ -18,7 +18,7 @@ from pipeline.inference import decoding
 from pipeline.inference.recogniser import bytes_of
 
 MEASURES = ("brightness", "sharpness")  # of a picture, by `decoding.light`
-_ANSWER = ("version", "species", "probability", "unknown")
+_ANSWER = ("version", "species", "probability", "unknown", "kind")
 _PHOTO = ("photo", "width", "height", *MEASURES)
 _ORIENTATION, _ON_THEIR_SIDES = 0x0112, (5, 6, 7, 8)  # of EXIF
 

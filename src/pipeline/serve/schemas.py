@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
+from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.serve import request_format
 
 TopK = Annotated[int, Query(ge=1, le=1000)]
@@ -14,13 +15,19 @@ _PHOTO = {"schema": {"type": "string", "format": "binary"}}
 _LIKELY = {"type": "object", "required": ["species", "probability"]}
 ANSWER = {
     "type": "object",
-    "required": ["species", "probability", "top", "unknown", "prediction_set", "version"],
+    "required": [
+        *("species", "probability", "top", "unknown", "prediction_set", "kind", "reason"),
+        "version",
+    ],
     "properties": {
         "species": {"type": "string"},
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
         "top": {"type": "array", "items": _LIKELY},
         "unknown": {"type": "boolean"},
         "prediction_set": {"type": "array", "items": {"type": "string"}},
+        "kind": {"enum": [SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL]},
+        "reason": {"type": "string", "description": "why it is of this kind"},
+        "looks_like": {"type": "string", "description": "an unknown animal's likeness"},
         "cut_short": {"type": "boolean", "description": "true where the file ends too early"},
         "version": {"type": "string"},
         "explanation": {"type": "string", "description": "a PNG in base64"},

@@ -44,8 +44,8 @@ class Trained:
             learning_rate, pictures_per_second, seconds.
         validation: Score on the pictures held out: those of the validation split, or with folds
             also those of the training split, each by the head that did not train on it.
-        held_out: Their photo, split and species, the probabilities, in the order of `labels`, and
-            whether the most probable species is right.
+        held_out: Their photo, split and species, the probabilities, in the order of `labels`, the
+            largest_logit, and whether the most probable species is right.
         stopped: Why training ended, as a sentence.
         model_params: What it was built from.
         train_params: What it was trained with; `batch_size` is the one that memory sufficed for.
@@ -166,14 +166,15 @@ def fit(
         if model.unfrozen_blocks:
             fitted = _fit_blocks(model, data, fitted, phases)
     last = phases.history[-1]
-    probabilities = _softmax(_predict(fitted.network, fitted.inputs, last))
+    logits = _predict(fitted.network, fitted.inputs, last)
+    probabilities = _softmax(logits)
     outputs = keras.layers.Softmax(name="probabilities")(fitted.head(fitted.whole.output))
     return Trained(
         model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(phases.history),
         validation=Score.of(probabilities, fitted.inputs.validation.targets),
-        held_out=_held_out(fitted.inputs, data.labels, probabilities),
+        held_out=_held_out(fitted.inputs, data.labels, logits),
         stopped=fitted.stopped,
         model_params=model,
         train_params=train.model_copy(update={"batch_size": last["batch_size"]}),
@@ -202,15 +203,14 @@ class _Fitted:
     stopped: str
 
 
-def _held_out(
-    inputs: FitInputs, labels: tuple[str, ...], probabilities: np.ndarray
-) -> pd.DataFrame:
-    """Returns the index of what is held out, with species, probabilities and correctness."""
+def _held_out(inputs: FitInputs, labels: tuple[str, ...], logits: np.ndarray) -> pd.DataFrame:
+    """Returns the index of what is held out, with species, what was answered and whether right."""
     targets = inputs.validation.targets
     return inputs.index.assign(
         species=np.array(labels)[targets],
-        probabilities=list(probabilities),
-        right=probabilities.argmax(axis=1) == targets,
+        probabilities=list(_softmax(logits)),
+        largest_logit=logits.max(axis=1),
+        right=logits.argmax(axis=1) == targets,
     )
 
 

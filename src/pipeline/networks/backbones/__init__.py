@@ -12,14 +12,14 @@ Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lit
 """
 
 from pipeline.core.errors import UserError
-from pipeline.networks.backbones.backbone import Backbone, Parts, blocks, towers
+from pipeline.networks.backbones.backbone import Backbone, Classifier, Parts, blocks, towers
 from pipeline.networks.backbones.concatenated import side_by_side
 from pipeline.networks.backbones.efficientnet_lite import LITE0, LITE1, LITE2
 from pipeline.networks.backbones.keras_applications import APPLICATIONS
 from pipeline.networks.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.networks.backbones.scratch_resnet import SCRATCH_RESNET
 
-__all__ = ["Backbone", "Parts", "blocks", "get", "names", "towers"]
+__all__ = ["Backbone", "Classifier", "Parts", "blocks", "get", "names", "towers"]
 
 _ALL = (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN, SCRATCH_RESNET)
 _REGISTRY = {backbone.name: backbone for backbone in _ALL}

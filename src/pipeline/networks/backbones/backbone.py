@@ -14,6 +14,7 @@ from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 class Parts(NamedTuple):
@@ -34,6 +35,20 @@ class Parts(NamedTuple):
     trainable: keras.Model | None
 
 
+class Classifier(NamedTuple):
+    """A dense layer on the last of a network's features, to the logits of ImageNet's classes.
+
+    Args:
+        of: name of the backbone that it was trained with.
+        kernel: float32 `(channels, 1000)`; the last so many features enter.
+        bias: float32 `(1000,)`.
+    """
+
+    of: str
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A network that turns pixels into features for a classification head.
@@ -47,6 +62,8 @@ class Backbone:
             `None` (default) if it only starts from random ones.
         at_hand: whether its ImageNet weights are on this machine.
         has_blocks: whether some of its blocks can be trained and others stay as they are.
+        classifier: gives the layer that classified ImageNet's 1,000 classes on its pretrained
+            features. `None` (default) if its weights come without one.
     """
 
     name: str
@@ -55,6 +72,7 @@ class Backbone:
     load_weights: Callable[[keras.Model, str], None] | None = None
     at_hand: Callable[[], bool] = lambda: True
     has_blocks: bool = True
+    classifier: Callable[[], Classifier] | None = None
 
     def build(self, size: int, *, weights: str = "imagenet", unfrozen_blocks: int = 0) -> Parts:
         """Builds the network and splits it into what stays as it is and what is trained.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def side_by_side(members: Sequence[Backbone]) -> Backbone:
     """Concatenates backbones, called by their names with `+` between them.
 
-    Each member is a layer of it, a model of its own. There is no block to unfreeze.
+    Each member is a layer of it, a model of its own. There is no block to unfreeze. The classifier
+    is that of the last member.
 
     Raises:
         UserError: A member is twice among them, or has no pretrained weights.
@@ -58,4 +59,5 @@ def side_by_side(members: Sequence[Backbone]) -> Backbone:
         load_weights=load_weights,
         at_hand=lambda: all(member.at_hand() for member in members),
         has_blocks=False,
+        classifier=members[-1].classifier,
     )

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.networks.backbones import keras_weights, torch_checkpoint, weight_files
-from pipeline.networks.backbones.backbone import Backbone
+from pipeline.networks.backbones.backbone import Backbone, Classifier
 from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
@@ -242,6 +242,11 @@ def _assign(
         raise UnusableWeights(f"it is of another network: {reason}") from None
 
 
+def _classifier(name: str, variant: Variant) -> Classifier:
+    tensors = read_imagenet(variant)
+    return Classifier(name, tensors["_fc.weight"].T, tensors["_fc.bias"])
+
+
 def _backbone(name: str, size: int, variant: Variant) -> Backbone:
     return Backbone(
         name=name,
@@ -249,6 +254,7 @@ def _backbone(name: str, size: int, variant: Variant) -> Backbone:
         network=partial(network, name, variant),
         load_weights=partial(load_weights, variant),
         at_hand=partial(_at_hand, variant),
+        classifier=partial(_classifier, name, variant),
     )
 
 

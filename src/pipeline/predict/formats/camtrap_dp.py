@@ -144,7 +144,9 @@ def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any
     }
     if answer["error"] is not None:
         return row | {"observationType": "unclassified", "observationComments": answer["error"]}
-    return row | _classified(answer["species"], answer["probability"], answer["unknown"])
+    comment = {"observationComments": answer["reason"]} if answer["unknown"] else {}
+    classified = _classified(answer["species"], answer["probability"], answer["unknown"])
+    return row | classified | comment
 
 
 def _extend(

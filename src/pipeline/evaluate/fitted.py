@@ -1,0 +1,71 @@
+"""Fits all that turns a network's outputs into answers, to photos that training held out."""
+
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from pipeline.dataset.shards import Shards
+from pipeline.evaluate import events, judge_fit, predictions
+from pipeline.evaluate.candidates import Candidate
+from pipeline.inference import pooling
+from pipeline.inference.calibration import Calibration
+from pipeline.monitor import drift
+from pipeline.networks.backbones import Classifier
+from pipeline.networks.litert_export import Description
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What stands beside a network that is served.
+
+    Attributes:
+        labels: The species, in the order of the network's answers.
+        calibration: Of its probabilities.
+        judge: What tells known species, unknown animals and no animal apart.
+        pooling: Of the frames of an event; None where photos come alone.
+    """
+
+    labels: tuple[str, ...]
+    calibration: Calibration
+    judge: judge_fit.FittedJudge
+    pooling: pooling.Pooling | None
+
+    def description(self, fit: str, max_pixels: int) -> Description:
+        """Returns the content of `labels.json`; the arguments are as in `decoding.square`."""
+        imagenet = self.judge.judge.imagenet
+        calibration = asdict(self.calibration)
+        return Description(self.labels, fit, max_pixels, calibration, imagenet and asdict(imagenet))
+
+    def files(self, shards: Shards) -> dict[str, bytes]:
+        """Returns the other files that stand beside the network, by name."""
+        files = {drift.REFERENCE: drift.reference(shards, self.judge.validation_answers())}
+        files |= self.judge.files()
+        return files if self.pooling is None else files | {pooling.FILE: self.pooling.written()}
+
+
+def fit(
+    candidate: Candidate,
+    network: bytes,
+    shards: Shards,
+    manifest: pd.DataFrame,
+    split: pd.DataFrame,
+    classifier: Classifier | None,
+) -> Fitted:
+    """Fits what stands beside a network.
+
+    Args:
+        candidate: The network as it was trained, and its answers to the photos held out.
+        network: The same as it is served, as the contents of a `.tflite` file.
+        shards: The resized pictures.
+        manifest: A row a photo, with columns photo and event.
+        split: A row a photo, with columns photo, group and fold.
+        classifier: ImageNet's, that the network carries; None if it carries none.
+    """
+    calibration = candidate.calibration()
+    held_out = candidate.held_out_pictures(shards.index)
+    photos = judge_fit.photos(held_out, candidate.labels, calibration, split)
+    rows = predictions.outputs(network, shards, photos, "photos held out")
+    judge = judge_fit.fit(photos, rows, calibration.unknown_below, classifier)
+    event = manifest.set_index("photo")["event"]
+    pooled = events.fit(held_out, event, calibration, candidate.labels)
+    return Fitted(candidate.labels, calibration, judge, pooled)

@@ -1,0 +1,116 @@
+"""Fits what tells known species, unknown animals and no animal apart, to photos held out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluate import novelty_fit
+from pipeline.evaluate.predictions import sample
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.imagenet import ImageNet
+from pipeline.inference.judgement import Judge
+from pipeline.inference.novelty import FILE
+from pipeline.networks import served_outputs
+from pipeline.networks.backbones import Classifier
+
+PHOTOS = 2000  # held out, to fit to; the validation split first
+ANIMAL_FROM = 0.3  # 96 to 98 % of pictures without an animal are below, and 1 % of those with one
+FALSE_ALARMS = 0.015  # share of the photos held out that may be taken for no animal
+FOLDS = 5  # where training had none
+
+
+@dataclass(frozen=True)
+class FittedJudge:
+    """A judge, and what it says of the photos that it was fitted to.
+
+    Attributes:
+        judge: The judge.
+        held_out: The photos, as `photos` returns them, and whether each is `unknown`, that is,
+            judged as of no known species by what was fitted to others.
+    """
+
+    judge: Judge
+    held_out: pd.DataFrame
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that stand beside a recogniser, by name."""
+        novelty = self.judge.novelty
+        return {} if novelty is None else {FILE: novelty.to_bytes()}
+
+    def validation_answers(self) -> pd.DataFrame:
+        """Returns species (the predicted one), probability and unknown of each validation photo."""
+        validation = self.held_out[self.held_out["split"] == "validation"]
+        answers = validation[["predicted", "probability", "unknown"]]
+        return answers.rename(columns={"predicted": "species"})
+
+
+def photos(
+    held_out: pd.DataFrame, labels: tuple[str, ...], calibration: Calibration, split: pd.DataFrame
+) -> pd.DataFrame:
+    """Draws the photos to fit a judge to.
+
+    Args:
+        held_out: The photos that training held out, as `Candidate.held_out_pictures` returns them.
+        labels: The species, in the order of their probabilities.
+        calibration: Of the probabilities.
+        split: A row a photo, with columns photo, group and fold (null where training had none).
+
+    Returns:
+        Rows of `held_out` with its index: photo, split, species, predicted, probability (of the
+        predicted species, calibrated), largest_logit, and fold, which near-duplicates share.
+    """
+    validation = held_out["split"] == "validation"
+    drawn = sample(held_out[validation], PHOTOS)
+    others = sample(held_out[~validation], PHOTOS - len(drawn))
+    drawn = pd.concat([drawn, others])
+    probabilities = calibration.apply(np.stack(drawn["probabilities"]))
+    return drawn[["photo", "split", "species", "largest_logit"]].assign(
+        predicted=np.array(labels)[probabilities.argmax(axis=1)],
+        probability=probabilities.max(axis=1),
+        fold=_folds(drawn["photo"], split),
+    )
+
+
+def fit(
+    held_out: pd.DataFrame,
+    rows: Iterable[Mapping[str, np.ndarray]],
+    unknown_below: float,
+    classifier: Classifier | None,
+) -> FittedJudge:
+    """Fits a judge.
+
+    Args:
+        held_out: The photos, as `photos` returns them.
+        rows: All outputs of the served network for each photo.
+        unknown_below: As in `calibration.Calibration`.
+        classifier: What the output `imagenet` is of; None if there is none.
+    """
+    features, animal, imagenet = [], [], None
+    if classifier is not None:
+        imagenet = ImageNet(classifier.of, served_outputs.animals(), ANIMAL_FROM)
+    for row in rows:
+        features.append(row["features"])
+        animal.append(imagenet.animal(row["imagenet"]) if imagenet else 1.0)
+    columns = (held_out[name].to_numpy() for name in ("largest_logit", "species", "fold"))
+    novelty = novelty_fit.fit(np.stack(features), *columns)
+    if novelty is None:
+        unknown = (held_out["probability"] < unknown_below).to_numpy()
+    else:
+        unknown = novelty.scores > novelty.detector.threshold
+    if imagenet is not None:
+        # Species that are no animals to ImageNet's classifier, as `blank` or plants, lower it.
+        lowest = float(np.sort(animal)[int(len(animal) * FALSE_ALARMS)])
+        imagenet = replace(imagenet, animal_from=min(ANIMAL_FROM, lowest))
+        unknown = unknown | (np.array(animal) < imagenet.animal_from)
+    judge = Judge(unknown_below, novelty and novelty.detector, imagenet)
+    return FittedJudge(judge, held_out.assign(unknown=unknown))
+
+
+def _folds(photos: pd.Series, split: pd.DataFrame) -> np.ndarray:
+    """Returns the fold of each photo, int (n,): that of training, or else one of its group's."""
+    rows = split.set_index("photo").loc[photos]
+    if rows["fold"].isna().any():
+        return pd.factorize(rows["group"])[0] % FOLDS
+    return rows["fold"].to_numpy(dtype=np.int64)

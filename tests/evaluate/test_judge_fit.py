@@ -1,0 +1,113 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.evaluate import judge_fit
+from pipeline.inference.calibration import Calibration
+from pipeline.networks.backbones import Classifier
+
+LABELS = ("ant", "bee")
+CALIBRATION = Calibration(temperature=0.5, unknown_below=0.6, set_from=0.1)
+IMAGENET = Classifier("it", np.zeros((4, 1000)), np.zeros(1000))
+COUNT = 400
+
+
+def held_out(validation=COUNT // 4):
+    """Photos at every second place of the shards, the first of them of the validation split."""
+    rng = np.random.default_rng(0)
+    right = rng.uniform(0.55, 0.95, COUNT)
+    bees = np.arange(COUNT) % 3 == 0
+    table = pd.DataFrame(
+        {
+            "photo": [f"p{i}" for i in range(COUNT)],
+            "split": ["validation"] * validation + ["train"] * (COUNT - validation),
+            "species": np.where(bees, "bee", "ant"),
+            "probabilities": list(np.where(bees, [1 - right, right], [right, 1 - right]).T),
+            "largest_logit": rng.normal(5, 1, COUNT),
+            "right": True,
+        },
+        index=range(0, 2 * COUNT, 2),
+    )
+    return table
+
+
+SPLIT = pd.DataFrame(
+    {
+        "photo": [f"p{i}" for i in reversed(range(COUNT))],
+        "group": [f"g{i // 2}" for i in reversed(range(COUNT))],
+        "fold": pd.array([i // 2 % 3 for i in reversed(range(COUNT))], "Int64"),
+    }
+)
+
+
+def outputs(animal=0.9, seed=1):
+    """What a network gives for each photo, of an animal with such a probability.
+
+    Bees differ from ants in their second feature.
+    """
+    rng = np.random.default_rng(seed)
+    for share, bee in zip(np.broadcast_to(animal, COUNT), np.arange(COUNT) % 3 == 0, strict=True):
+        logits = np.full(1000, np.log((1 - share) / 602))
+        logits[:398] = np.log(share / 398)
+        yield {"features": rng.normal((0, 6 * bee, 0, 0)), "imagenet": logits}
+
+
+def test_photos_are_described_by_what_a_head_said_that_had_not_learned_from_them():
+    table = held_out()
+    photos = judge_fit.photos(table, LABELS, CALIBRATION, SPLIT)
+    assert photos.index.tolist() == table.index.tolist()
+    squared = np.square(np.stack(table["probabilities"]))
+    np.testing.assert_allclose(photos["probability"], (squared / squared.sum(1)[:, None]).max(1))
+    assert (photos["predicted"] == photos["species"]).all()
+    assert photos["fold"].tolist() == [i // 2 % 3 for i in range(COUNT)]
+
+
+def test_where_training_had_no_folds_groups_are_kept_together():
+    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT.assign(fold=pd.NA))
+    assert photos["fold"].nunique() == judge_fit.FOLDS
+    assert photos.groupby(np.arange(COUNT) // 2)["fold"].nunique().max() == 1
+
+
+@pytest.mark.parametrize(("limit", "validation", "train"), [(150, 100, 50), (60, 60, 0)])
+def test_of_many_photos_those_of_the_validation_split_come_first(
+    monkeypatch, limit, validation, train
+):
+    monkeypatch.setattr(judge_fit, "PHOTOS", limit)
+    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
+    assert photos["split"].value_counts().to_dict() == {
+        name: count for name, count in (("validation", validation), ("train", train)) if count
+    }
+    assert photos["species"].nunique() == 2
+
+
+def test_one_known_photo_in_twenty_is_unknown_by_what_was_fitted_to_others():
+    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
+    fitted = judge_fit.fit(photos, outputs(), 0.6, IMAGENET)
+    assert fitted.held_out["unknown"].mean() == pytest.approx(0.05)
+    assert fitted.judge.imagenet.animal_from == 0.3
+    assert len(fitted.judge.imagenet.animals) == 398
+    answers = fitted.validation_answers()
+    assert answers.index.tolist() == list(range(0, COUNT // 2, 2))
+    assert set(answers) == {"species", "probability", "unknown"}
+    assert list(fitted.files()) == ["novelty.npz"]
+
+
+@pytest.mark.parametrize(("things", "limit"), [(3, 0.3), (40, 0.2)])
+def test_a_collection_of_things_lowers_what_no_animal_means(things, limit):
+    """A species of which ImageNet's classifier sees no animal is still answered: `blank`, say."""
+    animal = np.full(COUNT, 0.9)
+    animal[:things] = 0.2
+    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
+    fitted = judge_fit.fit(photos, outputs(animal), 0.6, IMAGENET)
+    assert fitted.judge.imagenet.animal_from == pytest.approx(limit)
+    flagged = animal < fitted.judge.imagenet.animal_from - 1e-9
+    assert flagged.mean() <= judge_fit.FALSE_ALARMS
+    assert fitted.held_out["unknown"].to_numpy()[flagged].all()
+
+
+def test_without_a_classifier_and_with_few_photos_the_probability_decides():
+    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT).iloc[:8]
+    rows = [row for row, _ in zip(outputs(), range(8), strict=False)]
+    fitted = judge_fit.fit(photos, rows, 0.9, None)
+    assert (fitted.judge.novelty, fitted.judge.imagenet, fitted.files()) == (None, None, {})
+    assert fitted.held_out["unknown"].tolist() == (photos["probability"] < 0.9).tolist()
