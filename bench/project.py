@@ -10,7 +10,15 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).resolve().parent.parent
-COPIED = ("stages", "src", "data/sources", "dvc.yaml", ".dvc/config", ".dvcignore")
+COPIED = (
+    "stages",
+    "src",
+    "data/sources",
+    "data/corrections.csv",
+    "dvc.yaml",
+    ".dvc/config",
+    ".dvcignore",
+)
 
 
 def prepare(source: Path, folder: Path, changes: list[str]) -> dict[str, str]:

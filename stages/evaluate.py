@@ -6,7 +6,15 @@ import pandas as pd
 
 from pipeline.core import params, stage_timer, tracking
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import conversion, events, fitted, predictions, report, slices
+from pipeline.evaluate import (
+    conversion,
+    events,
+    fitted,
+    label_errors,
+    predictions,
+    report,
+    slices,
+)
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.networks import litert_export, served_outputs
 
@@ -37,13 +45,15 @@ def main() -> None:
         description=beside.description(p.resize.fit, p.ingest.max_pixels),
         beside=beside.files(shards),
     )
-
     rows = predictions.outputs(converted.network, shards, test, "test")
     answers, kinds = predictions.judged(rows, beside.calibration, beside.judge.judge)
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     if beside.pooling is not None:
         facts["events"] = events.tested(beside.pooling, test, answers, chosen.labels)
+    judged = chosen.judged(test, answers)
+    found = label_errors.find(judged, chosen.labels, manifest, shards.index)
+    facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")
     seen = slices.light_and_sharpness(shards.batches(test.index))
     facets = slices.facets(test, manifest, split, seen)
     test = test.assign(kind=kinds)
@@ -52,7 +62,7 @@ def main() -> None:
     print(tested)
     with tracking.run("evaluate", run_id=chosen.run_id):
         tracking.log_test(tested.summary["test"], split)
-        for name in report.FILES:
+        for name in (*report.FILES, "label_errors.csv"):
             tracking.log_folder(REPORTS / name)
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import blanks, data_card, rare_species, summary
+from pipeline.ingest import blanks, corrections, data_card, rare_species, summary
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
 INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache")
+
+CORRECTIONS = Path("data/corrections.csv")
 
 
 def main() -> None:
@@ -24,6 +26,7 @@ def main() -> None:
         print(collection.describe())
         files = blanks.kept(collection.files)
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
+    inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
     manifest, quarantine = manifests.judge(
         inspected,
         p.ingest.min_side,
@@ -39,7 +42,7 @@ def main() -> None:
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
-        more = summary.tables(collection, quarantine, few)
+        more = summary.tables(collection, quarantine, few, corrected)
         strips = data_card.PhotoStrips(root, max_pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)

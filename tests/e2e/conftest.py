@@ -15,7 +15,16 @@ import pytest
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("stages", "src", "data/sources", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore")
+COPIED = (
+    "stages",
+    "src",
+    "data/sources",
+    "data/corrections.csv",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvc/config",
+    ".dvcignore",
+)
 SMALL = {
     "parallel.jobs": 2,
     "ingest.source": "small.yaml",

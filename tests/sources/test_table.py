@@ -201,3 +201,58 @@ def test_cells_are_texts(tmp_path):
     read = table.load(path)
     assert read["b"].dropna().tolist() == ["[1, 2.5]"]
     assert read["c"].dropna().tolist() == ["x"]
+
+
+PAIRS = [(1, "fox"), (2, "owl"), (3, "fox"), (4, "owl"), (5, "owl")]
+NESTED = {
+    "an object": [{"image": {"file_name": f"{n}.jpg"}, "label": {"species": s}} for n, s in PAIRS],
+    "two levels": [{"file": f"{n}.jpg", "truth": {"animal": {"taxon": s}}} for n, s in PAIRS],
+    "a list of one object": [
+        {"file": f"{n}.jpg", "objects": [{"label": s, "score": 1}]} for n, s in PAIRS
+    ],
+}
+
+
+@pytest.mark.parametrize("rows", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("name", ["metadata.jsonl", "export.json"])
+def test_a_species_within_an_object_is_read(tmp_path, rows, name):
+    make(tmp_path, *(f"{n}.jpg" for n, _ in PAIRS))
+    lines = "\n".join(map(json.dumps, rows)) if name.endswith("l") else json.dumps(rows)
+    (tmp_path / name).write_text(lines)
+    assert species(tmp_path) == {f"{n}.jpg": s for n, s in PAIRS}
+
+
+def test_a_species_within_an_object_under_a_name_of_its_own_is_named(tmp_path):
+    make(tmp_path, *(f"{n}.jpg" for n, _ in PAIRS))
+    rows = [{"file": f"{n}.jpg", "befund": {"art": s, "nr": n}} for n, s in PAIRS]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match=r"ingest\.columns: \{species: \"?befund\.art\"?\}"):
+        species(tmp_path)
+    assert species(tmp_path, columns={"species": "befund.art"}) == {f"{n}.jpg": s for n, s in PAIRS}
+
+
+def test_several_objects_in_a_cell_are_several_species(tmp_path):
+    make(tmp_path, "1.jpg", "2.jpg", "3.jpg")
+    labels = (["fox", "owl"], ["owl", "owl"], [])
+    rows = [
+        {"file": f"{n}.jpg", "objects": [{"label": one} for one in several]}
+        for n, several in enumerate(labels, 1)
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = reader.list_files(tmp_path).set_index("path")
+    assert files["reason"].dropna().to_dict() == {"1.jpg": "several_species", "3.jpg": "no_species"}
+    assert files.loc["2.jpg", "species"] == "owl"
+
+
+def test_how_many_times_have_no_zone_is_said_and_none_is_moved(tmp_path):
+    make(tmp_path, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    (tmp_path / "metadata.csv").write_text(
+        "file,species,timestamp\n1.jpg,fox,2024-05-01T22:00:00+02:00\n2.jpg,fox,2024-05-01 10:00\n"
+        "3.jpg,fox,2024-05-01T10:00:00.5Z\n4.jpg,fox,\n"
+    )
+    collection = reader.read(tmp_path, reader.Rules())
+    assert "1 of 3 times in the metadata have no time zone; all are taken as the camera's own" in (
+        collection.describe()
+    )
+    times = list(collection.files["taken_at"].dropna().str[11:])
+    assert times == ["22:00:00", "10:00:00", "10:00:00"]

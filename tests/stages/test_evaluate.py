@@ -90,7 +90,7 @@ class Evaluated:
     """A run of the stage, and what it left."""
 
     def __init__(self, folder, chosen, precision, origin):
-        self.table, self.chosen = photos(), chosen
+        self.table, self.chosen, self.folder = photos(), chosen, folder
         pictures = np.array(self.table["colour"].tolist(), np.uint8)
         pictures = np.tile(pictures[:, None, None], (1, SIZE, SIZE, 1))
         index = self.table[["photo", "species", "width", "height", "box"]].astype({"box": "str"})
@@ -320,3 +320,18 @@ def test_the_test_is_logged_to_the_run_that_trained_what_is_served(trained, tune
         assert logged["test_macro_f1"] == pytest.approx(evaluated.metrics["test"]["macro_f1"])
         assert not evaluated.runs[other].data.metrics
         assert evaluated.metrics["run_id"] == evaluated.runs[name].info.run_id
+
+
+def test_labels_to_check_are_those_of_photos_that_look_like_another_species(evaluated):
+    """Of each species some photos have the next one's colour, in every split."""
+    found = pd.read_csv(evaluated.folder / "reports/label_errors.csv")
+    table = evaluated.table.set_index("photo")
+    assert {"train", "validation"} <= set(found["split"])
+    section = evaluated.metrics["label_errors"]
+    assert (section["photos"], section["suspected"]) == (len(table), len(found))
+    for row in found.itertuples():
+        colour = np.asarray(table.loc[row.photo, "colour"])
+        assert row.species == table.loc[row.photo, "species"] != LABELS[colour.argmax()]
+        assert (
+            evaluated.folder / f"reports/plots/photos/{table.index.get_loc(row.photo)}.jpg"
+        ).is_file()

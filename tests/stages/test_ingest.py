@@ -56,6 +56,29 @@ def test_species_are_renamed_merged_and_dropped(ingest):
     assert quarantine["path"].str.startswith("cat/").all()
 
 
+def test_corrections_are_heeded_and_counted(ingest, tmp_path):
+    """One photo of a cat shows an owl, one of a fish nothing; the files stay where they are."""
+    manifest, _ = ingest()
+    photo = manifest.drop_duplicates("species").set_index("species")["photo"]
+    lines = [f"{photo['cat']},cat,owl,ann,2026-11-28", f"{photo['fish']},fish,,ann,2026-11-28"]
+    list_ = tmp_path / "data/corrections.csv"
+    list_.write_text("photo,was,is,who,when\n" + "\n".join(lines) + "\n")
+    corrected, quarantine = ingest()
+    assert corrected["species"].value_counts().to_dict() == {
+        "owl": 7,
+        "zebra": 6,
+        "cat": 5,
+        "fish": 5,
+    }
+    assert corrected.set_index("photo")["path"][photo["cat"]].startswith("cat/")
+    assert quarantine["reason"].tolist() == ["corrected"]
+    card = (tmp_path / "reports/ingest/index.html").read_text()
+    assert "<h2>Labels corrected</h2>" in card and "cat -&gt; owl" in card
+    list_.write_text(list_.read_text() + "0123,cat,owl,,\n")
+    with pytest.raises(SystemExit, match=r"data/corrections.csv, line 4: no photo"):
+        ingest()
+
+
 def test_flags_refuse_photos_only_if_params_name_them(ingest, collection):
     path = sorted((collection / "cat").iterdir())[0]
     path.rename(path.with_suffix(".png"))

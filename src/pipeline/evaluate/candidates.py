@@ -79,6 +79,19 @@ class Candidate:
         targets = positions(held_out["species"], self.labels)
         return calibration_fit.fit(np.stack(held_out["probabilities"]), targets)
 
+    def judged(self, test: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+        """Returns answers to all pictures, each by a network that had not learned from it.
+
+        Args:
+            test: The test pictures, with columns photo and species.
+            probabilities: Its answers to them, (n, species).
+
+        Returns:
+            photo, split, species and probabilities (an array).
+        """
+        tested = test[["photo", "species"]].assign(split="test", probabilities=list(probabilities))
+        return pd.concat([self.held_out(), tested], join="inner", ignore_index=True)
+
     def described(self) -> dict[str, Any]:
         """Returns its sections of `metrics.json`."""
         return {

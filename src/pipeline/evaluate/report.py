@@ -108,13 +108,17 @@ class Report:
             mistakes = pd.DataFrame(self.summary["mistakes"])
             sheet = contact_sheets.sheet(plots.mistakes(mistakes, shards))
             sheet.save(partial / "mistakes.png")
-            examples = [pair["examples"] for pair in self.summary["confused_pairs"]]
-            shown = sum(examples, mistakes.get("picture", pd.Series()).tolist())
-            contact_sheets.save_pictures(partial / "photos", shards, shown)
+            contact_sheets.save_pictures(partial / "photos", shards, self._shown())
         with atomic.atomic_write(folder / "predictions.csv") as partial:
             self.predictions.drop(columns="group").to_csv(partial, index=False)
         with atomic.atomic_write(folder / "metrics.json") as partial:
             partial.write_text(json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
+
+    def _shown(self) -> list[int]:
+        """Returns the positions of all pictures that the report names."""
+        rows = [*self.summary["mistakes"], *self.summary.get("label_errors", {}).get("first", [])]
+        examples = [pair["examples"] for pair in self.summary["confused_pairs"]]
+        return sum(examples, [row["picture"] for row in rows])
 
     def __str__(self) -> str:
         test, agreement = self.summary["test"], self.summary["keras_and_litert"]

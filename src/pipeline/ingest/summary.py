@@ -7,7 +7,7 @@ from pipeline.sources.reader import Collection
 
 
 def tables(
-    collection: Collection, quarantine: pd.DataFrame, rare: pd.Series
+    collection: Collection, quarantine: pd.DataFrame, rare: pd.Series, corrected: pd.Series
 ) -> dict[str, pd.Series]:
     """Returns the counts that the data card shows, by their headings; empty ones are left out.
 
@@ -15,12 +15,14 @@ def tables(
         collection: The collection that was read.
         quarantine: The refused files: path, species, reason, detail.
         rare: Photos by rare species that were dropped or pooled.
+        corrected: Corrections that were made, by `was -> is`.
     """
     nobody = labels.left_out(quarantine)
     counts = {
         "Labels that name no animal": nobody.set_axis(
             [f"{why}: {name}" for why, name in nobody.index]
         ),
+        "Labels corrected": corrected,
         "Rare species, dropped or pooled": rare,
         "Ignored folders": pd.Series(collection.ignored, dtype="int64"),
     }

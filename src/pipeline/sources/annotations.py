@@ -22,7 +22,7 @@ from pipeline.sources.filenames import RAW
 
 RANKS = ["class", "order", "family", "genus"]
 FIELDS = ["group", "location", "taken_at", "split_hint", "licence", *RANKS]
-_TEXT = ["path", "species", "reason", *FIELDS]
+_TEXT = ["path", "species", "reason", *FIELDS, "zone"]
 _NUMBERS = ["x", "y", "w", "h", "width", "height"]
 ABSENT = ("remote", "video")  # a file that is no photo here, whatever it shows
 _REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
@@ -33,6 +33,7 @@ _TIME = (
     r"^\s*(?P<year>\d{4})[-:/](?P<month>\d\d?)[-:/](?P<day>\d\d?)"
     r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
 )
+_ZONE = r":\d\d(?:\.\d+)?\s*(Z|[+-]\d\d:?(?:\d\d)?)\s*$"
 _PLAIN = re.compile(r"[^\W\d_][\w -]*\w")  # YAML needs no quotes around it
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off"}  # but around these
 
@@ -44,8 +45,9 @@ def frame(**columns: Any) -> pd.DataFrame:
 
     Args:
         columns: `path` as the metadata write it; `species`; `reason` where there is nothing to
-            learn (`blank`, `person_or_vehicle`, `video`); group, location, taken_at, split_hint
-            and licence; the taxonomic ranks of the species (`class`, `order`, `family`,
+            learn (`blank`, `person_or_vehicle`, `video`); group, location, taken_at (as `times`
+            takes it; its time zone, if it has one, becomes the column `zone`), split_hint and
+            licence; the taxonomic ranks of the species (`class`, `order`, `family`,
             `genus`); a box from its left upper corner (`x`, `y`, `w`, `h`), in pixels where
             `width` and `height` of the picture are given or a number is above 2, else in shares
             of its sides.
@@ -53,6 +55,8 @@ def frame(**columns: Any) -> pd.DataFrame:
     rows = pd.DataFrame(columns).reindex(columns=[*_TEXT, *_NUMBERS])
     text = rows[_TEXT].astype("str")
     text[_TEXT[1:]] = text[_TEXT[1:]].apply(lambda column: column.str.strip())
+    text["zone"] = text["taken_at"].str.extract(_ZONE, expand=False)
+    text["taken_at"] = times(text["taken_at"])
     numbers = rows[_NUMBERS].apply(pd.to_numeric, errors="coerce").astype("float64")
     return pd.concat([text.mask(text == ""), numbers], axis=1).dropna(subset="path")
 

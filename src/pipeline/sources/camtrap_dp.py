@@ -111,7 +111,7 @@ def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
         reason=kind.map(_NOBODY).mask(is_video, "video"),
         group=rows.index.map(group),
         location=rows["deploymentID"].map(_places(deployments)).fillna(rows["deploymentID"]),
-        taken_at=annotations.times(rows["timestamp"]),
+        taken_at=rows["timestamp"],
         x=rows["bboxX"],
         y=rows["bboxY"],
         w=rows["bboxWidth"],

@@ -36,5 +36,5 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
         path=(directory + "/" + rows["FileName"]).fillna(rows["FileName"]),
         species=rows["Species"],
         location=ids.plain(rows["Station"]),
-        taken_at=annotations.times(taken),
+        taken_at=taken,
     )

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from datetime import date, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.core.errors import UserError
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
 REFUSED = (".xls", ".ods", ".numbers", ".xlsm")  # save them as CSV or .xlsx
 _SEPARATORS = ",;\t|"
+_DEPTH = 3  # of objects within objects
 _SAMPLE_ROWS = 40  # rows that determine the separator and the header
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -56,9 +58,47 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table whose cells are texts, each column once."""
-    table = table.loc[:, ~table.columns.duplicated()]
+    """Returns a table whose cells are texts, each column once.
+
+    An object in a cell becomes a column for each of its keys: `label.species`.
+    """
+    table = _flat(table.loc[:, ~table.columns.duplicated()])
     return pd.DataFrame({str(name): _text(column) for name, column in table.items()})
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Replaces columns of objects, and of lists of objects, by columns of what they hold."""
+    for _ in range(_DEPTH):
+        nested = [n for n, c in table.items() if c.dtype == object and c.map(_keys).any()]
+        if not nested:
+            break
+        columns = {}
+        for name, column in table.items():
+            if name not in nested:
+                columns[name] = column
+                continue
+            for key in dict.fromkeys(key for value in column for key in _keys(value)):
+                columns[f"{name}.{key}"] = column.map(partial(_inner, key))
+        table = pd.DataFrame(columns, index=table.index)
+    return table
+
+
+def _keys(value: Any) -> list[str]:
+    """Returns the keys of an object, or of all objects of a list that holds nothing else."""
+    if isinstance(value, dict):
+        return list(value)
+    if isinstance(value, list | np.ndarray) and all(isinstance(one, dict) for one in value):
+        return list(dict.fromkeys(key for one in value for key in one))
+    return []
+
+
+def _inner(key: str, value: Any) -> Any:
+    """Returns what an object has below a key, or a list of what the objects of a list have."""
+    if isinstance(value, dict):
+        return value.get(key)
+    if _keys(value):
+        return [one[key] for one in value if key in one]
+    return None
 
 
 def numbers(column: pd.Series) -> pd.Series:

@@ -52,7 +52,7 @@ def read(document: dict) -> pd.DataFrame:
         path=rows["file_name"],
         species=species,
         reason=species.str.strip().str.lower().map(_NOBODY),
-        taken_at=annotations.times(rows["datetime"].fillna(rows["date_captured"])),
+        taken_at=rows["datetime"].fillna(rows["date_captured"]),
         **{ours: rows[theirs] for ours, theirs in _PICTURE.items()},
         **corners,
     )

@@ -50,7 +50,7 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
         species=rows["scientific_name"],
         group=number,
         location=ids.places(rows["latitude"], rows["longitude"], _DECIMALS),
-        taken_at=annotations.times(rows["time_observed_at"].fillna(rows["observed_on"])),
+        taken_at=rows["time_observed_at"].fillna(rows["observed_on"]),
         licence=rows["license"],
         **{rank: rows.get(f"taxon_{rank}_name") for rank in ("class", "order", "family", "genus")},
     )

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,16 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import camtrap_dp, cells, coco, forms, megadetector, paths, table
+from pipeline.sources import (
+    camtrap_dp,
+    cells,
+    coco,
+    forms,
+    megadetector,
+    pascal_voc,
+    paths,
+    table,
+)
 from pipeline.sources.filenames import split_named
 
 SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
@@ -119,6 +129,7 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
         Metadata(path, "sidecar of one photo") if path in sidecars else _read(top, path)
         for path in likely
     ]
+    entries = _merged(entries)
     _name_label_of_sidecars(top, [one for one in entries if one.path in sidecars])
     for one in entries:  # a form of its own gives way to columns that a person named
         if one.kind != "table" and isinstance(one.document, pd.DataFrame):
@@ -131,6 +142,18 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
         if one.kind == "table":
             one.described = table.describe(one.document, columns)
     return [one for one in entries if one.kind != "archive"]
+
+
+def _merged(entries: list[Metadata]) -> list[Metadata]:
+    """Makes one of the files that describe a picture each, for thousands are one set."""
+    parts = [one for one in entries if one.kind == pascal_voc.KIND]
+    if not parts:
+        return entries
+    documents = {path: root for one in parts for path, root in one.document.items()}
+    folder = os.path.commonpath([one.folder for one in parts])
+    path = f"{folder}/*.xml" if folder else "*.xml"
+    merged = Metadata(path, pascal_voc.KIND, documents, beside=list(documents))
+    return [merged, *(one for one in entries if one.kind != pascal_voc.KIND)]
 
 
 def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
@@ -175,6 +198,8 @@ def _read(top: Path, path: str) -> Metadata:
         return Metadata(path, "COCO Camera Traps", document)
     if _holds(megadetector.is_one, document):
         return Metadata(path, "MegaDetector", document)
+    if pascal_voc.is_one(document):
+        return Metadata(path, pascal_voc.KIND, {path: document})
     if (form := forms.known(document)) is not None:
         return Metadata(path, form.name, document)
     if isinstance(document, list) and document and all(isinstance(r, dict) for r in document):
@@ -261,6 +286,8 @@ def _annotations(one: Metadata, top: Path, files: list[str]) -> tuple[pd.DataFra
         return coco.read(one.document), []
     if one.kind == "MegaDetector":
         return megadetector.read(one.document), []
+    if one.kind == pascal_voc.KIND:
+        return pascal_voc.read(one.document, files), []
     form = forms.known(one.document)
     inside = pd.Series(files, dtype="str")
     if one.folder:

@@ -34,11 +34,15 @@ class Collection:
             that was annotated.
         metadata: A row for each file that may be metadata (`metadata.report`).
         ignored: The number of files by the hidden or system folder that they lie in.
+        times: How many times of photos the metadata hold.
+        without_zone: How many of these have no time zone.
     """
 
     files: pd.DataFrame
     metadata: pd.DataFrame
     ignored: dict[str, int]
+    times: int = 0
+    without_zone: int = 0
 
     def describe(self) -> str:
         """Describes the files that are not photos, a line each."""
@@ -50,6 +54,11 @@ class Collection:
         if len(self.metadata) > _PRINTED:
             lines.append(f"... {len(self.metadata) - _PRINTED} more in reports/ingest/metadata.csv")
         lines += [f"ignored: {name} ({count} files)" for name, count in self.ignored.items()]
+        if self.times:
+            lines.append(
+                f"{self.without_zone:,} of {self.times:,} times in the metadata have no time zone; "
+                "all are taken as the camera's own clock shows them"
+            )
         return "\n".join(lines)
 
 
@@ -172,7 +181,16 @@ def read(top: Path, rules: Rules) -> Collection:
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    return Collection(files, metadata.report(entries), ignored)
+    times = pd.concat([one.rows for one in sources], ignore_index=True) if sources else None
+    return Collection(files, metadata.report(entries), ignored, *_zones(times))
+
+
+def _zones(rows: pd.DataFrame | None) -> tuple[int, int]:
+    """Returns how many files of annotations have a time, and how many of these no zone."""
+    if rows is None:
+        return 0, 0
+    rows = rows[rows["taken_at"].notna()].drop_duplicates("path")
+    return len(rows), int(rows["zone"].isna().sum())
 
 
 def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:

@@ -97,7 +97,8 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     Returns:
         The description.
     """
-    by_name = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(table.columns)}
+    by_name = {_key(n.rpartition(".")[2]): n for n in reversed(table.columns)}  # label.species
+    by_name |= {_key(name): name for name in reversed(table.columns)}
     mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
     described = Table(table)
     described.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
@@ -117,6 +118,11 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
         described.places += [n for n in mine["location"] if n not in described.places]
     _name_unknown(described, by_name)
     return described
+
+
+def _key(name: str) -> str:
+    """Returns the letters and digits of a column's name."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _has_addresses(column: pd.Series) -> bool:
@@ -206,7 +212,7 @@ def _may_be_species(column: pd.Series) -> bool:
 
 def is_species_name(name: str) -> bool:
     """Returns whether a column or key of this name holds the species."""
-    return "".join(filter(str.isalnum, name.lower())) in _SPECIES
+    return _key(name) in _SPECIES
 
 
 def is_flag(column: pd.Series) -> bool:
@@ -241,8 +247,6 @@ def read(
     if "split_hint" in fields:
         hint = fields["split_hint"]
         fields["split_hint"] = hint.map({name: split_named(name) for name in hint.unique()})
-    if "taken_at" in fields:
-        fields["taken_at"] = annotations.times(fields["taken_at"])
     ranks = {rank: rows[table.ranks[rank]] for rank in annotations.RANKS if rank in table.ranks}
     names = _species(table, rows)
     listed = names.map(lambda several: several or [None]).explode()

@@ -49,7 +49,7 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
         reason=reason,
         group=rows.get("sequence_id"),
         location=deployment.map(_stations(folder)).fillna(deployment),
-        taken_at=annotations.times(rows["timestamp"]),
+        taken_at=rows["timestamp"],
         licence=rows.get("license"),
         **{rank: rows[rank] for rank in _RANKS},
     )

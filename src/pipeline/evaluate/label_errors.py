@@ -1,0 +1,103 @@
+"""Lists photos whose label is probably wrong, by confident learning.
+
+Northcutt, Jiang & Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels. A
+photo is suspected if networks that had not seen it are as sure of another species as they are, on
+average, of photos that carry that species' label. cleanlab finds the same
+(tests/evaluate/test_label_errors.py); it is no dependency, for this takes a few lines.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core import atomic
+
+SHOWN = 40  # on the page; all are in the table
+
+
+def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the probability of each label less that of the likeliest other species, (n,).
+
+    Args:
+        probabilities: Of networks that had not seen the photos, (n, species).
+        labels: Positions of the species that the photos are said to show, int (n,).
+    """
+    rows = np.arange(len(labels))
+    others = probabilities.copy()
+    others[rows, labels] = -1
+    return probabilities[rows, labels] - others.max(axis=1)
+
+
+def suspected(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns which photos probably show another species than their label says, bool (n,).
+
+    Args:
+        probabilities: Of networks that had not seen the photos, (n, species).
+        labels: Positions of the species that the photos are said to show, int (n,).
+    """
+    species = probabilities.shape[1]
+    own = np.bincount(labels, probabilities[np.arange(len(labels)), labels], species)
+    count = np.bincount(labels, minlength=species)
+    threshold = np.where(count, own / np.maximum(count, 1), np.inf)
+    sure = np.where(probabilities >= threshold - 1e-6, probabilities, -1)
+    return (
+        (sure.max(axis=1) >= 0)
+        & (sure.argmax(axis=1) != labels)
+        & (probabilities.argmax(axis=1) != labels)
+    )
+
+
+def find(
+    judged: pd.DataFrame, labels: tuple[str, ...], manifest: pd.DataFrame, index: pd.DataFrame
+) -> pd.DataFrame:
+    """Lists the photos of a collection whose label is probably wrong.
+
+    Args:
+        judged: A row a picture: photo, split, species and probabilities (an array), by a network
+            that had not seen it.
+        labels: The species, in the order of the probabilities.
+        manifest: A row a photo, with columns photo and path.
+        index: The index of the resized pictures.
+
+    Returns:
+        picture (its position in the shards), photo, path, split, species, suggested, probability
+        (of the suggested species), own_probability (of the label); one row a photo, the least
+        credible label first.
+    """
+    probabilities = np.stack(judged["probabilities"].to_list())
+    own = judged["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
+    table = pd.DataFrame(
+        {
+            "photo": judged["photo"].to_numpy(),
+            "split": judged["split"].to_numpy(),
+            "species": judged["species"].to_numpy(),
+            "suggested": np.array(labels)[probabilities.argmax(axis=1)],
+            "probability": probabilities.max(axis=1),
+            "own_probability": probabilities[np.arange(len(own)), own],
+        }
+    )
+    table = table.assign(margin=margins(probabilities, own))[suspected(probabilities, own)]
+    table = table.sort_values(["margin", "photo"], kind="stable").drop_duplicates("photo")
+    first = pd.Series(np.arange(len(index)), index["photo"]).groupby(level=0).first()
+    table.insert(0, "picture", table["photo"].map(first))
+    table.insert(2, "path", table["photo"].map(manifest.set_index("photo")["path"]))
+    return table.drop(columns="margin").reset_index(drop=True)
+
+
+def save(found: pd.DataFrame, judged: pd.DataFrame, path: Path) -> dict[str, Any]:
+    """Writes the list as CSV; its lines are a start for `data/corrections.csv`.
+
+    Args:
+        found: From `find`.
+        judged: What it was found among.
+        path: The CSV.
+
+    Returns:
+        The section of `metrics.json`: photos (judged), suspected, and the first of them.
+    """
+    with atomic.atomic_write(path) as partial:
+        found.drop(columns="picture").to_csv(partial, index=False)
+    first = found.head(SHOWN).to_dict("records")
+    return {"photos": judged["photo"].nunique(), "suspected": len(found), "first": first}
