@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import sys
@@ -54,6 +55,7 @@ def path_at_first():
 def no_traces_of_mlflow(path_at_first):
     """A model that MLflow loads leaves its own code first in the path, where processes that are
     started later would find it; MLflow's server leaves a mark that this process serves."""
+    gc.freeze()  # Keras collects garbage in each training: without what TensorFlow's modules hold
     yield
     sys.path[:] = path_at_first
     os.environ.pop("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", None)
