@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core import params, stage_timer, tracking
+from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import (
     conversion,
@@ -43,14 +44,13 @@ def main() -> None:
         keras_file=chosen.keras_file,
         litert=converted.network,
         description=beside.description(p.resize.fit, p.ingest.max_pixels),
-        beside=beside.files(shards),
+        beside=beside.files(shards) | views.files(manifest, p.resize.crop, p.resize.box_margin),
     )
     rows = predictions.outputs(converted.network, shards, test, "test")
     answers, kinds = predictions.judged(rows, beside.calibration, beside.judge.judge)
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
-    if beside.pooling is not None:
-        facts["events"] = events.tested(beside.pooling, test, answers, chosen.labels)
+    facts |= events.tested(beside.pooling, test, answers, chosen.labels)
     judged = chosen.judged(test, answers)
     found = label_errors.find(judged, chosen.labels, manifest, shards.index)
     facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import blanks, corrections, data_card, rare_species, summary
+from pipeline.ingest import blanks, corrections, data_card, moving, rare_species, summary
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
@@ -38,6 +38,8 @@ def main() -> None:
     manifest, quarantine = blanks.require_enough(manifest, quarantine, least)
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
+    with parallel.use_backend(p.parallel.backend, p.parallel.address):
+        manifest["moving"] = moving.found(root, manifest, max_pixels, jobs)
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))

@@ -13,7 +13,7 @@ def main() -> None:
     manifest = pd.read_parquet("data/ingested/manifest.parquet", columns=crops.COLUMNS)
     root = workspace.collection_root(Path("data/ingested"))
     squares = shard_writer.Squares(root, p.resize.size, p.resize.fit, p.ingest.max_pixels)
-    pictures = crops.pictures(manifest, p.resize.box_margin if p.resize.crop_to_box else None)
+    pictures = crops.pictures(manifest, p.resize.crop, p.resize.box_margin)
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         shard_writer.write(
             Path("data/resized"), squares, pictures, p.parallel.jobs, Path(".cache/resized")

@@ -524,7 +524,7 @@ def test_subjects_that_megadetector_found_are_what_is_learned_from_and_tested(st
     detected = {"detection_categories": {"1": "animal", "2": "person"}, "images": images}
     (top / "megadetector.json").write_text(json.dumps(detected))
     lines = {"ingest__source": str(top), "ingest__near_duplicate_bits": 0, "resize__size": 32}
-    lines |= {"resize__crop_to_box": True, "resize__box_margin": 0.0}
+    lines |= {"resize__crop": "boxes", "resize__box_margin": 0.0}
     ran = stage("ingest", **lines)
     assert ran.said is None
     assert ran.adds_up()

@@ -66,7 +66,7 @@ def test_the_numbers_of_events_are_those_of_their_pooled_answers():
     fitted = frames()
     pooling = events.fit(fitted, fitted.set_index("photo")["event"], CALIBRATION, LABELS)
     probabilities = np.stack(test["probabilities"])
-    numbers = events.tested(pooling, test, probabilities, LABELS)
+    numbers = events.tested(pooling, test, probabilities, LABELS)["events"]
     right, recalls = 0, {"fox": [], "owl": []}
     for event, rows in test.groupby("event"):
         places = test.index.get_indexer(rows.index)

@@ -30,10 +30,10 @@ def folder(tmp_path):
 def write(collection, folder, tmp_path):
     """Writes shards of a manifest, as DVC lets a stage do, and gives their files' bytes."""
 
-    def write(manifest, jobs=1, fit="crop", size=48, margin=None):
+    def write(manifest, jobs=1, fit="crop", size=48, margin=0.0):
         shutil.rmtree(folder, ignore_errors=True)
         cache = tmp_path / "squares"
-        wanted = crops.pictures(manifest, margin)
+        wanted = crops.pictures(manifest, "boxes" if margin else "none", margin)
         squares = shard_writer.Squares(collection, size, fit, 10**7)
         shard_writer.write(folder, squares, wanted, jobs, cache)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -211,18 +211,24 @@ BOXED = pd.DataFrame(
         "width": [400, 100, 50],
         "height": [200, 300, 50],
         "box": [json.dumps([[0.4, 0.3, 0.1, 0.4], [0.9, 0.9, 0.1, 0.1]]), None, "[[0, 0, 1, 1]]"],
+        "moving": [
+            json.dumps([[0.5, 0.3, 0.05, 0.2], [0, 0, 1, 1]]),
+            None,
+            "[[0.2, 0.2, 0.6, 0.1]]",
+        ],
     }
 )
 
 
 def test_whole_photos_are_pictures_as_they_are():
-    rows = crops.pictures(BOXED, None)
+    rows = crops.pictures(BOXED, "none", 0.1)
     assert rows["box"].isna().all()
-    pd.testing.assert_frame_equal(rows.drop(columns="box"), BOXED.drop(columns="box"))
+    whole = BOXED.drop(columns=["box", "moving"])
+    pd.testing.assert_frame_equal(rows.drop(columns="box"), whole)
 
 
 def test_each_subject_is_cut_out_as_a_square_within_the_photo():
-    rows = crops.pictures(BOXED, 0.25)
+    rows = crops.pictures(BOXED, "boxes", 0.25)
     assert rows["photo"].tolist() == ["a", "a", "b", "c"]
     assert rows["species"].tolist() == ["cat", "cat", "owl", "owl"]
     boxes = rows["box"].map(json.loads, na_action="ignore").tolist()
@@ -234,9 +240,21 @@ def test_each_subject_is_cut_out_as_a_square_within_the_photo():
     assert sizes == [[120, 120], [60, 60], [100, 300], [50, 50]]
 
 
+def test_what_moves_most_is_cut_out_with_some_of_its_surroundings():
+    rows = crops.pictures(BOXED, "motion", 0.25)
+    assert rows["photo"].tolist() == ["a", "b", "c"]
+    boxes = rows["box"].map(json.loads, na_action="ignore").tolist()
+    # 20 x 40 px around (210, 80): 60 px a side with the margin, over 0.13 of 400.
+    assert boxes[0] == [0.45, 0.25, 0.15, 0.3]
+    assert pd.isna(boxes[1])
+    assert boxes[2] == [0.05, 0.0, 0.9, 0.9]
+    (row,) = crops.pictures(BOXED[:1], "motion", 0).itertuples()
+    assert json.loads(row.box) == [0.46, 0.27, 0.13, 0.26], "0.13 of the longer side, not 40 px"
+
+
 def test_a_subject_larger_than_the_photo_is_narrow_takes_all_its_breadth():
     tall = BOXED.iloc[1:2].assign(box="[[0.2, 0.1, 0.6, 0.8]]")
-    (row,) = crops.pictures(tall, 0).itertuples()
+    (row,) = crops.pictures(tall, "boxes", 0).itertuples()
     assert json.loads(row.box) == [0.0, 0.1, 1.0, 0.8]
     assert (row.width, row.height) == (100, 240)
 

@@ -105,6 +105,7 @@ class Evaluated:
         pair = manifest["photo"].str.replace(r"\d$", lambda n: str(int(n[0]) // 2), regex=True)
         manifest["event"] = pair if chosen == "tuned" else manifest["photo"]
         self.event = manifest.set_index("photo")["event"]
+        manifest["moving"] = "[[0, 0, 1, 1]]" if chosen == "tuned" else None
         manifest = manifest.assign(location=None, box=None, flags="").astype({"location": "str"})
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
@@ -116,7 +117,7 @@ class Evaluated:
             path = folder / "models" / name
             held_out[name] = save(path, weights[name], self.table, better, runs[name])
         self.held_out = held_out[chosen]
-        lines = {"evaluate.precision": precision, "resize.fit": "pad"}
+        lines = {"evaluate.precision": precision, "resize.fit": "pad", "resize.box_margin": 0.3}
         lines["evaluate.parity"] = {"float": 5, "int8": "all"}[precision]
         staged.run("evaluate", folder, lines | {"ingest.max_pixels": 123_456})
         self.runs = {name: tracking.mlflow().get_run(run_id) for name, run_id in runs.items()}
@@ -295,6 +296,8 @@ def test_what_is_served_makes_photos_square_as_training_did(evaluated):
 
 def test_photos_in_events_are_judged_by_events_too(trained, tuned):
     assert "events" not in trained.metrics
+    assert not (trained.final / "finding.json").exists()
+    assert json.loads((tuned.final / "finding.json").read_text()) == {"margin": 0.3}
     assert not (trained.final / "pooling.json").exists()
     events = tuned.metrics["events"]
     event = tuned.event[tuned.test["photo"]].to_numpy()

@@ -27,6 +27,10 @@ def folder(tmp_path):
         rows.append((decoding.identity(path.read_bytes()), name, species, 100, 60))
     table = pd.DataFrame(rows, columns=["photo", "path", "species", "width", "height"])
     table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
+    # The subject of the second moves, and what moves most in the third is its upper half.
+    moving = [None, "[[0.7, 0.33333333, 0.2, 0.33333333]]"]
+    moving += ["[[0.7, 0.33333333, 0.2, 0.16666667], [0, 0, 0.5, 0.5]]"]
+    table["moving"] = pd.Series(moving, dtype="str")
     (tmp_path / "data/ingested/files").mkdir(parents=True)
     table.to_parquet(tmp_path / "data/ingested/manifest.parquet")
     workspace.write_collection(tmp_path / "data/ingested", tmp_path / "found")
@@ -42,9 +46,9 @@ def resized(folder, **lines):
 
 
 def test_whole_photos_are_cropped_padded_or_stretched_as_params_say(folder):
-    _, crop = resized(folder, fit="crop")
-    _, pad = resized(folder, fit="pad")
-    _, stretch = resized(folder, fit="stretch")
+    _, crop = resized(folder, fit="crop", crop="none")
+    _, pad = resized(folder, fit="pad", crop="none")
+    _, stretch = resized(folder, fit="stretch", crop="none")
     assert (pad[:, :7] == 128).all(), "padded photos have no grey above"
     assert not (crop[:, :7] == 128).all()
     # The subject begins at 50 of the middle 60 columns, and at 70 of all 100.
@@ -54,14 +58,30 @@ def test_whole_photos_are_cropped_padded_or_stretched_as_params_say(folder):
 
 
 def test_subjects_are_cut_out_with_the_margin_of_params_if_they_are_to_be(folder):
-    written, pictures = resized(folder, crop_to_box=True, box_margin=0.0)
+    written, pictures = resized(folder, crop="boxes", box_margin=0.0)
     assert written.index["box"].notna().tolist() == [True, False, False]
     assert np.abs(pictures[0, :18] - [0, 200, 0]).max() < 8
     assert np.abs(pictures[0, 22:] - [200, 0, 0]).max() < 8
     assert pictures[1:, 2, 2, 2].min() >= 200
-    _, wider = resized(folder, crop_to_box=True, box_margin=0.5)
+    _, wider = resized(folder, crop="boxes", box_margin=0.5)
     assert np.abs(wider[0, :8] - [0, 0, 200]).max() < 8
     assert np.abs(wider[0, 22:28, 12:28] - [200, 0, 0]).max() < 8
-    written, whole = resized(folder, crop_to_box=False)
+    written, whole = resized(folder, crop="none")
     assert written.index["box"].isna().all()
     assert whole[:, 2, 2, 2].min() >= 200
+
+
+def test_what_moves_is_cut_out_where_most_photos_are_of_bursts(folder):
+    written, pictures = resized(folder, box_margin=0.0)
+    # The first cat stays whole; the other is green around its middle; the owl is green above red.
+    assert written.index["box"].notna().tolist() == [False, True, True]
+    assert np.abs(pictures[1, 14:26, 4:36] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[2, :18] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[2, 22:] - [200, 0, 0]).max() < 8
+    table = pd.read_parquet(folder / "data/ingested/manifest.parquet")
+    table["moving"] = table["moving"].where(table["species"] == "owl")
+    table.to_parquet(folder / "data/ingested/manifest.parquet")
+    written, _ = resized(folder, box_margin=0.0)
+    assert written.index["box"].isna().all(), "one photo of three is too few"
+    written, _ = resized(folder, box_margin=0.0, crop="motion")
+    assert written.index["box"].notna().tolist() == [False, False, True]

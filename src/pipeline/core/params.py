@@ -79,7 +79,7 @@ class Parallel(Section):
 class Resize(Section):
     size: Annotated[int, Field(ge=32, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
-    crop_to_box: bool
+    crop: Literal["auto", "none", "boxes", "motion"]
     box_margin: Fraction
 
 

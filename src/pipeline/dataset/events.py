@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+GAP = 60.0  # s: the longest pause inside an event, where nobody says another
 # What a date without a time of day reads as. A burst over midnight that has a photo of that very
 # second is cut in two, which costs less than one event of a whole day.
 _NO_TIME = "T00:00:00"

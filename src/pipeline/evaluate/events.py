@@ -67,12 +67,12 @@ def fit(
 
 
 def tested(
-    pooling: Pooling, test: pd.DataFrame, probabilities: np.ndarray, labels: Sequence[str]
+    pooling: Pooling | None, test: pd.DataFrame, probabilities: np.ndarray, labels: Sequence[str]
 ) -> dict[str, Any]:
     """Judges the pooled answers to test events.
 
     Args:
-        pooling: How frames are pooled.
+        pooling: How frames are pooled; None for a recogniser of single photos.
         test: The test pictures: species and event.
         probabilities: The calibrated answers to them, (n, species).
         labels: The species, in the order of the probabilities.
@@ -80,17 +80,20 @@ def tested(
     Returns:
         The section `events` of `metrics.json`: events, frames, the numbers of `metrics.summarise`
         over events but `photos`, recall and number of events of each species that occurs, and
-        pooling.
+        pooling. Nothing where there is no pooling.
     """
+    if pooling is None:
+        return {}
     truth = species(test["species"], test["event"])
     answers = pooling.answers(probabilities, truth.index.get_indexer(test["event"]), labels)
     targets = positions(truth, tuple(labels))
     numbers = summarise(answers, targets, tuple(labels))
     rows = per_species(answers, targets, tuple(labels)).query("support > 0")
-    return {
+    section = {
         "events": int(numbers.pop("photos")),
         "frames": len(test),
         **numbers,
         "species": rows.set_index("species")[["recall", "support"]].to_dict("index"),
         "pooling": asdict(pooling),
     }
+    return {"events": section}

@@ -171,6 +171,29 @@ def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
     return Square(np.asarray(image), cut_short)
 
 
+def grey(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decodes a photo into small, upright grey pixels, its sides in their proportion.
+
+    Args:
+        data: The bytes of the file.
+        side: The longer side of the result (px).
+        max_pixels: More than so many, as the header claims, are refused before decoding.
+
+    Returns:
+        uint8 (height, width).
+
+    Raises:
+        PhotoError: The bytes give no picture.
+    """
+    image = _open(data, max_pixels)
+    longer = max(image.size)
+    width, height = (max(1, round(length * side / longer)) for length in image.size)
+    image, _ = _load(image, min(width, height), data)
+    image = _eight_bits(image)
+    small = _opaque(image).convert("L").resize((width, height), Image.Resampling.BOX)
+    return np.asarray(_upright(small, _orientation(image)))
+
+
 def light(picture: np.ndarray) -> dict[str, float]:
     """Measures exposure and focus of a picture, in a fifth of a millisecond, to notice changes.
 

@@ -35,6 +35,7 @@ MANIFEST = {
     "taken_at": "str",
     "split_hint": "str",
     "box": "str",
+    "moving": "str",
     "flags": "str",
     "licence": "str",
     "origin": "str",
@@ -117,7 +118,8 @@ def judge(
         such as a sequence or an observation, or else of a camera's burst; a photo without either is
         an event of its own. `group` is the smallest photo of those that belong together:
         near-duplicates, events, and chains of both. `box` is a JSON list of [x, y, w, h] in shares
-        of the sides, or null; `flags` are those of `quality_flags.of`.
+        of the sides, or null; `flags` are those of `quality_flags.of`. `moving` is null: whoever
+        has the files finds it (`moving.found`).
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)

@@ -13,14 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain, islice
-from pathlib import Path
+from itertools import chain, groupby, islice
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
 
 from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
+from pipeline.dataset import events
 from pipeline.inference import decoding, novelty
+from pipeline.inference.crops import FILE, MotionCrop
 from pipeline.predict import inputs
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ Answer = dict[str, Any]
 TOP = 3
 KEPT = 20  # species of a photo in the journal, from which those of its event are pooled
 _PHOTOS_A_JOB = 32
+_FRAMES_A_JOB = 64  # where bursts are seen together: few are cut in two, and few bytes wait
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
     *("species", "probability", "unknown", "kind", "reason", "looks_like"),
@@ -81,9 +86,10 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
         among = f", among {inputs.listed(passed_over)}" if passed_over else ""
         raise UserError(f"there is no photo in {', '.join(paths)}{among}")
     header = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
-    rest, done = _resume(journal, header, inputs.find(paths))
+    length = _PHOTOS_A_JOB if MotionCrop.load(recogniser) is None else _FRAMES_A_JOB
+    rest, done = _resume(journal, header, _batches(inputs.find(paths), length))
     work = partial(_lines, str(recogniser.absolute()))
-    batches = parallel.map_ordered(work, _batches(rest), jobs)
+    batches = parallel.map_ordered(work, rest, jobs)
     with journal.open("a", encoding="utf-8") as file:
         for lines in track(batches, total - done, "predict", count=len):
             file.write("".join(lines))
@@ -121,12 +127,12 @@ def seen_from(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
 
 
 def _resume(
-    journal: Path, header: str, photos: Iterator[inputs.Named]
-) -> tuple[Iterator[inputs.Named], int]:
-    """Truncates a journal after its last valid line.
+    journal: Path, header: str, batches: Iterator[list[inputs.Named]]
+) -> tuple[Iterator[list[inputs.Named]], int]:
+    """Truncates a journal after its last valid batch, for photos of a batch are seen together.
 
     Returns:
-        The photos that it does not answer, and how many it does.
+        The batches that it does not answer, and how many photos it does.
     """
     done, right, ahead = 0, 0, []
     if journal.exists():
@@ -134,57 +140,106 @@ def _resume(
             head = file.readline()
             if head == f"{header}\n".encode():
                 right = len(head)
-                for line in file:
-                    photo = next(photos, None)
-                    if not line.endswith(b"\n") or photo is None:
-                        ahead = [photo] if photo else []
+                for batch in batches:
+                    lines = list(islice(file, len(batch)))
+                    if len(lines) < len(batch) or not all(map(_is_of, lines, batch)):
+                        ahead = [batch]
                         break
-                    answer = json.loads(line)
-                    if (answer["path"], answer.get("stamp")) != (photo.path, photo.stamp()):
-                        ahead = [photo]
-                        break
-                    right, done = right + len(line), done + 1
+                    right, done = right + sum(map(len, lines)), done + len(batch)
     if right:
         with journal.open("r+b") as file:
             file.truncate(right)
     else:
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_text(f"{header}\n", encoding="utf-8")
-    return chain(ahead, photos), done
+    return chain(ahead, batches), done
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    items = iter(items)
-    while batch := list(islice(items, _PHOTOS_A_JOB)):
-        yield batch
+def _is_of(line: bytes, photo: inputs.Named) -> bool:
+    """Tells whether a line of a journal answers a photo as it is now."""
+    if not line.endswith(b"\n"):
+        return False
+    answer = json.loads(line)
+    return (answer["path"], answer.get("stamp")) == (photo.path, photo.stamp())
+
+
+def _batches(photos: Iterable[inputs.Named], length: int) -> Iterator[list[inputs.Named]]:
+    """Yields photos of one folder, up to `length` at once, whatever stands in other folders."""
+    for _, several in groupby(photos, key=lambda photo: PurePosixPath(photo.path).parent):
+        while batch := list(islice(several, length)):
+            yield batch
 
 
 def _lines(recogniser: str, batch: list[inputs.Named]) -> list[str]:
-    answer = _answerer(recogniser)
-    return [f"{json.dumps(answer(photo))}\n" for photo in batch]
+    return [f"{json.dumps(answer)}\n" for answer in _answerer(recogniser)(batch)]
 
 
 @cache
-def _answerer(folder: str) -> Callable[[inputs.Named], Answer]:
-    """Returns a function that answers one photo; made once a process."""
+def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
+    """Returns a function that answers photos of one folder; made once a process."""
     from pipeline.inference.recogniser import Recogniser
 
-    recogniser = Recogniser(Path(folder), workers=1)
+    recogniser, crop = Recogniser(Path(folder), workers=1), MotionCrop.load(Path(folder))
 
-    def answer(photo: inputs.Named) -> Answer:
-        stamp = photo.stamp()  # of before it is read
-        return answer_photo(recogniser, photo.path, photo.read) | {"stamp": stamp}
+    def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
+        if crop is None:
+            for photo in batch:
+                stamp = photo.stamp()  # of before it is read
+                yield answer_photo(recogniser, photo.path, photo.read) | {"stamp": stamp}
+            return
+        stamps = [photo.stamp() for photo in batch]
+        contents = [_content(photo) for photo in batch]
+        parts = _parts(crop, contents, recogniser.max_pixels)
+        for photo, stamp, content, part in zip(batch, stamps, contents, parts, strict=True):
+            read = partial(_bytes_or_raise, content)
+            yield answer_photo(recogniser, photo.path, read, part) | {"stamp": stamp}
 
     return answer
 
 
-def answer_photo(recogniser: "Recogniser", path: str, read: Callable[[], bytes]) -> Answer:
+def _content(photo: inputs.Named) -> bytes | decoding.PhotoError:
+    try:
+        return photo.read()
+    except decoding.PhotoError as error:
+        return error
+
+
+def _bytes_or_raise(content: bytes | decoding.PhotoError) -> bytes:
+    if isinstance(content, decoding.PhotoError):
+        raise content
+    return content
+
+
+def _parts(
+    crop: MotionCrop, contents: Sequence[bytes | decoding.PhotoError], max_pixels: int
+) -> list[list[float] | None]:
+    """Returns what moves in each photo, of those that follow each other shortly; else None."""
+    readable = [content if isinstance(content, bytes) else b"" for content in contents]
+    times = pd.Series([decoding.capture(data)["taken_at"] for data in readable], dtype="str")
+    number = events.number(pd.Series("", index=times.index), times, events.GAP)
+    parts: list[list[float] | None] = [None] * len(contents)
+    for _, several in times.groupby(number):
+        rows = several.sort_values(kind="stable").index
+        for row, part in zip(
+            rows, crop.parts([readable[i] for i in rows], max_pixels), strict=True
+        ):
+            parts[row] = part
+    return parts
+
+
+def answer_photo(
+    recogniser: "Recogniser",
+    path: str,
+    read: Callable[[], bytes],
+    part: Sequence[float] | None = None,
+) -> Answer:
     """Answers one photo.
 
     Args:
         recogniser: Answers.
         path: The photo's name in the answer.
         read: Returns the bytes of its file, or raises `decoding.PhotoError`.
+        part: What of it the network shall see, as `decoding.cut` takes it. Defaults to None: all.
 
     Returns:
         A row as `answers` yields it; `error` says why a photo has no answer.
@@ -193,6 +248,8 @@ def answer_photo(recogniser: "Recogniser", path: str, read: Callable[[], bytes])
     try:
         data = read()
         row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
+        if part is not None:
+            data = decoding.cut(data, part, recogniser.max_pixels)
         return row | _rounded(recogniser.answer(data, KEPT, light=True))
     except decoding.PhotoError as error:
         return row | {"top": [], "error": f"{error.reason}: {error}"}
@@ -210,10 +267,10 @@ def _rounded(answer: Any) -> Any:
 def _digest(recogniser: Path) -> str:
     """Returns the sha256 of the files of a recogniser."""
     digest = hashlib.sha256()
-    for name in ("model.tflite", "labels.json", novelty.FILE):
+    for name in ("model.tflite", "labels.json", novelty.FILE, FILE):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
         except FileNotFoundError:
-            if name != novelty.FILE:  # which older versions lack
+            if name in ("model.tflite", "labels.json"):  # the others are not always there
                 raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
     return digest.hexdigest()

@@ -22,7 +22,6 @@ COLUMNS = (
     *("event", "camera", "start", "end", "photos", "species", "probability", "unknown"),
     "prediction_set",
 )
-GAP = 60.0  # s
 
 
 def by_folder(answer: Answer) -> tuple[str | None, str | None]:
@@ -44,7 +43,7 @@ class Events:
 
     labels: Sequence[str]
     pooling: Pooling
-    gap: float = GAP
+    gap: float = events.GAP
     locate: Locate = by_folder
     top: int = 3
 

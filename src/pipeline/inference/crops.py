@@ -1,0 +1,83 @@
+"""Decides which square part of a photo a network sees, given where its subject is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.inference import motion
+from pipeline.inference.decoding import MAX_PIXELS, PhotoError, grey
+
+FILE = "finding.json"  # beside the network
+LEAST = 0.13  # of the longer side: what moves is seen with as much around it, at least
+
+
+def squares(boxes: np.ndarray, sides: np.ndarray, margin: float, least: float = 0.0) -> np.ndarray:
+    """Returns squares around boxes, moved to lie inside the photo.
+
+    Where a photo is too narrow for one, its whole width is taken.
+
+    Args:
+        boxes: x and y of the left upper corner, width and height, in shares of the sides, (n, 4).
+        sides: Width and height of each photo (px), (n, 2).
+        margin: Share of a box's longer side that is added on each side.
+        least: Share of the photo's longer side that the square has at least. Defaults to 0.
+
+    Returns:
+        The same in shares of the sides, (n, 4), rounded to six decimals.
+    """
+    side = (boxes[:, 2:] * sides).max(axis=1, keepdims=True) * (1 + 2 * margin)
+    side = np.maximum(side, least * sides.max(axis=1, keepdims=True))
+    size = np.minimum(side / sides, 1)
+    start = (boxes[:, :2] + boxes[:, 2:] / 2 - size / 2).clip(0, 1 - size)
+    return np.concatenate([start, size], axis=1).round(6)
+
+
+@dataclass(frozen=True)
+class MotionCrop:
+    """Cuts out of the frames of a burst what moves in them, as for training.
+
+    Attributes:
+        margin: Share of a box's longer side that is added on each side.
+    """
+
+    margin: float
+
+    @classmethod
+    def load(cls, recogniser: Path) -> "MotionCrop | None":
+        """Reads it from a recogniser's folder; None where that one sees whole photos."""
+        file = recogniser / FILE
+        return cls(**json.loads(file.read_text())) if file.exists() else None
+
+    def written(self) -> bytes:
+        """Returns the content of its file."""
+        return f"{json.dumps(asdict(self))}\n".encode()
+
+    def parts(
+        self, frames: Sequence[bytes], max_pixels: int = MAX_PIXELS
+    ) -> list[list[float] | None]:
+        """Returns the part of each frame of a burst that the network shall see.
+
+        Args:
+            frames: The bytes of the photos' files.
+            max_pixels: A frame that claims more is left out.
+
+        Returns:
+            For each frame the box that `decoding.cut` takes; None for all of the photo.
+        """
+        readable, small = [], []
+        for number, data in enumerate(frames):
+            try:
+                small.append(grey(data, motion.SIDE, max_pixels))
+                readable.append(number)
+            except PhotoError:
+                continue  # whoever answers it says so
+        parts: list[list[float] | None] = [None] * len(frames)
+        for number, frame, boxes in zip(readable, small, motion.find(small), strict=True):
+            if boxes:
+                sides = np.array([frame.shape[::-1]], dtype=np.float64)
+                box = np.array([boxes[0][:4]])
+                parts[number] = squares(box, sides, self.margin, LEAST)[0].tolist()
+        return parts
