@@ -23,7 +23,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from servers import about, served
 
@@ -208,6 +209,18 @@ def send_wire(address, sent: bytes, pause: float, half: bool) -> int:
         return 0
 
 
+def send_made(address: SplitResult, name: str, made: Any) -> int:
+    """Sends what `Fuzz` made by one of its names; returns the status, 599 if none came."""
+    try:
+        if name == "wire":
+            return send_wire(address, *made)
+        if name == "head":
+            return send(address, *made)[0]
+        return send(address, "POST", "/invocations", JSON, made)[0]
+    except TimeoutError:
+        return 599
+
+
 def attack(url: str, photo: bytes, requests: int, seed: int, huge: int) -> bool:
     """Asks, prints what came back, and says whether all went well."""
     address, fuzz = urlsplit(url), Fuzz(photo, seed)
@@ -225,15 +238,7 @@ def attack(url: str, photo: bytes, requests: int, seed: int, huge: int) -> bool:
     for name in plan:
         made = getattr(fuzz, name)()
         started = time.perf_counter()
-        try:
-            if name == "wire":
-                status = send_wire(address, *made)
-            elif name == "head":
-                status, _ = send(address, *made)
-            else:
-                status, _ = send(address, "POST", "/invocations", JSON, made)
-        except TimeoutError:
-            status = 599
+        status = send_made(address, name, made)
         slowest = max(slowest, time.perf_counter() - started)
         statuses[name][status] += 1
         if status >= 500:

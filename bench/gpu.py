@@ -1,4 +1,4 @@
-"""What a GPU does for training: frozen features, heads, and fine-tuning in half precision.
+r"""What a GPU does for training: frozen features, heads, and fine-tuning in half precision.
 
 Runs the stages up to augment in a copy of the project for each split seed, and trains each set-up
 on what TensorFlow finds. Prints test accuracy, seconds, and

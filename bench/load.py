@@ -109,8 +109,9 @@ def request(address: str, body: bytes) -> bytes:
 async def clients(
     address: str, requests: list[bytes], many: int, seconds: float = 600, count: int = 10**9
 ) -> list[tuple[int, bytes, float]]:
-    """What clients got who each ask anew as soon as they are answered: which request, the
-    answer, milliseconds.
+    """Returns which request, the answer and the milliseconds of each answer that clients got.
+
+    Each client sends the next request as soon as it is answered.
 
     Raises:
         RuntimeError: An answer has another status than 200.

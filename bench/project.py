@@ -36,8 +36,10 @@ def prepare(source: Path, folder: Path, changes: list[str]) -> dict[str, str]:
 
 
 def change(folder: Path, changes: list[str]) -> None:
-    """Changes lines of a folder's params, each given as `train.epochs=5`; it starts with the
-    project's."""
+    """Changes lines of a folder's params, each given as `train.epochs=5`.
+
+    A folder without params starts with the project's.
+    """
     yaml, file = YAML(), folder / "params.yaml"
     params = yaml.load(file if file.exists() else PROJECT / "params.yaml")
     for line in changes:

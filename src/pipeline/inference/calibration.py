@@ -44,7 +44,9 @@ class Calibration:
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Returns the softmax of logits / temperature; a probability's logarithm is its logit, less
-    what is the same for all species."""
+    """Returns the softmax of logits / temperature.
+
+    A probability's logarithm is its logit, less what is the same for all species.
+    """
     powers = np.power(probabilities, 1 / temperature, dtype=np.float64)
     return powers / powers.sum(axis=-1, keepdims=True)

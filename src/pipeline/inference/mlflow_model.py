@@ -28,6 +28,7 @@ class Refused(MlflowException):
 
     @property
     def message(self) -> str:
+        """The sentence."""
         return self._sentence
 
     @message.setter
@@ -36,15 +37,17 @@ class Refused(MlflowException):
 
 
 class Served(mlflow.pyfunc.PythonModel):
-    """Answers a frame with a column `image` with a row a photo, as `Recogniser.answer` does, and
-    with the `version` of the registered model; in a server with a list of these rows. Safe to call
-    from several threads.
+    """Answers a frame with a column `image` with a row a photo, as `Recogniser.answer` does.
+
+    Each row has the `version` of the registered model too. In a server the answer is a list of
+    these rows. Safe to call from several threads.
 
     An image is the bytes of a photo file, or the same in base64. A call may have the params of
     `query.Query`.
     """
 
     def load_context(self, context) -> None:
+        """Loads the recogniser from the version's files, whose checksums are verified."""
         folder = Path(context.artifacts["recogniser"])
         checksums.verify(folder.parents[1])
         self.recogniser = Recogniser(folder)
@@ -56,6 +59,7 @@ class Served(mlflow.pyfunc.PythonModel):
     def predict(
         self, context, model_input: pd.DataFrame, params=None
     ) -> pd.DataFrame | list[dict[str, Any]]:
+        """Answers the photos of a frame; `params` are those of `query.Query`."""
         images = model_input["image"].tolist()
         try:
             query = Query.of(params or {})
@@ -72,8 +76,10 @@ class Served(mlflow.pyfunc.PythonModel):
 
 
 def _version(model: Path) -> str:
-    """Returns the number in the registry, which MLflow writes beside a model that it fetches by its
-    number; or the model's own name if it was fetched by that."""
+    """Returns the number in the registry, or the model's own name if it was fetched by that.
+
+    MLflow writes the number beside a model that it fetches by it.
+    """
     for name, key in (("registered_model_meta", "model_version"), ("MLmodel", "model_id")):
         if (model / name).exists():
             return str(yaml.safe_load((model / name).read_text())[key])

@@ -23,8 +23,10 @@ def is_loading() -> bool:
 
 
 def refuse_malformed_bodies() -> None:
-    """Makes a body that MLflow cannot read the sender's mistake, status 400, and lets no error send
-    the body or a traceback back. Does nothing a second time."""
+    """Makes a body that MLflow cannot read the sender's mistake, status 400.
+
+    No error sends the body or a traceback back. Does nothing a second time.
+    """
     server = sys.modules[_MODULE]
     invocations = server.invocations
     if hasattr(invocations, "__wrapped__"):

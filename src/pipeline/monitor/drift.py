@@ -126,8 +126,10 @@ def read(path: Path, days: float | None = None) -> pd.DataFrame:
 
 
 def _spreadsheet(path: Path) -> pd.DataFrame:
-    """A table as `animal predict` wrote it, or as a spreadsheet saved it since: with semicolons,
-    decimal commas and its own language's words for true and false."""
+    """Reads a table as `animal predict` wrote it, or as a spreadsheet saved it since.
+
+    That may be with semicolons, decimal commas and its own language's words for true and false.
+    """
     answers = tables.load(path)
     for name in set(answers) & {*_NUMBERS, "width", "height"}:
         text = answers[name].astype("str")

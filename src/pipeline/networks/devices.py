@@ -78,8 +78,10 @@ def compiled(
 
 
 def _cloned_for_gpus(layer: "keras.Layer", half: bool, synchronized: bool) -> "keras.Layer":
-    """Clones a layer, but for its logits in half precision, or with batch normalisation over all
-    GPUs."""
+    """Clones a layer in half precision, or with batch normalisation over all GPUs.
+
+    Logits stay in full precision.
+    """
     import keras
 
     config = layer.get_config()

@@ -50,8 +50,10 @@ class Frozen:
 def _on_gpu(
     network: str, weights: list[np.ndarray]
 ) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-    """Returns a copy of a network on a GPU: compiled, the network itself would be saved with an
-    optimizer."""
+    """Returns a copy of a network on a GPU.
+
+    The network itself, once compiled, would be saved with an optimizer.
+    """
     model = keras_setup.keras().models.model_from_json(network)
     model.set_weights(weights)
     model.compile(jit_compile=devices.XLA)

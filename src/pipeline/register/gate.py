@@ -42,6 +42,7 @@ class Check:
 
     @classmethod
     def at_least(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        """Checks that a number reaches a limit; `what` is the number in words."""
         word = "reaches" if measured >= limit else "is below"
         return cls(
             name, measured, limit, measured >= limit, f"{what}: {measured:.4g} {word} {limit:g}"
@@ -49,6 +50,7 @@ class Check:
 
     @classmethod
     def at_most(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+        """Checks that a number is not above a limit; `what` is the number in words."""
         word = "is within" if measured <= limit else "is above"
         return cls(
             name, measured, limit, measured <= limit, f"{what}: {measured:.4g} {word} {limit:g}"

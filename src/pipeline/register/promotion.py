@@ -129,8 +129,10 @@ def _agreed() -> bool:
 
 
 def _names() -> tuple[list[int], list[int], list[int]]:
-    """Returns the versions that the stage names, those that the alias names (one or none), and
-    those that the log's moves name."""
+    """Returns the versions that the stage, the alias and the log's moves name.
+
+    The alias names one or none.
+    """
     now = versions.champion()
     staged = [v.number for v in versions.versions() if v.stage == versions.STAGE]
     logged = [entry.version for entry in audit_log.moves()]

@@ -45,8 +45,10 @@ def version(registered: versions.Version) -> Predict:
 
 @contextmanager
 def _other_code() -> Iterator[None]:
-    """Lets the block import another `pipeline` than this one: a version carries parts of its own,
-    which need not fit those of today."""
+    """Lets the block import another `pipeline` than this one.
+
+    A version carries parts of its own, which need not fit those of today.
+    """
 
     def take_out() -> dict[str, ModuleType]:
         ours = [name for name in sys.modules if name.split(".")[0] == "pipeline"]

@@ -200,10 +200,9 @@ class TrainingBatches(Batches):
 
 
 class ValidationBatches(Batches):
-    """Batches to validate by, in order, of one size: the last one is filled up with pictures of
-    weight 0.
+    """Batches to validate by, in order and of one size.
 
-    Each head is validated by its own fold.
+    The last one is filled up with pictures of weight 0. Each head is validated by its own fold.
 
     Args:
         examples: What to validate by.

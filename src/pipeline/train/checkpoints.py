@@ -62,8 +62,10 @@ class Checkpoint:
         return self._last is not None and self._last["phase"] != phase
 
     def pop(self) -> State | None:
-        """Returns what the killed training had reached, once: phase, epochs done in it,
-        batch_size, history and what `SaveState` restores."""
+        """Returns what the killed training had reached, once.
+
+        That is phase, epochs done in it, batch_size, history and what `SaveState` restores.
+        """
         last, self._last = self._last, None
         return last
 
@@ -111,6 +113,7 @@ class SaveState(keras.callbacks.Callback):
         self._reached, self._stopping = reached, stopping
 
     def on_train_begin(self, logs: Any = None) -> None:
+        """Restores the weights, the optimizer and how long early stopping has waited."""
         reached, stopping = self._reached, self._stopping
         if reached is None:
             return
@@ -121,6 +124,7 @@ class SaveState(keras.callbacks.Callback):
         stopping.best_weights = reached["best_weights"]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Writes the state, if the last one is some seconds old."""
         if not self._checkpoint.is_due:
             return
         waited = {name: getattr(self._stopping, name) for name in _STOPPING}

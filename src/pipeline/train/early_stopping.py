@@ -25,6 +25,7 @@ class ValidatedEarlyStopping(keras.callbacks.EarlyStopping):
         self._batches = batches
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Validates, and stops the training if it is time."""
         logs |= validate(self.model, self._batches)
         super().on_epoch_end(epoch, logs)
 

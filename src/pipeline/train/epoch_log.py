@@ -64,13 +64,20 @@ class EpochLog(keras.callbacks.Callback):
         self.steps_at_once = 1
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Copies the weights, to go on from if memory ends within the epoch."""
         self.epoch_start_weights = self.model.get_weights()
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the progress bar."""
         size = self._batch_size
         self._progress.advance(min(size * self.steps_at_once, self._pictures - batch * size))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Adds a row to the history, and stops the training at its deadline.
+
+        Raises:
+            TrainingDiverged: The loss became NaN or infinite.
+        """
         optimizer = self.model.optimizer
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise TrainingDiverged(

@@ -100,8 +100,10 @@ class FeatureStore:
         return len(self._features)
 
     def _engine(self, network: "keras.Model") -> Any:
-        """Prepares a network to run; several side by side become the layer that joins them and a
-        list of what runs each."""
+        """Prepares a network to run.
+
+        Several side by side become the layer that joins them and a list of what runs each.
+        """
         if towers := backbones.towers(network):
             return network.layers[-1], [self._engine(tower) for tower in towers]
         return feature_cache.Frozen.of(network, self._cache / "litert")

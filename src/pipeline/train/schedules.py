@@ -8,8 +8,9 @@ keras = keras_setup.keras()
 def warm_up_cosine(
     peak: float, num_steps: int, warm_up_steps: int
 ) -> keras.optimizers.schedules.CosineDecay:
-    """Returns a linear warm-up from a tenth of the peak, then a cosine to 0 (Loshchilov & Hutter
-    2017, https://arxiv.org/abs/1608.03983).
+    """Returns a linear warm-up from a tenth of the peak, then a cosine to 0.
+
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 
     Args:
         peak: The rate at its peak.

@@ -256,8 +256,9 @@ def _print(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 
 
 def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
-    """Returns the trial with the highest lower bound of accuracy (less one standard error), and of
-    equals the one with the lowest log-loss.
+    """Returns the trial with the highest lower bound of accuracy (less one standard error).
+
+    Of equals it is the one with the lowest log-loss.
 
     Args:
         study: The study; of an earlier, longer search it may have more trials than `p` allows, and

@@ -78,8 +78,10 @@ def open_study(
 
 
 def run_key(p: params.Params) -> str:
-    """Returns the name of the study's attribute with the MLflow run of a search that was killed; in
-    a database each folder that searches has one."""
+    """Returns the name of the study's attribute with the MLflow run of a search that was killed.
+
+    In a database each folder that searches has one.
+    """
     if p.tune.storage == "local":
         return "run_id"
     return f"run_id {socket.gethostname()} {Path.cwd()}"

@@ -4,9 +4,8 @@ A further backbone is a file beside this one and an entry in the list below. Ker
 when a network is built.
 
 Example:
-
->>> backbone = get("efficientnet_lite0")
->>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
+    >>> backbone = get("efficientnet_lite0")
+    >>> whole, frozen, trainable = backbone.build(224, unfrozen_blocks=2)
 
 Pretrained ones also stand side by side, as `efficientnet_lite0+efficientnet_lite2`.
 """

@@ -183,8 +183,10 @@ def blocks(network: keras.Model) -> list[keras.KerasTensor]:
 
 
 def towers(network: keras.Model) -> list[keras.Model]:
-    """Returns the networks whose features the last layer of a network concatenates; none if it is
-    one network."""
+    """Returns the networks whose features the last layer of a network concatenates.
+
+    There are none if it is one network.
+    """
     import keras
 
     if not isinstance(network.layers[-1], keras.layers.Concatenate):

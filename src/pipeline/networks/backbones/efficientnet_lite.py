@@ -90,8 +90,7 @@ def _blocks(variant: Variant) -> Iterator[_Block]:
 
 
 def network(name: str, variant: Variant, size: int) -> keras.Model:
-    """Builds it with random weights, called `name`: pixels `(n, size, size, 3)` to features
-    `(n, 1280)`.
+    """Builds it with random weights: pixels `(n, size, size, 3)` to features `(n, 1280)`.
 
     Layers are called what the weights call them, less the leading underscores.
     """
