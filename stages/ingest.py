@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import blanks, corrections, data_card, moving, rare_species, summary
+from pipeline.ingest import (
+    blanks,
+    corrections,
+    data_card,
+    moving,
+    rare_species,
+    reviewed,
+    summary,
+)
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
@@ -24,9 +34,14 @@ def main() -> None:
         collection = reader.gather(source, INGESTED / "files", rules, jobs)
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
-        files = blanks.kept(collection.files)
+        files, feedback = blanks.kept(collection.files), Path(p.ingest.feedback)
+        least, labels = p.ingest.min_per_species, p.ingest.labels
+        said = reviewed.listed(feedback, root, files, labels, least)
+        files = pd.concat([files, said], ignore_index=True)
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
+    own = files.index[len(files) - len(said) :]
+    inspected = reviewed.apply(inspected, feedback, own, labels)
     manifest, quarantine = manifests.judge(
         inspected,
         p.ingest.min_side,
@@ -34,7 +49,6 @@ def main() -> None:
         p.ingest.reject,
         p.ingest.event_gap,
     )
-    least = p.ingest.min_per_species
     manifest, quarantine = blanks.require_enough(manifest, quarantine, least)
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))

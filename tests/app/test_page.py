@@ -4,6 +4,7 @@ Chromium is Debian's; where it is absent these tests are skipped.
 """
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -18,6 +19,7 @@ from PIL import Image
 from pipeline.app import server
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
+from pipeline.sources.feedback import Feedback
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
@@ -54,9 +56,15 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(recogniser):
-    champion = Champion(str(recogniser))
-    with running(server.build(champion, Access(root_path="/animals", burst=10_000))) as address:
+def kept(tmp_path_factory):
+    """Where what people say is kept."""
+    return Feedback(tmp_path_factory.mktemp("said"))
+
+
+@pytest.fixture(scope="module")
+def address(recogniser, kept):
+    access = Access(root_path="/animals", burst=10_000)
+    with running(server.build(Champion(str(recogniser)), access, kept.folder)) as address:
         yield f"{address}/animals/"
 
 
@@ -243,6 +251,63 @@ def test_work_can_be_stopped_and_gone_on_with(page, photos):
     assert names(page) == ["red"] * 9
 
 
+def review(page, *files):
+    add(page, *files)
+    page.get_by_role("link", name="Review").click()
+    page.get_by_label("Your name").fill("Anna")
+    page.locator(".review .card").first.focus()
+
+
+def said(kept, path):
+    photo = hashlib.sha256(path.read_bytes()).hexdigest()
+    return kept.settled()[photo].by
+
+
+def test_names_are_confirmed_and_corrected_by_keys(page, photos, kept):
+    files = [photos / name for name in (SCRIPT, "red0.jpg", "red1.jpg", "red2.jpg", "blue.jpg")]
+    review(page, *files)
+    shown = page.locator(".review .candidates li:first-child .name").all_text_contents()
+    assert shown == ["red"] * 4 + ["blue & co"]  # the least certain comes first
+    page.keyboard.press("2")
+    page.get_by_text("1 of 5 reviewed").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("2 of 5 reviewed").wait_for()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("0")
+    page.get_by_text("4 of 5 reviewed").wait_for()
+    page.keyboard.press("m")
+    page.keyboard.type("agpie <b>")
+    page.keyboard.press("Enter")
+    page.get_by_text("5 of 5 reviewed").wait_for()
+    assert [said(kept, path) for path in files] == [
+        {"Anna": "blue & co"},
+        {"Anna": "red"},
+        {"Anna": "no_animal"},
+        {"Anna": "no_animal"},
+        {"Anna": "magpie <b>"},
+    ]
+    page.keyboard.press("u")
+    page.get_by_text("4 of 5 reviewed").wait_for()
+    page.keyboard.press("-")
+    page.get_by_text("5 of 5 reviewed").wait_for()
+    assert said(kept, files[-1]) == {"Anna": "bad_photo"}
+
+
+def test_what_another_person_said_is_shown_and_stays(page, photos, kept, tmp_path):
+    path = tmp_path / "disputed.jpg"
+    path.write_bytes(jpeg((222, 3, 3)))
+    kept.keep(path.read_bytes(), "species", "fox", "Ben")
+    add(page, path)
+    page.get_by_role("link", name="Review").click()
+    page.get_by_role("button", name="Show the reviewed ones").click()
+    page.get_by_label("Your name").fill("Anna")
+    assert page.locator(".review .badge").inner_text() == "fox"
+    page.locator(".review .card").click()
+    page.get_by_role("button", name="Confirm").click()
+    page.locator(".badge", has_text="Ben: fox, Anna: red").wait_for()
+    assert said(kept, path) == {"Ben": "fox", "Anna": "red"}
+
+
 def test_every_language_has_every_text_and_is_shown(page):
     english = json.loads((server.STATIC / "text" / "en.json").read_text())
     for path in TEXTS:
@@ -279,7 +344,7 @@ def test_the_keyboard_is_enough(page, photos):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme):
+def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme, tmp_path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
     def check(state):
@@ -292,7 +357,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme):
 
     page.emulate_media(color_scheme=scheme)
     check("empty")
-    add(page, *photos.iterdir())
+    (tmp_path / "not reviewed.jpg").write_bytes(jpeg((199, 2, 2), (70, 60)))
+    add(page, *photos.iterdir(), *tmp_path.iterdir())
     check("gallery")
     page.locator(".card.known").first.click()
     check("photo")
@@ -302,6 +368,11 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme):
     page.keyboard.press("Escape")
     page.evaluate("document.documentElement.dir = 'rtl'")
     check("right to left")
+    page.get_by_role("link", name="Review").click()
+    page.locator(".review .card").first.wait_for()
+    check("review")
+    page.locator(".review .card").first.press("b")
+    check("another species")
 
 
 def test_the_page_is_small():

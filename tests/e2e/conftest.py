@@ -18,8 +18,9 @@ REPOSITORY = Path(__file__).parents[2]
 COPIED = (
     "stages",
     "src",
-    "data/sources",
     "data/corrections.csv",
+    "data/feedback",
+    "data/sources",
     "dvc.yaml",
     "params.yaml",
     ".dvc/config",

@@ -1,14 +1,18 @@
 """What the ingest stage accepts, refuses and reports, by the params."""
 
+import hashlib
+import io
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import staged
 from PIL import Image
 
 from pipeline.core import atomic
+from pipeline.sources.feedback import Feedback
 
 
 @pytest.fixture
@@ -154,3 +158,55 @@ def test_what_a_killed_run_left_is_replaced(collection, tmp_path):
     min(ingested.glob("files/*/*")).unlink()
     staged.run("ingest", tmp_path, lines)
     assert {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()} == written
+
+
+def test_what_people_said_comes_beside_and_before_the_source(ingest, collection, tmp_path):
+    cats, fish, owls = (
+        [path.read_bytes() for path in sorted((collection / name).iterdir())]
+        for name in ("cat", "fish", "owl")
+    )
+    said = Feedback(tmp_path / "data/feedback")
+
+    def drawn(seed):
+        pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(pixels).resize((64, 64)).save(file, "PNG")
+        return file.getvalue()
+
+    said.keep(cats[0], "species", "owl", "Anna")  # the source is wrong
+    said.keep(cats[1], "species", "cat", "Anna")  # the source is right
+    said.keep(fish[0], "bad_photo", None, "Anna")
+    said.keep(owls[0], "species", "owl", "Anna")
+    said.keep(owls[0], "species", "cat", "Ben")
+    new = [drawn(seed) for seed in range(7)]
+    said.keep(new[0], "species", "kitten", "Ben")
+    for data in new[1:4]:
+        said.keep(data, "species", "lynx", "Ben")
+    manifest, quarantine = ingest(labels={"zebra": "horse"})
+    species = manifest.set_index("photo")["species"]
+
+    def of(data):
+        return species.get(hashlib.sha256(data).hexdigest())
+
+    assert (of(cats[0]), of(cats[1]), of(fish[0]), of(owls[0])) == ("owl", "cat", None, None)
+    assert of(new[1]) is None
+    reasons = quarantine["reason"].value_counts().to_dict()
+    assert reasons == {
+        "exact_duplicate": 2,
+        "people_disagree": 2,
+        "bad_photo": 2,
+        "too_few_yet": 4,
+    }
+    row = manifest.set_index("photo").loc[hashlib.sha256(cats[0]).hexdigest()]
+    assert row["path"].startswith("cat/")  # the source's row, which knows more
+    said.keep(new[4], "species", "lynx", "Ben")  # the fourth: enough
+    manifest, quarantine = ingest()
+    lynx = manifest[manifest["species"] == "lynx"]
+    assert set(lynx["photo"]) == {hashlib.sha256(data).hexdigest() for data in new[1:5]}
+    assert set(lynx["origin"]) == {"people"}
+    assert len(manifest) + len(quarantine) == 24 + 9
+
+
+def test_feedback_in_the_collection_itself_is_refused(ingest, collection):
+    with pytest.raises(SystemExit, match="lies in the collection"):
+        ingest(feedback=str(collection / "said"))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from pipeline.app import recognition
+from pipeline.app import recognition, review
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
 from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
@@ -29,12 +29,15 @@ class Token(BaseModel):
     token: str = Field(max_length=1000)
 
 
-def build(champion: Champion, access: Access | None = None) -> AccessGuard:
+def build(
+    champion: Champion, access: Access | None = None, feedback: Path | None = None
+) -> AccessGuard:
     """Builds the application.
 
     Args:
         champion: Has the recogniser; it begins to load when the application starts.
         access: Who may use it. Defaults to all that reach it.
+        feedback: Where what people say of photos is kept. Defaults to None: it is not.
     """
     access = access or Access()
     sign_in = SignIn(access.token)
@@ -49,6 +52,7 @@ def build(champion: Champion, access: Access | None = None) -> AccessGuard:
     guard = AccessGuard(app, access, sign_in)
     app.add_exception_handler(HTTPException, _sentence)
     app.include_router(recognition.routes(champion))
+    app.include_router(review.routes(feedback))
     app.mount("/static", _Static(directory=STATIC))
 
     @app.get("/")

@@ -11,6 +11,7 @@ from pipeline.cli import (
     doctor,
     drift,
     export,
+    feedback,
     parser,
     predict,
     promote,
@@ -24,7 +25,7 @@ from pipeline.cli import (
 from pipeline.core import errors
 
 GROUPS = {
-    "Collect": (use,),
+    "Collect": (use, feedback),
     "Train (then run `dvc repro`)": (status, backbones),
     "Inspect": (summary, versions, promote, rollback, drift),
     "Serve": (predict, app, serve, export),

@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import os
 import secrets
+from pathlib import Path
 
 from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
@@ -32,6 +33,13 @@ def add(commands: Commands) -> None:
     app.add_argument(
         "--root-path", default="", metavar="/PATH", help="below which a proxy shows the page"
     )
+    app.add_argument(
+        "--feedback",
+        type=Path,
+        metavar="DIR",
+        help="keep there, with its photo, what people correct on the page; `dvc repro` learns from "
+        "the one that ingest.feedback names (default: nothing is kept)",
+    )
     app.set_defaults(run=_app)
 
 
@@ -39,6 +47,8 @@ def _app(arguments: argparse.Namespace) -> None:
     root_path = arguments.root_path.rstrip("/")
     if root_path and not root_path.startswith("/"):
         raise errors.UserError(f"--root-path {root_path} must begin with a slash")
+    if arguments.feedback:
+        _require_feedback(arguments.feedback)
     import uvicorn
 
     from pipeline.app import server
@@ -52,12 +62,22 @@ def _app(arguments: argparse.Namespace) -> None:
     if token and not os.environ.get("ANIMAL_TOKEN"):
         print(f"token: {token}", flush=True)
     uvicorn.run(
-        server.build(Champion(arguments.model), access),
+        server.build(Champion(arguments.model), access, arguments.feedback),
         host=arguments.host,
         port=arguments.port,
         access_log=False,
         log_level="warning",
     )
+
+
+def _require_feedback(folder: Path) -> None:
+    """Checks that a folder can be kept in. Raises UserError."""
+    from pipeline.core import atomic, workspace
+
+    workspace.require_target_outside(folder)
+    if not folder.is_dir():
+        atomic.require_new(folder)
+    atomic.require_writable(folder)
 
 
 def _token(arguments: argparse.Namespace) -> str | None:

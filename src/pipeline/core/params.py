@@ -46,6 +46,7 @@ class Columns(Section):
 
 class Ingest(Section):
     source: Annotated[str, Field(min_length=1)]
+    feedback: Annotated[str, Field(min_length=1)]
     species_from: Annotated[str, Field(pattern=r"^(auto|metadata|folder:-?[1-9][0-9]?)$")]
     columns: Columns
     labels: dict[str, Annotated[str, Field(min_length=1)] | None]

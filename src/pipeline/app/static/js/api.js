@@ -37,6 +37,18 @@ export const heat = async (photo) => (await post("heat", photo)).json();
 
 export const table = async (rows) => (await post("table", JSON.stringify(rows), JSON_BODY)).blob();
 
+/** Whether what people say is kept, and who runs the app. */
+export const feedback = async () => (await ask("feedback")).json();
+
+/** What people said of photos, by their sha256. */
+export const saidOf = async (photos) => (await post("feedback/of", JSON.stringify(photos), JSON_BODY)).json();
+
+/** Keeps what a person says of a photo; returns what all say of it. */
+export async function say(photo, said) {
+  const given = Object.entries(said).filter(([, value]) => value !== null && value !== undefined);
+  return (await post(`feedback?${new URLSearchParams(given)}`, photo)).json();
+}
+
 export const signIn = (token) =>
   fetch("api/sign-in", { method: "POST", body: JSON.stringify({ token }), ...JSON_BODY });
 

@@ -3,10 +3,11 @@
 import { h } from "./dom.js";
 import * as model from "./model.js";
 import * as recognise from "./recognise.js";
+import * as review from "./review.js";
 import * as signin from "./signin.js";
 import * as text from "./text.js";
 
-const PARTS = { recognise };
+const PARTS = { recognise, review };
 const main = document.getElementById("main");
 let shown = null;
 

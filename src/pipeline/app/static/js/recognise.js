@@ -16,7 +16,7 @@ const ORDERS = {
   name: (a, b) => (a.name < b.name ? -1 : 1),
 };
 
-const items = []; // { name, file, state: waiting | done | failed, answer, picture, version, card }
+export const items = []; // { name, file, state: waiting | done | failed, answer, picture, version, card }
 let order = "sure";
 let filter = null; // a species, or one of the kinds below
 let place; // the part of the page, while it is shown

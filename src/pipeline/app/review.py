@@ -1,0 +1,84 @@
+"""The routes that keep what people say of photos, where the person who runs the app wants that."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from pipeline.app import uploads
+from pipeline.core.errors import UserError
+from pipeline.inference import decoding
+from pipeline.sources.feedback import Feedback, Kind, Settled
+
+MAX_PHOTOS = 10_000  # that can be asked about at once
+
+_Text = Annotated[str | None, Field(max_length=400)]
+_Photos = Annotated[list[str], Body(max_length=MAX_PHOTOS)]
+
+
+class Said(BaseModel):
+    """What a person says of a photo, and what a model had answered; as in `feedback.Decision`."""
+
+    kind: Kind
+    who: Annotated[str, Field(max_length=400)]
+    label: _Text = None
+    version: _Text = None
+    answered: _Text = None
+    probability: Annotated[float | None, Field(ge=0, le=1)] = None
+
+
+def routes(folder: Path | None) -> APIRouter:
+    """Builds the routes below /api/feedback.
+
+    Args:
+        folder: Where decisions and photos are kept. None: they are not.
+    """
+    router, feedback = APIRouter(prefix="/api/feedback"), folder and Feedback(folder)
+
+    def collection() -> Feedback:
+        if feedback is None:
+            raise HTTPException(404, "nothing is kept: start the app with --feedback DIR")
+        return feedback
+
+    @router.get("")
+    async def about() -> dict[str, Any]:
+        """Says whether decisions are kept, who runs the app, and which species people named."""
+        if feedback is None:
+            return {"kept": False}
+        settled = (await run_in_threadpool(feedback.settled)).values()
+        named = {what for one in settled for what in one.by.values()} - {"no_animal", "bad_photo"}
+        return {"kept": True, "who": _user(), "species": sorted(named), "photos": len(settled)}
+
+    @router.post("/of")
+    async def of(photos: _Photos) -> dict[str, Any]:
+        """Returns what people say of photos, by their sha256."""
+        settled = await run_in_threadpool(collection().settled, photos)
+        return {photo: _shown(one) for photo, one in settled.items()}
+
+    @router.post("")
+    async def keep(request: Request, said: Annotated[Said, Query()]) -> dict[str, Any]:
+        """Keeps what a person says of the photo in the body, and returns what all say of it."""
+        kept, data = collection(), await uploads.photo(request)
+        try:
+            await run_in_threadpool(lambda: kept.keep(data, **said.model_dump()))
+        except (UserError, decoding.PhotoError) as error:
+            raise HTTPException(400, str(error)) from None
+        photo = decoding.identity(data)
+        return _shown((await run_in_threadpool(kept.settled, [photo]))[photo])
+
+    return router
+
+
+def _shown(one: Settled) -> dict[str, Any]:
+    return {"by": one.by, "verdict": one.verdict, "disputed": one.disputed}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""

@@ -1,0 +1,324 @@
+// The second part of the page: confirm or correct the names, quickly, with the keyboard or by hand.
+
+import * as api from "./api.js";
+import { announce, dialog, h, icon, note } from "./dom.js";
+import { model } from "./model.js";
+import { items, title } from "./recognise.js";
+import { percent, t } from "./text.js";
+
+const NAME = "animal.name";
+const CHOICES = 9; // species that have a key
+
+let place;
+let about = { kept: false };
+let everything = false; // whether photos that are done are shown too
+let at = 0; // which photo has the focus
+let anchor = 0; // from which a selection is extended
+let chosen = new Set(); // photos that are selected; none means the one with the focus
+const undone = []; // what can be taken back: lists of photos
+
+/** Shows the part in an element. */
+export async function show(main) {
+  place = main;
+  place.replaceChildren();
+  try {
+    about = await api.feedback();
+  } catch {
+    about = { kept: false };
+  }
+  await learnWhatIsSaid();
+  redraw();
+}
+
+export function leave() {
+  place = null;
+}
+
+const answered = () => items.filter((item) => item.state === "done");
+const isDone = (item) => Boolean(item.said && Object.keys(item.said.by).length);
+
+/** The photos in the order in which they teach most: the least certain first. They keep their places. */
+let order = [];
+function queue() {
+  const shown = answered().filter((item) => everything || !isDone(item) || order.includes(item));
+  const added = shown.filter((item) => !order.includes(item)).sort((a, b) => a.answer.probability - b.answer.probability);
+  order = [...order.filter((item) => shown.includes(item)), ...added];
+  return order;
+}
+
+/** Asks what people said of these photos before, on another day or another machine. */
+async function learnWhatIsSaid() {
+  const unknown = answered().filter((item) => item.said === undefined);
+  if (!about.kept || !unknown.length) return;
+  const said = await api.saidOf(unknown.map((item) => item.answer.photo)).catch(() => ({}));
+  for (const item of unknown) item.said = said[item.answer.photo] ?? null;
+}
+
+export function redraw() {
+  if (!place) return;
+  if (!about.kept || !answered().length) {
+    place.replaceChildren(empty());
+    return;
+  }
+  const shown = queue();
+  if (!shown.length) {
+    place.replaceChildren(empty());
+    return;
+  }
+  at = Math.min(at, shown.length - 1);
+  const list = h("div", { class: "review", role: "listbox", "aria-multiselectable": "true", "aria-label": t("review.list"), onkeydown: key }, shown.map(option));
+  place.replaceChildren(tools(shown), list);
+}
+
+function empty() {
+  const done = about.kept && answered().length;
+  return h(
+    "section",
+    { class: "empty" },
+    h("div", { class: "drop" },
+      h("h1", {}, t("part.review")),
+      h("p", { class: "lead" }, about.kept ? t(done ? "review.all-done" : "review.none") : t("review.off")),
+      about.kept
+        ? h("div", { class: "row center" },
+            h("a", { class: "button main", href: "#recognise" }, icon("photo"), t("choose")),
+            done ? h("button", { type: "button", onclick: () => ((everything = true), redraw()) }, t("review.again")) : null)
+        : h("pre", { tabindex: "0" }, "animal app --feedback data/feedback"),
+    ),
+  );
+}
+
+const who = () => localStorage.getItem(NAME) ?? about.who ?? "";
+
+function tools(shown) {
+  const name = h("input", { type: "text", value: who(), maxlength: "60", autocomplete: "name", onchange: (event) => localStorage.setItem(NAME, event.target.value.trim()) });
+  const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
+  const done = answered().filter(isDone).length;
+  return h(
+    "div",
+    { class: "gallery-head review-head" },
+    h("div", { class: "row" },
+      h("h1", { class: "small" }, t("review.title")),
+      h("span", { class: "faint review-count", role: "status" }, t("review.count", { done, n: answered().length })),
+      h("label", { class: "push order" }, h("span", {}, t("review.name")), name)),
+    h("p", { class: "faint" }, t("review.kept")),
+    h("div", { class: "row" },
+      button(t("review.confirm"), () => decide("species"), { class: "main" }),
+      button(t("review.other"), () => pick()),
+      button(t("review.no-animal"), () => decide("no_animal")),
+      button(t("review.bad"), () => decide("bad_photo")),
+      button(t("review.undo"), undo, { class: "quiet", disabled: !undone.length }),
+      h("span", { class: "push" }),
+      button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" })),
+    h("details", { class: "keys" }, h("summary", {}, t("keys")),
+      h("dl", { class: "facts" }, KEYS.flatMap(([keys, what]) => [h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(what))]))),
+  );
+}
+
+const KEYS = [
+  [["Enter"], "keys.confirm"],
+  [["1", "…", "9"], "keys.number"],
+  [["A", "…", "Z"], "keys.letter"],
+  [["0"], "review.no-animal"],
+  [["−"], "review.bad"],
+  [["←", "↑", "→", "↓"], "keys.arrows"],
+  [["Shift", "+", "←", "→"], "keys.extend"],
+  [["Space"], "keys.space"],
+  [["Ctrl", "+", "A"], "review.select-all"],
+  [["U"], "review.undo"],
+];
+
+function option(item, i) {
+  const { answer } = item;
+  const top = answer.top.slice(0, 3);
+  const said = isDone(item) ? words(item.said) : null;
+  const label = [answer.species, percent(answer.probability), said, item.name].filter(Boolean).join(", ");
+  return h(
+    "div",
+    {
+      class: `card ${said ? (item.said.disputed ? "disputed" : "decided") : ""}`,
+      role: "option",
+      "aria-selected": String(chosen.has(item)),
+      "aria-label": label,
+      tabindex: i === at ? "0" : "-1",
+      onclick: (event) => click(event, i),
+    },
+    h("span", { class: "picture" }, h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" }),
+      said ? h("span", { class: `badge ${item.said.disputed ? "" : "good"}` }, icon(item.said.disputed ? "question" : "check"), said) : null),
+    h("ol", { class: "candidates" }, top.map(({ species, probability }, j) =>
+      h("li", {}, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
+    answer.unknown ? h("span", { class: "second" }, title(item)) : null,
+  );
+}
+
+/** What people said, in a few words. */
+function words(said) {
+  const name = (what) => (what === "no_animal" ? t("review.no-animal") : what === "bad_photo" ? t("review.bad") : what);
+  if (said.disputed) return Object.entries(said.by).map(([person, what]) => `${person}: ${name(what)}`).join(", ");
+  return name(said.verdict);
+}
+
+const cards = () => [...place.querySelectorAll(".review > .card")];
+
+/** Shows which photos are selected, and where the focus is. */
+function mark() {
+  cards().forEach((card, i) => {
+    card.setAttribute("aria-selected", String(chosen.has(order[i])));
+    card.tabIndex = i === at ? 0 : -1;
+  });
+}
+
+function focus(to) {
+  at = Math.max(0, Math.min(order.length - 1, to));
+  mark();
+  cards()[at]?.focus();
+}
+
+function click(event, i) {
+  if (event.shiftKey) extend(i);
+  else if (event.ctrlKey || event.metaKey) toggle(order[i]);
+  else chosen = new Set([order[i]]);
+  if (!event.shiftKey) anchor = i;
+  focus(i);
+}
+
+function toggle(item) {
+  if (!chosen.delete(item)) chosen.add(item);
+}
+
+function extend(to) {
+  const [low, high] = [Math.min(anchor, to), Math.max(anchor, to)];
+  chosen = new Set(order.slice(low, high + 1));
+}
+
+function columns() {
+  const all = cards();
+  const next = all.findIndex((card) => card.offsetTop > all[0].offsetTop);
+  return next > 0 ? next : all.length;
+}
+
+function key(event) {
+  const { key: pressed } = event;
+  const control = event.ctrlKey || event.metaKey;
+  const forward = document.documentElement.dir === "rtl" ? -1 : 1;
+  const step = { ArrowLeft: -forward, ArrowRight: forward, ArrowUp: -columns(), ArrowDown: columns() }[pressed];
+  const number = Number.parseInt(pressed, 10);
+  let act;
+  if (step) {
+    act = () => {
+      const to = Math.max(0, Math.min(order.length - 1, at + step));
+      if (event.shiftKey) extend(to);
+      else [chosen, anchor] = [new Set(), to];
+      focus(to);
+    };
+  } else if (control && pressed.toLowerCase() === "a") act = () => ((chosen = new Set(order)), mark());
+  else if (control && pressed.toLowerCase() === "z") act = undo; // as everywhere else
+  else if (control || event.altKey) return;
+  else if (pressed === "Home" || pressed === "End") act = () => focus(pressed === "Home" ? 0 : order.length - 1);
+  else if (pressed === "Enter") act = () => decide("species");
+  else if (pressed === " ") act = () => (toggle(order[at]), mark());
+  else if (pressed === "Escape") act = () => ((chosen = new Set()), mark());
+  else if (pressed === "0") act = () => decide("no_animal");
+  else if (pressed === "-" || pressed === "Delete") act = () => decide("bad_photo");
+  else if (number >= 1 && number <= CHOICES) act = () => decide("species", number - 1);
+  else if (pressed.toLowerCase() === "u") act = undo;
+  else if (pressed.length === 1 && /\p{L}/u.test(pressed)) act = () => pick(pressed);
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+const target = () => (chosen.size ? order.filter((item) => chosen.has(item)) : [order[at]]);
+
+/** Keeps what is said of the selected photos: by the nth likeliest species of each, or one for all. */
+async function decide(kind, nth = 0, label = null, some = target()) {
+  if (!who()) {
+    note(t("review.name-first"), t("close"));
+    place.querySelector(".review-head input").focus();
+    return;
+  }
+  const next = order.findIndex((item, i) => i > at && !isDone(item) && !some.includes(item));
+  const kept = [];
+  for (const item of some) {
+    const { answer } = item;
+    const species = kind === "species" ? (label ?? answer.top[nth]?.species) : null;
+    if (kind === "species" && !species) continue;
+    const said = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
+    try {
+      item.said = await api.say(item.file, said);
+      kept.push(item);
+    } catch (error) {
+      note(error.message, t("close"));
+      break;
+    }
+  }
+  if (kind === "withdrawn") return;
+  if (kept.length) undone.push(kept);
+  if (label && !about.species.includes(label)) about.species.push(label);
+  chosen = new Set();
+  at = next < 0 ? at : next;
+  anchor = at;
+  redraw();
+  focus(at);
+  if (kept.length) announce(`${kept.length === 1 ? kept[0].name : kept.length}: ${words(kept[0].said)}`);
+}
+
+async function undo() {
+  const last = undone.pop();
+  if (!last) return;
+  await decide("withdrawn", 0, null, last);
+  at = Math.max(0, order.indexOf(last[0]));
+  redraw();
+  focus(at);
+  announce(t("review.undone"));
+}
+
+/** Lets a person choose any species, or type a new one; begins at a letter. */
+function pick(letter = "") {
+  const some = target();
+  const known = [...new Set([...model.species, ...about.species])].sort((a, b) => a.localeCompare(b));
+  const field = h("input", { type: "text", id: "species", maxlength: "100", autocomplete: "off", value: letter, role: "combobox", "aria-expanded": "true", "aria-controls": "species-list", "aria-autocomplete": "list" });
+  const list = h("div", { id: "species-list", role: "listbox", "aria-label": t("review.species"), class: "options" });
+  let first = 0;
+  const found = () => {
+    const typed = field.value.trim().toLocaleLowerCase();
+    const begins = known.filter((name) => name.toLocaleLowerCase().startsWith(typed));
+    return [...begins, ...known.filter((name) => !begins.includes(name) && name.toLocaleLowerCase().includes(typed))];
+  };
+  const draw = () => {
+    const names = found();
+    first = Math.max(0, Math.min(first, names.length - 1));
+    const typed = field.value.trim();
+    const shown = names.map((name, i) => h("div", { role: "option", id: `option-${i}`, "aria-selected": String(i === first), onclick: () => take(name) }, name));
+    if (typed && !known.includes(typed)) {
+      const isFirst = !names.length;
+      shown.push(h("div", { role: "option", id: `option-${names.length}`, class: "new", "aria-selected": String(isFirst), onclick: () => take(typed) }, t("review.new", { name: typed })));
+    }
+    list.replaceChildren(...shown);
+    field.setAttribute("aria-activedescendant", shown.length ? `option-${names.length ? first : 0}` : "");
+    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  };
+  const take = (name) => {
+    shown.close();
+    decide("species", 0, name, some);
+  };
+  field.addEventListener("input", () => ((first = 0), draw()));
+  field.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      first += step;
+      draw();
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      const typed = field.value.trim();
+      const name = event.shiftKey ? typed : (found()[first] ?? typed);
+      if (name) take(name);
+    }
+  });
+  const shown = dialog(t("review.which", { n: some.length }), t("close"), h("label", { for: "species", class: "faint" }, t("review.type")), field, list);
+  draw();
+  field.focus();
+  field.setSelectionRange(letter.length, letter.length);
+}
+
+addEventListener("model", () => place && redraw());

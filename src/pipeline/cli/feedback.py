@@ -1,0 +1,77 @@
+"""What people said of photos on the page: `animal feedback`."""
+
+import argparse
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.parser import Commands
+from pipeline.core import errors
+
+if TYPE_CHECKING:
+    from pipeline.sources.feedback import Settled
+
+
+def add(commands: Commands) -> None:
+    feedback = commands.add_parser(
+        "feedback",
+        help="list what people corrected on the page",
+        example="feedback data/feedback --export decisions.csv",
+    )
+    feedback.add_argument(
+        "folder", nargs="?", type=Path, help="default: ingest.feedback of params.yaml"
+    )
+    feedback.add_argument(
+        "--export", metavar="FILE", help="also write every decision to a new CSV file"
+    )
+    feedback.set_defaults(run=_feedback)
+
+
+def _feedback(arguments: argparse.Namespace) -> None:
+    from pipeline.core import params
+    from pipeline.sources.feedback import Feedback
+
+    feedback = Feedback(arguments.folder or Path(params.load().ingest.feedback))
+    decisions = feedback.decisions()
+    if not decisions:
+        raise errors.UserError(
+            f"{feedback.folder} holds no decisions yet: open the page with "
+            f"`animal app --feedback {feedback.folder}`, and review photos there"
+        )
+    if arguments.export:
+        _write(decisions, arguments.export)
+    settled = feedback.settled().values()
+    people = Counter(who for one in settled for who in one.by)
+    by = ", ".join(f"{who} ({number})" for who, number in sorted(people.items()))
+    print(f"{len(settled)} photos, by {by}")
+    _print_counts(settled)
+    for one in settled:
+        if one.disputed:
+            print(f"disagreement on {one.file}: {one.describe()}")
+
+
+def _print_counts(settled: "Iterable[Settled]") -> None:
+    counts = Counter(
+        one.verdict or ("in dispute" if one.disputed else "withdrawn") for one in settled
+    )
+    width = max(map(len, counts))
+    for what, number in counts.most_common():
+        print(f"  {what:{width}}  {number}")
+
+
+def _write(decisions: list, target: str) -> None:
+    from dataclasses import asdict
+
+    from pipeline.core import atomic, workspace
+
+    workspace.require_target_outside(Path(target))
+    with (
+        atomic.new_file(target) as path,
+        path.open("w", encoding="utf-8-sig", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, list(asdict(decisions[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, decisions))
+    print(f"{target}: {len(decisions)} decisions")

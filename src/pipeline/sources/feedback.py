@@ -1,0 +1,198 @@
+"""Keeps what people said of photos, in a collection of its own.
+
+The folder holds `photos/`, the files named by their sha256, and `decisions.jsonl`, a line of JSON a
+decision: photo, file, kind, label, who, when, version (of the model that had answered), answered
+and probability. Lines are only ever added: what a person said is never overwritten, by nobody.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from pipeline.core.atomic import atomic_write
+from pipeline.core.errors import UserError
+from pipeline.inference import decoding
+from pipeline.inference.pooling import BLANK
+
+Kind = Literal["species", "no_animal", "bad_photo", "withdrawn"]
+PHOTOS, DECISIONS = "photos", "decisions.jsonl"
+MAX_LABEL, MAX_WHO = 100, 60  # characters
+_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "HEIF": "heic"}
+_README = """What people said of photos on the page of `animal app`: photos, and decisions.jsonl.
+
+`ingest.feedback` in params.yaml names this folder; the next `dvc repro` learns from it.
+`animal feedback` lists it.
+"""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one person said of one photo.
+
+    Attributes:
+        photo: The sha256 of its file.
+        file: Its path in the folder.
+        kind: What was said: its species; that it shows no animal, or nothing to learn from; or that
+            the person's earlier decision does not count any more.
+        label: The species; None unless that was said.
+        who: The person.
+        when: ISO 8601, UTC.
+        version: Of the model that had answered; None if none had.
+        answered: The species it had answered.
+        probability: What it had given it.
+    """
+
+    photo: str
+    file: str
+    kind: Kind
+    label: str | None
+    who: str
+    when: str
+    version: str | None = None
+    answered: str | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What people say of one photo, all decisions taken together.
+
+    Attributes:
+        photo: The sha256 of its file.
+        file: Its path in the folder.
+        by: What each person said last: a species, or `no_animal` or `bad_photo`.
+    """
+
+    photo: str
+    file: str
+    by: dict[str, str]
+
+    @property
+    def disputed(self) -> bool:
+        """Whether two persons disagree."""
+        return len(set(self.by.values())) > 1
+
+    @property
+    def verdict(self) -> str | None:
+        """What all agree on; None where they do not, or nobody says anything any more."""
+        return next(iter(self.by.values())) if self.by and not self.disputed else None
+
+    @property
+    def species(self) -> str | None:
+        """What the photo is learned from as; None where it is not."""
+        if self.verdict in (None, "bad_photo"):
+            return None
+        return BLANK if self.verdict == "no_animal" else self.verdict
+
+    def describe(self) -> str:
+        """Says who says what."""
+        return ", ".join(f"{who} says {what}" for who, what in sorted(self.by.items()))
+
+
+def text(given: str, most: int, what: str) -> str:
+    """Returns a label or a name that a person typed, without blanks around it.
+
+    Raises:
+        UserError: It is empty, too long, or has characters that cannot be seen.
+    """
+    plain = " ".join(given.split())
+    if not plain or len(plain) > most or not plain.isprintable():
+        raise UserError(f"{what} must have 1 to {most} characters that can be printed")
+    return plain
+
+
+class Feedback:
+    """The collection in a folder. Safe to use from several threads of one process.
+
+    Args:
+        folder: Created when something is kept for the first time.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self._lock = folder, threading.Lock()
+
+    def keep(self, data: bytes, kind: Kind, label: str | None, who: str, **answer: object) -> None:
+        """Stores a decision with its photo, at once and for good.
+
+        Args:
+            data: The bytes of the photo's file.
+            kind: What was said.
+            label: The species, where that was said.
+            who: The person.
+            answer: version, answered and probability, if a model had answered.
+
+        Raises:
+            UserError: The label or the name cannot be one.
+            PhotoError: The bytes give no picture.
+        """
+        if kind == "species":
+            label = text(label or "", MAX_LABEL, "a species")
+            if label in get_args(Kind):
+                raise UserError(f"{label} is no species")
+        else:
+            label = None
+        who = text(who, MAX_WHO, "the name of who says it")
+        photo, form = decoding.identity(data), decoding.inspect(data).format
+        file = f"{PHOTOS}/{photo}.{_ENDINGS.get(form, form.lower())}"
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        decision = Decision(photo, file, kind, label, who, when, **answer)
+        with self._lock:
+            self._keep_photo(self.folder / file, data)
+            self._add(decision)
+
+    def _keep_photo(self, path: Path, data: bytes) -> None:
+        if path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        readme = self.folder / "README"
+        if not readme.exists():
+            readme.write_text(_README)
+        with atomic_write(path) as partial:
+            partial.write_bytes(data)
+
+    def _add(self, decision: Decision) -> None:
+        line = json.dumps(asdict(decision), ensure_ascii=False).encode() + b"\n"
+        with (self.folder / DECISIONS).open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a killed process, or a full disk, left half a line
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def decisions(self) -> list[Decision]:
+        """Returns all decisions, the oldest first, without half a line that a kill left."""
+        path = self.folder / DECISIONS
+        if not path.exists():
+            return []
+        decisions = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                decisions.append(Decision(**json.loads(line)))
+            except (ValueError, TypeError):
+                continue
+        return decisions
+
+    def settled(self, photos: Iterable[str] | None = None) -> dict[str, Settled]:
+        """Returns what people say of each photo, by its sha256.
+
+        Args:
+            photos: Those that are asked for. Defaults to all.
+        """
+        wanted = None if photos is None else set(photos)
+        by: dict[str, Settled] = {}
+        for one in self.decisions():
+            if wanted is not None and one.photo not in wanted:
+                continue
+            there = by.setdefault(one.photo, Settled(one.photo, one.file, {}))
+            if one.kind == "withdrawn":
+                there.by.pop(one.who, None)
+            else:
+                there.by[one.who] = one.label or one.kind
+        return by
