@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.inference import decoding
 from pipeline.inference.recogniser import TOP_K, Recogniser, bytes_of
 
 MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
 MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
+MAX_BURST = 64  # rows; all are compared with each other, in memory
 ON_ERROR = ("fail", "row")
-TYPES = {"top_k": int, "threshold": float, "explain": bool, "on_error": str}
-DEFAULTS = {"top_k": TOP_K, "threshold": None, "explain": False, "on_error": ON_ERROR[0]}
+TYPES = {"top_k": int, "threshold": float, "explain": bool, "on_error": str, "burst": bool}
+DEFAULTS = {
+    "top_k": TOP_K,
+    "threshold": None,
+    "explain": False,
+    "on_error": ON_ERROR[0],
+    "burst": False,
+}
 
 
 class QueryError(ValueError):
@@ -39,12 +48,16 @@ class Query:
         explain: Whether to add `explanation`.
         on_error: `fail` refuses all rows if one is no photo; `row` answers the others, and that row
             with a sentence in `error` and nothing else.
+        burst: Whether the rows are frames that one fixed camera took shortly after each other. Then
+            what moves is cut out of them, if the recogniser was trained so, and each row has what
+            all show together: `event_species`, `event_probability` and `event_unknown`.
     """
 
     top_k: int
     threshold: float | None
     explain: bool
     on_error: str
+    burst: bool
 
     @classmethod
     def of(cls, params: dict[str, Any]) -> "Query":
@@ -65,6 +78,7 @@ class Query:
                 "threshold": number or value is None,
                 "explain": isinstance(value, bool),
                 "on_error": isinstance(value, str),
+                "burst": isinstance(value, bool),
             }
             if not kinds[name]:
                 shown = repr(value)[:50]
@@ -92,6 +106,8 @@ class Query:
             raise QueryError(f"there are {rows:,} rows; at most {most:,} can be sent at once")
         if self.explain and rows > MAX_EXPLAINED:
             raise QueryError(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
+        if self.burst and rows > MAX_BURST:
+            raise QueryError(f"there are {rows:,} rows; at most {MAX_BURST} can be one burst")
 
 
 def answer_rows(
@@ -112,13 +128,16 @@ def answer_rows(
     Raises:
         NotAPhoto: A row is none, and `on_error` is `fail`.
     """
+    parts = _parts(recogniser, images) if query.burst else [None] * len(images)
+    top_k = len(recogniser.labels) if query.burst else query.top_k
 
     def answer(row: tuple[int, Any]) -> dict[str, Any]:
         number, image = row
         try:
-            answered = recogniser.answer(
-                bytes_of(image), query.top_k, query.threshold, query.explain, light
-            )
+            data = bytes_of(image)
+            if parts[number] is not None:
+                data = decoding.cut(data, parts[number], recogniser.max_pixels)
+            answered = recogniser.answer(data, top_k, query.threshold, query.explain, light)
         except decoding.PhotoError as error:
             refused = NotAPhoto(number, str(error))
             if query.on_error == "fail":
@@ -127,4 +146,36 @@ def answer_rows(
         error = {"error": None} if query.on_error == "row" else {}
         return answered | {"version": version} | error
 
-    return recogniser.network.map_ordered(answer, enumerate(images))
+    rows = recogniser.network.map_ordered(answer, enumerate(images))
+    return _pooled(recogniser, rows, query.top_k) if query.burst else rows
+
+
+def _parts(recogniser: Recogniser, images: Sequence[Any]) -> list[list[float] | None]:
+    """Returns what moves in each frame; None for all of it."""
+    if recogniser.crop is None:
+        return [None] * len(images)
+    frames = []
+    for image in images:
+        try:
+            frames.append(bytes_of(image))
+        except decoding.PhotoError:
+            frames.append(b"")  # its own answer says why
+    return recogniser.crop.parts(frames, recogniser.max_pixels)
+
+
+def _pooled(recogniser: Recogniser, rows: list[dict], top_k: int) -> list[dict[str, Any]]:
+    """Adds the answer to the event to each row that has one, and cuts `top` to its length."""
+    answered = [row for row in rows if row.get("species") is not None]
+    if not answered:
+        return rows
+    listed = ({one["species"]: one["probability"] for one in row["top"]} for row in answered)
+    probabilities = np.array([[one[label] for label in recogniser.labels] for one in listed])
+    number = np.zeros(len(answered), dtype=int)
+    (event,) = recogniser.pooling.answers(probabilities, number, recogniser.labels)
+    best = int(event.argmax())
+    told = {
+        "event_species": recogniser.labels[best],
+        "event_probability": float(event[best]),
+        "event_unknown": bool(event[best] < recogniser.pooling.calibration.unknown_below),
+    }
+    return [row | {"top": row["top"][:top_k]} | told if "top" in row else row for row in rows]

@@ -15,10 +15,12 @@ import numpy as np
 
 from pipeline.inference import activation, decoding, occlusion
 from pipeline.inference.calibration import Calibration
+from pipeline.inference.crops import MotionCrop
 from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.judgement import SPECIES, Judge
 from pipeline.inference.litert import MAIN, Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
+from pipeline.inference.pooling import Pooling
 
 TOP_K = 3
 MAPS = "activation_maps"  # an output that networks with a linear head have
@@ -47,6 +49,9 @@ class Recogniser:
         calibration: What makes its probabilities mean what they say.
         judge: What tells known species, unknown animals and no animal apart.
         network: The network.
+        crop: Cuts out of the frames of a burst what the network was trained to see; None where that
+            is whole photos.
+        pooling: How it answers for all frames of a burst.
     """
 
     def __init__(self, folder: Path, workers: int | None = None):
@@ -57,6 +62,8 @@ class Recogniser:
         self.calibration = Calibration(**about["calibration"])
         self.judge = _judge(folder, self.calibration, about.get("imagenet"))
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
+        self.crop = MotionCrop.load(folder)
+        self.pooling = Pooling.load(folder, self.calibration)
 
     def answer(
         self,

@@ -179,7 +179,8 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
     """Returns a function that answers photos of one folder; made once a process."""
     from pipeline.inference.recogniser import Recogniser
 
-    recogniser, crop = Recogniser(Path(folder), workers=1), MotionCrop.load(Path(folder))
+    recogniser = Recogniser(Path(folder), workers=1)
+    crop = recogniser.crop
 
     def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
         if crop is None:

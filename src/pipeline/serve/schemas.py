@@ -90,6 +90,7 @@ _BATCH = {
                 "threshold": {"type": "number", "minimum": 0, "maximum": 1},
                 "explain": {"type": "boolean"},
                 "on_error": {"enum": ["fail", "row"]},
+                "burst": {"type": "boolean"},
             },
         },
     },

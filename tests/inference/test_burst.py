@@ -1,0 +1,86 @@
+"""A request whose rows are the frames of one burst."""
+
+import base64
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.inference.crops import MotionCrop
+from pipeline.inference.query import NotAPhoto, Query, QueryError, answer_rows
+from pipeline.inference.recogniser import Recogniser
+
+
+def frame(number, colour=(255, 0, 0)):
+    """A blue scene through which a block walks, too small to make the whole red."""
+    picture = np.zeros((240, 352, 3), np.uint8)
+    picture[..., 2] = np.random.default_rng(0).integers(100, 160, (240, 352))
+    picture[100:140, 20 + 70 * number : 80 + 70 * number] = colour
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def moving(recogniser, tmp_path_factory):
+    """A recogniser that sees what moves."""
+    folder = tmp_path_factory.mktemp("moving") / "model"
+    shutil.copytree(recogniser, folder)
+    (folder / "finding.json").write_bytes(MotionCrop(margin=0.0).written())
+    return Recogniser(folder, workers=2)
+
+
+def answers(recogniser, images, **params):
+    return answer_rows(recogniser, images, Query.of(params), "7")
+
+
+def test_what_moves_in_the_rows_is_seen_if_they_are_one_burst(moving, recogniser):
+    frames = [frame(n) for n in range(4)]
+    frames[1] = base64.b64encode(frames[1]).decode()
+    assert [row["species"] for row in answers(moving, frames)] == ["blue & co"] * 4
+    rows = answers(moving, frames, burst=True, top_k=1)
+    assert [row["species"] for row in rows] == ["red"] * 4
+    assert all(len(row["top"]) == 1 for row in rows)
+    whole = Recogniser(recogniser, workers=1)  # it learned from whole photos
+    assert [row["species"] for row in answers(whole, frames, burst=True)] == ["blue & co"] * 4
+
+
+def test_each_row_has_what_all_show_together(recogniser):
+    shown = [(200, 0, 0), (0, 0, 190), (0, 0, 180)]
+    images = []
+    for colour in shown:
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), colour).save(file, "PNG")
+        images.append(file.getvalue())
+    rows = answers(Recogniser(recogniser, workers=1), images, burst=True)
+    logits = np.array([[-0.01 * (r - b), 0.01 * (r - b)] for r, _, b in shown])
+    powers = np.exp(logits / 0.5)
+    logs = np.log(powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+    expected = np.exp(logs) / np.exp(logs).sum()
+    assert {row["event_species"] for row in rows} == {"blue & co"}
+    assert rows[0]["event_probability"] == pytest.approx(expected[0], rel=1e-4)
+    assert rows[0]["event_unknown"] == bool(expected[0] < 0.7)
+    assert [row["species"] for row in rows] == ["red", "blue & co", "blue & co"]
+
+
+def test_a_frame_that_cannot_be_read_is_said_and_the_others_stay_a_burst(moving):
+    images = [frame(0), b"no picture", frame(1), frame(2)]
+    with pytest.raises(NotAPhoto, match="row 1"):
+        answers(moving, images, burst=True)
+    rows = answers(moving, images, burst=True, on_error="row")
+    assert [row.get("species") for row in rows] == ["red", None, "red", "red"]
+    assert "event_species" not in rows[1]
+    (only,) = answers(moving, [b"no picture"], burst=True, on_error="row")
+    assert "event_species" not in only
+
+
+def test_a_burst_has_its_limit_and_its_type():
+    query = Query.of({"burst": True})
+    query.require_rows(64)
+    with pytest.raises(QueryError, match="65 rows; at most 64 can be one burst"):
+        query.require_rows(65)
+    Query.of({}).require_rows(65)
+    with pytest.raises(QueryError, match="burst is 1; it must be bool"):
+        Query.of({"burst": 1})
