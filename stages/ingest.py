@@ -6,21 +6,12 @@ import pandas as pd
 
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import (
-    blanks,
-    corrections,
-    data_card,
-    moving,
-    rare_species,
-    reviewed,
-    summary,
-)
+from pipeline.ingest import blanks, corrections, data_card, moving, rare_species, reviewed, summary
 from pipeline.ingest import manifest as manifests
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
 INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache")
-
 CORRECTIONS = Path("data/corrections.csv")
 
 

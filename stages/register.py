@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.core import atomic, params, stage_timer, tracking, workspace
 from pipeline.evaluate import page
-from pipeline.register import gate, packaging
+from pipeline.register import comparison, gate, packaging
 
 REPORTS = Path("reports")
 
@@ -29,7 +29,8 @@ def main() -> None:
     with atomic.atomic_write(REPORTS / "model_card.md") as path:
         path.write_text(packaging.model_card_of(challenger), encoding="utf-8")
     with atomic.atomic_write(REPORTS / "index.html") as path:
-        path.write_text(page.draw(REPORTS), encoding="utf-8")
+        changed = comparison.pictures(decision.get("comparison"), challenger.root)
+        path.write_text(page.draw(REPORTS, changed), encoding="utf-8")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
         for name in ("index.html", "model_card.md", "registration.json"):
             tracking.log_folder(REPORTS / name)

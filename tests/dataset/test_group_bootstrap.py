@@ -17,6 +17,15 @@ def test_photos_of_a_group_weigh_the_same_and_groups_do_not():
     assert stats.kstest(others.ravel(), "expon").pvalue > 0.01
 
 
+def test_groups_are_drawn_with_replacement_where_single_ones_must_not_decide():
+    """Of two groups both are drawn once, or either twice."""
+    groups = np.array(["b"] * 9 + ["a"])
+    (drawn,) = group_bootstrap.weights(groups, 4000, exponential=False)
+    assert (drawn[:9] == drawn[0]).all() and (drawn[0] + drawn[9] == 2).all()
+    shares = [np.mean(drawn[0] == times) for times in range(3)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
 def test_memory_does_not_grow_with_the_photos(monkeypatch):
     whole = np.concatenate(list(group_bootstrap.weights(GROUPS, 50)), axis=1)
     monkeypatch.setattr(group_bootstrap, "_WEIGHTS_AT_A_TIME", 13 * 20)

@@ -22,31 +22,6 @@ from pipeline.inference.litert import Network
 from pipeline.register import audit_log, gate, packaging, promotion, versions
 
 
-def test_the_bootstrap_knows_how_far_a_mean_may_be_off():
-    """Of a mean of n values its standard error is their standard deviation over the root of n."""
-    values = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], 400, p=[0.05, 0.85, 0.1])
-    means = gate.bootstrap(values, np.arange(400))
-    assert means.mean() == pytest.approx(values.mean(), abs=0.002)
-    assert means.std() == pytest.approx(values.std() / 20, rel=0.05)
-
-
-def test_near_duplicates_do_not_count_as_so_many_photos():
-    values = np.repeat(np.random.default_rng(1).choice([-1.0, 1.0], 100), 4)
-    alone, grouped = (
-        gate.bootstrap(values, np.arange(400)),
-        gate.bootstrap(values, np.arange(400) // 4),
-    )
-    assert grouped.std() == pytest.approx(2 * alone.std(), rel=0.1)
-
-
-def test_a_large_group_weighs_as_many_photos_as_it_has():
-    """Nine photos of +1 are one group, and one of -1 another: drawn are both, or one twice."""
-    means = gate.bootstrap(np.array([1.0] * 9 + [-1.0]), np.array(["b"] * 9 + ["a"]))
-    assert {round(mean, 6): n for mean, n in Counter(means).items()} == pytest.approx(
-        {1.0: 1250, 0.8: 2500, -1.0: 1250}, rel=0.1
-    )
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos")

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import challengers
+import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from pipeline import cli
 from pipeline.core import atomic, tracking, workspace
 from pipeline.register import versions
 
@@ -103,3 +105,38 @@ def test_a_network_that_took_the_place_of_the_tested_one_stays_out(project):
     failed = [check["name"] for check in decision["checks"] if not check["passed"]]
     assert failed == ["answers"]
     assert versions.champion() is None
+
+
+def test_a_challenger_is_compared_on_the_page_and_again_when_nothing_is_to_be_decided(
+    project, capsys, monkeypatch
+):
+    """The second network is the first one with other weights: it errs on more photos."""
+    assert "comparison" not in register()
+    good = pd.read_csv("reports/predictions.csv", keep_default_na=False)
+    final = challengers.network(Path("models/other"), redder=-0.1)
+    made = challengers.tested(
+        final,
+        good.assign(group=good["photo"]).drop(columns=["predicted", "probability"]),
+        project.root,
+    )
+    shutil.rmtree("models/final")
+    shutil.copytree(final, "models/final")
+    Path("reports/metrics.json").write_text(
+        json.dumps(made.metrics | {"run_id": project.metrics["run_id"]})
+    )
+    made.predictions.to_csv("reports/predictions.csv", index=False)
+    decision = register(max_drop=1.0)
+    new = made.predictions["predicted"] == made.predictions["actual"]
+    old = good["predicted"] == good["actual"]
+    compared = decision["comparison"]
+    assert compared["champion"] == 1 and compared["photos"] == 272
+    assert (compared["gained"], compared["lost"]) == ((new & ~old).sum(), (old & ~new).sum())
+    assert compared["gained"] + compared["lost"] > 0
+    page = Path("reports/index.html").read_text()
+    assert "Against the champion, version 1" in page
+    assert page.count("<figure>") >= min(40, compared["gained"] + compared["lost"])
+    again = register(max_drop=1.0)
+    assert again["comparison"] == compared
+    monkeypatch.setattr("sys.argv", ["animal", "summary"])
+    cli.main()
+    assert f"{compared['gained']} photos gained, {compared['lost']} lost" in capsys.readouterr().out

@@ -31,6 +31,13 @@ def _summary(arguments: argparse.Namespace) -> None:
     if registration is None:
         return
     print(f"version {registration['version']}: {registration['outcome']}")
+    if compared := registration.get("comparison"):
+        print(
+            f"  against version {compared['champion']} on {compared['photos']} photos: accuracy "
+            f"{compared['difference']:+.4f} ({compared['low']:+.4f} to {compared['high']:+.4f}); "
+            f"{compared['gained']} photos gained, {compared['lost']} lost "
+            f"(McNemar's test: p = {compared['p_value']:.2g})"
+        )
     for check in registration["checks"]:
         if not check["passed"]:
             print(f"  FAILED: {check['reason']}")

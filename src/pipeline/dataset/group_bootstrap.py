@@ -2,8 +2,10 @@
 
 Photos of a group are near-duplicates, a burst or a camera's, and tell less than as many photos
 that have nothing to do with each other. So a draw weighs whole groups, as a cluster (Field & Welsh
-2007, Bootstrapping Clustered Data). The weights are those of the Bayesian bootstrap (Rubin 1981,
-The Bayesian Bootstrap): exponential, so that no draw is without a photo of a rare species.
+2007, Bootstrapping Clustered Data). The weights are exponential, those of the Bayesian bootstrap
+(Rubin 1981, The Bayesian Bootstrap), so that no draw is without a photo of a rare species. Where a
+comparison must not rest on a single group, they are how often groups are drawn with replacement
+(Efron 1979, Bootstrap Methods: Another Look at the Jackknife), so that some draws are without it.
 """
 
 from collections.abc import Iterator
@@ -15,23 +17,31 @@ DRAWS = 2000  # the ends of an interval vary by a sixteenth of a standard error
 _WEIGHTS_AT_A_TIME = 2_000_000  # 16 MB: memory stays flat whatever the number of photos
 
 
-def weights(groups: np.ndarray, draws: int = DRAWS) -> Iterator[np.ndarray]:
+def weights(
+    groups: np.ndarray, draws: int = DRAWS, exponential: bool = True
+) -> Iterator[np.ndarray]:
     """Draws weights of photos, some draws at a time.
 
     Args:
         groups: The group of each photo, (n,).
         draws: How many draws. Defaults to 2000.
+        exponential: Whether weights are exponential; else whole numbers, 0 among them. Defaults to
+            true.
 
     Yields:
         float64 (n, some), 1 on average; photos of a group have the same. The same arguments always
         give the same weights.
     """
     _, group_of = np.unique(groups, return_inverse=True)
-    rng = np.random.default_rng(0)
+    rng, number = np.random.default_rng(0), group_of.max(initial=-1) + 1
     at_a_time = max(1, _WEIGHTS_AT_A_TIME // max(len(groups), 1))
     for start in range(0, draws, at_a_time):
-        shape = group_of.max(initial=-1) + 1, min(at_a_time, draws - start)
-        yield rng.standard_exponential(shape)[group_of]
+        some = min(at_a_time, draws - start)
+        if exponential:
+            yield rng.standard_exponential((number, some))[group_of]
+        else:
+            times = rng.multinomial(number, np.full(number, 1 / number), some)
+            yield times.T[group_of].astype(float)
 
 
 def interval(drawn: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
 from pipeline.inference.pooling import BLANK
-from pipeline.register import audit_log, packaging, promotion, replay, versions
+from pipeline.register import audit_log, comparison, packaging, promotion, replay, versions
 from pipeline.register.packaging import Challenger
 
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
 LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about its recall
 MOST_REPLAYED = 1000  # photos, of which each takes some milliseconds
 PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
-CONFIDENCE = 0.95  # one-sided
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,11 @@ def judge(
     if champion is None:
         reason = "there is no champion yet"
         return [*checks, *(Check(name, None, None, True, reason) for name in ("data", "champion"))]
-    return [
-        *checks,
-        _data(version, champion, versions.versions()),
-        _against(champion, challenger, limits),
-    ]
+    older = _data(version, champion, versions.versions())
+    compared = _compared(champion, challenger)
+    kept = None if isinstance(compared, str) else compared
+    versions.note(version, {"comparison": json.dumps(kept)})
+    return [*checks, older, _against(champion, compared, limits)]
 
 
 def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
@@ -114,12 +112,14 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
     seen, champion = len(audit_log.moves()), versions.champion()
 
     def decision(outcome: str, promoted: bool, checks: list[dict]) -> dict[str, Any]:
+        compared = versions.get(version.number).comparison  # which may be new
         return {
             "version": version.number,
             "outcome": outcome,
             "promoted": promoted,
             "champion": version.number if promoted else champion and champion.number,
             "checks": checks,
+            **({"comparison": compared} if compared else {}),
         }
 
     if champion is not None and champion.number == version.number:
@@ -141,32 +141,6 @@ def decide(challenger: Challenger, limits: params.Register) -> dict[str, Any]:
         return decision(f"{known}; does not serve; {rest}", False, checks)
     promotion.promote(version, "it passed the gate", "gate", seen)
     return decision(f"{known}; promoted to Production", True, checks)
-
-
-def bootstrap(differences: np.ndarray, groups: np.ndarray, draws: int = 5000) -> np.ndarray:
-    """Draws what a mean difference could have been on other photos of the same kind.
-
-    The paired bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap; for comparing
-    two systems on one test set Koehn 2004, Statistical Significance Tests for Machine Translation
-    Evaluation). Photos of a group, near-duplicates of each other, are drawn together, as a cluster
-    (Field & Welsh 2007, Bootstrapping Clustered Data).
-
-    Args:
-        differences: Of the two, for each photo, (n,).
-        groups: The group of each photo, (n,).
-        draws: How often photos are drawn. Defaults to 5000.
-
-    Returns:
-        (draws,) means, always the same for the same arguments.
-    """
-    _, group_of = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(group_of, differences), np.bincount(group_of)
-    chance = np.random.default_rng(0)
-    means = np.empty(draws)
-    for draw in range(draws):
-        drawn = chance.integers(0, len(sums), len(sums))
-        means[draw] = sums[drawn].sum() / sizes[drawn].sum()
-    return means
 
 
 def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
@@ -249,38 +223,45 @@ def _data(
     return Check("data", None, None, False, reason)
 
 
-def _against(champion: versions.Version, challenger: Challenger, limits: params.Register) -> Check:
+def _compared(champion: versions.Version, challenger: Challenger) -> dict[str, Any] | str:
     """Compares with the champion, on the test photos that it has not learned from.
 
     After a new split it may have trained on most of them, and would win by memory. The photos go
     to the champion's own network from their files, whenever it was tested before.
+
+    Returns:
+        From `comparison.compare`, with the champion's number; or why they cannot be compared.
     """
-    named = f"the champion, version {champion.number},"
-    floors = "; they cannot be compared, so the floors alone decide"
     if others := sorted(set(challenger.labels) ^ set(champion.labels)):
         only = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        reason = f"{named} knows other species ({only} known to one of the two){floors}"
-        return Check("champion", None, None, True, reason)
+        return f"knows other species ({only} known to one of the two)"
     learned = versions.folder(champion) / versions.RECOGNISER / packaging.LEARNED_FROM
     known = challenger.predictions["photo"].isin(learned.read_text().split())
-    fresh = challenger.predictions[~known]
+    fresh = challenger.predictions[~known].rename(columns={"predicted": "challenger"})
     if len(fresh) < LEAST_TO_COMPARE:
-        reason = f"{named} has learned from all but {len(fresh)} of these test photos{floors}"
-        return Check("champion", None, None, True, reason)
+        return f"has learned from all but {len(fresh)} of these test photos"
     theirs = replay.answers(replay.version(champion), fresh, challenger.root)["species"]
-    ours_right, theirs_right = (
-        answers == fresh["actual"] for answers in (fresh["predicted"], theirs)
-    )
     groups = fresh["photo"].map(challenger.split.set_index("photo")["group"])
-    means = bootstrap(ours_right.to_numpy(float) - theirs_right, groups)
-    low, high = np.quantile(means, [1 - CONFIDENCE, CONFIDENCE])
+    compared = comparison.compare(fresh.assign(champion=theirs, group=groups))
+    return {"champion": champion.number, **compared}
+
+
+def _against(
+    champion: versions.Version, compared: dict[str, Any] | str, limits: params.Register
+) -> Check:
+    """Checks that a comparison shows the challenger to be as good as the params want it."""
+    named = f"the champion, version {champion.number},"
+    if isinstance(compared, str):
+        floors = "they cannot be compared, so the floors alone decide"
+        return Check("champion", None, None, True, f"{named} {compared}; {floors}")
+    low, high = compared["one_sided"]
     limit = 0.0 if limits.must_be_better else -limits.max_drop
     passed = low > 0 if limits.must_be_better else low >= limit
     wanted = "better" if limits.must_be_better else f"not worse by over {limits.max_drop:g}"
     reason = (
-        f"accuracy {ours_right.mean():.4f} against {theirs_right.mean():.4f} of {named} on "
-        f"{len(fresh)} photos that neither has learned from: between {low:+.4f} and {high:+.4f}, "
-        f"which {'shows' if passed else 'does not show'} that it is {wanted}"
+        f"accuracy {compared['accuracy']:.4f} against {compared['champion_accuracy']:.4f} of "
+        f"{named} on {compared['photos']} photos that neither has learned from: between {low:+.4f} "
+        f"and {high:+.4f}, which {'shows' if passed else 'does not show'} that it is {wanted}"
     )
     return Check("champion", float(low), limit, bool(passed), reason)
 

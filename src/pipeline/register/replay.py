@@ -79,7 +79,7 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
     frames = []
     rows = list(zip(predictions["path"], predictions["box"], strict=True))
     for chunk in parallel.chunks(rows, _ROWS):
-        answered = predict([_image(root / path, box) for path, box in chunk])
+        answered = predict([image(root / path, box) for path, box in chunk])
         frames.append(answered.iloc[:, :2].set_axis(["species", "probability"], axis=1))
     return pd.concat(frames, ignore_index=True).set_index(predictions.index)
 
@@ -111,7 +111,12 @@ def latency(model: bytes) -> float:
     return min(rounds) * 1000
 
 
-def _image(path: Path, box: str) -> bytes:
+def image(path: Path, box: str) -> bytes:
+    """Reads a photo, or what a box cuts out of it.
+
+    Raises:
+        PhotoUnreadable: It is gone, may not be read or is no photo any more.
+    """
     try:
         data = path.read_bytes()
         return decoding.cut(data, json.loads(box), sys.maxsize) if box else data

@@ -44,6 +44,11 @@ class Version:
         return json.loads(self.tags.get("gate", "[]"))
 
     @property
+    def comparison(self) -> dict | None:
+        """The comparison with the champion of that time; None if there was none."""
+        return json.loads(self.tags.get("comparison", "null"))
+
+    @property
     def case(self) -> str:
         """What it was judged against: champion, test photos and limits."""
         return self.tags.get("case", "")
