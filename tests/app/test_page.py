@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ import pytest
 from local_server import running
 from PIL import Image
 
+from app import fake_project
 from pipeline.app import server
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
+from pipeline.register import versions
 from pipeline.sources.feedback import Feedback
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -34,6 +37,15 @@ FLAGS = (  # a machine without a screen, and nothing asked of Google's hosts
 )
 TEXTS = sorted((server.STATIC / "text").glob("*.json"))
 SCRIPT = "<img src=x onerror=document.title='owned'>.jpg"
+
+
+FAILED = {"name": "accuracy", "passed": False, "reason": "test accuracy: 0.5 is below 0.7"}
+VERSION = versions.Version(
+    7,
+    "Staging",
+    datetime(2026, 3, 1, tzinfo=UTC),
+    {"gate": json.dumps([FAILED]), "accuracy": "0.5", "photos": "40"},
+)
 
 
 def jpeg(colour, size=(60, 50)) -> bytes:
@@ -62,10 +74,23 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(recogniser, kept):
+def project(tmp_path_factory):
+    """A project whose runs are scripted, with a folder of photos beside it."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in ("project", "pets/cat", "pets/dog"):
+        (folder / name).mkdir(parents=True)
+    return fake_project.make(folder / "project")
+
+
+@pytest.fixture(scope="module")
+def address(recogniser, kept, project):
     access = Access(root_path="/animals", burst=10_000)
-    with running(server.build(Champion(str(recogniser)), access, kept.folder)) as address:
-        yield f"{address}/animals/"
+    champion = Champion(str(recogniser))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setattr(versions, "versions", lambda: [VERSION])
+        with running(server.build(champion, access, kept.folder, project.parent)) as address:
+            yield f"{address}/animals/"
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +333,43 @@ def test_what_another_person_said_is_shown_and_stays(page, photos, kept, tmp_pat
     assert said(kept, path) == {"Ben": "fox", "Anna": "red"}
 
 
+def test_a_folder_is_chosen_and_trained_on(page, project):
+    page.get_by_role("link", name="Train").click()
+    page.get_by_role("button", name="Choose a collection").click()
+    page.get_by_role("button", name="pets").click()
+    assert page.get_by_role("button", name="cat").is_visible()
+    page.get_by_role("button", name="Use this folder").click()
+    page.locator("#collection .path", has_text=f"{project.parent}/pets").wait_for()
+    page.get_by_text("It is done.").last.wait_for()
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.locator(".stages .running", has_text="Bring them to one size").wait_for()
+    page.reload()  # a run goes on when the page is closed
+    page.locator(".stages .running", has_text="Bring them to one size").wait_for()
+    (project / "go").write_text("wrong")
+    page.locator(".problem", has_text="too few good photos of owl").wait_for()
+    assert page.locator(".stages .failed .name").inner_text() == "Set test photos apart"
+    assert page.get_by_role("link", name="Data card").get_attribute("href").startswith("reports/")
+    row = page.locator(".versions tbody tr")
+    assert "test accuracy: 0.5 is below 0.7" in row.inner_text()
+    row.get_by_role("button", name="Let it serve").click()
+    assert page.get_by_label("The gate did not let it serve").evaluate("field => field.required")
+    page.keyboard.press("Escape")
+
+
+def test_settings_are_edited_with_their_comments_and_refused_by_the_same_words(page, project):
+    page.get_by_role("link", name="Train").click()
+    page.get_by_text("Settings (params.yaml)").click()
+    field = page.locator("[id='param-train.epochs']")
+    assert page.get_by_text("at most; early stopping ends most runs sooner").is_visible()
+    field.fill("lots")
+    field.press("Tab")
+    page.get_by_text("train.epochs is 'lots'; it should be a valid integer").wait_for()
+    field.fill("17")
+    field.press("Tab")
+    page.get_by_text("train.epochs is 'lots'").wait_for(state="hidden")
+    assert "  epochs: 17                # at most;" in (project / "params.yaml").read_text()
+
+
 def test_every_language_has_every_text_and_is_shown(page):
     english = json.loads((server.STATIC / "text" / "en.json").read_text())
     for path in TEXTS:
@@ -373,6 +435,14 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme, tmp_path
     check("review")
     page.locator(".review .card").first.press("b")
     check("another species")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Train").click()
+    page.get_by_text("Settings (params.yaml)").click()
+    page.locator("[id='param-train.epochs']").wait_for()
+    check("train")
+    page.get_by_role("button", name="Choose a collection").click()
+    page.get_by_role("button", name="pets").wait_for()
+    check("folders")
 
 
 def test_the_page_is_small():

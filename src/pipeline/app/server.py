@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from pipeline.app import recognition, review
+from pipeline.app import recognition, review, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
 from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
@@ -30,7 +30,10 @@ class Token(BaseModel):
 
 
 def build(
-    champion: Champion, access: Access | None = None, feedback: Path | None = None
+    champion: Champion,
+    access: Access | None = None,
+    feedback: Path | None = None,
+    folders: Path | None = None,
 ) -> AccessGuard:
     """Builds the application.
 
@@ -38,6 +41,7 @@ def build(
         champion: Has the recogniser; it begins to load when the application starts.
         access: Who may use it. Defaults to all that reach it.
         feedback: Where what people say of photos is kept. Defaults to None: it is not.
+        folders: Below which collections to train on can be chosen. Defaults to None: nobody trains.
     """
     access = access or Access()
     sign_in = SignIn(access.token)
@@ -53,6 +57,9 @@ def build(
     app.add_exception_handler(HTTPException, _sentence)
     app.include_router(recognition.routes(champion))
     app.include_router(review.routes(feedback))
+    if folders is not None:
+        app.include_router(training.routes(Path(), folders))
+        app.mount("/reports", training.Reports(directory="reports", html=True, check_dir=False))
     app.mount("/static", _Static(directory=STATIC))
 
     @app.get("/")

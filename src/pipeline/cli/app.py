@@ -40,6 +40,13 @@ def add(commands: Commands) -> None:
         help="keep there, with its photo, what people correct on the page; `dvc repro` learns from "
         "the one that ingest.feedback names (default: nothing is kept)",
     )
+    app.add_argument(
+        "--folders",
+        type=Path,
+        default=Path.home(),
+        metavar="DIR",
+        help="below which a collection to train on can be chosen (default: your home folder)",
+    )
     app.set_defaults(run=_app)
 
 
@@ -47,6 +54,8 @@ def _app(arguments: argparse.Namespace) -> None:
     root_path = arguments.root_path.rstrip("/")
     if root_path and not root_path.startswith("/"):
         raise errors.UserError(f"--root-path {root_path} must begin with a slash")
+    if not arguments.folders.is_dir():
+        raise errors.UserError(f"--folders {arguments.folders} is not a folder")
     if arguments.feedback:
         _require_feedback(arguments.feedback)
     import uvicorn
@@ -62,7 +71,7 @@ def _app(arguments: argparse.Namespace) -> None:
     if token and not os.environ.get("ANIMAL_TOKEN"):
         print(f"token: {token}", flush=True)
     uvicorn.run(
-        server.build(Champion(arguments.model), access, arguments.feedback),
+        server.build(Champion(arguments.model), access, arguments.feedback, arguments.folders),
         host=arguments.host,
         port=arguments.port,
         access_log=False,

@@ -49,6 +49,18 @@ export async function say(photo, said) {
   return (await post(`feedback?${new URLSearchParams(given)}`, photo)).json();
 }
 
+const sent = (path, what = {}) => post(`training/${path}`, JSON.stringify(what), JSON_BODY);
+
+export const training = async () => (await ask("training")).json();
+export const folders = async (path) => (await ask(`training/folders?${new URLSearchParams({ path })}`)).json();
+export const startTraining = (what) => sent("start", what);
+export const stopTraining = () => sent("stop");
+export const versions = async () => (await ask("training/versions")).json();
+export const promote = (version, why) => sent("promote", { version, why });
+export const rollback = () => sent("rollback");
+export const params = async () => (await ask("training/params")).json();
+export const changeParam = (name, value) => sent("params", { name, value });
+
 export const signIn = (token) =>
   fetch("api/sign-in", { method: "POST", body: JSON.stringify({ token }), ...JSON_BODY });
 

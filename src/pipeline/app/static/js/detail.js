@@ -81,6 +81,7 @@ function words(item) {
     known: () => t("said.known", { name: answer.species, share: percent(answer.probability) }),
     unsure: () => t("said.unsure", { names: answer.prediction_set.slice(0, 4).join(", ") }),
     unknown: () => t("said.unknown"),
+    "nothing-there": () => t("said.nothing-there"),
   }[what]();
   return h(
     "div",
@@ -88,6 +89,7 @@ function words(item) {
     h("p", { class: "said" }, said),
     h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) =>
       h("li", {}, h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)))),
+    what === "unknown" && answer.looks_like ? h("p", { class: "faint" }, t("looks-like", { name: answer.looks_like })) : null,
     answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
     list,
   );

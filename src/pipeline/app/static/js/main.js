@@ -6,8 +6,9 @@ import * as recognise from "./recognise.js";
 import * as review from "./review.js";
 import * as signin from "./signin.js";
 import * as text from "./text.js";
+import * as train from "./train.js";
 
-const PARTS = { recognise, review };
+const PARTS = { recognise, review, train };
 const main = document.getElementById("main");
 let shown = null;
 

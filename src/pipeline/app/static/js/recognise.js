@@ -22,9 +22,10 @@ let filter = null; // a species, or one of the kinds below
 let place; // the part of the page, while it is shown
 let drawing = 0;
 
-/** What an answer is: known, unsure (several species are likely), unknown, failed or waiting. */
+/** What an answer is: known, unsure (several are likely), unknown, nothing-there, failed, waiting. */
 export function kind(item) {
   if (item.state !== "done") return item.state;
+  if (item.answer.kind === "no_animal") return "nothing-there";
   if (item.answer.unknown) return "unknown";
   return item.answer.prediction_set.length > 1 ? "unsure" : "known";
 }
@@ -35,7 +36,7 @@ export function title(item) {
   const what = kind(item);
   if (what === "waiting") return t("waiting");
   if (what === "failed") return t("failed");
-  if (what === "unknown") return t("unknown");
+  if (what === "unknown" || what === "nothing-there") return t(what);
   return answer.species;
 }
 
@@ -186,7 +187,7 @@ function drawProgress() {
 function summary() {
   const count = (what) => items.filter((item) => kind(item) === what).length;
   const parts = [t("named", { n: count("known") + count("unsure") })];
-  for (const what of ["unsure", "unknown", "failed", "waiting"]) {
+  for (const what of ["unsure", "unknown", "nothing-there", "failed", "waiting"]) {
     if (count(what)) parts.push(t(`count.${what}`, { n: count(what) }));
   }
   return parts.join(" · ");
@@ -196,7 +197,7 @@ function drawFilters() {
   const counts = new Map();
   for (const item of items) counts.set(groupOf(item), (counts.get(groupOf(item)) ?? 0) + 1);
   if (filter !== null && !counts.has(filter)) filter = null;
-  const kinds = ["unknown", "failed", "waiting"];
+  const kinds = ["unknown", "nothing-there", "failed", "waiting"];
   const names = [...counts.keys()].filter((name) => !kinds.includes(name)).sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
   const chip = (value, text, count) => {
     const put = () => ((filter = value), draw());
@@ -233,7 +234,9 @@ function card(item) {
   const badge = { unsure: "question", unknown: "question", failed: "warning" }[what];
   const second = {
     unsure: () => t("or", { names: item.answer.prediction_set.slice(1, 3).join(", ") }),
-    unknown: () => t("closest", { name: item.answer.species, share: percent(item.answer.probability) }),
+    unknown: () => item.answer.looks_like
+      ? t("looks-like", { name: item.answer.looks_like })
+      : t("closest", { name: item.answer.species, share: percent(item.answer.probability) }),
     failed: () => reason(item),
   }[what]?.();
   const picture = item.picture

@@ -1,0 +1,174 @@
+"""Runs `dvc repro` as a person would, and tells how far it is.
+
+The run is a process of its own, which goes on when the browser is closed and when the app is ended;
+what is known of it stands in `.cache/app`, so that an app that is started later shows it too.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.core import stage_timer
+from pipeline.core.atomic import atomic_write
+from pipeline.core.errors import UserError
+
+STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
+_TAIL = 60  # lines of the log
+_MAX_LOG = 1 << 20  # bytes of it that are read
+# The shell waits for DVC and writes how it ended, whether or not the app is still there.
+_SCRIPT = 'code=$1; shift; "$@"; echo $? > "$code.partial" && mv "$code.partial" "$code"'
+_RAN = re.compile(r"Running stage '(\w+)'")
+_SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
+
+
+class PipelineRun:
+    """The last run that the page started, or the one that goes on now.
+
+    Args:
+        project: The project's folder.
+    """
+
+    def __init__(self, project: Path):
+        self._project, self._folder = project.resolve(), project.resolve() / ".cache" / "app"
+        self._log, self._state = self._folder / "run.log", self._folder / "run.json"
+        self._code = self._folder / "exit_code"
+
+    def use(self, source: Path) -> None:
+        """Sets the collection, by `animal use`.
+
+        Raises:
+            UserError: It cannot be learned from; says why.
+        """
+        command = "from pipeline.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", command, "use", str(source)],
+            cwd=self._project,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise UserError(done.stderr.strip().removeprefix("error: ")[-2000:])
+
+    def start(self, target: str | None = None) -> None:
+        """Starts `dvc repro`.
+
+        Args:
+            target: A stage to end with. Defaults to all stages.
+
+        Raises:
+            UserError: A run goes on already.
+        """
+        if self._running() is not None:
+            raise UserError("a run goes on already: wait for it, or stop it")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._code.unlink(missing_ok=True)
+        repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                ["sh", "-c", _SCRIPT, "sh", str(self._code), *repro],
+                cwd=self._project,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl+C that ends the app does not end the run
+            )
+        with atomic_write(self._state) as path:
+            state = {"pid": process.pid, "started": time.time(), "target": target}
+            path.write_text(json.dumps(state))
+
+    def stop(self) -> None:
+        """Ends the run as Ctrl+C does; what its stages finished stays."""
+        if pid := self._running():
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGINT)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            return json.loads(self._state.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _running(self) -> int | None:
+        """Returns the process's number; None if no run goes on."""
+        state = self._read()
+        if state is None or self._code.exists():
+            return None
+        with suppress(ChildProcessError):
+            os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is there until it is asked
+        try:
+            os.kill(state["pid"], 0)
+        except (ProcessLookupError, PermissionError):
+            return None
+        return state["pid"]
+
+    def describe(self) -> dict[str, Any] | None:
+        """Tells how far the run is; None if the page never started one.
+
+        Returns:
+            `running`; `code`, how it ended (None: it was killed); `started` (s, Unix time);
+            `target`; `stages`, a state for each (waiting, running, done, unchanged, failed) with
+            the seconds that it took the last time; `left`, the seconds that the rest takes by
+            that, or None; and `log`, its last lines.
+        """
+        state = self._read()
+        if state is None:
+            return None
+        running = self._running() is not None
+        code = int(self._code.read_text()) if self._code.exists() else None
+        lines = self._lines()
+        seconds = stage_timer.read()
+        states = _states(lines, running, code, state["target"])
+        stages = [
+            {"name": name, "state": states[name], "seconds": seconds.get(name)} for name in states
+        ]
+        left = _left(stages, time.time() - state["started"]) if running else None
+        return {
+            **{name: state[name] for name in ("started", "target")},
+            **{"running": running, "code": code, "stages": stages, "left": left},
+            "log": lines[-_TAIL:],
+        }
+
+    def _lines(self) -> list[str]:
+        try:
+            with self._log.open("rb") as file:
+                file.seek(max(0, self._log.stat().st_size - _MAX_LOG))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return []
+        return [line for line in text.splitlines() if line.strip()]
+
+
+def _states(lines: list[str], running: bool, code: int | None, target: str | None) -> dict:
+    """Returns the state of each stage by what DVC wrote; stages behind the target are left out."""
+    wanted = STAGES[: STAGES.index(target) + 1] if target else STAGES
+    states = dict.fromkeys(wanted, "waiting")
+    last = None
+    for line in lines:
+        ran, skipped = _RAN.match(line), _SKIPPED.match(line)
+        name = (ran or skipped)[1] if ran or skipped else None
+        if name not in states:
+            continue
+        if last:
+            states[last] = "done"
+        states[name], last = ("running", name) if ran else ("unchanged", None)
+    if last and not running:
+        states[last] = "done" if code == 0 else "failed"
+    return states
+
+
+def _left(stages: list[dict[str, Any]], elapsed: float) -> float | None:
+    """Returns the seconds that are left by the stages' last times; None if one is not known."""
+    now = [stage for stage in stages if stage["state"] == "running"]
+    rest = [stage for stage in stages if stage["state"] == "waiting"]
+    if any(stage["seconds"] is None for stage in now + rest):
+        return None
+    spent = sum(stage["seconds"] or 0 for stage in stages if stage["state"] == "done")
+    current = sum(stage["seconds"] for stage in now)
+    return sum(stage["seconds"] for stage in rest) + max(0.0, current - max(0.0, elapsed - spent))

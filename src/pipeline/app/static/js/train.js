@@ -1,0 +1,247 @@
+// The third part of the page: learn from a collection, and decide which recogniser serves.
+
+import * as api from "./api.js";
+import { announce, dialog, h, icon, note } from "./dom.js";
+import { refresh } from "./model.js";
+import { date, duration, share, t } from "./text.js";
+
+const SECONDS_BETWEEN_LOOKS = 2;
+
+let place;
+let about = { possible: false };
+let versions = [];
+let timer;
+
+/** Shows the part in an element. */
+export async function show(main) {
+  place = main;
+  place.replaceChildren();
+  await look(true);
+}
+
+export function leave() {
+  place = null;
+  clearTimeout(timer);
+}
+
+export function redraw() {
+  if (!place) return;
+  place.replaceChildren();
+  draw();
+}
+
+/** Asks how far the run is, and again as long as it goes on. */
+async function look(first = false) {
+  const before = about.run?.running;
+  try {
+    about = await api.training();
+    if (about.possible && (first || (before && !about.run.running))) {
+      versions = await api.versions();
+      if (before) {
+        announce(t(about.run.code === 0 ? "train.done" : "train.failed"));
+        refresh();
+      }
+    }
+  } catch (error) {
+    if (error.status === 404) about = { possible: false };
+    else note(error.message, t("close"));
+  }
+  if (!place) return;
+  draw();
+  clearTimeout(timer);
+  if (about.run?.running) timer = setTimeout(look, SECONDS_BETWEEN_LOOKS * 1000);
+}
+
+const sheet = (title, ...children) => h("section", { class: "sheet" }, h("h2", {}, title), ...children);
+
+function draw() {
+  if (!about.possible) {
+    place.replaceChildren(h("section", { class: "empty" }, h("div", { class: "drop" }, h("h1", {}, t("part.train")), h("p", { class: "lead" }, t("train.impossible")))));
+    return;
+  }
+  if (!place.querySelector(".train")) {
+    place.replaceChildren(
+      h("div", { class: "train" },
+        h("h1", { class: "unseen" }, t("part.train")),
+        h("div", { id: "collection" }), h("div", { id: "run" }), h("div", { id: "versions" }),
+        h("section", { class: "sheet" }, h("details", { ontoggle: openParams }, h("summary", {}, h("h2", {}, t("params"))), h("div", { id: "params" })))),
+    );
+  }
+  put("collection", collection);
+  put("run", run);
+  put("versions", served);
+}
+
+/** Draws a part anew only if it says something else: the focus stays where it is. */
+function put(id, make) {
+  const there = place.querySelector(`#${id}`);
+  const made = make();
+  if (made && there.firstElementChild && made.outerHTML === there.firstElementChild.outerHTML) return;
+  const focused = there.contains(document.activeElement) ? document.activeElement.textContent : null;
+  there.replaceChildren(...(made ? [made] : []));
+  if (focused) [...there.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
+}
+
+const report = (page, text) => h("a", { class: "button", href: `reports/${page}`, target: "_blank", rel: "noopener" }, text);
+
+function collection() {
+  const running = about.run?.running ?? false;
+  return sheet(
+    t("train.collection"),
+    about.problem ? h("p", { class: "problem" }, about.problem) : h("p", { class: "path" }, about.source),
+    h("div", { class: "row" },
+      h("button", { type: "button", disabled: running, onclick: browse }, icon("folder"), t("train.choose")),
+      h("button", { type: "button", disabled: running, onclick: () => start({ target: "ingest" }) }, t("train.inspect")),
+      about.reports.includes("ingest/index.html") ? report("ingest/index.html", t("train.card")) : null),
+    h("p", { class: "faint" }, t("train.collection-hint")),
+  );
+}
+
+function run() {
+  const { run: last } = about;
+  const running = last?.running ?? false;
+  const buttons = h("div", { class: "row" },
+    running
+      ? h("button", { type: "button", onclick: () => api.stopTraining().then(() => look()) }, t("cancel"))
+      : h("button", { type: "button", class: "main", onclick: () => start({}) }, t("train.start")),
+    about.reports.includes("index.html") ? report("index.html", t("train.report")) : null);
+  if (!last) return sheet(t("train.run"), h("p", { class: "faint" }, t("train.hint")), buttons);
+  const stages = h("ol", { class: "stages" }, last.stages.map(({ name, state, seconds }) =>
+    h("li", { class: state, "aria-current": state === "running" ? "step" : null },
+      h("span", { class: "mark" }, { done: icon("check"), unchanged: icon("check"), failed: icon("warning") }[state] ?? null),
+      h("span", { class: "name" }, t(`stage.${name}`)),
+      h("span", { class: "faint" }, state === "done" && seconds ? duration(seconds) : t(`state.${state}`)))));
+  const outcome = running
+    ? last.left === null ? t("train.running") : t("left", { time: duration(last.left) })
+    : t(last.code === 0 ? "train.done" : "train.failed");
+  const problem = !running && last.code !== 0 ? last.log.filter((line) => line.startsWith("error: ")).join(" ").slice(7) : "";
+  return sheet(
+    t("train.run"),
+    h("p", { class: last.code ? "problem" : "faint" }, outcome),
+    problem ? h("p", { class: "problem" }, problem) : null,
+    stages,
+    running ? h("p", { class: "faint line" }, last.log.at(-1) ?? "") : null,
+    buttons,
+    running ? null : h("details", { class: "keys" }, h("summary", {}, t("train.log")), h("pre", { tabindex: "0", class: "log" }, last.log.join("\n"))),
+  );
+}
+
+async function start(what) {
+  try {
+    await api.startTraining(what);
+  } catch (error) {
+    note(error.message, t("close"));
+  }
+  await look();
+}
+
+/** Lets a person go through the folders of this machine. */
+async function browse() {
+  const list = h("div", { class: "options" });
+  const path = h("p", { class: "path", role: "status" });
+  const use = h("button", { type: "button", class: "main" }, t("train.use"));
+  const hint = h("p", { class: "faint" });
+  const shown = dialog(t("train.choose"), t("close"), path, list, hint, h("div", { class: "row" }, use));
+  const take = (chosen) => {
+    shown.close();
+    start({ source: chosen, target: "ingest" });
+  };
+  const go = async (to) => {
+    let listed;
+    try {
+      listed = await api.folders(to);
+    } catch (error) {
+      hint.textContent = error.message;
+      return;
+    }
+    const inside = (name) => (listed.path ? `${listed.path}/${name}` : name);
+    path.textContent = [listed.root, listed.path].filter(Boolean).join("/");
+    use.onclick = () => take(listed.path);
+    use.disabled = !listed.path;
+    hint.textContent = listed.others ? t("train.others", { n: listed.others }) : "";
+    const entry = (name, act, text) => h("button", { type: "button", class: "quiet entry", onclick: act }, icon(name), text);
+    list.replaceChildren(
+      ...(listed.path ? [entry("back", () => go(listed.path.split("/").slice(0, -1).join("/")), t("train.up"))] : []),
+      ...listed.folders.map((name) => entry("folder", () => go(inside(name)), name)),
+      ...listed.files.map((name) => entry("photo", () => take(inside(name)), name)),
+    );
+    list.querySelector("button")?.focus();
+  };
+  await go("");
+}
+
+function served() {
+  if (!versions.length) return null;
+  const row = ({ version, serves, made, accuracy, photos, judged, checks }) => {
+    const failed = checks.filter((check) => !check.passed);
+    const verdict = failed.length ? failed.map((check) => check.reason).join("; ") : judged ? t("gate.passed") : t("gate.none");
+    const act = serves ? h("strong", {}, t("serves")) : h("button", { type: "button", onclick: () => promote(version, failed.length || !judged) }, t("promote"));
+    return h("tr", { class: serves ? "serves" : "" },
+      h("th", { scope: "row" }, t("model.version", { version })), h("td", {}, date(made, true)),
+      h("td", {}, accuracy === null ? "–" : `${share(accuracy)} (${photos})`), h("td", {}, verdict), h("td", {}, act));
+  };
+  const head = ["versions", "versions.made", "versions.right", "versions.gate", "versions.serves"];
+  return sheet(
+    t("versions"),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("versions") },
+      h("table", { class: "versions" }, h("thead", {}, h("tr", {}, head.map((key) => h("th", { scope: "col" }, t(key))))), h("tbody", {}, versions.map(row)))),
+    versions.length > 1 ? h("div", { class: "row" }, h("button", { type: "button", onclick: () => move(() => api.rollback()) }, t("rollback"))) : null,
+  );
+}
+
+function promote(version, needsReason) {
+  const field = h("input", { type: "text", id: "why", maxlength: "500", required: Boolean(needsReason) });
+  const send = (event) => {
+    event.preventDefault();
+    shown.close();
+    move(() => api.promote(version, field.value.trim()));
+  };
+  const shown = dialog(t("promote.title", { version }), t("close"),
+    h("form", { onsubmit: send }, h("label", { for: "why", class: "faint" }, t(needsReason ? "promote.why-needed" : "promote.why")), field, h("button", { type: "submit", class: "main" }, t("promote"))));
+  field.focus();
+}
+
+async function move(act) {
+  try {
+    await act();
+    versions = await api.versions();
+  } catch (error) {
+    note(error.message, t("close"));
+  }
+  draw();
+  refresh();
+}
+
+async function openParams(event) {
+  const there = event.target.querySelector("#params");
+  if (!event.target.open || there.firstChild) return;
+  let section = "";
+  for (const line of await api.params()) {
+    const [part, key] = line.name.split(".");
+    if (part !== section) {
+      section = part;
+      there.append(h("h3", {}, part));
+    }
+    there.append(param(line, key));
+  }
+}
+
+function param(line, key) {
+  const id = `param-${line.name}`;
+  const problem = h("p", { class: "problem", role: "alert", id: `${id}-problem` });
+  const field = h("input", { type: "text", id, value: line.value, readonly: !line.editable, "aria-describedby": `${id}-help ${id}-problem`, spellcheck: "false" });
+  field.addEventListener("change", async () => {
+    try {
+      await api.changeParam(line.name, field.value);
+      line.value = field.value;
+      problem.textContent = "";
+      announce(t("params.saved", { name: line.name }));
+    } catch (error) {
+      problem.textContent = error.message;
+    }
+    field.setAttribute("aria-invalid", String(Boolean(problem.textContent)));
+  });
+  return h("div", { class: "param" },
+    h("label", { for: id }, key), field,
+    h("p", { class: "faint", id: `${id}-help` }, line.editable ? line.help : `${line.help} ${t("params.in-file")}`), problem);
+}

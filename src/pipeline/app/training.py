@@ -1,0 +1,187 @@
+"""The routes that train: choose a collection, run the stages, decide what serves."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from pipeline.app import params_lines
+from pipeline.app.folder_browser import FolderBrowser
+from pipeline.app.pipeline_run import PipelineRun
+from pipeline.core import params
+from pipeline.core.errors import UserError
+from pipeline.register import audit_log, promotion, versions
+
+# Reports are pages with styles of their own, and whatever people's labels put into them: no script.
+_REPORT_POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'self'; sandbox allow-same-origin allow-popups"
+)
+
+
+class Start(BaseModel):
+    """What to run: `source`, a path below the folders that are shown, is used from then on."""
+
+    source: str | None = Field(None, max_length=4000)
+    target: Literal["ingest"] | None = None
+
+
+class Serve(BaseModel):
+    """A version that is to serve, and why."""
+
+    version: int
+    why: str = Field("", max_length=1000)
+
+
+class Line(BaseModel):
+    """A line of params.yaml."""
+
+    name: str = Field(max_length=200)
+    value: str = Field(max_length=4000)
+
+
+class Reports(StaticFiles):
+    """The reports of the stages, as they stand on the disk."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answers with a file that can run no script."""
+        response = await super().get_response(path, scope)
+        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def routes(project: Path, folders: Path) -> APIRouter:
+    """Builds the routes below /api/training.
+
+    Args:
+        project: The project's folder, which is the current one; without `dvc.yaml` nothing can be
+            trained.
+        folders: The uppermost folder that collections can be chosen from.
+    """
+    router = APIRouter(prefix="/api/training")
+    run, browser = PipelineRun(project), FolderBrowser(folders)
+    _project_routes(router, project, run, browser)
+    _version_routes(router)
+
+    @router.get("/params")
+    def lines() -> list[dict[str, Any]]:
+        """Lists the lines of params.yaml."""
+        return params_lines.listed()
+
+    @router.post("/params")
+    def change(line: Line) -> list[dict[str, Any]]:
+        """Changes a line of params.yaml."""
+        _told(params_lines.change, line.name, line.value)
+        return params_lines.listed()
+
+    return router
+
+
+def _project_routes(
+    router: APIRouter, project: Path, run: PipelineRun, browser: FolderBrowser
+) -> None:
+    @router.get("")
+    def about() -> dict[str, Any]:
+        """Says what is learned from, how far the run is, and which reports there are."""
+        if not (project / "dvc.yaml").exists():
+            return {"possible": False}
+        reports = project / "reports"
+        pages = ("ingest/index.html", "index.html")
+        try:
+            source, problem = params.load().ingest.source, None
+        except UserError as error:
+            source, problem = None, str(error)
+        return {
+            "possible": True,
+            "source": source,
+            "problem": problem,
+            "run": run.describe(),
+            "reports": [page for page in pages if (reports / page).is_file()],
+        }
+
+    @router.get("/folders")
+    def folders(path: str = "") -> dict[str, Any]:
+        """Lists a folder."""
+        return _told(browser.list, path)
+
+    @router.post("/start")
+    async def start(given: Start) -> dict[str, Any]:
+        """Starts the stages, on another collection if one is named."""
+
+        def work() -> None:
+            if given.source is not None:
+                run.use(browser.find(given.source))
+            run.start(given.target)
+
+        await run_in_threadpool(_told, work)
+        return {}
+
+    @router.post("/stop")
+    def stop() -> dict[str, Any]:
+        """Ends the run."""
+        run.stop()
+        return {}
+
+
+def _version_routes(router: APIRouter) -> None:
+    @router.get("/versions")
+    def every() -> list[dict[str, Any]]:
+        """Lists the versions, the newest first, with what the gate said."""
+        return [_shown(version) for version in reversed(_told(versions.versions))]
+
+    @router.post("/promote")
+    def promote(given: Serve) -> dict[str, Any]:
+        """Lets a version serve; one that failed the gate needs a reason."""
+
+        def work() -> None:
+            promotion.repair()
+            seen, version = len(audit_log.moves()), versions.get(given.version)
+            if not given.why and not all(check["passed"] for check in version.checks):
+                raise UserError("the gate did not let this version serve: say why it should")
+            versions.folder(version)
+            promotion.promote(version, given.why or "by hand", "hand", seen)
+
+        _told(work)
+        return {}
+
+    @router.post("/rollback")
+    def rollback() -> dict[str, Any]:
+        """Lets the former champion serve again."""
+
+        def work() -> None:
+            promotion.repair()
+            promotion.rollback("by hand", len(audit_log.moves()))
+
+        _told(work)
+        return {}
+
+
+def _shown(version: versions.Version) -> dict[str, Any]:
+    accuracy = version.tags.get("accuracy")
+    return {
+        "version": version.number,
+        "serves": version.stage == versions.STAGE,
+        "made": version.made.isoformat(timespec="seconds"),
+        "accuracy": float(accuracy) if accuracy else None,
+        "photos": version.tags.get("photos"),
+        "judged": bool(version.checks),
+        "checks": [
+            {name: check[name] for name in ("name", "passed", "reason")} for check in version.checks
+        ],
+    }
+
+
+def _told(function: Any, *arguments: Any) -> Any:
+    """Calls a function; a person's mistake becomes status 400 with its sentence."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise HTTPException(400, str(error)) from None

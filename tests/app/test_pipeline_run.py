@@ -1,0 +1,91 @@
+"""A run of the stages that the page starts, watches and stops."""
+
+import json
+import os
+import time
+
+import pytest
+
+from app import fake_project
+from pipeline.app.pipeline_run import PipelineRun
+from pipeline.core.errors import UserError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(fake_project.make(tmp_path))
+    return tmp_path
+
+
+def until(run, reached):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        described = run.describe()
+        if reached(described):
+            return described
+        time.sleep(0.02)
+    raise AssertionError(run.describe())
+
+
+def states(described):
+    return {stage["name"]: stage["state"] for stage in described["stages"]}
+
+
+def test_a_run_is_watched_to_its_end_also_by_an_app_that_was_started_later(project):
+    run = PipelineRun(project)
+    assert run.describe() is None
+    seconds = {"resize": 9.0, "split": 2.0, "augment": 3.0, "train": 1.0, "tune": 1.0}
+    (project / ".cache").mkdir()
+    (project / ".cache/stage_seconds.json").write_text(
+        json.dumps(seconds | {"evaluate": 1.0, "register": 1.0})
+    )
+    run.start()
+    described = until(run, lambda described: states(described)["resize"] == "running")
+    assert states(described) | {} == {
+        **{"ingest": "unchanged", "resize": "running", "split": "waiting", "augment": "waiting"},
+        **{name: "waiting" for name in ("train", "tune", "evaluate", "register")},
+    }
+    assert 9 < described["left"] <= 18
+    with pytest.raises(UserError, match="goes on already"):
+        run.start()
+    (project / "go").write_text("well")
+    ended = until(PipelineRun(project), lambda described: not described["running"])
+    assert ended["code"] == 0
+    assert set(states(ended).values()) == {"unchanged", "done"}
+    assert "resize: 7 of 9 photos, 3/s, 1 s left" in ended["log"]
+
+
+def test_a_run_that_fails_says_at_which_stage(project):
+    (project / "go").write_text("wrong")
+    run = PipelineRun(project)
+    run.start()
+    ended = until(run, lambda described: not described["running"])
+    assert (ended["code"], states(ended)["split"]) == (255, "failed")
+    assert (states(ended)["resize"], states(ended)["train"]) == ("done", "waiting")
+    assert ended["log"][-1] == "error: too few good photos of owl"
+
+
+def test_a_run_can_be_stopped_and_one_that_was_killed_is_not_running(project):
+    run = PipelineRun(project)
+    run.start()
+    until(run, lambda described: states(described)["resize"] == "running")
+    run.stop()
+    ended = until(run, lambda described: not described["running"])
+    assert ended["code"] != 0 and states(ended)["resize"] == "failed"
+    run.start()
+    pid = json.loads((project / ".cache/app/run.json").read_text())["pid"]
+    os.killpg(pid, 9)
+    ended = until(run, lambda described: not described["running"])
+    assert ended["code"] is None
+
+
+def test_a_run_may_end_early_and_a_bad_source_is_a_sentence(project):
+    run = PipelineRun(project)
+    run.start("ingest")
+    ended = until(run, lambda described: not described["running"])
+    assert states(ended) == {"ingest": "unchanged"}
+    with pytest.raises(UserError, match=r"^.*cannot be the source, for it lies in reports"):
+        run.use(project / "reports")
+    (project.parent / f"{project.name}-photos").mkdir()
+    run.use(project.parent / f"{project.name}-photos")
+    assert f"{project.name}-photos" in (project / "params.yaml").read_text()
