@@ -18,6 +18,7 @@ from pipeline.cli import (
     rollback,
     serve,
     status,
+    suggest,
     summary,
     use,
     versions,
@@ -25,7 +26,7 @@ from pipeline.cli import (
 from pipeline.core import errors
 
 GROUPS = {
-    "Collect": (use, feedback),
+    "Collect": (use, suggest, feedback),
     "Train (then run `dvc repro`)": (status, backbones),
     "Inspect": (summary, versions, promote, rollback, drift),
     "Serve": (predict, app, serve, export),
