@@ -7,15 +7,7 @@ import pandas as pd
 from pipeline.core import params, stage_timer, tracking
 from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import (
-    conversion,
-    events,
-    fitted,
-    label_errors,
-    predictions,
-    report,
-    slices,
-)
+from pipeline.evaluate import conversion, fitted, label_errors, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
 from pipeline.networks import litert_export, served_outputs
 
@@ -50,7 +42,7 @@ def main() -> None:
     answers, kinds = predictions.judged(rows, beside.calibration, beside.judge.judge)
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
-    facts |= events.tested(beside.pooling, test, answers, chosen.labels)
+    facts |= beside.tested(test, answers)
     judged = chosen.judged(test, answers)
     found = label_errors.find(judged, chosen.labels, manifest, shards.index)
     facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")

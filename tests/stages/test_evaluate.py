@@ -105,6 +105,9 @@ class Evaluated:
         pair = manifest["photo"].str.replace(r"\d$", lambda n: str(int(n[0]) // 2), regex=True)
         manifest["event"] = pair if chosen == "tuned" else manifest["photo"]
         self.event = manifest.set_index("photo")["event"]
+        manifest[["class", "order", "family", "genus"]] = None
+        if chosen == "tuned":
+            manifest["class"] = manifest["species"].map({"owl": "flier", "bee": "flier"})
         manifest["moving"] = "[[0, 0, 1, 1]]" if chosen == "tuned" else None
         manifest = manifest.assign(location=None, box=None, flags="").astype({"location": "str"})
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
@@ -309,6 +312,21 @@ def test_photos_in_events_are_judged_by_events_too(trained, tuned):
     right = np.array(LABELS)[means.to_numpy().argmax(axis=1)] == species
     assert events["accuracy"] == pytest.approx(right.mean())
     assert 0 < right.mean() < 1
+
+
+def test_answers_are_judged_at_each_rank_where_species_share_one(trained, tuned):
+    assert "ranks" not in trained.metrics
+    assert not (trained.final / "taxonomy.json").exists()
+    written = json.loads((tuned.final / "taxonomy.json").read_text())
+    assert written["names"]["class"] == ["flier", "cat", "flier"]
+    assert written["names"]["genus"] == LABELS
+    ranks = tuned.metrics["ranks"]
+    assert written["sure_from"] == ranks["sure_from"]
+    owl, cat, bee = tuned.answers().T
+    flier = owl + bee > cat
+    actual = tuned.test["species"].isin(["owl", "bee"]).to_numpy()
+    assert ranks["class"]["accuracy"] == pytest.approx((flier == actual).mean())
+    assert ranks["species"]["accuracy"] == pytest.approx(tuned.metrics["test"]["accuracy"])
 
 
 def test_pictures_are_said_to_be_drawn_only_if_they_are(trained, tuned):

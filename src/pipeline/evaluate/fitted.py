@@ -1,13 +1,16 @@
 """Fits all that turns a network's outputs into answers, to photos that training held out."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import events, judge_fit, predictions
+from pipeline.evaluate import events, judge_fit, predictions, taxonomy_fit
 from pipeline.evaluate.candidates import Candidate
-from pipeline.inference import pooling
+from pipeline.evaluate.metrics import positions
+from pipeline.inference import pooling, taxonomy
 from pipeline.inference.calibration import Calibration
 from pipeline.monitor import drift
 from pipeline.networks.backbones import Classifier
@@ -23,12 +26,14 @@ class Fitted:
         calibration: Of its probabilities.
         judge: What tells known species, unknown animals and no animal apart.
         pooling: Of the frames of an event; None where photos come alone.
+        taxonomy: Of the species; None where no two share a genus or more.
     """
 
     labels: tuple[str, ...]
     calibration: Calibration
     judge: judge_fit.FittedJudge
     pooling: pooling.Pooling | None
+    taxonomy: taxonomy.Taxonomy | None
 
     def description(self, fit: str, max_pixels: int) -> Description:
         """Returns the content of `labels.json`; the arguments are as in `decoding.square`."""
@@ -40,7 +45,25 @@ class Fitted:
         """Returns the other files that stand beside the network, by name."""
         files = {drift.REFERENCE: drift.reference(shards, self.judge.validation_answers())}
         files |= self.judge.files()
-        return files if self.pooling is None else files | {pooling.FILE: self.pooling.written()}
+        if self.pooling is not None:
+            files[pooling.FILE] = self.pooling.written()
+        if self.taxonomy is not None:
+            files[taxonomy.FILE] = self.taxonomy.written()
+        return files
+
+    def tested(self, test: pd.DataFrame, answers: np.ndarray) -> dict[str, Any]:
+        """Judges the answers to events and at each rank.
+
+        Args:
+            test: The test pictures: species and event.
+            answers: The calibrated answers to them, (n, species).
+
+        Returns:
+            The sections `events` and `ranks` of `metrics.json`, as far as there are any.
+        """
+        targets = positions(test["species"], self.labels)
+        ranks = taxonomy_fit.tested(self.taxonomy, answers, targets)
+        return events.tested(self.pooling, test, answers, self.labels) | ranks
 
 
 def fit(
@@ -57,7 +80,7 @@ def fit(
         candidate: The network as it was trained, and its answers to the photos held out.
         network: The same as it is served, as the contents of a `.tflite` file.
         shards: The resized pictures.
-        manifest: A row a photo, with columns photo and event.
+        manifest: A row a photo, with columns photo, species, event and taxonomic ranks.
         split: A row a photo, with columns photo, group and fold.
         classifier: ImageNet's, that the network carries; None if it carries none.
     """
@@ -68,4 +91,8 @@ def fit(
     judge = judge_fit.fit(photos, rows, calibration.unknown_below, classifier)
     event = manifest.set_index("photo")["event"]
     pooled = events.fit(held_out, event, calibration, candidate.labels)
-    return Fitted(candidate.labels, calibration, judge, pooled)
+    answers = calibration.apply(np.stack(held_out["probabilities"]))
+    names = taxonomy_fit.names(manifest, candidate.labels)
+    targets = positions(held_out["species"], candidate.labels)
+    ranks = taxonomy_fit.fit(names, answers, targets)
+    return Fitted(candidate.labels, calibration, judge, pooled, ranks)

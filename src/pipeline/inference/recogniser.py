@@ -21,6 +21,7 @@ from pipeline.inference.judgement import SPECIES, Judge
 from pipeline.inference.litert import MAIN, Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
 from pipeline.inference.pooling import Pooling
+from pipeline.inference.taxonomy import Taxonomy
 
 TOP_K = 3
 MAPS = "activation_maps"  # an output that networks with a linear head have
@@ -52,6 +53,8 @@ class Recogniser:
         crop: Cuts out of the frames of a burst what the network was trained to see; None where that
             is whole photos.
         pooling: How it answers for all frames of a burst.
+        taxonomy: What says a genus or more where the species is unsure; None where it knows no
+            ranks.
     """
 
     def __init__(self, folder: Path, workers: int | None = None):
@@ -64,6 +67,7 @@ class Recogniser:
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
         self.crop = MotionCrop.load(folder)
         self.pooling = Pooling.load(folder, self.calibration)
+        self.taxonomy = Taxonomy.load(folder)
 
     def answer(
         self,
@@ -112,6 +116,8 @@ class Recogniser:
             "prediction_set": [self.labels[i] for i in order if held[i]],
             **judgement.described(),
         }
+        if self.taxonomy is not None:
+            answer |= self.taxonomy.described(probabilities)
         if cut_short:
             answer["cut_short"] = True
         if light:

@@ -39,7 +39,7 @@ _FRAMES_A_JOB = 64  # where bursts are seen together: few are cut in two, and fe
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
     *("species", "probability", "unknown", "kind", "reason", "looks_like"),
-    *("prediction_set", "top"),
+    *("prediction_set", "top", "rank", "taxon", "taxon_probability"),
     *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
 )
 

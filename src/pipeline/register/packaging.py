@@ -245,6 +245,9 @@ def _signature() -> Any:
                 ColSpec("string", "kind"),
                 ColSpec("string", "reason"),
                 ColSpec("string", "looks_like", required=False),
+                ColSpec("string", "rank", required=False),
+                ColSpec("string", "taxon", required=False),
+                ColSpec("double", "taxon_probability", required=False),
                 ColSpec("string", "version"),
             ]
         ),

@@ -1,10 +1,10 @@
 """Writes answers as a table, a row a photo (CSV, Parquet), or as JSON.
 
 The columns are path, photo (sha256 of the file), species, probability, unknown, kind, reason,
-looks_like (`judgement.Judgement`), prediction_set (species with | between them), species_2,
-probability_2, ..., brightness, sharpness (`decoding.light`), cut_short (`decoding.Sight`),
-taken_at, latitude, longitude (`decoding.capture`), the fields of `events.FIELDS`, and error: why
-there is no answer.
+looks_like (`judgement.Judgement`), rank, taxon, taxon_probability (`taxonomy.Taxonomy`),
+prediction_set (species with | between them), species_2, probability_2, ..., brightness, sharpness
+(`decoding.light`), cut_short (`decoding.Sight`), taken_at, latitude, longitude
+(`decoding.capture`), the fields of `events.FIELDS`, and error: why there is no answer.
 """
 
 import csv as standard_csv
@@ -77,6 +77,7 @@ def _schema(labels: list[str]) -> pa.Schema:
         [
             *[("path", text), ("photo", text), ("species", text), ("probability", number)],
             *[("unknown", pa.bool_()), ("kind", text), ("reason", text), ("looks_like", text)],
+            *[("rank", text), ("taxon", text), ("taxon_probability", number)],
             *[("prediction_set", text), *others],
             *[("brightness", number), ("sharpness", number), ("cut_short", pa.bool_())],
             *[("taken_at", text), ("latitude", number), ("longitude", number)],

@@ -1,0 +1,82 @@
+"""Says genus, family, order or class where the species is unsure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FILE = "taxonomy.json"  # beside the network
+RANKS = ("species", "genus", "family", "order", "class")  # from the lowest to the highest
+
+
+class Taxon(NamedTuple):
+    """What a photo shows, as narrowly as can be said.
+
+    Attributes:
+        rank: One of `RANKS`; None where not even the class is sure.
+        name: Of the taxon; None where `rank` is.
+        probability: Summed over the species of the taxon; of the most probable class where nothing
+            is sure.
+    """
+
+    rank: str | None
+    name: str | None
+    probability: float
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """The ranks above each species, and how sure an answer must be.
+
+    Attributes:
+        names: The name of each species at each of `RANKS`, in the order of the network's answers.
+            Where a rank is not known it is the species' own, so that it is shared with none.
+        sure_from: The summed probability that an answer must reach.
+    """
+
+    names: Mapping[str, Sequence[str]]
+    sure_from: float
+
+    @classmethod
+    def load(cls, recogniser: Path) -> "Taxonomy | None":
+        """Reads it from a recogniser's folder; None where that one knows no ranks."""
+        file = recogniser / FILE
+        return cls(**json.loads(file.read_text())) if file.exists() else None
+
+    def written(self) -> bytes:
+        """Returns the content of its file."""
+        return f"{json.dumps(asdict(self), indent=2)}\n".encode()
+
+    def summed(self, probabilities: np.ndarray, rank: str) -> tuple[np.ndarray, np.ndarray]:
+        """Sums probabilities over the species of each taxon of a rank.
+
+        Args:
+            probabilities: Calibrated, (n, species).
+            rank: One of `RANKS`.
+
+        Returns:
+            The names of the taxa, sorted, and their probabilities, (n, taxa).
+        """
+        taxa, number = np.unique(np.array(self.names[rank]), return_inverse=True)
+        return taxa, probabilities @ np.eye(len(taxa))[number]
+
+    def answer(self, probabilities: np.ndarray) -> Taxon:
+        """Returns the lowest taxon that is sure.
+
+        Args:
+            probabilities: Calibrated, of one photo, (species,).
+        """
+        for rank in RANKS:
+            taxa, summed = self.summed(probabilities[None], rank)
+            best = int(summed[0].argmax())
+            if summed[0, best] >= self.sure_from:
+                return Taxon(rank, str(taxa[best]), float(summed[0, best]))
+        return Taxon(None, None, float(summed[0, best]))
+
+    def described(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """Returns the part of an answer that it adds: rank, taxon and taxon_probability."""
+        found = self.answer(probabilities)
+        return {"rank": found.rank, "taxon": found.name, "taxon_probability": found.probability}
