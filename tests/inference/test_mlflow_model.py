@@ -48,7 +48,12 @@ def test_an_answer_holds_what_the_signature_promises(served_model, post):
     assert status == 200
     schema = served_model.metadata.get_output_schema()
     assert list(answer) == schema.required_input_names()
-    assert set(schema.optional_input_names()) == {"looks_like"}, "networks without ImageNet's"
+    assert set(schema.optional_input_names()) == {
+        "looks_like",
+        "rank",
+        "taxon",
+        "taxon_probability",
+    }, "networks without ImageNet's"
     assert answer["species"] == "red"
     assert 0.5 < answer["probability"] < 1
     assert answer["top"][0] == {"species": "red", "probability": answer["probability"]}
