@@ -146,7 +146,6 @@ def test_the_first_model_serves_once_it_reaches_the_floors(home, tested):
         "size",
         "parity",
         "answers",
-        "data",
         "champion",
     ]
     again = gate.decide(tested["good"], LIMITS)

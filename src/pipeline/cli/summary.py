@@ -47,7 +47,8 @@ def _summary(arguments: argparse.Namespace) -> None:
         "\nNext:\n"
         "  . .venv/bin/activate\n"
         f"{serve if registration['champion'] else promote}"
-        "  mlflow ui"
+        "  mlflow ui\n"
+        "and open reports/index.html: how good it is, where it fails, which labels look wrong"
     )
 
 
