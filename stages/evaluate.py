@@ -43,6 +43,7 @@ def main() -> None:
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     facts |= beside.tested(test, answers)
+    facts |= beside.examined(converted.network, shards, test)
     judged = chosen.judged(test, answers)
     found = label_errors.find(judged, chosen.labels, manifest, shards.index)
     facts["label_errors"] = label_errors.save(found, judged, REPORTS / "label_errors.csv")

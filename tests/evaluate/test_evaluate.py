@@ -11,11 +11,11 @@ from pipeline.core.errors import UserError
 from pipeline.dataset import shards
 from pipeline.evaluate import confusion, conversion, plots, predictions
 from pipeline.evaluate.candidates import Candidate, better
-from pipeline.evaluate.metrics import per_species, summarise, trust
+from pipeline.evaluate.metrics import per_species, summarise
 from pipeline.evaluate.predictions import photos_of
 from pipeline.evaluate.report import FILES, Report
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
+from pipeline.inference.judgement import SPECIES
 from pipeline.train.metrics import Score
 
 LABELS = ("ant", "bee", "cat", "dog")
@@ -108,23 +108,6 @@ def test_the_numbers_are_those_of_scikit_learn():
     assert found["top3"] == pytest.approx(metrics.top_k_accuracy_score(targets, probabilities, k=3))
     assert found["top3"] > metrics.top_k_accuracy_score(targets, probabilities, k=2) + 0.02
     assert found["log_loss"] == pytest.approx(metrics.log_loss(targets, probabilities))
-
-
-def test_what_a_calibration_promises_is_counted_by_hand():
-    kinds = [SPECIES] * 3 + [UNKNOWN_ANIMAL, NO_ANIMAL, UNKNOWN_ANIMAL, SPECIES]
-    found = trust(CALIBRATION, PROBABILITIES, TARGETS, kinds)
-    assert found["temperature"] == 1.2
-    assert found["unknown"] == pytest.approx(3 / 7)
-    assert found["no_animal"] == pytest.approx(1 / 7)
-    right = PROBABILITIES.argmax(axis=1) == TARGETS
-    assert found["accuracy_of_known"] == pytest.approx(right[[0, 1, 2, 6]].mean())
-    assert found["accuracy_of_known"] != right.mean()
-    assert found["coverage"] == pytest.approx(
-        5 / 7
-    )  # the third set is cat and dog, the last ant, bee
-    assert found["set_size"] == (1 + 2 + 2 + 1 + 1 + 1 + 2) / 7
-    none = trust(CALIBRATION, PROBABILITIES, TARGETS, [NO_ANIMAL] * 7)
-    assert none["accuracy_of_known"] is None
 
 
 def test_each_species_has_its_row():

@@ -32,7 +32,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/metrics.schema.json").rea
 # What others write into metrics.json, nested as they like.
 MORE = {
     "unknown": {"rejected": {"known": 0.05, "other": 0.87}, "threshold": -1.25},
-    "robustness": [
+    "worsened": [
         {"corruption": "blur", "accuracy": 0.8123},
         {"corruption": "fog", "accuracy": 0.7},
     ],
@@ -53,7 +53,9 @@ def reports(tmp_path_factory):
     shards.write(folder / "resized", pd.DataFrame({"photo": range(90)}), [pictures], 24)
     photos = [f"p{i:02d}" for i in range(90)]
     test = pd.DataFrame({"photo": photos, "path": photos, "species": np.array(LABELS)[targets]})
-    test = test.assign(box=None, location=None, group=[f"g{i // 2}" for i in range(90)])
+    test = test.assign(
+        box=None, location=None, kind="species", group=[f"g{i // 2}" for i in range(90)]
+    )
     light = np.where(targets == 2, "infrared", "day")
     facets = pd.DataFrame({"light": light, "source": [f"s{i % 4}" for i in range(90)]})
     assert slices.MIN_PHOTOS <= 90 // 4
@@ -71,7 +73,7 @@ def reports(tmp_path_factory):
     )
     report.summary.update(MORE)
     report.save(folder, shards.Shards(folder / "resized"))
-    Image.new("RGB", (300, 200)).save(folder / "plots/robustness_curves.png")
+    Image.new("RGB", (300, 200)).save(folder / "plots/worsened_curves.png")
     Image.new("RGB", (300, 200)).save(folder / "plots/stray.png")
     (folder / "model_card.md").write_text("a card")
     check = {"name": "accuracy", "measured": 0.75, "limit": 0.7, "passed": True}
@@ -129,12 +131,12 @@ def test_names_are_text(drawn):
 
 
 def test_sections_of_others_and_their_plots_are_shown(drawn):
-    for text in ("<h2>unknown</h2>", "<h2>robustness</h2>", "0.870", "0.812", "-1.250", "0.432"):
+    for text in ("<h2>unknown</h2>", "<h2>worsened</h2>", "0.870", "0.812", "-1.250", "0.432"):
         assert text in drawn, text
     assert re.search(r"<td>a</td>\s*<td[^>]*>0.910</td>\s*<td[^>]*>2</td>", drawn.replace("\n", ""))
-    assert drawn.index("<h2>robustness</h2>") < drawn.index('alt="robustness curves"')
+    assert drawn.index("<h2>worsened</h2>") < drawn.index('alt="worsened curves"')
     assert drawn.index("<h2>More plots</h2>") < drawn.index('alt="stray"')
-    assert drawn.count('alt="stray"') == drawn.count('alt="robustness curves"') == 1
+    assert drawn.count('alt="stray"') == drawn.count('alt="worsened curves"') == 1
 
 
 def test_it_is_whole_without_what_is_not_there(reports, tmp_path):

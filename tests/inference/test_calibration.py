@@ -81,6 +81,45 @@ def test_prediction_sets_hold_the_right_species_as_often_as_promised():
     assert 1 < sets.sum(axis=1).mean() < 5
 
 
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_prediction_sets_are_as_crepes_makes_them(coverage):
+    """Its conformal classifier by one less the right species' probability (hinge)."""
+    from crepes import ConformalClassifier
+    from crepes.extras import hinge
+
+    fitted, seen = answers(157, 2, seed=3), answers(300, 2, seed=4)
+    classifier = ConformalClassifier()
+    classifier.fit(hinge(fitted[0], np.arange(5), fitted[1]))
+    expected = classifier.predict_set(hinge(seen[0]), confidence=coverage, smoothing=False)
+    right = fitted[0][np.arange(157), fitted[1]]
+    lowest = calibration_fit.set_from(right, np.arange(157), coverage)
+    np.testing.assert_array_equal(seen[0] >= lowest, expected.astype(bool))
+
+
+def test_photos_of_a_group_weigh_as_much_as_one_photo():
+    """A hundred copies of the worst photo change as much as it alone: nothing."""
+    probabilities, targets = answers(60, 2)
+    right = probabilities[np.arange(60), targets]
+    alone = calibration_fit.set_from(right, np.arange(60), 0.9)
+    worst = int(right.argmin())
+    copied = np.concatenate([right, np.repeat(right[worst], 100)])
+    groups = np.concatenate([np.arange(60), np.repeat(worst, 100)])
+    assert calibration_fit.set_from(copied, groups, 0.9) == alone
+    assert calibration_fit.set_from(copied, np.arange(160), 0.9) < alone
+
+
+def test_sets_cover_photos_of_other_groups_as_often_as_promised():
+    """Groups of one to nine photos, alike in a group; a new photo is of a new group."""
+    rng = np.random.default_rng(5)
+    held = []
+    for _ in range(300):
+        sizes = rng.integers(1, 10, 101)
+        right = rng.uniform(size=101) ** (1 / sizes)  # large groups are the surer ones
+        groups = np.repeat(np.arange(100), sizes[:-1])
+        held.append(right[-1] >= calibration_fit.set_from(right[:-1][groups], groups, 0.9))
+    assert np.mean(held) == pytest.approx(0.9, abs=0.05)
+
+
 def test_too_few_photos_promise_nothing_so_the_set_is_all_species():
     probabilities, targets = answers(20, 1)
     calibration = calibration_fit.fit(probabilities, targets)

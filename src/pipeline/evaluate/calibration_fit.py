@@ -10,24 +10,52 @@ COVERAGE = 0.98  # chance that a prediction set holds the right species
 TEMPERATURES = (0.1, 10.0)
 
 
-def fit(probabilities: np.ndarray, targets: np.ndarray) -> Calibration:
+def fit(
+    probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None
+) -> Calibration:
     """Fits a calibration.
 
     Args:
         probabilities: The network's answers to photos that training held out, (n, species), rows
             summing to 1.
         targets: The right positions, int (n,).
+        groups: The group of each photo, (n,): near-duplicates, or what else was photographed
+            together. Defaults to None: each photo stands for itself.
     """
     temperature = _temperature(probabilities, targets)
     calibrated = tempered(probabilities, temperature)
     highest = np.sort(calibrated.max(axis=1))
-    right = np.sort(calibrated[np.arange(len(targets)), targets])[::-1]
-    rank = int(np.ceil((len(targets) + 1) * COVERAGE))  # the quantile for a finite sample
+    right = calibrated[np.arange(len(targets)), targets]
+    groups = np.arange(len(targets)) if groups is None else groups
     return Calibration(
         temperature,
         unknown_below=float(highest[int(len(highest) * (1 - KNOWN))]),
-        set_from=float(right[rank - 1]) if rank <= len(right) else 0.0,
+        set_from=set_from(right, groups, COVERAGE),
     )
+
+
+def set_from(right: np.ndarray, groups: np.ndarray, coverage: float) -> float:
+    """Returns how probable a species must be to belong to a prediction set.
+
+    Split conformal prediction (Vovk et al. 2005, Algorithmic Learning in a Random World). Photos of
+    a group are alike, so that a hundred of one burst tell no more than one: groups are exchangeable
+    and each weighs the same (as with one photo drawn of each: Dunn et al. 2022, Distribution-Free
+    Prediction Sets for Two-Layer Hierarchical Models).
+
+    Args:
+        right: The calibrated probability of each photo's right species, (n,).
+        groups: The group of each photo, (n,).
+        coverage: Chance, 0 to 1, that a set shall hold the right species of a photo of another
+            group.
+
+    Returns:
+        0 where there are too few groups to promise that.
+    """
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(-right, kind="stable")
+    weight = np.cumsum((1 / sizes[group])[order])
+    enough = weight >= (len(sizes) + 1) * coverage - 1e-9  # the quantile for a finite sample
+    return float(right[order][enough.argmax()]) if enough.any() else 0.0
 
 
 def _temperature(probabilities: np.ndarray, targets: np.ndarray) -> float:

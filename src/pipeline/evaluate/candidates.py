@@ -73,11 +73,16 @@ class Candidate:
         keys = pd.MultiIndex.from_arrays([held_out["photo"], _occurrence(held_out["photo"])])
         return held_out.set_axis(places.loc[keys].to_numpy())
 
-    def calibration(self) -> Calibration:
-        """Fits a calibration of its answers to the photos that it had not learned from."""
+    def calibration(self, split: pd.DataFrame) -> Calibration:
+        """Fits a calibration of its answers to the photos that it had not learned from.
+
+        Args:
+            split: A row a photo, with columns photo and group.
+        """
         held_out = self.held_out()
         targets = positions(held_out["species"], self.labels)
-        return calibration_fit.fit(np.stack(held_out["probabilities"]), targets)
+        groups = held_out["photo"].map(split.set_index("photo")["group"]).to_numpy()
+        return calibration_fit.fit(np.stack(held_out["probabilities"]), targets, groups)
 
     def judged(self, test: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
         """Returns answers to all pictures, each by a network that had not learned from it.

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import events, judge_fit, predictions, taxonomy_fit
+from pipeline.evaluate import (
+    events,
+    explanation,
+    judge_fit,
+    predictions,
+    robustness,
+    taxonomy_fit,
+)
 from pipeline.evaluate.candidates import Candidate
 from pipeline.evaluate.metrics import positions
 from pipeline.inference import pooling, taxonomy
@@ -65,6 +72,18 @@ class Fitted:
         ranks = taxonomy_fit.tested(self.taxonomy, answers, targets)
         return events.tested(self.pooling, test, answers, self.labels) | ranks
 
+    def examined(self, network: bytes, shards: Shards, test: pd.DataFrame) -> dict[str, Any]:
+        """Returns the sections of `metrics.json` on worsened pictures and on heat maps.
+
+        Args:
+            network: The network that is served, as the contents of a `.tflite` file.
+            shards: The resized pictures.
+            test: The test pictures, as `predictions.photos_of` returns them.
+        """
+        worse = robustness.measure(network, shards, test, self.labels, self.calibration)
+        hidden = explanation.measure(network, shards, test)
+        return {"robustness": worse} | ({} if hidden is None else {"explanation": hidden})
+
 
 def fit(
     candidate: Candidate,
@@ -84,7 +103,7 @@ def fit(
         split: A row a photo, with columns photo, group and fold.
         classifier: ImageNet's, that the network carries; None if it carries none.
     """
-    calibration = candidate.calibration()
+    calibration = candidate.calibration(split)
     held_out = candidate.held_out_pictures(shards.index)
     photos = judge_fit.photos(held_out, candidate.labels, calibration, split)
     rows = predictions.outputs(network, shards, photos, "photos held out")

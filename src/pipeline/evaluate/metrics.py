@@ -1,14 +1,9 @@
 """Computes metrics of a recogniser's answers."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.scores import Scores
-from pipeline.inference.calibration import Calibration
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES
 from pipeline.train.metrics import Score, calibration_error
 
 
@@ -43,37 +38,6 @@ def summarise(
         **{name: found[name] for name in ("balanced_accuracy", "macro_f1", "top3", "top5")},
         **{name: found[name] for name in ("log_loss", "brier")},
         "calibration_error": calibration_error(probabilities, targets),
-    }
-
-
-def trust(
-    calibration: Calibration, probabilities: np.ndarray, targets: np.ndarray, kinds: Sequence[str]
-) -> dict:
-    """Measures on other photos of known species how well what was fitted holds.
-
-    Args:
-        calibration: Fitted on other photos.
-        probabilities: Calibrated, (n, species).
-        targets: The right positions, int (n,).
-        kinds: Of the answers, as `judgement.Judgement` has them.
-
-    Returns:
-        The calibration's own numbers; unknown, the share of photos answered otherwise than with a
-        species, no_animal, the share in which no animal was seen, and accuracy_of_known on those
-        answered with a species (None if there is none); coverage, the share of prediction
-        sets that hold the right species, and set_size, how many species they hold on average.
-    """
-    sets = calibration.sets(probabilities)
-    kinds = np.asarray(kinds)
-    known = kinds == SPECIES
-    right = (probabilities.argmax(axis=1) == targets)[known]
-    return {
-        **asdict(calibration),
-        "unknown": float(1 - known.mean()),
-        "no_animal": float((kinds == NO_ANIMAL).mean()),
-        "accuracy_of_known": float(right.mean()) if len(right) else None,
-        "coverage": float(sets[np.arange(len(targets)), targets].mean()),
-        "set_size": float(sets.sum(axis=1).mean()),
     }
 
 

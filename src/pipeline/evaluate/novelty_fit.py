@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from pipeline.inference.novelty import NoveltyDetector, combined
 
 KNOWN = 0.95  # share of the photos held out whose score is within the threshold
-AXES = 400
+AXES = 200  # 400 tell no more unknown animals
 SHRINKAGE = 0.1
 FEWEST = 10  # photos to fit to
 

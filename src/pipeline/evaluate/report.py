@@ -14,8 +14,9 @@ from pipeline.dataset import contact_sheets, group_bootstrap
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import confusion, plots, slices
 from pipeline.evaluate.intervals import Interval, Units, intervals
-from pipeline.evaluate.metrics import per_species, positions, summarise, trust
+from pipeline.evaluate.metrics import per_species, positions, summarise
 from pipeline.evaluate.scores import Scores
+from pipeline.evaluate.trust import trust
 from pipeline.inference.calibration import Calibration
 
 FILES = ("metrics.json", "predictions.csv", "plots")  # what a report consists of
@@ -83,7 +84,7 @@ class Report:
                 "units": units.number,
                 **{name: {"low": low, "high": high} for name, (low, high) in overall.items()},
             },
-            "trust": trust(calibration, probabilities, targets, test["kind"]),
+            "trust": trust(calibration, probabilities, targets, labels, test["kind"]),
             **facts,
             "slices": records(slices.scored(facets, right, units.of)),
             "species": records(species),

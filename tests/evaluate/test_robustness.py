@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.dataset import shards
+from pipeline.evaluate import robustness
+from pipeline.evaluate.corruptions import CORRUPTIONS, corrupt
+from pipeline.inference.calibration import Calibration
+from pipeline.train.metrics import calibration_error
+
+LABELS = ("dark", "light")
+CALIBRATION = Calibration(temperature=0.5, unknown_below=0.5, set_from=0.1)
+
+
+def said(picture):
+    """Light, the more the lighter the picture is."""
+    light = picture.mean() / 255
+    return np.array([1 - light, light])
+
+
+class Light:
+    def __init__(self, _):
+        pass
+
+    def __call__(self, pictures):
+        return np.stack([said(picture) for picture in pictures])
+
+
+@pytest.fixture
+def test_split(tmp_path):
+    """Forty dark pictures and ten light ones, each at every second place of the shards."""
+    rng = np.random.default_rng(0)
+    level = np.where(np.arange(100) // 2 % 5 == 0, 150, 90)[:, None, None, None]
+    pictures = (level + rng.integers(-20, 20, (100, 12, 12, 3))).astype(np.uint8)
+    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(100)}), [pictures], 12)
+    names = np.where(np.arange(50) % 5 == 0, "light", "dark")
+    return shards.Shards(tmp_path / "resized"), pd.DataFrame({"species": names}, range(0, 100, 2))
+
+
+def test_each_picture_is_worsened_by_each_corruption(test_split, monkeypatch):
+    """Answer by answer."""
+    monkeypatch.setattr(robustness, "Network", Light)
+    resized, test = test_split
+    found = robustness.measure(b"", resized, test, LABELS, CALIBRATION)
+    assert (found["photos"], found["clean_accuracy"]) == (50, 1)
+    targets = (test["species"] == "light").to_numpy().astype(int)
+    pictures = resized.take(test.index)
+    strength = np.random.default_rng(0).permutation(np.resize([1, 2, 3, 4, 5], 50))
+    right, middle, rows = {}, [], list(zip(pictures, strength, strict=True))
+    for name in CORRUPTIONS:
+        answers = np.stack([said(corrupt(p, name, s, i)) for i, (p, s) in enumerate(rows)])
+        right[name] = answers.argmax(axis=1) == targets
+        squared = answers[strength == 3] ** 2
+        middle.append(squared / squared.sum(axis=1, keepdims=True))
+    expected = {name: row.mean() for name, row in right.items()}
+    assert {row["corruption"]: row["accuracy"] for row in found["corruptions"]} == expected
+    assert found["accuracy"] == pytest.approx(np.mean(list(expected.values())))
+    assert found["relative"] == found["accuracy"] < 0.95
+    by_strength = np.stack(list(right.values()))
+    for row in found["strengths"]:
+        assert row["accuracy"] == by_strength[:, strength == row["strength"]].mean()
+    error = calibration_error(np.concatenate(middle), np.tile(targets[strength == 3], 11))
+    assert found["calibration_error"] == pytest.approx(error)
+
+
+def test_a_sample_has_all_species(test_split, monkeypatch):
+    monkeypatch.setattr(robustness, "Network", Light)
+    monkeypatch.setattr(robustness, "PHOTOS", 3)
+    found = robustness.measure(b"", *test_split, LABELS, CALIBRATION)
+    assert found["photos"] == 3
+    assert found["calibration_error"] is None or found["calibration_error"] >= 0
+    assert len(found["strengths"]) == 3
