@@ -104,6 +104,7 @@ def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys
     monkeypatch.setattr("sys.argv", ["animal", "summary"])
     cli.main()
     printed = capsys.readouterr().out
+    assert "  accuracy  0.500 ± 0.100\n  macro-F1  0.500\n  top-3     0.700\n" in printed
     assert "version 1: registered; does not serve\n  FAILED: too slow\n\nNext" in printed
     assert "good enough" not in printed
     assert "animal promote 1" in printed
@@ -111,6 +112,31 @@ def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys
     (tmp_path / "reports/registration.json").write_text(json.dumps(decision | {"champion": 4}))
     cli.main()
     assert "models:/animal/Production" in capsys.readouterr().out
+
+
+def test_the_summary_has_intervals_what_is_worse_and_the_comparison(tmp_path, monkeypatch, capsys):
+    test = {"photos": 9, "accuracy": 0.5, "standard_error": 0.1, "macro_f1": 0.5}
+    metrics = {"drawn": False, "test": test | {"top3": 0.7, "log_loss": 1.5}}
+    metrics["intervals"] = {"level": 0.95, "accuracy": {"low": 0.31, "high": 0.72}}
+    slices = [("light", "day", 0.6, False), ("light", "infrared", 0.25, True)]
+    names = ("facet", "slice", "accuracy", "worse")
+    metrics["slices"] = [dict(zip(names, row, strict=True)) for row in slices]
+    compared = {"champion": 3, "photos": 9, "difference": 0.125, "low": -0.05, "high": 0.25}
+    compared |= {"gained": 4, "lost": 1, "p_value": 0.375}
+    decision = {"version": 4, "outcome": "promoted", "checks": [], "champion": 4}
+    decision["comparison"] = compared
+    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "reports/registration.json").write_text(json.dumps(decision))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["animal", "summary"])
+    cli.main()
+    printed = capsys.readouterr().out
+    assert "  accuracy  0.500  0.310 to 0.720 (95 %)\n  macro-F1  0.500\n" in printed
+    assert "worse than chance explains on light: infrared (0.250)\n" in printed
+    assert "against version 3 on 9 photos: accuracy +0.1250 (-0.0500 to +0.2500)" in printed
+    assert "4 photos gained, 1 lost (McNemar's test: p = 0.38)" in printed
 
 
 RECIPES = Path(__file__).parents[2] / "data" / "sources"

@@ -30,6 +30,8 @@ def _summary(arguments: argparse.Namespace) -> None:
     _print_numbers(name, metrics)
     if registration is None:
         return
+    if Path("reports/index.html").exists():
+        print("  all on one page: reports/index.html")
     print(f"version {registration['version']}: {registration['outcome']}")
     if compared := registration.get("comparison"):
         print(
@@ -77,10 +79,23 @@ def _of_version(model: str) -> tuple[str, dict, None]:
 def _print_numbers(name: str, metrics: dict) -> None:
     test = metrics["test"]
     drawn = "; drawn by code: no evidence about real photos" if metrics["drawn"] else ""
-    print(
-        f"\n{name}, {test['photos']} test photos{drawn}:\n"
-        f"  accuracy  {test['accuracy']:.3f} ± {test['standard_error']:.3f}\n"
-        f"  macro-F1  {test['macro_f1']:.3f}\n"
-        f"  top-3     {test['top3']:.3f}\n"
-        f"  log-loss  {test['log_loss']:.3f}"
-    )
+    print(f"\n{name}, {test['photos']} test photos{drawn}:")
+    shown = {
+        "accuracy": "accuracy",
+        "macro_f1": "macro-F1",
+        "top3": "top-3",
+        "log_loss": "log-loss",
+    }
+    # Versions that were registered before there were intervals have a standard error alone.
+    intervals = metrics.get("intervals", {})
+    for key, title in shown.items():
+        spread = f" ± {test['standard_error']:.3f}" if key == "accuracy" else ""
+        if ends := intervals.get(key):
+            level = f"{100 * intervals['level']:.0f} %"
+            spread = f"  {ends['low']:.3f} to {ends['high']:.3f} ({level})"
+        print(f"  {title:8}  {test[key]:.3f}{spread}")
+    if worse := [row for row in metrics.get("slices", []) if row["worse"]]:
+        named = ", ".join(
+            f"{row['facet']}: {row['slice']} ({row['accuracy']:.3f})" for row in worse[:5]
+        )
+        print(f"  worse than chance explains on {named}")
