@@ -30,8 +30,6 @@ def _summary(arguments: argparse.Namespace) -> None:
     _print_numbers(name, metrics)
     if registration is None:
         return
-    if Path("reports/index.html").exists():
-        print("  all on one page: reports/index.html")
     print(f"version {registration['version']}: {registration['outcome']}")
     if compared := registration.get("comparison"):
         print(
