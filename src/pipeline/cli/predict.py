@@ -51,6 +51,12 @@ def add(commands: Commands) -> None:
         metavar="SECONDS",
         help="the longest pause inside an event (default: 60)",
     )
+    predict.add_argument(
+        "--list",
+        metavar="FILE",
+        help="CSV of the species that can be there: species and, if wanted, location (a folder of "
+        "the photos), from and to (MM-DD); what is not on it becomes the likeliest that is",
+    )
     predict.add_argument("--xmp", action="store_true", help="also write the species into sidecars")
     predict.add_argument(
         "--xmp-name",
@@ -72,7 +78,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             "say with --format what to write"
         )
     from pipeline.core import atomic, parallel, workspace
-    from pipeline.predict import batch, formats
+    from pipeline.predict import batch, formats, species_list
     from pipeline.predict.events import Events, by_folder
     from pipeline.predict.formats import tables
     from pipeline.register import versions
@@ -84,28 +90,33 @@ def _predict(arguments: argparse.Namespace) -> None:
         atomic.require_new(path)
     folder = _require_writable(form, arguments)
     recogniser = versions.recogniser(arguments.model)
+    labels = batch.labels(recogniser)
+    listed = species_list.read(Path(arguments.list), labels) if arguments.list else None
     journal = output.with_name(f"{output.name}.journal")
     with parallel.use_backend("dask" if arguments.dask else "local", arguments.dask):
         summary = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
-    labels = batch.labels(recogniser)
     locate = formats.LOCATORS.get(form, lambda: by_folder)()
     events = Events.of(recogniser, labels, gap=arguments.event_gap, locate=locate, top=batch.TOP)
     with atomic.new_file(arguments.output) as written:
-        answers = _seen_from(folder, batch.answers(journal))
-        formats.FORMATS[form](events.beside(answers), labels, written)
+        answers = events.beside(_answers(journal, listed, folder))
+        formats.FORMATS[form](answers, labels, written)
     if arguments.events:
         with atomic.new_file(arguments.events) as written:
-            tables.events(events.rows(_seen_from(folder, batch.answers(journal))), written)
+            tables.events(events.rows(_answers(journal, listed, folder)), written)
     print(f"{output}: {summary.photos} photos, {summary.failed} of them could not be read")
     _print_passed_over(summary.passed_over)
     if arguments.xmp:
-        _write_sidecars(journal, arguments.xmp_name)
+        _write_sidecars(_answers(journal, listed, None), arguments.xmp_name)
     journal.unlink()
 
 
-def _seen_from(folder: Path | None, answers: Iterator[dict]) -> Iterator[dict]:
-    from pipeline.predict import batch
+def _answers(journal: Path, listed: list | None, folder: Path | None) -> Iterator[dict]:
+    """Yields the answers in a journal, among the species of a list, as seen from a folder."""
+    from pipeline.predict import batch, species_list
 
+    answers = batch.answers(journal)
+    if listed is not None:
+        answers = species_list.apply(listed, answers)
     return answers if folder is None else batch.seen_from(folder, answers)
 
 
@@ -147,11 +158,10 @@ def _print_passed_over(passed_over: Counter[str]) -> None:
         print(f"passed over: {inputs.listed(passed_over)}{advice}")
 
 
-def _write_sidecars(journal: Path, name: str) -> None:
-    from pipeline.predict import batch
+def _write_sidecars(answers: Iterator[dict], name: str) -> None:
     from pipeline.predict.formats import xmp
 
-    counts = xmp.write(batch.answers(journal), name)
+    counts = xmp.write(answers, name)
     print(f"{counts['written']} sidecars written, {counts['foreign']} of others left as they are")
     if counts["shared"]:
         print(f"{counts['shared']} photos have none: another of the same name has it")

@@ -2,9 +2,10 @@
 
 The columns are path, photo (sha256 of the file), species, probability, unknown, kind, reason,
 looks_like (`judgement.Judgement`), rank, taxon, taxon_probability (`taxonomy.Taxonomy`),
-prediction_set (species with | between them), species_2, probability_2, ..., brightness, sharpness
-(`decoding.light`), cut_short (`decoding.Sight`), taken_at, latitude, longitude
-(`decoding.capture`), the fields of `events.FIELDS`, and error: why there is no answer.
+off_list (`species_list.apply`), prediction_set (species with | between them), species_2,
+probability_2, ..., brightness, sharpness (`decoding.light`), cut_short (`decoding.Sight`),
+taken_at, latitude, longitude (`decoding.capture`), the fields of `events.FIELDS`, and error: why
+there is no answer.
 """
 
 import csv as standard_csv
@@ -77,7 +78,7 @@ def _schema(labels: list[str]) -> pa.Schema:
         [
             *[("path", text), ("photo", text), ("species", text), ("probability", number)],
             *[("unknown", pa.bool_()), ("kind", text), ("reason", text), ("looks_like", text)],
-            *[("rank", text), ("taxon", text), ("taxon_probability", number)],
+            *[("rank", text), ("taxon", text), ("taxon_probability", number), ("off_list", text)],
             *[("prediction_set", text), *others],
             *[("brightness", number), ("sharpness", number), ("cut_short", pa.bool_())],
             *[("taken_at", text), ("latitude", number), ("longitude", number)],
