@@ -1,3 +1,5 @@
+import json
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -58,6 +60,21 @@ def test_without_a_champion_it_says_so_and_takes_the_first_one_up(registry):
     registry.now = 3
     served.refresh()
     assert (served.model.version, served.problem) == ("3", None)
+
+
+def test_scores_come_with_the_interval_of_the_report(recogniser, tmp_path, monkeypatch):
+    folder = tmp_path / "artifacts" / "recogniser"
+    shutil.copytree(recogniser, folder)
+    (tmp_path / "about").mkdir()
+    monkeypatch.setattr(versions, "locate", lambda _: versions.Located(folder, "mine"))
+    assert champion.load("mine").test == {}
+    metrics = {
+        "test": {"photos": 40, "accuracy": 0.9, "standard_error": 0.05, "macro_f1": 0.7},
+        "intervals": {"accuracy": {"low": 0.71, "high": 0.94}, "macro_f1": {"low": 0, "high": 1}},
+    }
+    (tmp_path / "about/metrics.json").write_text(json.dumps(metrics))
+    expected = {"photos": 40, "accuracy": 0.9, "interval": [0.71, 0.94]}
+    assert champion.load("mine").test == expected
 
 
 def test_the_background_thread_notices(registry, monkeypatch):

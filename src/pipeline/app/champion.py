@@ -24,8 +24,8 @@ class Model:
         fit: How a photo becomes a square: crop, pad or stretch.
         version: Its number in the registry or, if it has none, the name it goes by.
         made: When it was registered (ISO 8601, UTC); None if it was not.
-        test: `test` of its metrics: photos, accuracy, standard_error and more; empty if there
-            are none.
+        test: Of its metrics: photos, accuracy and interval (95 %, lower and upper end); empty if it
+            has none.
         card: Its model card, in Markdown; empty if it has none.
     """
 
@@ -125,6 +125,16 @@ def load(name: str) -> Model:
         json.loads((located.recogniser / "labels.json").read_text())["fit"],
         located.version,
         made,
-        json.loads(metrics.read_text())["test"] if metrics.is_file() else {},
+        _test(json.loads(metrics.read_text())) if metrics.is_file() else {},
         card.read_text() if card.is_file() else "",
     )
+
+
+def _test(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Returns how many test photos of a version were right, of how many."""
+    test, interval = metrics["test"], metrics["intervals"]["accuracy"]
+    return {
+        "photos": test["photos"],
+        "accuracy": test["accuracy"],
+        "interval": [interval["low"], interval["high"]],
+    }

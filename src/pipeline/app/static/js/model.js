@@ -35,14 +35,6 @@ export async function follow() {
 export const named = (version) =>
   /^\d+$/.test(version) ? t("model.version", { version }) : version.split("/").filter(Boolean).pop();
 
-/** An interval of 95 % for the share of right answers: the report's own, else the binomial one. */
-function interval(test) {
-  const given = test.accuracy_interval ?? test.intervals?.accuracy;
-  if (Array.isArray(given)) return given;
-  const half = 1.96 * test.standard_error;
-  return [Math.max(0, test.accuracy - half), Math.min(1, test.accuracy + half)];
-}
-
 export function show() {
   const place = document.getElementById("model");
   if (!model.version) {
@@ -53,7 +45,7 @@ export function show() {
   const facts = [h("strong", {}, named(model.version))];
   if (model.made) facts.push(date(model.made));
   if (model.test.photos) {
-    const [low, high] = interval(model.test);
+    const [low, high] = model.test.interval;
     const values = { share: share(model.test.accuracy), n: model.test.photos, low: share(low), high: share(high) };
     facts.push(t("model.right", values));
   }
