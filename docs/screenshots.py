@@ -43,11 +43,13 @@ def wait_for(app: subprocess.Popen) -> None:
 
 
 def save(page: Page, name: str) -> None:
+    """Takes a screenshot of what is in sight."""
     page.screenshot(path=DOCS / name, type="jpeg", quality=85)
     print(DOCS / name)
 
 
 def main() -> None:
+    """Takes all of them."""
     if not Path("reports/index.html").exists():
         sys.exit("error: there is no run in this folder; `make run` first")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
