@@ -27,6 +27,7 @@ from pipeline.inference.litert import Network
 from pipeline.networks import backbones, devices, feature_cache, keras_setup
 from pipeline.networks.backbones.backbone import blocks
 from pipeline.train import datasets, trainer
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 SETUPS = {
     "as they stand": {},
@@ -78,15 +79,17 @@ def rates(data: datasets.TrainingData, name: str, litert: Path) -> None:
 def judge(p: params.Params, data: datasets.TrainingData, folder: Path, twice: bool) -> dict:
     """A row of the table."""
     started = time.monotonic()
-    trained = trainer.fit(p.model, p.train, data)
+    trained = trainer.fit(NetworkSettings.of(p.model), TrainingSettings.of(p.train), data)
     row = {"seconds": time.monotonic() - started, "test": score(trained.model, folder).accuracy}
     last = trained.history[trained.history["phase"] == trained.history["phase"].iloc[-1]]
     row |= {"validation": trained.validation.accuracy, "epochs": len(trained.history)}
     row |= {"first loss": trained.history["loss"].iloc[0]}
-    row |= {"batch": trained.train_params.batch_size}
+    row |= {"batch": trained.training.batch_size}
     row |= {"pictures/s": last["pictures_per_second"].median()}
     if twice:
-        again = trainer.fit(p.model, p.train, data).model.get_weights()
+        again = trainer.fit(
+            NetworkSettings.of(p.model), TrainingSettings.of(p.train), data
+        ).model.get_weights()
         pairs = zip(again, trained.model.get_weights(), strict=True)
         row["same twice"] = all(np.array_equal(*pair) for pair in pairs)
     return row

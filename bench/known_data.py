@@ -1,5 +1,6 @@
 """What `trainer.fit` trains on, from features that are there already."""
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from pipeline.train import trainer
 from pipeline.train.batches import Examples
 from pipeline.train.datasets import FitInputs
 from pipeline.train.feature_store import Features
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 
 class KnownData:
@@ -56,7 +58,9 @@ def _build(backbone: str, weights: str) -> backbones.Parts:
 
 def fit(p: params.Params, data: KnownData, seed: int = 0) -> trainer.Trained:
     """Trains a head as `train` does with the params as they stand."""
-    return trainer.fit(p.model, p.train.model_copy(update={"seed": seed}), data)
+    return trainer.fit(
+        NetworkSettings.of(p.model), replace(TrainingSettings.of(p.train), seed=seed), data
+    )
 
 
 def head(trained: trainer.Trained) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from pipeline.core import params
 from pipeline.evaluate import label_errors
 from pipeline.evaluate.metrics import positions
 from pipeline.train import datasets, trainer
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 
 def exchange(photos: pd.DataFrame, share: float, seed: int) -> pd.Series:
@@ -45,7 +46,7 @@ def judged(species: pd.Series | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
         for pictures in (data.training, data.validation):
             index = pictures.shards.index
             index["species"] = index["photo"].map(species).fillna(index["species"])
-    trained = trainer.fit(p.model, p.train, data)
+    trained = trainer.fit(NetworkSettings.of(p.model), TrainingSettings.of(p.train), data)
     return trained.held_out, trained.labels
 
 

@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from pipeline.augment import transforms
 from pipeline.core import params
 from pipeline.train import datasets, trainer
 from pipeline.train.metrics import paired_accuracy_gain
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 NETWORKS = (
     "efficientnet_lite2",
@@ -58,7 +60,11 @@ def main() -> None:
                 started = time.monotonic()
                 model = p.model.model_copy(update={"backbone": network})
                 fits = [
-                    trainer.fit(model, p.train.model_copy(update={"seed": seed}), data)
+                    trainer.fit(
+                        NetworkSettings.of(model),
+                        replace(TrainingSettings.of(p.train), seed=seed),
+                        data,
+                    )
                     for seed in range(arguments.seeds)
                 ]
                 held_out = pd.concat([fit.held_out for fit in fits])

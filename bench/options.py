@@ -30,6 +30,7 @@ from pipeline.split import assignment
 from pipeline.train import datasets, feature_store, trainer
 from pipeline.train.feature_store import Features, Pictures
 from pipeline.train.metrics import Score
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 OPTIONS = {
     "no warm-up": {"train.warm_up": 0},
@@ -123,7 +124,7 @@ def split(folder: Path, p: params.Params, seed: int, memory: dict) -> OneSplit:
 def judge(p: params.Params, data: OneSplit) -> dict[str, float]:
     """Accuracy, calibrated log-loss, epochs and seconds of one training."""
     started = time.monotonic()
-    trained = trainer.fit(p.model, p.train, data)
+    trained = trainer.fit(NetworkSettings.of(p.model), TrainingSettings.of(p.train), data)
     seconds = time.monotonic() - started
     calibration = calibration_fit.fit(
         data.probabilities(trained.model, data.validation), data.targets(data.validation)

@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline.augment import transforms
 from pipeline.core import caches, params, stage_timer, tracking
 from pipeline.train import datasets, trainer
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.tune import report, search
 from pipeline.tune import study as studies
 
@@ -26,8 +27,9 @@ def main() -> None:
         search.search(study, p, data)
         best = search.best(study, p)
         tuned = params.replaced(p, best.params)
-        checkpoint = trainer.checkpoint(tuned.model, tuned.train, data)
-        trained = trainer.fit(tuned.model, tuned.train, data, tracking.log_epoch, checkpoint)
+        network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
+        checkpoint = trainer.checkpoint(network, training, data)
+        trained = trainer.fit(network, training, data, tracking.log_epoch, checkpoint)
         by_seed = {tuned.train.seed: trained.validation, **search.over_seeds(tuned, data)}
         trained.save(OUTPUT, run.info.run_id, report.files(study, best, by_seed))
         report.plot(study, REPORT)

@@ -15,6 +15,7 @@ from pipeline.dataset import shards
 from pipeline.networks import backbones, devices, feature_cache, heads
 from pipeline.networks.backbones.backbone import Backbone
 from pipeline.train import datasets, feature_store, trainer
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32
@@ -128,7 +129,7 @@ def noise(
     return opened(folder, cache)
 
 
-def model(**changes) -> params.Model:
+def model(**changes) -> NetworkSettings:
     lines = {
         "backbone": "efficientnet_lite0",
         "weights": "imagenet",
@@ -136,10 +137,10 @@ def model(**changes) -> params.Model:
         "hidden": 0,
         "dropout": 0.1,
     }
-    return params.Model(**lines | changes)
+    return NetworkSettings(**lines | changes)
 
 
-def train(**changes) -> params.Train:
+def train(**changes) -> TrainingSettings:
     lines = {
         "epochs": 6,
         "patience": 3,
@@ -154,7 +155,7 @@ def train(**changes) -> params.Train:
         "precision": "auto",
         "seed": 0,
     }
-    return params.Train(**lines | changes)
+    return TrainingSettings(**lines | changes)
 
 
 def weights(trained: trainer.Trained) -> list[np.ndarray]:
@@ -461,7 +462,7 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
     monkeypatch.setattr(feature_store.Features, "take", short_of_memory)
     trained = trainer.fit(model(), train(batch_size=32, epochs=2), data)
     assert "no memory for batches of 32 pictures: going on with 16" in capsys.readouterr().out
-    assert trained.train_params.batch_size == 16
+    assert trained.training.batch_size == 16
     assert list(trained.history["batch_size"]) == [16, 16]
     np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])
 

@@ -17,7 +17,7 @@ _RGB = np.linalg.inv(_YCBCR)
 
 @dataclass(frozen=True)
 class Ranges:
-    """How far a copy may differ from its picture; each value is drawn evenly from its range.
+    """Ranges in which a copy may differ from its picture; each value is drawn evenly from its own.
 
     Attributes:
         strength: Factor on every range, and on the strength of changes that have a probability;

@@ -22,18 +22,18 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
 class Finding(NamedTuple):
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: Its name.
         state: `ok`, `note` (something is missing that one may not need) or `wrong`.
-        found: What there is, in a few words.
+        observed: What there is, in a few words.
         advice: What to do; empty where all is well.
     """
 
     check: str
     state: Literal["ok", "note", "wrong"]
-    found: str
+    observed: str
     advice: str = ""
 
 
@@ -56,19 +56,21 @@ def _doctor(arguments: argparse.Namespace) -> None:
         for finding in findings:
             state = coloured(f"{finding.state:<5}", _COLOURS[finding.state])
             advice = f"\n{'':<18}{finding.advice}" if finding.advice else ""
-            print(f"{state} {finding.check:<11} {finding.found}{advice}")
+            print(f"{state} {finding.check:<11} {finding.observed}{advice}")
     sys.exit(any(finding.state == "wrong" for finding in findings))
 
 
 def python() -> Finding:
     """Checks Python's version, and whether it is that of the project's environment."""
-    found = f"{sys.version.split()[0]} in {sys.prefix}"
+    observed = f"{sys.version.split()[0]} in {sys.prefix}"
     if not _PYTHON[0] <= sys.version_info[:2] < _PYTHON[1]:
-        return Finding("Python", "wrong", found, "run `make setup PYTHON=python3.12`: 3.11 to 3.13")
+        return Finding(
+            "Python", "wrong", observed, "run `make setup PYTHON=python3.12`: 3.11 to 3.13"
+        )
     made_in = Path(".venv/ready")
     if made_in.is_file() and made_in.read_text().strip() != str(Path.cwd().resolve()):
-        return Finding("Python", "wrong", found, "the project was moved: run `make setup`")
-    return Finding("Python", "ok", found)
+        return Finding("Python", "wrong", observed, "the project was moved: run `make setup`")
+    return Finding("Python", "ok", observed)
 
 
 def packages() -> Finding:
@@ -115,11 +117,11 @@ def memory() -> Finding:
         limit = Path(path)
         if limit.is_file() and limit.read_text().strip().isdigit():
             total = min(total, int(limit.read_text()))
-    found = f"{total / 1e9:.1f} GB"
+    observed = f"{total / 1e9:.1f} GB"
     if total < _MEMORY_GB * 1e9:
         advice = "lower augment.copies and train.batch_size, or take a larger machine"
-        return Finding("memory", "note", found, advice)
-    return Finding("memory", "ok", found)
+        return Finding("memory", "note", observed, advice)
+    return Finding("memory", "ok", observed)
 
 
 def cores() -> Finding:
@@ -162,13 +164,13 @@ def weights() -> Finding:
         at_hand = backbones.get(model.backbone).weights_at_hand()
     except errors.UserError as error:
         return Finding("weights", "wrong", str(error).splitlines()[0], "mend params.yaml")
-    found = f"{model.weights} for {model.backbone}"
+    observed = f"{model.weights} for {model.backbone}"
     if model.weights == "imagenet" and at_hand is False:
         advice = (
             "Keras downloads them at first use; where there is no network, train says what to do"
         )
-        return Finding("weights", "note", f"{found} are not here", advice)
-    return Finding("weights", "ok", found)
+        return Finding("weights", "note", f"{observed} are not here", advice)
+    return Finding("weights", "ok", observed)
 
 
 def places() -> Finding:
@@ -184,11 +186,11 @@ def places() -> Finding:
 def disk() -> Finding:
     """Checks the space on the disk."""
     free = shutil.disk_usage(".").free
-    found = f"{free / 1e9:,.1f} GB free"
+    observed = f"{free / 1e9:,.1f} GB free"
     if free < _DISK_GB * 1e9:
         advice = "free some: .cache may be deleted, and `dvc gc --workspace` removes old outputs"
-        return Finding("disk", "note", found, advice)
-    return Finding("disk", "ok", found)
+        return Finding("disk", "note", observed, advice)
+    return Finding("disk", "ok", observed)
 
 
 def programs() -> Finding:

@@ -12,7 +12,7 @@ usage: animal COMMAND [arguments]
 From folders of animal photos to a recogniser one can trust, retrain and serve."""
 _EPILOG = """\
 `animal COMMAND --help` tells more of a command. Exit codes: 0 done; 1 a mistake that one can mend,
-said in a sentence; 2 a wrong command line; 130 interrupted. docs/commands.md has them all.
+shown in a sentence; 2 a wrong command line; 130 interrupted. docs/commands.md has them all.
 """
 
 

@@ -77,7 +77,7 @@ def _require_targets(log: Path | None, photos: Path | None) -> None:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a file is what an earlier server logged, or empty."""
+    """Tells whether a file is what an earlier server logged, or empty."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

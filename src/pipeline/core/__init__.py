@@ -1,1 +1,1 @@
-"""What every part uses: errors, params, parallel work, progress, tracking, files."""
+"""Parts that all others use: errors, params, parallel work, progress, tracking, files."""

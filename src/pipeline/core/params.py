@@ -1,4 +1,4 @@
-"""What stands in `params.yaml`, as typed, frozen objects.
+"""Reads `params.yaml` into typed, frozen objects.
 
 A section of the file is a class here, and a line of it a field. An unknown key, a wrong type or an
 impossible value stops the stage with one sentence a mistake, naming line, section and key.
@@ -167,7 +167,7 @@ class Train(Section):
 
 
 class Options(Section):
-    """What one line may be in a search: one of `choices`, or a number from `low` to `high`."""
+    """Values of one line in a search: one of `choices`, or a number from `low` to `high`."""
 
     choices: Annotated[list[Any], Field(min_length=1)] | None = None
     low: int | float | None = None
@@ -196,7 +196,7 @@ class Options(Section):
         return self.model_copy(update={"choices": [*self.choices, *more]})
 
     def has(self, value: Any) -> bool:
-        """Whether a value is allowed."""
+        """Tells whether a value is allowed."""
         return self.also(value) == self
 
     @property

@@ -1,4 +1,4 @@
-"""Where MLflow lives, and what every run of this project is tagged with.
+"""Opens MLflow, and tags every run of this project.
 
 With no set-up that is MLflow's own default: `mlflow.db` and `mlruns/` in the folder of
 `params.yaml`, where `mlflow ui` and `mlflow models serve` look too. `MLFLOW_TRACKING_URI` moves all

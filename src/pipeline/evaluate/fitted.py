@@ -26,7 +26,7 @@ from pipeline.networks.litert_export import Description
 
 @dataclass(frozen=True)
 class Fitted:
-    """What stands beside a network that is served.
+    """Holds the parts that stand beside a network that is served.
 
     Attributes:
         labels: The species, in the order of the network's answers.

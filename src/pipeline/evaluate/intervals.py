@@ -14,7 +14,7 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Units:
-    """What photos are drawn together.
+    """Groups of photos that are drawn together.
 
     Attributes:
         by: `location` or `group`.
@@ -37,7 +37,7 @@ class Units:
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Their number."""
         return len(np.unique(self.of))
 
 

@@ -101,7 +101,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many photos a species has, how many were named so, and how many rightly.
+    """Counts of a species: its photos, those named so, and those named rightly.
 
     Attributes:
         hits: Photos of the species that were named so, (species, weightings).

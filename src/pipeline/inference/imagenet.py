@@ -1,4 +1,4 @@
-"""What the backbone's own ImageNet classifier sees in a photo.
+"""Runs the backbone's own ImageNet classifier on a photo.
 
 Nothing of the project is imported: a served model carries this file along.
 """

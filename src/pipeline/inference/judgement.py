@@ -16,7 +16,7 @@ SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL = "species", "unknown_animal", "no_animal"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What kind of answer a photo gets.
+    """The kind of answer that a photo gets.
 
     Attributes:
         kind: `species`, `unknown_animal` or `no_animal`.

@@ -20,7 +20,7 @@ _LEAST = 1e-6  # of a probability in a geometric mean: one frame alone cannot ru
 
 @dataclass(frozen=True)
 class Pooling:
-    """How the frames of an event make one answer.
+    """Settings by which the frames of an event make one answer.
 
     Attributes:
         mean: `geometric` or `arithmetic`, of the frames' probabilities.

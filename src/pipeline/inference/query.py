@@ -39,7 +39,7 @@ class NotAPhoto(QueryError):
 
 @dataclass(frozen=True)
 class Query:
-    """How photos are to be answered.
+    """Settings of a request: how photos are to be answered.
 
     Attributes:
         top_k: The length of `top`, 1 or more.

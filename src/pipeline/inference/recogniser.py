@@ -131,7 +131,7 @@ class Recogniser:
         return answer
 
     def picture(self, data: bytes) -> np.ndarray:
-        """What the network sees of a photo: uint8 (size, size, 3). Raises `PhotoError`."""
+        """Returns the pixels that the network sees, uint8 (size, size, 3). Raises `PhotoError`."""
         return decoding.square(data, self.network.size, self._fit, self.max_pixels)
 
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ _MODULE = "mlflow.pyfunc.scoring_server"
 
 
 def is_loading() -> bool:
-    """Whether it is MLflow's scoring server that loads the model now."""
+    """Tells whether MLflow's scoring server loads the model now."""
     return f"{_MODULE}.app" in sys.modules
 
 

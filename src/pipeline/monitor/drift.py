@@ -38,7 +38,7 @@ _FALSE = ("false", "0", "falsch", "faux", "falso", "onwaar", "fałsz", "ложь
 
 @dataclass(frozen=True)
 class Change:
-    """How a property of the answers differs from the reference.
+    """Compares a property of the answers with the reference.
 
     Attributes:
         property: Name of the property.

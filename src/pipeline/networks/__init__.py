@@ -1,1 +1,1 @@
-"""What a recogniser is built of."""
+"""The parts of a recogniser: backbones, heads, devices, LiteRT export, cached features."""

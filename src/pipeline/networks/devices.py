@@ -1,4 +1,4 @@
-"""What networks run and train on: the CPU, a GPU in half precision, or several GPUs together."""
+"""Runs and trains networks on the CPU, a GPU in half precision, or several GPUs together."""
 
 from collections.abc import Callable
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""What stands on a network's features: one head, or several side by side that become one."""
+"""Builds heads on a network's features: one, or several side by side that become one."""
 
 import numpy as np
 

@@ -100,7 +100,7 @@ def cached(model: "keras.Model", cache: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Description:
-    """What a network's answers need to be understood: the content of `labels.json`.
+    """Describes a network's answers: the content of `labels.json`.
 
     Attributes:
         labels: Species in the order of its answers.

@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def moves(self) -> bool:
-        """Whether another version may serve from then on."""
+        """True if another version may serve from then on."""
         return self.what != "kept out"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a person must know of a recogniser before trusting it, on a page.
+"""Writes the model card: all that a person must know of a recogniser before trusting it.
 
 The headings follow Mitchell et al. 2019, Model Cards for Model Reporting; the text is
 `model_card.md.j2`. In front of it stands what Hugging Face's hub reads from a card, as YAML: tags,

@@ -1,4 +1,4 @@
-"""What a registered version is made of, and how it is put together."""
+"""Packs a version: network, inference code, model card and numbers."""
 
 import hashlib
 import importlib.metadata
@@ -142,7 +142,7 @@ def _made() -> dict[str, str]:
 
 
 class Flavors:
-    """What `mlflow.models.Model.log` calls a flavor module; this one saves two flavors."""
+    """Stands for a flavor module in `mlflow.models.Model.log`, and saves two flavors."""
 
     @staticmethod
     def save_model(
@@ -220,7 +220,7 @@ def _code() -> list[Path]:
 
 
 def _requirements() -> list[str]:
-    """What a version needs; HEIC too, if the photos it learned from could be HEIC."""
+    """Lists the packages of a version; HEIC too, if the photos it learned from could be HEIC."""
     names = [*_REQUIREMENTS, *(["pillow-heif"] if "HEIF" in decoding.FORMATS else [])]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 

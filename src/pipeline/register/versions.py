@@ -50,7 +50,7 @@ class Version:
 
     @property
     def case(self) -> str:
-        """What it was judged against: champion, test photos and limits."""
+        """The champion, test photos and limits that it was judged against."""
         return self.tags.get("case", "")
 
 

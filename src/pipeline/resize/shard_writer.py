@@ -22,7 +22,7 @@ Source = tuple[str, str, str | None, tuple[Path, int] | None]
 
 @dataclass(frozen=True)
 class Squares:
-    """How photos become squares of pixels.
+    """Settings by which photos become squares of pixels.
 
     Attributes:
         root: The folder that paths start from.

@@ -1,4 +1,4 @@
-"""Where answers are computed."""
+"""Computes answers in threads, a few at a time."""
 
 import asyncio
 import os

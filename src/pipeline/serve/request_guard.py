@@ -1,4 +1,4 @@
-"""What stands in front of the application: token, size, time and counts."""
+"""Checks token, size and time of each request before the application, and counts."""
 
 import asyncio
 import hmac
@@ -25,7 +25,7 @@ def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may cost before anything works on it.
+    """Limits of a request before anything works on it.
 
     Attributes:
         token: What `Authorization: Bearer` must carry. Defaults to None: nothing.

@@ -37,7 +37,7 @@ class RequestLog:
 
     @property
     def active(self) -> bool:
-        """Whether anything is written."""
+        """True if anything is written."""
         return bool(self._file or self._photos)
 
     def write(

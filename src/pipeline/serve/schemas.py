@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of requests and responses."""
+"""Describes requests and responses for OpenAPI."""
 
 from typing import Annotated
 

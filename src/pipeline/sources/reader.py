@@ -22,7 +22,7 @@ _WRITTEN = ("files", _GATHERED, workspace.COLLECTION, "manifest.parquet", "appea
 
 @dataclass(frozen=True)
 class Collection:
-    """What a collection holds.
+    """The content of a collection.
 
     Attributes:
         files: A row a file on the disk or in the metadata, in the order of their paths below the

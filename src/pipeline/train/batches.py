@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core import params
 from pipeline.networks import keras_setup
+from pipeline.train.settings import TrainingSettings
 
 keras = keras_setup.keras()
 
@@ -161,7 +161,7 @@ class TrainingBatches(Batches):
     def __init__(
         self,
         examples: Examples,
-        train: params.Train,
+        train: TrainingSettings,
         num_devices: int = 1,
         alter: Alter | None = None,
         first_epoch: int = 0,

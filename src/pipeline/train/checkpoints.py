@@ -1,4 +1,4 @@
-"""What a training has reached, on disk, so that one that was killed goes on from there.
+"""Writes down what a training has reached, so that one that was killed goes on from there.
 
 Keras' `BackupAndRestore` stores the weights and the optimizer, but neither the best weights so far
 nor how long early stopping has waited; so a resumed training would end with other weights.
@@ -71,7 +71,7 @@ class Checkpoint:
 
     @property
     def is_due(self) -> bool:
-        """Whether a state is to be written: there is a folder, and the last one is old enough."""
+        """True if a state is to be written: there is a folder, and the last one is old enough."""
         return self._folder is not None and time.monotonic() - self._written >= _SECONDS
 
     def write(self, state: State, arrays: dict[str, list[np.ndarray]]) -> None:

@@ -1,4 +1,4 @@
-"""What networks train on and are validated by: pictures, or features of a frozen network."""
+"""Holds training and validation data: pictures, or features of a frozen network."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a network trains on and is validated by.
+    """Inputs that a network trains on and is validated by.
 
     Attributes:
         training: What it trains on.

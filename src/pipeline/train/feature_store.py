@@ -96,7 +96,7 @@ class FeatureStore:
 
     @property
     def networks(self) -> int:
-        """How many networks' features are in memory."""
+        """The number of networks whose features are in memory."""
         return len(self._features)
 
     def _engine(self, network: "keras.Model") -> Any:

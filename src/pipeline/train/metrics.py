@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """How well probabilities fit the right species.
+    """Scores of probabilities against the right species.
 
     Attributes:
         photos: How many there are.

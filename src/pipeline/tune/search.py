@@ -1,7 +1,7 @@
 """Searches for better params: which trial comes next, what it scores, and which one is best."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
@@ -12,6 +12,7 @@ from pipeline.core.errors import UserError
 from pipeline.networks import backbones
 from pipeline.train import datasets, trainer
 from pipeline.train.metrics import Score
+from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.tune import study as studies
 
 _BEGAN = "began"  # of a trial: when, in seconds since the epoch; Optuna's times have no zone
@@ -231,7 +232,8 @@ def _train(
             raise trainer.TrainingInfeasible(
                 f"its process ended {tries} times; is there memory enough?"
             )
-        return trainer.fit(drawn.model, drawn.train, data, on_epoch, deadline=deadline)
+        network, training = NetworkSettings.of(drawn.model), TrainingSettings.of(drawn.train)
+        return trainer.fit(network, training, data, on_epoch, deadline=deadline)
     except optuna.TrialPruned:
         return None
     except trainer.TrainingInfeasible as error:
@@ -291,10 +293,11 @@ def over_seeds(tuned: params.Params, data: datasets.TrainingData) -> dict[int, S
         Validation scores by seed.
     """
     scores, checkpoints = {}, []
+    network = NetworkSettings.of(tuned.model)
     for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
-        train = tuned.train.model_copy(update={"seed": seed})
-        checkpoints.append(trainer.checkpoint(tuned.model, train, data))
-        trained = trainer.fit(tuned.model, train, data, checkpoint=checkpoints[-1])
+        training = replace(TrainingSettings.of(tuned.train), seed=seed)
+        checkpoints.append(trainer.checkpoint(network, training, data))
+        trained = trainer.fit(network, training, data, checkpoint=checkpoints[-1])
         scores[seed] = trained.validation
         print(f"from seed {seed}: validation {scores[seed]}", flush=True)
     for checkpoint in checkpoints:

@@ -25,6 +25,7 @@ import sqlalchemy
 from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
 from pipeline.train import trainer
+from pipeline.train.settings import NetworkSettings
 
 HEARTBEAT = 5  # seconds
 GRACE = 20  # seconds; a process without a heartbeat for so long is taken for killed
@@ -62,7 +63,7 @@ def open_study(
         UserError: `tune.storage` is not a database that can be reached.
     """
     lines = p.tune.model_dump(include={"space", "seed"})
-    content = [data_digest, trainer.content(p.model), p.train.model_dump(), lines]
+    content = [data_digest, NetworkSettings.of(p.model).content(), p.train.model_dump(), lines]
     content += [trainer.code("tune"), optuna.__version__]
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,4 +1,4 @@
-"""What a network can start from: pretrained or from scratch, one registry.
+"""Registers the backbones, pretrained or from scratch, by their names.
 
 A further backbone is a file beside this one and an entry in the list below. Keras is imported only
 when a network is built.

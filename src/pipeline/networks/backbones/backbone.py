@@ -1,4 +1,4 @@
-"""What every backbone has in common."""
+"""Describes a backbone: how it is built, split and given weights."""
 
 from __future__ import annotations
 
