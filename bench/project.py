@@ -15,6 +15,7 @@ COPIED = (
     "src",
     "data/sources",
     "data/corrections.csv",
+    "data/feedback",
     "dvc.yaml",
     ".dvc/config",
     ".dvcignore",
