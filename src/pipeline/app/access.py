@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.app.rate_limit import RateLimit
 from pipeline.app.sign_in import SignIn
 
-_OPEN = ("/", "/health", "/api/sign-in")  # need no token; all others but `/static/` do
+_OPEN = ("/", "/health", "/sw.js", "/api/sign-in")  # need no token; all others but `/static/` do
 _READING = ("GET", "HEAD")
-# Scripts, styles and all else come from here alone, none of it stands in the page itself, and no
-# other page may hold this one in a frame. wasm-unsafe-eval lets WebAssembly run, and no text.
-_POLICY = "; ".join(
+# Scripts, styles and all else come from here alone, and none of it stands in the page itself.
+# wasm-unsafe-eval lets WebAssembly run, and no text.
+PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self' 'wasm-unsafe-eval'",
@@ -32,11 +32,10 @@ _POLICY = "; ".join(
         "frame-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
-        "frame-ancestors 'none'",
     )
 )
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",

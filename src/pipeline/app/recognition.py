@@ -57,15 +57,20 @@ class Recognition:
             self._waiting -= 1
 
 
-def routes(champion: Champion) -> APIRouter:
-    """Builds the routes: /api/model, /api/answer, /api/heat, /api/unpack and /api/table."""
+def routes(champion: Champion, in_field: bool = False) -> APIRouter:
+    """Builds the routes: /api/model, /api/answer, /api/heat, /api/unpack and /api/table.
+
+    Args:
+        champion: Has the recogniser.
+        in_field: Whether browsers may keep it, to answer photos without a network.
+    """
     router, recognition = APIRouter(prefix="/api"), Recognition(champion)
 
     @router.get("/model")
     async def model() -> dict[str, Any]:
         """Describes the recogniser; without one, says why in `problem`."""
         described = champion.model.describe() if champion.model else {"version": None}
-        return described | {"problem": champion.problem}
+        return described | {"problem": champion.problem, "field": in_field}
 
     @router.post("/answer")
     async def answer(request: Request, path: Annotated[str, Query(max_length=4000)]) -> Response:

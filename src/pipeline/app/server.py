@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from pipeline.app import recognition, review, training
+from pipeline.app import field, recognition, review, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
-from pipeline.app.champion import Champion
+from pipeline.app.champion import Champion, Model
 from pipeline.app.sign_in import SignIn
 
 STATIC = Path(__file__).parent / "static"
@@ -34,6 +34,7 @@ def build(
     access: Access | None = None,
     feedback: Path | None = None,
     folders: Path | None = None,
+    runtime: Path | None = None,
 ) -> AccessGuard:
     """Builds the application.
 
@@ -42,6 +43,8 @@ def build(
         access: Who may use it. Defaults to all that reach it.
         feedback: Where what people say of photos is kept. Defaults to None: it is not.
         folders: Below which collections to train on can be chosen. Defaults to None: nobody trains.
+        runtime: Folder of `web_runtime`, with which browsers answer photos by themselves. Defaults
+            to None: they do not.
     """
     access = access or Access()
     sign_in = SignIn(access.token)
@@ -55,11 +58,14 @@ def build(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     guard = AccessGuard(app, access, sign_in)
     app.add_exception_handler(HTTPException, _sentence)
-    app.include_router(recognition.routes(champion))
+    app.include_router(recognition.routes(champion, runtime is not None))
     app.include_router(review.routes(feedback))
     if folders is not None:
         app.include_router(training.routes(Path(), folders))
         app.mount("/reports", training.Reports(directory="reports", html=True, check_dir=False))
+    if runtime is not None:
+        app.include_router(_field_routes(champion))
+        app.mount("/static/litert", _Static(directory=runtime))
     app.mount("/static", _Static(directory=STATIC))
 
     @app.get("/")
@@ -81,6 +87,31 @@ def build(
         return response
 
     return guard
+
+
+def _field_routes(champion: Champion) -> APIRouter:
+    """Builds the routes of what a browser keeps, to answer photos without a network."""
+    router = APIRouter()
+
+    def model() -> Model:
+        if champion.model is None:
+            raise HTTPException(503, champion.problem or "the recogniser is being loaded")
+        return champion.model
+
+    @router.get("/sw.js")
+    async def worker() -> Response:
+        return FileResponse(STATIC / "sw.js", headers=_FRESH)
+
+    @router.get("/field/recogniser.json")
+    def description() -> Response:
+        return JSONResponse(field.describe(model()), headers=_FRESH)
+
+    @router.get("/field/model.tflite")
+    def network() -> Response:
+        kind = "application/octet-stream"
+        return Response(field.network(model()), media_type=kind, headers=_FRESH)
+
+    return router
 
 
 class _Static(StaticFiles):

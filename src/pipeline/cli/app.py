@@ -47,6 +47,12 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="below which a collection to train on can be chosen (default: your home folder)",
     )
+    app.add_argument(
+        "--field",
+        action="store_true",
+        help="let browsers keep the page and the recogniser, to work without a network; fetches "
+        "LiteRT.js from npm once",
+    )
     app.set_defaults(run=_app)
 
 
@@ -60,7 +66,7 @@ def _app(arguments: argparse.Namespace) -> None:
         _require_feedback(arguments.feedback)
     import uvicorn
 
-    from pipeline.app import server
+    from pipeline.app import server, web_runtime
     from pipeline.app.access import Access
     from pipeline.app.champion import Champion
 
@@ -70,8 +76,10 @@ def _app(arguments: argparse.Namespace) -> None:
     print(f"http://{host}:{arguments.port}{root_path}/  (Ctrl+C ends it)", flush=True)
     if token and not os.environ.get("ANIMAL_TOKEN"):
         print(f"token: {token}", flush=True)
+    runtime = web_runtime.require() if arguments.field else None
+    champion = Champion(arguments.model)
     uvicorn.run(
-        server.build(Champion(arguments.model), access, arguments.feedback, arguments.folders),
+        server.build(champion, access, arguments.feedback, arguments.folders, runtime),
         host=arguments.host,
         port=arguments.port,
         access_log=False,

@@ -24,12 +24,17 @@ def add(commands: Commands) -> None:
     )
     export.add_argument("--onnx", action="store_true", help="also model.onnx, proved to agree")
     export.add_argument("--image", action="store_true", help="also image/, for docker build")
+    export.add_argument(
+        "--web",
+        action="store_true",
+        help="also web/, the page with the recogniser in it, for any web server",
+    )
     export.set_defaults(run=_export)
 
 
 def _export(arguments: argparse.Namespace) -> None:
     from pipeline.core import atomic, workspace
-    from pipeline.export import docker, mobile, onnx, precision
+    from pipeline.export import docker, mobile, onnx, precision, web
     from pipeline.register import versions
 
     workspace.require_target_outside(arguments.folder)
@@ -48,6 +53,8 @@ def _export(arguments: argparse.Namespace) -> None:
             _write_onnx(recogniser, partial, networks["float"])
         if arguments.image:
             docker.image_context(recogniser, partial / "image")
+        if arguments.web:
+            web.for_browsers(arguments.model, partial / "web")
     written = sorted(path.name for path in arguments.folder.iterdir() if path.name != atomic.MARKER)
     print(f"{arguments.folder}: {', '.join(written)}")
 

@@ -40,7 +40,7 @@ function picture(item, address) {
     else photo.replaceWith(h("span", { class: "no-picture" }, icon("warning")));
   }, { once: true });
   const frame = h("div", { class: "frame" }, photo);
-  if (item.state !== "done") return h("div", {}, frame);
+  if (item.state !== "done" || model.local) return h("div", {}, frame);
   const button = h("button", { type: "button", "aria-pressed": "false" }, icon("heat"), t("heat"));
   const hint = h("p", { class: "faint", role: "status" });
   button.addEventListener("click", async () => {

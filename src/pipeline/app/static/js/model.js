@@ -2,7 +2,9 @@
 
 import * as api from "./api.js";
 import { dialog, h, note } from "./dom.js";
+import * as local from "./local.js";
 import { render } from "./markdown.js";
+import * as offline from "./offline.js";
 import { date, number, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_LOOKS = 20;
@@ -16,11 +18,25 @@ export async function refresh() {
   try {
     model = await api.model();
   } catch (error) {
-    if (error.status !== 401) model = { version: null, problem: t("model.away"), species: [], test: {} };
+    if (error.status !== 401) model = await withoutServer();
+  }
+  if (model.field) offline.keep(model.version);
+  if (!model.local && model.version) {
+    const sent = await offline.send();
+    if (sent) note(t("sent", { n: sent }), t("close"));
   }
   show();
   if (before && model.version && before !== model.version) note(t("model.new", { version: named(model.version) }), t("close"));
   if (before !== model.version) dispatchEvent(new Event("model"));
+}
+
+/** The recogniser on this device, where there is one. */
+async function withoutServer() {
+  try {
+    return await local.describe();
+  } catch {
+    return { version: null, problem: t("model.away"), species: [], test: {} };
+  }
 }
 
 /** Looks again now and then, sooner while there is no recogniser. */
@@ -49,6 +65,7 @@ export function show() {
     const values = { share: share(model.test.accuracy), n: model.test.photos, low: share(low), high: share(high) };
     facts.push(t("model.right", values));
   }
+  if (model.local) facts.push(t("model.local"));
   facts.push(t("model.species", { n: model.species.length }));
   place.replaceChildren(
     h("span", { class: "dot on" }),

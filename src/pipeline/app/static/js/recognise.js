@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import * as camera from "./camera.js";
 import * as detail from "./detail.js";
+import * as local from "./local.js";
 import { announce, h, icon, note } from "./dom.js";
 import { model, named } from "./model.js";
 import { Queue } from "./queue.js";
@@ -45,7 +46,8 @@ const groupOf = (item) => (kind(item) === "known" || kind(item) === "unsure" ? i
 
 const queue = new Queue(async (item, signal) => {
   try {
-    const said = await api.answer(item.file, item.name, signal);
+    const said = model.local ? await local.answer(item.file, item.name) : await api.answer(item.file, item.name, signal);
+    if (signal.aborted) return;
     Object.assign(item, said, { state: said.answer.error ? "failed" : "done" });
   } catch (error) {
     if (signal.aborted) return;
@@ -289,12 +291,21 @@ function clear() {
 async function download() {
   const rows = items.filter((item) => item.answer).map((item) => item.answer);
   try {
-    const address = URL.createObjectURL(await api.table(rows));
+    const address = URL.createObjectURL(model.local ? table(rows) : await api.table(rows));
     h("a", { href: address, download: "predictions.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   } catch (error) {
     note(error.message, t("close"));
   }
+}
+
+/** The columns of the table that a browser can fill without the server. */
+function table(rows) {
+  const columns = ["path", "photo", "species", "probability", "unknown", "kind", "prediction_set", "error"];
+  const cell = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const text = (value) => cell(Array.isArray(value) ? value.join("|") : String(value ?? ""));
+  const lines = rows.map((row) => columns.map((name) => text(row[name])).join(","));
+  return new Blob([`\ufeff${[columns.join(","), ...lines].join("\n")}\n`], { type: "text/csv" });
 }
 
 /** Takes what is dropped anywhere on the page, or pasted. */

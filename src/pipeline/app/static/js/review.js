@@ -4,9 +4,11 @@ import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { model } from "./model.js";
 import { items, title } from "./recognise.js";
+import * as offline from "./offline.js";
 import { percent, t } from "./text.js";
 
 const NAME = "animal.name";
+const KEPT = "animal.feedback";
 const CHOICES = 9; // species that have a key
 
 let place;
@@ -23,8 +25,10 @@ export async function show(main) {
   place.replaceChildren();
   try {
     about = await api.feedback();
-  } catch {
-    about = { kept: false };
+    localStorage.setItem(KEPT, JSON.stringify(about));
+  } catch (error) {
+    // Without a network, what was so the last time is so now; without any server, nothing is kept.
+    about = error.status ? { kept: false } : JSON.parse(localStorage.getItem(KEPT) ?? '{ "kept": false }');
   }
   await learnWhatIsSaid();
   redraw();
@@ -244,7 +248,7 @@ async function decide(kind, nth = 0, label = null, some = target()) {
     if (kind === "species" && !species) continue;
     const said = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
     try {
-      item.said = await api.say(item.file, said);
+      item.said = await say(item, said);
       kept.push(item);
     } catch (error) {
       note(error.message, t("close"));
@@ -260,6 +264,21 @@ async function decide(kind, nth = 0, label = null, some = target()) {
   redraw();
   focus(at);
   if (kept.length) announce(`${kept.length === 1 ? kept[0].name : kept.length}: ${words(kept[0].said)}`);
+}
+
+/** Keeps what is said at once or, without a network, on this device until there is one. */
+async function say(item, said) {
+  try {
+    return await api.say(item.file, said);
+  } catch (error) {
+    if (error.status) throw error;
+  }
+  await offline.later(item.file, said);
+  const what = said.kind === "species" ? said.label : said.kind;
+  const by = { ...item.said?.by, [said.who]: what };
+  if (said.kind === "withdrawn") delete by[said.who];
+  const all = [...new Set(Object.values(by))];
+  return { by, disputed: all.length > 1, verdict: all.length === 1 ? all[0] : null };
 }
 
 async function undo() {

@@ -1,0 +1,82 @@
+// Keeps what the page needs without a network, and sends later what could not be sent.
+
+import * as api from "./api.js";
+import * as local from "./local.js";
+import { LANGUAGES } from "./text.js";
+
+const CACHE = "animal";
+const DATABASE = "animal";
+const STORE = "said";
+
+let keeping;
+
+/** Keeps the page, the runtime and the recogniser on this device; does it once for each version. */
+export function keep(version) {
+  if (!navigator.serviceWorker || keeping === version) return;
+  keeping = version;
+  store().catch((error) => {
+    keeping = undefined;
+    console.warn(`not kept for the time without a network: ${error.message}`);
+  });
+}
+
+async function store() {
+  await navigator.serviceWorker.register("sw.js");
+  await navigator.serviceWorker.ready;
+  local.forget();
+  await local.prepare(); // what it loads is what is needed, whichever build this browser takes
+  const here = new URL("./", location.href).href.split("#")[0];
+  const used = performance.getEntriesByType("resource").map((one) => one.name).filter((name) => /^(static|field)\//.test(name.slice(here.length)));
+  const words = Object.keys(LANGUAGES).map((tag) => `${here}static/text/${tag}.json`);
+  const cache = await caches.open(CACHE);
+  const wanted = new Set([here, `${here}field/recogniser.json`, ...words, ...used]);
+  const networks = [...wanted].filter((name) => name.includes("field/model.tflite"));
+  for (const name of wanted) if (!(networks.includes(name) && (await cache.match(name)))) await cache.add(name);
+  for (const { url } of await cache.keys()) {
+    if (url.includes("field/model.tflite") && url !== networks.at(-1)) await cache.delete(url);
+  }
+  document.documentElement.dataset.offline = "ready";
+}
+
+const asked = (request) => new Promise((ok, bad) => ((request.onsuccess = () => ok(request.result)), (request.onerror = () => bad(request.error))));
+
+async function database() {
+  const request = indexedDB.open(DATABASE, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { autoIncrement: true });
+  return asked(request);
+}
+
+/** Keeps what a person said of a photo until there is a network again. */
+export async function later(photo, said) {
+  const bytes = await photo.arrayBuffer(); // a file that the person removes would be gone
+  const opened = await database();
+  await asked(opened.transaction(STORE, "readwrite").objectStore(STORE).add({ bytes, said }));
+  opened.close();
+}
+
+let sending = false;
+
+/** Sends what waits, the oldest first; returns how many were sent. */
+export async function send() {
+  if (sending || !globalThis.indexedDB) return 0;
+  sending = true;
+  let sent = 0;
+  const opened = await database();
+  try {
+    const keys = await asked(opened.transaction(STORE).objectStore(STORE).getAllKeys());
+    for (const key of keys) {
+      const { bytes, said } = await asked(opened.transaction(STORE).objectStore(STORE).get(key));
+      try {
+        await api.say(new Blob([bytes]), said);
+      } catch (error) {
+        if (!(error.status === 400 || error.status === 422)) break; // no network yet, or not kept now
+      }
+      await asked(opened.transaction(STORE, "readwrite").objectStore(STORE).delete(key));
+      sent += 1;
+    }
+  } finally {
+    opened.close();
+    sending = false;
+  }
+  return sent;
+}
