@@ -189,7 +189,7 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
                 yield answer_photo(recogniser, photo.path, photo.read) | {"stamp": stamp}
             return
         stamps = [photo.stamp() for photo in batch]
-        contents = [_content(photo) for photo in batch]
+        contents = [_bytes_or_error(photo) for photo in batch]
         parts = _parts(crop, contents, recogniser.max_pixels)
         for photo, stamp, content, part in zip(batch, stamps, contents, parts, strict=True):
             read = partial(_bytes_or_raise, content)
@@ -198,7 +198,7 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
     return answer
 
 
-def _content(photo: inputs.Named) -> bytes | decoding.PhotoError:
+def _bytes_or_error(photo: inputs.Named) -> bytes | decoding.PhotoError:
     try:
         return photo.read()
     except decoding.PhotoError as error:
