@@ -16,6 +16,7 @@ COPIED = (
     "data/sources",
     "data/corrections.csv",
     "data/feedback",
+    "data/weights",
     "dvc.yaml",
     ".dvc/config",
     ".dvcignore",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.export import precision
-from pipeline.inference import checksums, novelty
+from pipeline.inference import checksums, crops, novelty
 from pipeline.inference.litert import MAIN, Network
 
 _PAGE = "mobile.md.j2"
@@ -37,6 +37,8 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
     if detector.exists():
         shutil.copyfile(detector, folder / novelty.FILE)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    crop = crops.MotionCrop.load(recogniser)
+    cut_out = None if crop is None else {"margin": crop.margin, "least": crops.LEAST}
     metadata = {
         "input": {
             "name": network.input,
@@ -46,6 +48,7 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
             "range": [0, 255],
             "normalisation": "inside the network",
             "fit": description["fit"],
+            "cut_out": cut_out,
         },
         "output": {"name": MAIN, "shape": [1, len(labels)], "type": "float32"},
         "labels": labels,
@@ -84,6 +87,7 @@ def _page(metadata: Mapping, networks: Mapping[str, bytes], detector: bool) -> s
         network="int8" if "int8" in networks else "float",
         input=metadata["input"]["name"],
         imagenet="animals" in metadata,
+        cut_out=metadata["input"]["cut_out"],
         novelty=detector,
         megabytes={name: f"{len(contents) / 1e6:.1f}" for name, contents in networks.items()},
     )
