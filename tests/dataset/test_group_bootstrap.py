@@ -66,6 +66,13 @@ def test_groups_widen_the_interval_as_resampling_whole_groups_does():
     assert np.diff(ends) > 1.5 * np.diff(alone[:, 0])
 
 
+def test_of_two_groups_that_are_right_one_is_as_sure_as_of_two_photos():
+    hits = np.ones((1, 20))
+    low, high = group_bootstrap.proportion(hits, hits, np.repeat([0, 1], 10), draws=20_000)
+    assert low[0] == pytest.approx(stats.beta(2.5, 0.5).ppf(0.025), abs=0.02)
+    assert high[0] == 1
+
+
 def test_a_share_of_no_photos_has_no_interval():
     hits = trials = np.array([[0.0, 0, 0], [1, 0, 1]])
     low, high = group_bootstrap.proportion(hits, trials, np.array([0, 0, 1]))

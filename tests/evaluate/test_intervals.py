@@ -96,6 +96,31 @@ def test_a_species_that_is_always_right_has_a_width():
         assert species["f1"][0][0] < low < 0.98 and high == 1, name
 
 
+def test_what_is_added_to_means_over_species_does_not_move_them():
+    """Eight species of two photos, all right: recalls spread as beta distributions, about 1."""
+    targets = np.repeat(np.arange(8), 2)
+    overall, _ = intervals(Scores(np.eye(8)[targets] * 0.6 + 0.05, targets), np.arange(16))
+    one = stats.beta(2.5, 0.5).var() * (2 + 1) / (2 - 1)  # by how much more two photos vary
+    low, high = overall["balanced_accuracy"]
+    assert low == pytest.approx(1 - 1.96 * np.sqrt(one / 8), abs=0.05)
+    assert high == 1
+
+
+def test_what_is_added_to_losses_does_not_move_them():
+    """Half a photo of the largest loss more would raise the mean of twelve by a twentieth of it."""
+    right = np.array([0.9] * 11 + [0.05])
+    probabilities = np.stack([right, 1 - right], axis=1)
+    overall, _ = intervals(Scores(probabilities, np.zeros(12, int)), np.arange(12))
+    losses = -np.log(right)
+    rng = np.random.default_rng(3)
+    weights = rng.exponential(size=(12, 20_000))
+    extremes = rng.gamma(0.5, size=(2, 20_000))
+    added = losses @ weights + extremes[0] * losses.max() + extremes[1] * losses.min()
+    drawn = added / (weights.sum(axis=0) + extremes.sum(axis=0))
+    expected = np.quantile(drawn - drawn.mean() + losses.mean(), [0.025, 0.975])
+    np.testing.assert_allclose(overall["log_loss"], expected.clip(0), atol=0.04)
+
+
 def test_a_species_without_a_photo_has_no_interval():
     _, species = intervals(
         Scores(np.array([[0.7, 0.3], [0.6, 0.4]]), np.zeros(2, int)), np.arange(2), 50
