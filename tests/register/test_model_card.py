@@ -21,9 +21,9 @@ SPLIT = pd.DataFrame(
 MANIFEST = pd.DataFrame({"origin": ["ann", None, "ann"], "licence": ["CC0-1.0", None, "CC0-1.0"]})
 
 
-def card(drawn=False):
+def card(drawn=False, **sections):
     test = {"photos": 44, "accuracy": 0.79545, "macro_f1": 0.7, "log_loss": 0.5}
-    metrics = {"test": test | {"calibration_error": 0.0123}, "drawn": drawn}
+    metrics = {"test": test | {"calibration_error": 0.0123}, "drawn": drawn} | sections
     metrics["intervals"] = {"level": 0.95, "accuracy": {"low": 0.65, "high": 0.9}}
     settings, made = {"train.epochs": "8"}, {"by": "ann <ann@example.org>"}
     return model_card.write(metrics, SPECIES, MANIFEST, SPLIT, settings, made)
@@ -84,3 +84,15 @@ def test_names_from_outside_cannot_write_the_head():
     page = model_card.write(metrics, SPECIES, manifest, SPLIT, {}, {})
     head = page[4 : page.index("\n---\n\n# animal")]
     assert "license" not in YAML(typ="safe").load(head)
+
+
+def test_what_is_called_unknown_and_what_worse_pictures_do_is_told():
+    trust = {"unknown": 0.0521, "no_animal": 0.0123, "promised_coverage": 0.98, "coverage": 0.9765}
+    under = [("blur", 0.9), ("noise", 0.42), ("fog", 0.7)]
+    worse = {"photos": 37, "clean_accuracy": 0.973, "accuracy": 0.812}
+    worse["corruptions"] = [{"corruption": name, "accuracy": share} for name, share in under]
+    page = card(trust=trust, robustness=worse)
+    assert "calls 5.2% unknown, among them 1.2% no animal" in page
+    assert "right species of 98% of the photos, and held that of 97.7%" in page
+    assert "Of 37 test photos it named 97% rightly as they are, and 81% of" in page
+    assert "worst under noise: 42%" in page

@@ -36,7 +36,7 @@ def write(
         settings: How it was trained, by the names of `params.yaml`.
         made: Where, when and with what, by name.
     """
-    test = metrics["test"]
+    test, worse = metrics["test"], metrics.get("robustness")
     counts = split["split"].value_counts()
     trained = split[split["split"] == "train"].groupby("species").size()
     rows = species.assign(photos=species["species"].map(trained).fillna(0).astype(int))
@@ -63,6 +63,9 @@ def write(
         numbers=numbers,
         worst=worst,
         few=tested.loc[tested["support"] < _FEW, "species"].tolist(),
+        trust=metrics.get("trust"),
+        robustness=worse,
+        hardest=worse and min(worse["corruptions"], key=lambda row: row["accuracy"]),
         drawn=metrics["drawn"],
         made=_two_columns("what", "is", made),
         settings=_two_columns("trained with", "value", settings),
