@@ -169,7 +169,7 @@ def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(da
     assert trained.labels == SPECIES
     assert trained.validation.accuracy == 1
     pictures = data.validation.take(np.arange(18))
-    answers = trained.model.predict(pictures, verbose=0)
+    answers = trained.model(pictures).numpy()
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     score = trainer.Score.of(answers, data.targets(data.validation))
     assert score.log_loss == pytest.approx(trained.validation.log_loss, abs=1e-3)
@@ -219,7 +219,7 @@ def test_of_two_networks_side_by_side_only_the_new_one_is_run(data):
     both = model(backbone="efficientnet_lite0+efficientnet_lite1")
     trained = trainer.fit(both, train(epochs=20), data)
     assert data.features.networks == 2
-    answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
+    answers = trained.model(data.validation.take(np.arange(18))).numpy()
     np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
 
@@ -352,7 +352,7 @@ def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it
     assert trained.validation.photos == 78
     assert trained.validation.accuracy == pytest.approx(77 / 78)
     pictures = data.validation.take(np.arange(18))
-    answers = trained.model.predict(pictures, verbose=0)
+    answers = trained.model(pictures).numpy()
     assert (answers.argmax(axis=1) == data.targets(data.validation)).all()
 
 
@@ -363,8 +363,8 @@ def test_the_merged_head_answers_with_the_mean_of_the_logits():
         several = heads.build(7, 3, hidden, 0.1, count=2)
         several.set_weights([rng.normal(size=w.shape) for w in several.get_weights()])
         one = heads.merged(several, hidden, 0.1)
-        mean = several.predict(features, verbose=0).mean(axis=1)
-        np.testing.assert_allclose(one.predict(features, verbose=0), mean, rtol=1e-4, atol=1e-5)
+        mean = several(features).numpy().mean(axis=1)
+        np.testing.assert_allclose(one(features).numpy(), mean, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -420,7 +420,7 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(
     assert trained.validation.log_loss == pytest.approx(losses[best], rel=1e-3), (
         f"the weights of another epoch are kept; the last one's loss is {losses.iloc[-1]}"
     )
-    answers = trained.model.predict(data.validation.take(np.arange(18)), verbose=0)
+    answers = trained.model(data.validation.take(np.arange(18))).numpy()
     kept = trainer.Score.of(answers, data.targets(data.validation))
     assert kept.log_loss == pytest.approx(losses[best], rel=1e-2), "so does the network saved"
 
@@ -542,7 +542,7 @@ def test_balance_lets_a_rare_species_count(balance, tmp_path, cache):
         for balance in ("none", balance)
     )
     pictures = data.validation.take(np.arange(12))
-    red = [trained.model.predict(pictures, verbose=0)[:, 1].mean() for trained in (plain, weighted)]
+    red = [trained.model(pictures).numpy()[:, 1].mean() for trained in (plain, weighted)]
     assert red[1] > red[0]
 
 

@@ -51,10 +51,10 @@ def test_the_last_layer_pools(name):
 @pytest.mark.parametrize("unfrozen_blocks, convolutions", [(1, 1), (4, 4), (5, 7), (7, 13)])
 def test_the_parts_composed_are_the_whole(unfrozen_blocks, convolutions):
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
-    activations = parts.frozen.predict_on_batch(PIXELS)
+    activations = parts.frozen(PIXELS).numpy()
     np.testing.assert_allclose(
-        parts.trainable.predict_on_batch(activations),
-        parts.whole.predict_on_batch(PIXELS),
+        parts.trainable(activations).numpy(),
+        parts.whole(PIXELS).numpy(),
         atol=1e-5,
     )
     assert parts.frozen.trainable_weights == []
@@ -128,7 +128,7 @@ def test_more_blocks_than_there_are_is_an_error(unfrozen_blocks):
 @pytest.mark.slow
 def test_unfrozen_batch_normalisation_stays_that_of_pretraining_in_batches_of_any_size():
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=2)
-    activations = parts.frozen.predict_on_batch(PIXELS)
+    activations = parts.frozen(PIXELS).numpy()
     before = parts.trainable.get_weights()
     alone, together = (parts.trainable(activations[:n], training=True) for n in (1, 2))
     np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
@@ -141,9 +141,9 @@ def test_training_on_cached_activations_trains_the_whole_network(tmp_path):
     import keras
 
     parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=1)
-    before = parts.whole.predict_on_batch(PIXELS)
+    before = parts.whole(PIXELS).numpy()
     stem = parts.whole.get_layer("conv_stem").get_weights()
-    activations = parts.frozen.predict_on_batch(PIXELS)
+    activations = parts.frozen(PIXELS).numpy()
 
     head = keras.Sequential([keras.layers.Dense(2)])
     tuned = keras.Sequential([parts.trainable, head])
@@ -152,11 +152,11 @@ def test_training_on_cached_activations_trains_the_whole_network(tmp_path):
     tuned.fit(activations, np.array([0, 1]), epochs=2, verbose=0)
 
     classifier = keras.Model(parts.whole.input, head(parts.whole.output))
-    logits = classifier.predict_on_batch(PIXELS)
-    np.testing.assert_allclose(logits, tuned.predict_on_batch(activations), atol=1e-5)
-    assert not np.allclose(parts.whole.predict_on_batch(PIXELS), before, atol=1e-3)
+    logits = classifier(PIXELS).numpy()
+    np.testing.assert_allclose(logits, tuned(activations).numpy(), atol=1e-5)
+    assert not np.allclose(parts.whole(PIXELS).numpy(), before, atol=1e-3)
     np.testing.assert_array_equal(parts.whole.get_layer("conv_stem").get_weights(), stem)
 
     classifier.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_allclose(loaded.predict_on_batch(PIXELS), logits, atol=1e-5)
+    np.testing.assert_allclose(loaded(PIXELS).numpy(), logits, atol=1e-5)

@@ -25,7 +25,7 @@ def lite0():
 
 @pytest.fixture(scope="module")
 def features(lite0):
-    return lite0.predict_on_batch(picture(224))[0]
+    return lite0(picture(224)).numpy()[0]
 
 
 # The numbers in the next two tests were computed by PyTorch 2.13.0 with efficientnet-lite-pytorch
@@ -51,7 +51,7 @@ def test_logits_equal_those_of_pytorch(features):
 
 @pytest.mark.slow
 def test_uint8_and_float32_pixels_mean_the_same(lite0, features):
-    as_float = lite0.predict_on_batch(picture(224).astype(np.float32))[0]
+    as_float = lite0(picture(224).astype(np.float32)).numpy()[0]
     np.testing.assert_array_equal(as_float, features)
 
 
@@ -68,7 +68,7 @@ def test_a_saved_network_loads_in_safe_mode(lite0, features, tmp_path):
 
     lite0.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_allclose(loaded.predict_on_batch(picture(224))[0], features, atol=1e-5)
+    np.testing.assert_allclose(loaded(picture(224)).numpy()[0], features, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_network_sees_what_it_was_trained_to_see(sees):
 @pytest.mark.slow
 def test_convnext_normalises_what_it_has_pooled():
     whole = backbones.get("convnext_tiny").network(SIZE)
-    features = whole.predict_on_batch(PIXELS)
+    features = whole(PIXELS).numpy()
     np.testing.assert_allclose(features.std(axis=1), 1, atol=0.01)
     np.testing.assert_allclose(Network(litert_export.to_litert(whole))(PIXELS), features, atol=1e-3)
 
@@ -57,15 +57,15 @@ def test_weights_of_a_file_answer_as_the_network_they_come_from(file, tmp_path):
     path, source = file
     parts = backbones.get("mobilenet_v2").build(SIZE, weights=str(path), unfrozen_blocks=2)
     expected = source(PIXELS / 127.5 - 1).numpy().mean(axis=(1, 2))
-    np.testing.assert_allclose(parts.whole.predict_on_batch(PIXELS), expected, atol=1e-4)
-    activations = parts.frozen.predict_on_batch(PIXELS)
-    composed = parts.trainable.predict_on_batch(activations)
+    np.testing.assert_allclose(parts.whole(PIXELS).numpy(), expected, atol=1e-4)
+    activations = parts.frozen(PIXELS).numpy()
+    composed = parts.trainable(activations).numpy()
     np.testing.assert_allclose(composed, expected, atol=1e-4)
     served = Network(litert_export.to_litert(parts.whole))(PIXELS)
     np.testing.assert_allclose(served, expected, atol=1e-3)
     parts.whole.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_allclose(loaded.predict_on_batch(PIXELS), expected, atol=1e-4)
+    np.testing.assert_allclose(loaded(PIXELS).numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.slow

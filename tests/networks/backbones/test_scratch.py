@@ -53,9 +53,7 @@ def test_a_saved_network_loads_in_safe_mode(backbone, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     whole.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_allclose(
-        loaded.predict_on_batch(pixels), whole.predict_on_batch(pixels), atol=1e-6
-    )
+    np.testing.assert_allclose(loaded(pixels).numpy(), whole(pixels).numpy(), atol=1e-6)
 
 
 @pytest.mark.slow
@@ -66,8 +64,8 @@ def test_a_residual_network_sees_large_pictures_smaller_and_starts_as_its_shortc
     small.set_weights(large.get_weights())
     pixels = np.random.default_rng(0).random((1, 64, 64, 3), dtype=np.float32) * 255
     threefold = pixels.repeat(3, axis=1).repeat(3, axis=2)
-    seen = small.predict_on_batch(pixels)
-    np.testing.assert_allclose(large.predict_on_batch(threefold), seen, atol=1e-4)
+    seen = small(pixels).numpy()
+    np.testing.assert_allclose(large(threefold).numpy(), seen, atol=1e-4)
     shortcuts = keras.Model(small.input, small.get_layer("blocks.3.shortcut.bn").output)
-    expected = shortcuts.predict_on_batch(pixels).clip(0).mean(axis=(1, 2))
+    expected = shortcuts(pixels).numpy().clip(0).mean(axis=(1, 2))
     np.testing.assert_allclose(seen, expected, atol=1e-5)
