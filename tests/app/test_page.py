@@ -83,9 +83,25 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(recogniser, kept, project):
+def version(recogniser, tmp_path_factory):
+    """The recogniser in a folder as a version has it, with its scores and its card."""
+    folder = tmp_path_factory.mktemp("version")
+    shutil.copytree(recogniser, folder / "artifacts" / "recogniser")
+    (folder / "about").mkdir()
+    test = {"photos": 40, "accuracy": 0.9, "standard_error": 0.05, "macro_f1": 0.7123}
+    metrics = {"test": test, "intervals": {"accuracy": {"low": 0.71, "high": 0.94}}}
+    (folder / "about/metrics.json").write_text(json.dumps(metrics))
+    card = (
+        "# A card\n\n## Limits\n\n- It knows <b>two</b>.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    )
+    (folder / "about/model_card.md").write_text(card)
+    return folder / "artifacts" / "recogniser"
+
+
+@pytest.fixture(scope="module")
+def address(version, kept, project):
     access = Access(root_path="/animals", burst=10_000)
-    champion = Champion(str(recogniser))
+    champion = Champion(str(version))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.setattr(versions, "versions", lambda: [VERSION])
@@ -249,6 +265,18 @@ def test_dropped_and_pasted_photos(page, photos):
         )
     page.locator(".card.known").nth(1).wait_for()
     assert sorted(page.locator(".card .file").all_text_contents()) == ["drop.jpg", "paste.jpg"]
+
+
+def test_the_model_is_in_sight_with_its_scores_and_card(page):
+    assert "right on 90% of 40 test photos (71% to 94%)" in page.locator("#model").inner_text()
+    page.get_by_role("button", name="About it").click()
+    dialog = page.get_by_role("dialog")
+    facts = dialog.locator("dd").all_text_contents()
+    assert facts == ["90%", "71% – 94%", "0.712", "40"]
+    assert dialog.locator(".chips li").all_text_contents() == ["blue & co", "red"]
+    dialog.get_by_text("Model card").click()
+    assert dialog.get_by_text("It knows <b>two</b>.").is_visible()
+    assert dialog.locator("td").all_text_contents() == ["1", "2"]
 
 
 def test_the_camera(page):

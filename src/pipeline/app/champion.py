@@ -131,10 +131,12 @@ def load(name: str) -> Model:
 
 
 def _test(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Returns how many test photos of a version were right, of how many."""
-    test, interval = metrics["test"], metrics["intervals"]["accuracy"]
-    return {
-        "photos": test["photos"],
-        "accuracy": test["accuracy"],
-        "interval": [interval["low"], interval["high"]],
-    }
+    """Returns the scores of a version's test, with the interval of 95 % of its accuracy."""
+    test = metrics["test"]
+    if "intervals" in metrics:
+        accuracy = metrics["intervals"]["accuracy"]
+        interval = [accuracy["low"], accuracy["high"]]
+    else:  # versions of before reports had intervals: the binomial one
+        half = 1.96 * test["standard_error"]
+        interval = [max(0.0, test["accuracy"] - half), min(1.0, test["accuracy"] + half)]
+    return test | {"interval": interval}

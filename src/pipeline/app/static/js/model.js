@@ -78,7 +78,7 @@ function about() {
   const { test } = model;
   const rows = [
     [t("model.accuracy"), test.photos && share(test.accuracy)],
-    [t("model.between"), test.photos && interval(test).map(share).join(" – ")],
+    [t("model.between"), test.photos && test.interval.map(share).join(" – ")],
     [t("model.f1"), test.macro_f1 !== undefined && number(Math.round(test.macro_f1 * 1000) / 1000)],
     [t("model.top3"), test.top3 !== undefined && share(test.top3)],
     [t("model.off"), test.calibration_error !== undefined && share(test.calibration_error)],
