@@ -188,7 +188,7 @@ def test_photos_are_named_sorted_filtered_and_written_down(page, photos, tmp_pat
     assert rows["blue.jpg"]["species"] == "blue & co"
     assert rows["broken.jpg"]["error"].startswith("not_an_image")
     page.get_by_role("button", name="Clear").click()
-    assert page.get_by_role("heading", name="Which animal is it?").is_visible()
+    page.get_by_role("heading", name="Which animal is it?").wait_for()
 
 
 def test_fifty_photos_and_a_huge_file(page, tmp_path):
@@ -203,7 +203,7 @@ def test_fifty_photos_and_a_huge_file(page, tmp_path):
     add(page, *sorted(tmp_path.iterdir()))
     page.get_by_label("Order").select_option("name")
     assert names(page) == [*expected, "Cannot be read"]
-    assert page.get_by_text("over 67,108,864 bytes").is_visible()
+    page.get_by_text("over 67,108,864 bytes").wait_for()
 
 
 def test_one_photo_large_with_its_candidates_and_where_it_looked(page, photos):
@@ -217,9 +217,9 @@ def test_one_photo_large_with_its_candidates_and_where_it_looked(page, photos):
     heat.wait_for()
     assert heat.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
     button.click()
-    assert not heat.is_visible()
+    heat.wait_for(state="hidden")
     page.keyboard.press("ArrowRight")
-    assert dialog.get_by_text("This is no photo.").is_visible()
+    dialog.get_by_text("This is no photo.").wait_for()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
 
@@ -234,7 +234,7 @@ def test_a_folder_with_folders_in_it(page, photos, tmp_path):
     chooser.value.set_files(tmp_path / "a")
     done(page)
     assert sorted(page.locator(".card .file").all_text_contents()) == ["x.jpg", "y.jpg"]
-    assert page.get_by_text("1 file is no photo and was left out.").is_visible()
+    page.get_by_text("1 file is no photo and was left out.").wait_for()
 
 
 def test_a_zip_and_one_that_is_hostile(page, photos, tmp_path):
@@ -275,7 +275,7 @@ def test_the_model_is_in_sight_with_its_scores_and_card(page):
     assert facts == ["90%", "71% – 94%", "0.712", "40"]
     assert dialog.locator(".chips li").all_text_contents() == ["blue & co", "red"]
     dialog.get_by_text("Model card").click()
-    assert dialog.get_by_text("It knows <b>two</b>.").is_visible()
+    dialog.get_by_text("It knows <b>two</b>.").wait_for()
     assert dialog.locator("td").all_text_contents() == ["1", "2"]
 
 
@@ -365,7 +365,7 @@ def test_a_folder_is_chosen_and_trained_on(page, project):
     page.get_by_role("link", name="Train").click()
     page.get_by_role("button", name="Choose a collection").click()
     page.get_by_role("button", name="pets").click()
-    assert page.get_by_role("button", name="cat").is_visible()
+    page.get_by_role("button", name="cat").wait_for()
     page.get_by_role("button", name="Use this folder").click()
     page.locator("#collection .path", has_text=f"{project.parent}/pets").wait_for()
     page.get_by_text("It is done.").last.wait_for()
@@ -388,7 +388,7 @@ def test_settings_are_edited_with_their_comments_and_refused_by_the_same_words(p
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Settings (params.yaml)").click()
     field = page.locator("[id='param-train.epochs']")
-    assert page.get_by_text("at most; early stopping ends most runs sooner").is_visible()
+    page.get_by_text("at most; early stopping ends most runs sooner").wait_for()
     field.fill("lots")
     field.press("Tab")
     page.get_by_text("train.epochs is 'lots'; it should be a valid integer").wait_for()
@@ -421,14 +421,17 @@ def test_the_keyboard_is_enough(page, photos):
         page.keyboard.press("Enter")
     chooser.value.set_files([str(photos / "red1.jpg"), str(photos / "blue.jpg")])
     done(page)
+    page.get_by_role("button", name="About it").focus()
+    page.evaluate("import(new URL('static/js/model.js', location)).then((m) => m.refresh())")
+    assert page.evaluate("document.activeElement.textContent") == "About it"
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.className").startswith("card"):
             break
     page.keyboard.press("Enter")
-    assert page.get_by_role("dialog").get_by_role("heading", name="blue & co").is_visible()
+    page.get_by_role("dialog").get_by_role("heading", name="blue & co").wait_for()
     page.keyboard.press("ArrowRight")
-    assert page.get_by_role("dialog").get_by_role("heading", name="red").is_visible()
+    page.get_by_role("dialog").get_by_role("heading", name="red").wait_for()
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className").startswith("card")
 

@@ -52,10 +52,9 @@ export const named = (version) =>
   /^\d+$/.test(version) ? t("model.version", { version }) : version.split("/").filter(Boolean).pop();
 
 export function show() {
-  const place = document.getElementById("model");
   if (!model.version) {
     const text = model.problem ?? t("model.loading");
-    place.replaceChildren(h("span", { class: `dot ${model.problem ? "off" : "wait"}` }), h("p", {}, text));
+    put(h("span", { class: `dot ${model.problem ? "off" : "wait"}` }), h("p", {}, text));
     return;
   }
   const facts = [h("strong", {}, named(model.version))];
@@ -67,11 +66,18 @@ export function show() {
   }
   if (model.local) facts.push(t("model.local"));
   facts.push(t("model.species", { n: model.species.length }));
-  place.replaceChildren(
+  put(
     h("span", { class: "dot on" }),
     h("p", {}, facts.flatMap((fact, i) => (i ? [h("span", { class: "between", "aria-hidden": "true" }, " · "), fact] : [fact]))),
     h("button", { class: "link", type: "button", onclick: about }, t("model.about")),
   );
+}
+
+/** Shows elements, unless they say what stands there: whoever is at the button would lose it. */
+function put(...made) {
+  const place = document.getElementById("model");
+  const text = (some) => [...some].map((one) => one.outerHTML).join("");
+  if (text(made) !== text(place.children)) place.replaceChildren(...made);
 }
 
 function about() {
