@@ -1,6 +1,7 @@
 """Writes altered copies of the training pictures."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.augment.transforms import Ranges, altered, draw
-from pipeline.core import atomic, parallel
+from pipeline.core import atomic
 from pipeline.core.progress import track
 from pipeline.dataset import shards
 from pipeline.dataset.shards import Shards
@@ -64,7 +65,9 @@ def write(
     pictures = partial(_pictures, resized.absolute(), ranges, seed)
     with atomic.atomic_write(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
-        parts = parallel.chunks(rows[["shard", "row", "photo", "copy"]], shards.LENGTH)
+        sources = rows[["shard", "row", "photo", "copy"]]
+        starts = range(0, len(sources), shards.LENGTH)
+        parts = [sources.iloc[start : start + shards.LENGTH] for start in starts]
         index = rows[["photo", "species", "copy"]]
         shards.write_index(unfinished, index, [len(part) for part in parts])
         drawn = (
@@ -76,7 +79,7 @@ def write(
             pass
 
 
-def _pictures(resized: Path, ranges: Ranges, seed: int, items: list[tuple]) -> np.ndarray:
+def _pictures(resized: Path, ranges: Ranges, seed: int, items: Sequence[tuple]) -> np.ndarray:
     cv2.setNumThreads(1)  # the other cores are busy with other pictures
     opened = cache(lambda number: np.load(shards.path(resized, number), mmap_mode="r"))
     return np.stack(

@@ -29,7 +29,7 @@ def preview(augmented: Shards, ranges: Ranges) -> list[list[tuple[np.ndarray, st
         for _, rows in shown.groupby("species")
     ]
     alone = extremes(species[0][0][0], ranges)
-    return [*parallel.chunks(alone, _ON_A_ROW), *species]
+    return [*map(list, parallel.chunks(alone, _ON_A_ROW)), *species]
 
 
 def extremes(picture: np.ndarray, ranges: Ranges) -> list[tuple[np.ndarray, str]]:

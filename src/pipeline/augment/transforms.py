@@ -219,8 +219,8 @@ def _night(picture: np.ndarray, change: Change) -> np.ndarray:
 
     def away(x: float, y: float, scale: float) -> np.ndarray:
         """Returns the squared distance from a place, in squares of `scale` sides."""
-        x, y = ((at - np.float32(p)) / np.float32(scale) for p in (x, y))
-        return x * x + (y * y)[:, None]
+        across, down = ((at - np.float32(p)) / np.float32(scale) for p in (x, y))
+        return across * across + (down * down)[:, None]
 
     grains = np.random.default_rng(change.noise).integers(2**32, size=(size, size), dtype=np.uint32)
     bytes_ = grains.view(np.uint8).reshape(4, size, size)

@@ -67,7 +67,7 @@ def place(seed: int, name: str) -> float:
 def settle(
     units: pd.Series,
     species: pd.Series,
-    shares: Sequence[float],
+    shares: Sequence[float] | np.ndarray,
     seed: int,
     start: np.ndarray | None = None,
 ) -> np.ndarray:

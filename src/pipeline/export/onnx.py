@@ -50,7 +50,7 @@ def to_onnx(recogniser: Path, path: Path, float_network: bytes) -> Agreement:
     (entry,) = session.get_inputs()
     (probabilities,) = session.run(None, {entry.name: pictures.astype(np.float32)})
     return litert_export.compare(
-        probabilities, network(pictures), names="the ONNX and the LiteRT network"
+        probabilities, network(list(pictures)), names="the ONNX and the LiteRT network"
     )
 
 

@@ -55,7 +55,7 @@ def network(recogniser: Path, precision: str, project: Path = Path()) -> bytes:
 
     model = keras_setup.keras().saving.load_model(keras_file(recogniser))
     imagenet = json.loads((recogniser / "labels.json").read_text()).get("imagenet")
-    classifier = imagenet and backbones.get(imagenet["of"]).classifier()
+    classifier = imagenet and backbones.get(imagenet["of"]).classifier()  # pyright: ignore[reportOptionalCall] (a version names a backbone that has one)
     return litert_export.to_litert(served_outputs.answering(model, classifier), pictures)
 
 

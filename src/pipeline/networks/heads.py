@@ -1,10 +1,15 @@
 """Builds heads on a network's features: one, or several side by side that become one."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 layers = keras.layers
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.networks import backbones, keras_setup
 from pipeline.networks.backbones import Classifier
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 layers = keras.layers
 
 # The classes of ILSVRC 2012 (Russakovsky et al. 2015) that are animals, the first 398 of them, by

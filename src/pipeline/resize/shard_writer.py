@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,7 @@ def write(folder: Path, squares: Squares, pictures: pd.DataFrame, jobs: int, cac
     with atomic.atomic_write(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
         index = pictures[["photo", "species", "width", "height", "box"]]
-        shards.write_index(unfinished, index, lengths)
+        shards.write_index(unfinished, index, lengths.tolist())
         for number, file in enumerate(files):
             atomic.link(file, shards.path(unfinished, number))
     with atomic.atomic_write(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:
@@ -139,7 +140,7 @@ class _Former:
         return list(zip(rows["photo"], rows["path"], boxes, known, strict=True))
 
 
-def _draw(squares: Squares, sources: list[Source]) -> np.ndarray:
+def _draw(squares: Squares, sources: Sequence[Source]) -> np.ndarray:
     """Copies squares of the last run and decodes the others, uint8 (n, size, size, 3)."""
     former = {known[0] for *_, known in sources if known and known[0].exists()}
     shard = {file: np.load(file, mmap_mode="r") for file in former}

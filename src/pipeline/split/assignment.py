@@ -10,7 +10,7 @@ from pipeline.core.errors import UserError
 from pipeline.dataset import near_duplicates, stratified_groups
 
 By = Literal["group", "location", "time"]
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
 _SLACK = 0.02
 _CUT_SLACK = 0.03  # of all photos, around a cut in time: inside it, species decide
 _MOST_LACKING = 0.5  # of photos without the column of `split.by`; above it, little would be left

@@ -7,14 +7,17 @@ was killed and goes on sees what it would have seen.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.networks import keras_setup
 from pipeline.train.settings import TrainingSettings
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 Alter = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -126,7 +129,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, examples: Examples, steps: int) -> None:
         super().__init__()
-        self._examples: Examples | None = examples
+        self._examples: Any = examples  # `Examples`; None once they are released
         self._one_hot = np.eye(examples.num_labels, dtype=np.float32)
         self._num_heads = 1 if examples.fold is None else int(examples.fold.max()) + 1
         self._steps = steps

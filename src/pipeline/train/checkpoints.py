@@ -10,14 +10,17 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.core import atomic
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 _SECONDS = 2.0  # of training between two states on disk: a head has 50 epochs in them
 _STATE = "state.npz"
@@ -48,13 +51,13 @@ class Checkpoint:
     def run_id(self) -> str | None:
         """The MLflow run of the training that was killed, if one was."""
         try:
-            return (self._folder / "run_id").read_text()
+            return self._path("run_id").read_text()
         except FileNotFoundError:
             return None
 
     @run_id.setter
     def run_id(self, run_id: str) -> None:
-        with atomic.atomic_write(self._folder / "run_id") as partial:
+        with atomic.atomic_write(self._path("run_id")) as partial:
             partial.write_text(run_id)
 
     def is_past(self, phase: str) -> bool:
@@ -82,13 +85,19 @@ class Checkpoint:
             arrays: Lists of arrays by name, which `pop` returns beside it.
         """
         named = {f"{name} {i}": a for name, many in arrays.items() for i, a in enumerate(many)}
-        with atomic.atomic_write(self._folder / _STATE) as partial, partial.open("wb") as file:
-            np.savez(file, state=json.dumps(state), **named)
+        with atomic.atomic_write(self._path(_STATE)) as partial, partial.open("wb") as file:
+            np.savez(file, state=json.dumps(state), **named)  # pyright: ignore[reportArgumentType] (none is called allow_pickle)
         self._written = time.monotonic()
 
     def remove(self) -> None:
         """Removes the training from disk: what it led to is in its place."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        if self._folder is None:
+            raise ValueError("a checkpoint without a folder stores nothing")
+        return self._folder / name
 
 
 class SaveState(keras.callbacks.Callback):

@@ -148,7 +148,8 @@ class TrainingData:
                 of a copy stands its photo, for `alter` to copy anew.
         """
         if frozen is not None:
-            return self.features.get(frozen)
+            training, validation = self.features.get(frozen)
+            return training, validation
         photos = self.training.positions - self.training.copies  # copies follow their photo
         return Pictures(self.training.shards, photos), self.validation
 
@@ -172,6 +173,7 @@ class TrainingData:
                 index=index,
                 alter=self.alter if frozen is None else None,
             )
+        assert self.fold is not None, "heads side by side have folds"
         values = np.concatenate([training.values, validation.values])
         targets = np.concatenate([targets, held_targets])
         rows = self.training.shards.index.iloc[self.training.positions]

@@ -1,12 +1,16 @@
 """Stops a training that gets no better, and restores its best weights."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 
 class ValidatedEarlyStopping(keras.callbacks.EarlyStopping):

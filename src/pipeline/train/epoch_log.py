@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 

@@ -1,8 +1,13 @@
 """The loss of a network while it trains."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 
 def cross_entropy(label_smoothing: float) -> keras.Loss:

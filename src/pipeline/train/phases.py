@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.progress import Progress
 from pipeline.networks import devices, keras_setup
@@ -15,7 +15,10 @@ from pipeline.train.losses import cross_entropy
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 _VALIDATION_BATCH = {"head": 1024, "blocks": 64, "whole": 64}
 

@@ -1,8 +1,13 @@
 """Schedules the learning rate."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.networks import keras_setup
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 
 def warm_up_cosine(

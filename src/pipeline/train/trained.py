@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,7 +12,10 @@ from pipeline.networks import keras_setup
 from pipeline.train.metrics import Score
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 HELD_OUT = "held_out.parquet"
 

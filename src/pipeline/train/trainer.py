@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,10 @@ from pipeline.train.trained import Trained
 
 __all__ = ["Trained", "TrainingDiverged", "TrainingInfeasible", "checkpoint", "fit"]
 
-keras = keras_setup.keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = keras_setup.keras()
 
 
 def code(*more: str) -> list[str]:
@@ -165,8 +169,8 @@ def _fit_head(
     """Trains a head on the features of a frozen network, or a head for each fold side by side."""
     channels, labels = parts.whole.output.shape[-1], len(data.labels)
     # Blocks differ from head to head once they are trained, and cost minutes each.
-    folded = data.fold is not None and not model.unfrozen_blocks
-    count = int(data.fold.max()) + 1 if folded else None
+    fold = None if model.unfrozen_blocks else data.fold
+    folded, count = fold is not None, None if fold is None else int(fold.max()) + 1
     network = heads.build(channels, labels, model.hidden, model.dropout, count)
     inputs = _fit_inputs(data, parts.frozen, folded)
     stopped = phases.run("head", network, inputs, phases.train.learning_rate)
@@ -187,7 +191,9 @@ def _fit_blocks(
         weights=model.weights,
         unfrozen_blocks=model.unfrozen_blocks,
     )
-    network = keras.Model(parts.trainable.input, fitted.head(parts.trainable.output))
+    trainable = parts.trainable
+    assert trainable is not None, "blocks are unfrozen"
+    network = keras.Model(trainable.input, fitted.head(trainable.output))
     inputs = _fit_inputs(data, parts.frozen, folded=False)
     peak = phases.train.learning_rate * phases.train.fine_tune_rate
     stopped = phases.run("blocks", network, inputs, peak)

@@ -110,7 +110,7 @@ def _remaining_seconds(study: optuna.Study, p: params.Params, trials: Trials) ->
     ended = [trial for trial in trials if trial.state in _DONE]
     for trial in sorted(ended, key=lambda trial: trial.user_attrs[_BEGAN]):
         began = trial.user_attrs[_BEGAN]
-        ends = began + trial.duration.total_seconds()
+        ends = began + (trial.duration.total_seconds() if trial.duration else 0)
         spent += max(0.0, ends - max(until, began))
         until = max(until, ends)
     budget = f"{p.tune.trials} trials, {p.tune.time_budget:g} minutes: spent before"
@@ -279,7 +279,7 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
     return max(complete, key=_rank)
 
 
-def _rank(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
+def _rank(trial: optuna.trial.FrozenTrial) -> Any:
     return (trial.value, -trial.user_attrs["log_loss"])
 
 
@@ -310,4 +310,6 @@ def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.O
         return trial.suggest_categorical(name, options.choices)
     is_int = isinstance(params.value(p, name), int)
     suggest = trial.suggest_int if is_int else trial.suggest_float
-    return suggest(name, options.low, options.high, log=options.log)
+    low: Any = options.low  # set, like `high`, where there are no choices
+    high: Any = options.high
+    return suggest(name, low, high, log=options.log)

@@ -21,6 +21,8 @@ from typing import Any
 
 import optuna
 import sqlalchemy
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import exc
 
 from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
@@ -122,8 +124,8 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         _drop_broken_lines(journal)
         journal.touch()  # the caches' bound goes by the last use
         # A killed process leaves its lock: DVC runs one at a time, and it is held for milliseconds.
-        lock = optuna.storages.journal.JournalFileOpenLock(str(journal), grace_period=3)
-        backend = optuna.storages.journal.JournalFileBackend(str(journal), lock)
+        lock = JournalFileOpenLock(str(journal), grace_period=3)
+        backend = JournalFileBackend(str(journal), lock)
         return optuna.storages.JournalStorage(backend)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -138,7 +140,7 @@ def _storage(storage: str, key: str, folder: Path) -> optuna.storages.BaseStorag
         try:
             try:
                 return connect()
-            except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+            except (exc.IntegrityError, exc.ProgrammingError):
                 time.sleep(2)  # another process makes the tables just now
                 return connect()
         except Exception as error:  # each database's driver raises its own
@@ -155,7 +157,7 @@ def _without_password(url: str) -> str:
     """Returns a database's URL without its password."""
     try:
         return sqlalchemy.make_url(url).render_as_string()
-    except (sqlalchemy.exc.ArgumentError, ValueError):  # such as a port that is not a number
+    except (exc.ArgumentError, ValueError):  # such as a port that is not a number
         return re.sub(r":[^:@/]*@", ":***@", url)
 
 

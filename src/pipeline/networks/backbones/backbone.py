@@ -95,18 +95,18 @@ class Backbone:
         """
         import keras
 
-        whole = self._network(size)
-        if self.load_weights is None:
+        whole, load = self._network(size), self.load_weights
+        if load is None:
             if weights not in ("imagenet", "none"):
                 raise UserError(
                     f"model.weights is {weights}, and {self.name} takes none; set it to none"
                 )
             weights = "none"
-        if weights == "none":
+        if load is None or weights == "none":
             return Parts(whole, frozen=None, trainable=whole)
         starts = blocks(whole)
         _require(self.name, unfrozen_blocks, len(starts))
-        self._load(whole, weights)
+        self._load(load, whole, weights)
         if unfrozen_blocks == 0:
             whole.trainable = False
             return Parts(whole, frozen=whole, trainable=None)
@@ -121,11 +121,13 @@ class Backbone:
                 layer.trainable = False
         return Parts(whole, frozen, trainable)
 
-    def _load(self, whole: keras.Model, weights: str) -> None:
+    def _load(
+        self, load: Callable[[keras.Model, str], None], whole: keras.Model, weights: str
+    ) -> None:
         if weights == "imagenet":
-            return self.load_weights(whole, weights)
+            return load(whole, weights)
         try:
-            self.load_weights(whole, weights)
+            load(whole, weights)
             if not all(np.isfinite(weight).all() for weight in whole.get_weights()):
                 raise UnusableWeights("some of its numbers are NaN or infinite")
         except UnusableWeights as error:

@@ -50,7 +50,8 @@ def side_by_side(members: Sequence[Backbone]) -> Backbone:
                 "`imagenet`; set model.backbone to the one that the file is of"
             )
         for member, tower in zip(members, towers(model), strict=True):
-            member.load_weights(tower, weights)
+            if member.load_weights is not None:  # so it is; see above
+                member.load_weights(tower, weights)
 
     return Backbone(
         name=title,
