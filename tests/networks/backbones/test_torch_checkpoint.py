@@ -142,6 +142,7 @@ ZEROS = {"0": np.zeros(10**6, "<f4")}
         (archive({"w": today()}, SIX)[:-9], "BadZipFile"),
         (archive({"w": today()}, SIX).replace(SIX["0"].tobytes(), bytes(24)), "BadZipFile"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # the bytes hold the time
 )
 def test_an_archive_that_does_not_add_up_is_refused_in_one_line(data, reason):
     with pytest.raises(UnusableWeights, match=reason) as refusal:
