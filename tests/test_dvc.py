@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,10 @@ def test_params_file_has_the_sections_in_the_order_of_the_stages():
 def test_data_dependencies_come_from_earlier_stages():
     given = {"${ingest.source}", "${ingest.feedback}", "data/corrections.csv"}
     made = {"data/weights"}  # what a person puts there; README.md is in it from the start
+    needed = {*made, "data/corrections.csv", "data/feedback"}
+    for copy in ("tests/e2e/conftest.py", "bench/project.py"):  # a run in a copy needs them too
+        (copied,) = re.findall(r"(?ms)^COPIED = \((.*?)^\)", (ROOT / copy).read_text())
+        assert needed <= set(re.findall(r'"(.*?)"', copied)), copy
     for name, stage in DVC["stages"].items():
         for dep in listed(stage, "deps"):
             if not is_code(dep) and dep not in given:

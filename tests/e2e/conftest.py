@@ -21,6 +21,7 @@ COPIED = (
     "data/corrections.csv",
     "data/feedback",
     "data/sources",
+    "data/weights",
     "dvc.yaml",
     "params.yaml",
     ".dvc/config",
