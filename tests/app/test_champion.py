@@ -84,7 +84,7 @@ def test_the_background_thread_notices(registry, monkeypatch):
     fixed, served = Champion("3"), Champion("Production")
     for one in (fixed, served):
         one.start()
-    deadline = datetime.now(UTC).timestamp() + 10
+    deadline = datetime.now(UTC).timestamp() + 60
     while (served.model is None or served.model.version != "4") and (
         datetime.now(UTC).timestamp() < deadline
     ):

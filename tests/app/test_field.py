@@ -155,7 +155,7 @@ def test_without_a_network_photos_are_named_and_corrections_wait(
     with running(app) as address:
         context = browser.new_context(locale="en-GB")
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{address}/#review")
         page.locator("html[data-offline=ready]").wait_for()
         page.goto(f"{address}/")

@@ -122,7 +122,7 @@ def page(browser, address):
     """The page, opened anew; afterwards nothing went wrong and no other host was asked."""
     context = browser.new_context(locale="en-GB", accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     problems, foreign = [], []
     page.on("pageerror", lambda error: problems.append(str(error)))
     refused = "Failed to load resource"  # how the browser reports a status from 400 on

@@ -18,7 +18,7 @@ def project(tmp_path, monkeypatch):
 
 
 def until(run, reached):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         described = run.describe()
         if reached(described):
