@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -67,7 +68,9 @@ def test_a_run_that_fails_says_at_which_stage(project):
 
 def test_a_run_can_be_stopped_and_one_that_was_killed_is_not_running(project):
     run = PipelineRun(project)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in `animal app &`
     run.start()
+    signal.signal(signal.SIGINT, before)
     until(run, lambda described: states(described)["resize"] == "running")
     run.stop()
     ended = until(run, lambda described: not described["running"])

@@ -24,6 +24,11 @@ _TAIL = 60  # lines of the log
 _MAX_LOG = 1 << 20  # bytes of it that are read
 # The shell waits for DVC and writes how it ended, whether or not the app is still there.
 _SCRIPT = 'code=$1; shift; "$@"; echo $? > "$code.partial" && mv "$code.partial" "$code"'
+# An app that was started in the background ignores Ctrl+C, and so would what it starts.
+_HEED = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
 _RAN = re.compile(r"Running stage '(\w+)'")
 _SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
 
@@ -72,7 +77,7 @@ class PipelineRun:
         repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
         with self._log.open("wb") as log:
             process = subprocess.Popen(
-                ["sh", "-c", _SCRIPT, "sh", str(self._code), *repro],
+                [sys.executable, "-c", _HEED, "sh", "-c", _SCRIPT, "sh", str(self._code), *repro],
                 cwd=self._project,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
