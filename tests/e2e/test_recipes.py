@@ -107,7 +107,8 @@ def test_killed_fetch_of_observations_goes_on_where_it_was(web, drawn_photos, tm
             answer = answers.whole(photo.read_bytes(), "image/jpeg", pause=0.15)
             url = web.put(f"/photos/{taken}/medium.jpg", answer).replace("medium", "square")
             if place % 2 == 0:  # two photos an observation
-                observations[number].append({"id": taken, "photos": []} | OBSERVED)
+                at = {"time_observed_at": f"2020-08-27T0{number}:{10 * place:02}:22-06:00"}
+                observations[number].append({"id": taken, "photos": []} | OBSERVED | at)
             shot = {"id": taken, "license_code": "cc-by", "url": url}
             observations[number][-1]["photos"].append(shot)
     web.put(
@@ -134,10 +135,12 @@ def test_killed_fetch_of_observations_goes_on_where_it_was(web, drawn_photos, tm
     for column, value in {
         "licence": "cc-by",
         "origin": "inaturalist",
-        "taken_at": "2020-08-27T08:57:22",
         "location": "50.10,-104.70",
     }.items():
         assert set(manifest[column]) == {value}
+    hours = {"cat": "01", "owl": "02"}
+    for species, taken_at in zip(manifest["species"], manifest["taken_at"], strict=True):
+        assert taken_at[:13] == f"2020-08-27T{hours[species]}"
 
 
 def test_server_that_lies_is_told_in_one_sentence_and_leaves_nothing(web, tmp_path):
