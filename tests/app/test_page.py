@@ -413,6 +413,7 @@ def test_every_language_has_every_text_and_is_shown(page):
 
 
 def test_the_keyboard_is_enough(page, photos):
+    page.wait_for_load_state("networkidle")  # what comes late may be drawn over the focus
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Choose photos":
