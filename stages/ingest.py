@@ -25,13 +25,13 @@ def main() -> None:
         collection = reader.gather(source, INGESTED / "files", rules, jobs)
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
-        files, feedback = blanks.kept(collection.files), Path(p.ingest.feedback)
+        files, feedback = blanks.as_species(collection.files), Path(p.ingest.feedback)
         least, labels = p.ingest.min_per_species, p.ingest.labels
-        said = reviewed.listed(feedback, root, files, labels, least)
-        files = pd.concat([files, said], ignore_index=True)
+        confirmed = reviewed.listed(feedback, root, files, labels, least)
+        files = pd.concat([files, confirmed], ignore_index=True)
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
-    own = files.index[len(files) - len(said) :]
+    own = files.index[len(files) - len(confirmed) :]
     inspected = reviewed.apply(inspected, feedback, own, labels)
     manifest, quarantine = manifests.judge(
         inspected,
@@ -44,7 +44,7 @@ def main() -> None:
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
-        manifest["moving"] = moving.found(root, manifest, max_pixels, jobs)
+        manifest["moving"] = moving.boxes(root, manifest, max_pixels, jobs)
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))

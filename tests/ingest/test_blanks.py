@@ -9,7 +9,7 @@ def files(*rows):
 
 
 def test_what_shows_nothing_becomes_a_class_under_one_name():
-    kept = blanks.kept(
+    named = blanks.as_species(
         files(
             ("1.jpg", "fox", None, None),
             ("2.jpg", None, "blank", "labelled Empty"),
@@ -19,11 +19,18 @@ def test_what_shows_nothing_becomes_a_class_under_one_name():
             ("6.jpg", "blank", "blank", None),
         )
     )
-    assert kept["species"].fillna("").tolist() == ["fox", "blank", "blank", "empty", "", "blank"]
-    assert kept["reason"].fillna("").tolist() == [
+    assert named["species"].fillna("").tolist() == [
+        "fox",
+        "blank",
+        "blank",
+        "empty",
+        "",
+        "blank",
+    ]
+    assert named["reason"].fillna("").tolist() == [
         *["", "", "", "unwanted", "person_or_vehicle", ""]
     ]
-    assert kept["detail"].fillna("").tolist() == ["", "", "", "", "labelled human", ""]
+    assert named["detail"].fillna("").tolist() == ["", "", "", "", "labelled human", ""]
 
 
 def test_too_few_blank_photos_are_left_out_and_animals_are_not():

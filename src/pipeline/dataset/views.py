@@ -1,4 +1,4 @@
-"""Decides which part of photos networks see: all of it, or the found subject."""
+"""Decides which part of photos networks see: all of it, or the subject."""
 
 from typing import Literal
 

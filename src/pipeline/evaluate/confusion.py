@@ -55,6 +55,6 @@ def confused_pairs(rates: pd.DataFrame, mistakes: pd.DataFrame) -> pd.DataFrame:
     pairs = rates[rates["actual"] != rates["predicted"]]
     pairs = pairs.sort_values(["photos", "rate"], ascending=False, kind="stable").head(PAIRS)
     pictures = mistakes.groupby(["actual", "predicted"])["picture"]
-    shown = {pair: list(found.head(EXAMPLES)) for pair, found in pictures}
+    shown = {pair: list(positions.head(EXAMPLES)) for pair, positions in pictures}
     keys = zip(pairs["actual"], pairs["predicted"], strict=True)
     return pairs.assign(examples=[shown.get(pair, []) for pair in keys])

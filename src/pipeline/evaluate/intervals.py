@@ -100,12 +100,12 @@ def _losses(
     """
     size = [scores.photos / len(np.unique(units))]
     (largest,), (smallest,) = group_bootstrap.half_groups(size, len(weight))
-    found = {}
+    recentred = {}
     for name in ("log_loss", "brier"):
         (values,), estimate = scores.values(name), scores.means(scores.once)[name]
         added = drawn[name] * weight + largest * values.max() + smallest * values.min()
-        found[name] = _recentred(added / (weight + largest + smallest), estimate, np.inf)
-    return found
+        recentred[name] = _recentred(added / (weight + largest + smallest), estimate, np.inf)
+    return recentred
 
 
 def _species_means(scores: Scores, units: np.ndarray, counts: Counts) -> dict[str, Interval]:

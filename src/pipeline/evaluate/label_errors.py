@@ -22,7 +22,7 @@ def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
         probabilities: Of networks that had not seen the photos, (n, species).
-        labels: Positions of the species that the photos are said to show, int (n,).
+        labels: Positions of the species in the photos' labels, int (n,).
     """
     rows = np.arange(len(labels))
     others = probabilities.copy()
@@ -35,7 +35,7 @@ def suspected(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
         probabilities: Of networks that had not seen the photos, (n, species).
-        labels: Positions of the species that the photos are said to show, int (n,).
+        labels: Positions of the species in the photos' labels, int (n,).
     """
     species = probabilities.shape[1]
     own = np.bincount(labels, probabilities[np.arange(len(labels)), labels], species)
@@ -86,18 +86,18 @@ def find(
     return table.drop(columns="margin").reset_index(drop=True)
 
 
-def save(found: pd.DataFrame, judged: pd.DataFrame, path: Path) -> dict[str, Any]:
+def save(suspects: pd.DataFrame, judged: pd.DataFrame, path: Path) -> dict[str, Any]:
     """Writes the list as CSV; its lines are a start for `data/corrections.csv`.
 
     Args:
-        found: From `find`.
-        judged: What it was found among.
+        suspects: From `find`.
+        judged: All photos that `find` went through.
         path: The CSV.
 
     Returns:
         The section of `metrics.json`: photos (judged), suspected, and the first of them.
     """
     with atomic.atomic_write(path) as partial:
-        found.drop(columns="picture").to_csv(partial, index=False)
-    first = found.head(SHOWN).to_dict("records")
-    return {"photos": judged["photo"].nunique(), "suspected": len(found), "first": first}
+        suspects.drop(columns="picture").to_csv(partial, index=False)
+    first = suspects.head(SHOWN).to_dict("records")
+    return {"photos": judged["photo"].nunique(), "suspected": len(suspects), "first": first}

@@ -30,13 +30,13 @@ def summarise(
     """
     scores = Scores(probabilities, targets, labels)
     values = scores.means(scores.once) | scores.species_means(scores.counts(scores.once))
-    found = {name: float(value[0]) for name, value in values.items()}
+    score = {name: float(value[0]) for name, value in values.items()}
     return {
         "photos": len(targets),
-        "accuracy": found["accuracy"],
+        "accuracy": score["accuracy"],
         "standard_error": Score.of(probabilities, targets).standard_error,
-        **{name: found[name] for name in ("balanced_accuracy", "macro_f1", "top3", "top5")},
-        **{name: found[name] for name in ("log_loss", "brier")},
+        **{name: score[name] for name in ("balanced_accuracy", "macro_f1", "top3", "top5")},
+        **{name: score[name] for name in ("log_loss", "brier")},
         "calibration_error": calibration_error(probabilities, targets),
     }
 

@@ -15,7 +15,7 @@ from pipeline.inference.litert import Network
 from pipeline.train.metrics import calibration_error
 
 PHOTOS = 80  # each is worsened once by each corruption, a fifth of them at each strength
-MIDDLE = 3  # the strength at which the calibration error is told
+MIDDLE = 3  # the strength at which the calibration error is measured
 
 
 def measure(
@@ -55,16 +55,16 @@ def measure(
             "corruptions",
         )
     }
-    right = pd.DataFrame({name: said.argmax(axis=1) == targets for name, said in answers.items()})
+    right = pd.DataFrame({name: rows.argmax(axis=1) == targets for name, rows in answers.items()})
     middle = strength == MIDDLE
-    said = np.concatenate([said[middle] for said in answers.values()])
+    worsened = np.concatenate([rows[middle] for rows in answers.values()])
     of = right.mean()
     return {
         "photos": len(photos),
         "clean_accuracy": float(clean),
         "accuracy": float(of.mean()),
         "relative": float(of.mean() / clean) if clean else None,
-        "calibration_error": calibration_error(said, np.tile(targets[middle], len(CORRUPTIONS)))
+        "calibration_error": calibration_error(worsened, np.tile(targets[middle], len(CORRUPTIONS)))
         if middle.any()
         else None,
         "corruptions": [{"corruption": name, "accuracy": float(of[name])} for name in CORRUPTIONS],

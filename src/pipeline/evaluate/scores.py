@@ -30,10 +30,10 @@ class Scores:
         predicted = probabilities.argmax(axis=1)
         likely = probabilities[np.arange(photos), targets].astype(np.float64)
         first = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(TOP)]
-        found = first == targets[:, None]
+        hits = first == targets[:, None]
         values = {
             "accuracy": predicted == targets,
-            **{f"top{k}": found[:, :k].any(axis=1) for k in TOP},
+            **{f"top{k}": hits[:, :k].any(axis=1) for k in TOP},
             "log_loss": -np.log(likely.clip(1e-12)),
             "brier": np.square(probabilities, dtype=np.float64).sum(axis=1) - 2 * likely + 1,
         }
@@ -159,8 +159,8 @@ class _Ranking:
         if not self.all.shape[0]:
             return np.full(weights.shape[1], np.nan)
         gained, named = self.shown @ weights, (self.all @ weights).cumsum(axis=0)
-        found = gained.cumsum(axis=0)
-        return (gained * found / named).sum(axis=0) / found[-1]
+        hits = gained.cumsum(axis=0)
+        return (gained * hits / named).sum(axis=0) / hits[-1]
 
 
 def _indicator(rows: np.ndarray, columns: np.ndarray, height: int, width: int) -> sparse.csr_array:

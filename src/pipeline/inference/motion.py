@@ -51,15 +51,15 @@ def find(frames: Sequence[np.ndarray]) -> list[list[Box]]:
         `LEAST` frames of its size.
     """
     sizes = Counter(frame.shape for frame in frames)
-    found: list[list[Box]] = [[] for _ in frames]
+    boxes: list[list[Box]] = [[] for _ in frames]
     for shape, count in sizes.items():
         if count < LEAST or min(shape) < 8 * _CELL:
             continue
         same = [i for i, frame in enumerate(frames) if frame.shape == shape]
         difference = _difference(np.stack([frames[i] for i in same]).astype(np.float32))
         for i, cells in zip(same, difference, strict=True):
-            found[i] = _boxes(cells)
-    return found
+            boxes[i] = _boxes(cells)
+    return boxes
 
 
 def _difference(frames: np.ndarray) -> np.ndarray:

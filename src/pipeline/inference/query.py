@@ -173,9 +173,9 @@ def _pooled(recogniser: Recogniser, rows: list[dict], top_k: int) -> list[dict[s
     number = np.zeros(len(answered), dtype=int)
     (event,) = recogniser.pooling.answers(probabilities, number, recogniser.labels)
     best = int(event.argmax())
-    told = {
+    common = {
         "event_species": recogniser.labels[best],
         "event_probability": float(event[best]),
         "event_unknown": bool(event[best] < recogniser.pooling.calibration.unknown_below),
     }
-    return [row | {"top": row["top"][:top_k]} | told if "top" in row else row for row in rows]
+    return [row | {"top": row["top"][:top_k]} | common if "top" in row else row for row in rows]

@@ -13,7 +13,7 @@ RANKS = ("species", "genus", "family", "order", "class")  # from the lowest to t
 
 
 class Taxon(NamedTuple):
-    """What a photo shows, as narrowly as can be said.
+    """The narrowest taxon that a photo surely shows.
 
     Attributes:
         rank: One of `RANKS`; None where not even the class is sure.
@@ -78,5 +78,5 @@ class Taxonomy:
 
     def described(self, probabilities: np.ndarray) -> dict[str, Any]:
         """Returns the part of an answer that it adds: rank, taxon and taxon_probability."""
-        found = self.answer(probabilities)
-        return {"rank": found.rank, "taxon": found.name, "taxon_probability": found.probability}
+        taxon = self.answer(probabilities)
+        return {"rank": taxon.rank, "taxon": taxon.name, "taxon_probability": taxon.probability}

@@ -6,7 +6,7 @@ from pipeline.inference.pooling import BLANK
 from pipeline.sources import labels
 
 
-def kept(files: pd.DataFrame) -> pd.DataFrame:
+def as_species(files: pd.DataFrame) -> pd.DataFrame:
     """Gives files that show nothing the species `blank`, whatever their collection calls it.
 
     Args:

@@ -1,6 +1,6 @@
 """Corrects labels by a list that people write: data/corrections.csv.
 
-Each line says of one photo which species it was said to show and which it shows, who found out, and
+Each line says of one photo the species of its label, the right one, who corrected it, and
 when. The collection itself stays as it is, so that corrections survive a new copy of it.
 """
 
@@ -84,9 +84,9 @@ def apply(
         files = pd.Index(places.loc[[line.photo]].to_numpy())
         files = files[(rows.loc[files, "species"] == was).to_numpy()]
         if not len(files):
-            said = rows.loc[places.loc[[line.photo]].iloc[0], "species"]
+            label = rows.loc[places.loc[[line.photo]].iloc[0], "species"]
             raise UserError(
-                f"{where}: the photo is labelled `{said}` and not `{was}`, so it is not clear what "
+                f"{where}: the photo is labelled `{label}` and not `{was}`, so it is unclear what "
                 "to correct: remove the line, or mend its `was`"
             )
         if new:

@@ -84,10 +84,10 @@ def read(path: Path, labels: Sequence[str]) -> list[Entry]:
 def _day(path: Path, value: object) -> str | None:
     if pd.isna(value) or not str(value).strip():
         return None
-    found = _DAY.fullmatch(str(value).strip())
-    if not found:
+    day = _DAY.fullmatch(str(value).strip())
+    if not day:
         raise UserError(f"{path} has the day {value!r}; write MM-DD, as 04-15, or YYYY-MM-DD")
-    return found[1]
+    return day[1]
 
 
 def apply(entries: Sequence[Entry], answers: Iterable[Answer]) -> Iterator[Answer]:
@@ -125,11 +125,11 @@ def _among(allowed: set[str], answer: Answer) -> Answer:
             return True
         return label_names.comparable(species) in allowed
 
-    kept = [one for one in answer["top"] if is_possible(one["species"])]
-    total = sum(one["probability"] for one in kept)
+    possible = [one for one in answer["top"] if is_possible(one["species"])]
+    total = sum(one["probability"] for one in possible)
     changed: Answer = {FIELD: None}
-    if kept and total > 0:
-        shares = [one | {"probability": round(one["probability"] / total, 6)} for one in kept]
+    if possible and total > 0:
+        shares = [one | {"probability": round(one["probability"] / total, 6)} for one in possible]
         held = [name for name in answer["prediction_set"] if is_possible(name)]
         changed |= shares[0] | {
             "top": shares,

@@ -78,7 +78,7 @@ def suggest(
     pool: list[dict[str, Any]] = []
     keep = max(_POOL * count, _LEAST_POOL)
     photos = list(inputs.find(paths, left_out))
-    batches = track(parallel.chunks(photos, _AT_ONCE), len(photos), "look at", "photos", len)
+    batches = track(parallel.chunks(photos, _AT_ONCE), len(photos), "read", "photos", len)
     for batch in batches:
         seen = network.network.map_ordered(lambda photo: _seen(network, photo), batch)
         left_out.update(row["reason"] for row in seen if "reason" in row)

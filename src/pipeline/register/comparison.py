@@ -102,7 +102,7 @@ def pictures(compared: dict[str, Any] | None, root: Path) -> dict[str, bytes]:
         compared: From `compare`; None for none.
         root: The folder that the photos' paths start from.
     """
-    found = {}
+    jpegs = {}
     for row in (compared or {}).get("changed", [])[:_SHOWN]:
         try:
             data = replay.image(root / row["path"], row["box"])
@@ -111,5 +111,5 @@ def pictures(compared: dict[str, Any] | None, root: Path) -> dict[str, bytes]:
             continue
         file = io.BytesIO()
         Image.fromarray(picture).save(file, "JPEG", quality=80)
-        found[row["photo"]] = file.getvalue()
-    return found
+        jpegs[row["photo"]] = file.getvalue()
+    return jpegs

@@ -87,8 +87,8 @@ def judge(
         return [*checks, Check("champion", None, None, True, "there is no champion yet")]
     older = _data(version, champion, versions.versions())
     compared = _compared(champion, challenger)
-    kept = None if isinstance(compared, str) else compared
-    versions.note(version, {"comparison": json.dumps(kept)})
+    comparable = None if isinstance(compared, str) else compared
+    versions.note(version, {"comparison": json.dumps(comparable)})
     return [*checks, older, _against(champion, compared, limits)]
 
 

@@ -45,7 +45,7 @@ class _Tensor(NamedTuple):
         numbers = (self.offset, *self.shape, *self.strides)
         if not all(type(n) is int and n >= 0 for n in numbers):
             raise UnusableWeights(f"expected whole numbers from 0, found {numbers}")
-        # as_strided believes what it is told, so the last value it will reach is checked here.
+        # as_strided checks nothing, so the last value it will reach is checked here.
         last = self.offset + sum(
             (n - 1) * step for n, step in zip(self.shape, self.strides, strict=True)
         )
