@@ -14,6 +14,7 @@ def main() -> None:
     root = workspace.collection_root(Path("data/ingested"))
     squares = shard_writer.Squares(root, p.resize.size, p.resize.fit, p.ingest.max_pixels)
     pictures = crops.pictures(manifest, p.resize.crop, p.resize.box_margin)
+    print(crops.describe(pictures, manifest, p.resize.crop), end="")
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         shard_writer.write(
             Path("data/resized"), squares, pictures, p.parallel.jobs, Path(".cache/resized")

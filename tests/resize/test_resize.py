@@ -252,6 +252,19 @@ def test_what_moves_most_is_cut_out_with_some_of_its_surroundings():
     assert json.loads(row.box) == [0.46, 0.27, 0.13, 0.26], "0.13 of the longer side, not 40 px"
 
 
+@pytest.mark.parametrize(
+    ("crop", "line"),
+    [
+        ("none", ""),
+        ("boxes", "resize.crop boxes: the box of each subject is cut out, 3 pictures; 1 are whole"),
+        ("auto", "resize.crop auto: what moves is cut out, 2 pictures; 1 are whole photos\n"),
+    ],
+)
+def test_what_is_cut_out_is_printed(crop, line):
+    described = crops.describe(crops.pictures(BOXED, crop, 0.1), BOXED, crop)
+    assert described.startswith(line) and bool(described) == bool(line)
+
+
 def test_a_subject_larger_than_the_photo_is_narrow_takes_all_its_breadth():
     tall = BOXED.iloc[1:2].assign(box="[[0.2, 0.1, 0.6, 0.8]]")
     (row,) = crops.pictures(tall, "boxes", 0).itertuples()

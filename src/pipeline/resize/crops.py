@@ -44,3 +44,20 @@ def pictures(manifest: pd.DataFrame, crop: views.Crop, margin: float) -> pd.Data
     rows.loc[cut, ["width", "height"]] = np.rint(parts[:, 2:] * sides).clip(1).astype(int)
     written = [json.dumps(row) for row in parts.tolist()]
     return rows.assign(box=pd.Series(written, rows.index[cut], dtype="str").reindex(rows.index))
+
+
+def describe(pictures: pd.DataFrame, manifest: pd.DataFrame, crop: views.Crop) -> str:
+    """Says what is cut out, of how many photos; nothing where all are whole.
+
+    Args:
+        pictures: From `pictures`.
+        manifest: As there.
+        crop: As there.
+    """
+    what = {"none": "", "boxes": "the box of each subject", "motion": "what moves"}
+    part = what[views.chosen(manifest, crop)]
+    if not part:
+        return ""
+    cut = pictures["box"].notna().sum()
+    whole = len(pictures) - cut
+    return f"resize.crop {crop}: {part} is cut out, {cut} pictures; {whole} are whole photos\n"
