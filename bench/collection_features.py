@@ -1,5 +1,6 @@
 """Features of the photos of a collection, a folder a species, computed once and kept in a cache."""
 
+import argparse
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,3 +72,13 @@ class Collection:
 
 def _picture(file: Path) -> np.ndarray:
     return decoding.square(file.read_bytes(), SIZE, FIT, 10**9)
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """Returns what reads the command line of a script about collections."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="folder of the collections")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for features")
+    return parser

@@ -8,13 +8,12 @@ corruption at strength 3. Means over seeds of the training.
     python bench/robustness.py ../shared/photos --cache .cache/bench
 """
 
-import argparse
 from pathlib import Path
 
 import known_data
 import numpy as np
 import pandas as pd
-from collection_features import SIZE, Collection
+from collection_features import SIZE, Collection, parser
 
 from pipeline.core import params
 from pipeline.dataset import stratified_groups
@@ -78,14 +77,10 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("photos", type=Path, help="folder of the collections")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for features")
-    parser.add_argument("--per-species", type=int, default=15)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--per-species", type=int, default=15)
+    options.add_argument("--seeds", type=int, default=3)
+    arguments = options.parse_args()
     p = params.load(Path(__file__).parents[1] / "params.yaml")
     rng = np.random.default_rng(0)
     for name in COLLECTIONS:

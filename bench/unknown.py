@@ -14,14 +14,13 @@ animals it takes for one, by species in the camera traps.
     python bench/unknown.py ../shared/photos --cache .cache/bench
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import known_data
 import numpy as np
 import pandas as pd
-from collection_features import Collection
+from collection_features import Collection, parser
 
 from pipeline.core import params
 from pipeline.dataset import stratified_groups
@@ -97,12 +96,7 @@ def blanks(collection: Collection) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("photos", type=Path, help="folder of the collections")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for features")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     p = params.load(Path(__file__).parents[1] / "params.yaml")
     for name in COLLECTIONS:
         collection = Collection.of(arguments.photos / name, arguments.cache)

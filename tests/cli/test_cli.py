@@ -90,31 +90,39 @@ def test_a_mistake_is_one_sentence(monkeypatch, tmp_path):
     assert stopped.value.code == "error: there are no results yet; run `dvc repro`"
 
 
-def test_summary_says_why_a_version_does_not_serve(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def summary(monkeypatch, tmp_path, capsys):
+    """What `animal summary` prints of a test and of what the gate decided."""
+    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
+    (tmp_path / "reports").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["animal", "summary"])
+
+    def printed(metrics: dict, decision: dict) -> str:
+        for name, content in {"metrics": metrics, "registration": decision}.items():
+            (tmp_path / f"reports/{name}.json").write_text(json.dumps(content))
+        cli.main()
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_summary_says_why_a_version_does_not_serve(summary):
     test = {"photos": 9, "accuracy": 0.5, "standard_error": 0.1, "macro_f1": 0.5}
     metrics = {"drawn": False, "test": test | {"top3": 0.7, "log_loss": 1.5}}
     checks = [{"passed": False, "reason": "too slow"}, {"passed": True, "reason": "good enough"}]
     decision = {"version": 1, "outcome": "registered; does not serve", "checks": checks}
     decision["champion"] = None
-    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports/metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "reports/registration.json").write_text(json.dumps(decision))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["animal", "summary"])
-    cli.main()
-    printed = capsys.readouterr().out
+    printed = summary(metrics, decision)
     assert "  accuracy  0.500 ± 0.100\n  macro-F1  0.500\n  top-3     0.700\n" in printed
     assert "version 1: registered; does not serve\n  FAILED: too slow\n\nNext" in printed
     assert "good enough" not in printed
     assert "animal promote 1" in printed
     assert "models:/animal/Production" not in printed, "nothing serves"
-    (tmp_path / "reports/registration.json").write_text(json.dumps(decision | {"champion": 4}))
-    cli.main()
-    assert "models:/animal/Production" in capsys.readouterr().out
+    assert "models:/animal/Production" in summary(metrics, decision | {"champion": 4})
 
 
-def test_the_summary_has_intervals_what_is_worse_and_the_comparison(tmp_path, monkeypatch, capsys):
+def test_the_summary_has_intervals_what_is_worse_and_the_comparison(summary):
     test = {"photos": 9, "accuracy": 0.5, "standard_error": 0.1, "macro_f1": 0.5}
     metrics = {"drawn": False, "test": test | {"top3": 0.7, "log_loss": 1.5}}
     metrics["intervals"] = {"level": 0.95, "accuracy": {"low": 0.31, "high": 0.72}}
@@ -125,14 +133,7 @@ def test_the_summary_has_intervals_what_is_worse_and_the_comparison(tmp_path, mo
     compared |= {"gained": 4, "lost": 1, "p_value": 0.375}
     decision = {"version": 4, "outcome": "promoted", "checks": [], "champion": 4}
     decision["comparison"] = compared
-    shutil.copy(RECIPES.parents[1] / "params.yaml", tmp_path)
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports/metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "reports/registration.json").write_text(json.dumps(decision))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["animal", "summary"])
-    cli.main()
-    printed = capsys.readouterr().out
+    printed = summary(metrics, decision)
     assert "  accuracy  0.500  0.310 to 0.720 (95 %)\n  macro-F1  0.500\n" in printed
     assert "worse than chance explains on light: infrared (0.250)\n" in printed
     assert "against version 3 on 9 photos: accuracy +0.1250 (-0.0500 to +0.2500)" in printed

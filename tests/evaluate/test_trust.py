@@ -1,24 +1,9 @@
 import numpy as np
 import pytest
 
+from evaluate.test_evaluate import CALIBRATION, LABELS, PROBABILITIES, TARGETS
 from pipeline.evaluate.trust import classwise_calibration_error, risk_coverage, trust
-from pipeline.inference.calibration import Calibration
 from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
-
-LABELS = ("ant", "bee", "cat", "dog")
-PROBABILITIES = np.array(
-    [
-        [0.70, 0.10, 0.12, 0.08],
-        [0.40, 0.30, 0.20, 0.10],
-        [0.05, 0.20, 0.30, 0.45],
-        [0.10, 0.20, 0.60, 0.10],
-        [0.80, 0.05, 0.10, 0.05],
-        [0.55, 0.25, 0.15, 0.05],
-        [0.30, 0.40, 0.20, 0.10],
-    ]
-)
-TARGETS = np.array([0, 1, 0, 2, 0, 0, 2])  # four ants, a bee, two cats, no dog
-CALIBRATION = Calibration(temperature=1.2, unknown_below=0.5, set_from=0.3)
 
 
 def test_what_was_promised_is_counted_by_hand():
