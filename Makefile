@@ -81,6 +81,21 @@ lock: setup ## write both lock files anew, from pyproject.toml
 	$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(COMPILE) --upgrade --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
+define FORGET
+import json, pathlib
+folder = pathlib.Path("data/ingested")
+listing = folder / "gathered.json"
+gathered = json.loads(listing.read_text()) if listing.is_file() else []
+names = ["appearance.parquet", "manifest.parquet", "collection.json", "gathered.json"]
+for name in [*(f"files/{name}" for name in gathered), *names]:
+    (folder / name).unlink(missing_ok=True)
+endef
+export FORGET
+
 clean: ## remove what the stages wrote, and the caches; MLflow's runs and DVC's cache stay
-	rm -rf .cache data/ingested data/resized data/augmented data/split.parquet models/trained models/tuned models/final
+	rm -rf .cache data/split.parquet models/trained models/tuned models/final
 	rm -rf reports/ingest reports/split reports/augment reports/tune reports/plots reports/predictions.csv reports/metrics.json reports/registration.json reports/index.html reports/model_card.md
+# Somebody may have put photos into these folders: what no stage wrote stays.
+	python3 -c "$$FORGET"
+	-find data/resized data/augmented -maxdepth 1 -type f \( -name "images-*.npy" -o -name index.parquet \) -delete
+	-find data/ingested data/resized data/augmented -type d -empty -delete
