@@ -54,8 +54,8 @@ def main() -> None:
         sys.exit("error: there is no run in this folder; `make run` first")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         photos = photos_of_the_test_split(Path(folder))
-        kept = Path(folder) / "feedback"
-        command = ["animal", "app", "--port", str(PORT), "--feedback", str(kept)]
+        feedback = Path(folder) / "feedback"
+        command = ["animal", "app", "--port", str(PORT), "--feedback", str(feedback)]
         app = subprocess.Popen(command)
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium"), args=list(FLAGS)

@@ -94,14 +94,26 @@ def test_a_browser_answers_what_the_server_answers(browser, address, name):
     page.locator(".dot.on").wait_for()
     theirs, ours = page.evaluate(ASK, list(PHOTOS[name]))
     page.close()
-    said, expected = (
+    probabilities, expected = (
         {one["species"]: one["probability"] for one in answer["top"]} for answer in (ours, theirs)
     )
-    assert said == pytest.approx(expected, abs=0.005)
+    assert probabilities == pytest.approx(expected, abs=0.005)
     assert ours["photo"] == hashlib.sha256(PHOTOS[name]).hexdigest() == theirs["photo"]
     if name != "grey":  # which this recogniser finds as red as blue
         for key in ("species", "kind", "unknown", "prediction_set"):
             assert ours[key] == theirs[key], key
+
+
+def random_detector(generator: np.random.Generator, threshold: float) -> NoveltyDetector:
+    """Makes a detector for a network of five features and three species."""
+    return NoveltyDetector(
+        projection=generator.normal(size=(2, 5)),
+        centre=generator.normal(size=5),
+        species=generator.normal(size=(3, 2)),
+        whole=generator.normal(size=(2, 2)),
+        standard=np.array([[1.0, 2.0], [3.0, 4.0]]),
+        threshold=threshold,
+    )
 
 
 JUDGE = """async (cases) => {
@@ -113,14 +125,7 @@ JUDGE = """async (cases) => {
 def test_a_browser_judges_as_the_server_does(browser, address):
     """Known, unknown or no animal, by random outputs of a network with all it may have."""
     generator = np.random.default_rng(3)
-    detector = NoveltyDetector(
-        generator.normal(size=(2, 5)),
-        generator.normal(size=5),
-        generator.normal(size=(3, 2)),
-        generator.normal(size=(2, 2)),
-        np.array([[1.0, 2.0], [3.0, 4.0]]),
-        0.0,
-    )
+    detector = random_detector(generator, threshold=0.0)
     imagenet = ImageNet("x", ("cat", "dog"), 0.3)
     cases, expected = [], []
     for case in range(60):
@@ -150,8 +155,8 @@ def test_without_a_network_photos_are_named_and_corrections_wait(
     browser, recogniser, runtime, tmp_path
 ):
     Image.new("RGB", (60, 50), "red").save(tmp_path / "red.jpg")
-    said = Feedback(tmp_path / "said")
-    app = server.build(Champion(str(recogniser)), Access(), said.folder, None, runtime)
+    feedback = Feedback(tmp_path / "feedback")
+    app = server.build(Champion(str(recogniser)), Access(), feedback.folder, None, runtime)
     with running(app) as address:
         context = browser.new_context(locale="en-GB")
         page = context.new_page()
@@ -170,16 +175,16 @@ def test_without_a_network_photos_are_named_and_corrections_wait(
         page.get_by_label("Your name").fill("Anna")
         page.locator(".review .card").first.press("2")
         page.get_by_text("1 of 1 reviewed").wait_for()
-        assert said.decisions() == []
+        assert feedback.decisions() == []
         context.set_offline(False)
         page.evaluate("import(new URL('static/js/model.js', location)).then((m) => m.refresh())")
         page.get_by_text("1 correction made without a network was sent.").wait_for()
-        (one,) = said.decisions()
+        (one,) = feedback.decisions()
         context.close()
     data = (tmp_path / "red.jpg").read_bytes()
     assert (one.photo, one.who) == (hashlib.sha256(data).hexdigest(), "Anna")
     assert one.label in ("blue & co", "red") and one.label != one.answered
-    assert (said.folder / one.file).read_bytes() == data
+    assert (feedback.folder / one.file).read_bytes() == data
 
 
 def test_a_static_folder_names_photos_without_any_server_of_ours(
@@ -218,15 +223,7 @@ def test_the_network_is_the_same_but_for_the_number_of_pictures(recogniser):
 def test_what_a_browser_computes_with_is_all_there(recogniser, tmp_path):
     folder = tmp_path / "artifacts" / "recogniser"
     shutil.copytree(recogniser, folder)
-    generator = np.random.default_rng(1)
-    detector = NoveltyDetector(
-        generator.normal(size=(2, 5)),
-        generator.normal(size=5),
-        generator.normal(size=(3, 2)),
-        generator.normal(size=(2, 2)),
-        np.array([[1.0, 2.0], [3.0, 4.0]]),
-        0.5,
-    )
+    detector = random_detector(np.random.default_rng(1), threshold=0.5)
     (folder / FILE).write_bytes(detector.to_bytes())
     written = json.loads(json.dumps(field.describe(champion.load(str(folder)))))
     assert (written["size"], written["fit"]) == (32, "crop")

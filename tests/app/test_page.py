@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium"),
 ]
-FLAGS = (  # a machine without a screen, and nothing asked of Google's hosts
+FLAGS = (  # a machine without a screen, and no request to Google's hosts
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
@@ -68,9 +68,9 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """Where what people say is kept."""
-    return Feedback(tmp_path_factory.mktemp("said"))
+def feedback(tmp_path_factory):
+    """The collection that decisions are stored in."""
+    return Feedback(tmp_path_factory.mktemp("feedback"))
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +99,13 @@ def version(recogniser, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(version, kept, project):
+def address(version, feedback, project):
     access = Access(root_path="/animals", burst=10_000)
     champion = Champion(str(version))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.setattr(versions, "versions", lambda: [VERSION])
-        with running(server.build(champion, access, kept.folder, project.parent)) as address:
+        with running(server.build(champion, access, feedback.folder, project.parent)) as address:
             yield f"{address}/animals/"
 
 
@@ -119,7 +119,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, address):
-    """The page, opened anew; afterwards nothing went wrong and no other host was asked."""
+    """The page, opened anew; afterwards nothing went wrong and no other host had a request."""
     context = browser.new_context(locale="en-GB", accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -128,10 +128,10 @@ def page(browser, address):
     refused = "Failed to load resource"  # how the browser reports a status from 400 on
     page.on(
         "console",
-        lambda said: (
-            said.type == "error"
-            and not said.text.startswith(refused)
-            and problems.append(said.text)
+        lambda message: (
+            message.type == "error"
+            and not message.text.startswith(refused)
+            and problems.append(message.text)
         ),
     )
     host = address.split("/")[2]
@@ -311,12 +311,12 @@ def review(page, *files):
     page.locator(".review .card").first.focus()
 
 
-def said(kept, path):
+def decisions_on(path, feedback):
     photo = hashlib.sha256(path.read_bytes()).hexdigest()
-    return kept.settled()[photo].by
+    return feedback.settled()[photo].by
 
 
-def test_names_are_confirmed_and_corrected_by_keys(page, photos, kept):
+def test_names_are_confirmed_and_corrected_by_keys(page, photos, feedback):
     files = [photos / name for name in (SCRIPT, "red0.jpg", "red1.jpg", "red2.jpg", "blue.jpg")]
     review(page, *files)
     shown = page.locator(".review .candidates li:first-child .name").all_text_contents()
@@ -332,7 +332,7 @@ def test_names_are_confirmed_and_corrected_by_keys(page, photos, kept):
     page.keyboard.type("agpie <b>")
     page.keyboard.press("Enter")
     page.get_by_text("5 of 5 reviewed").wait_for()
-    assert [said(kept, path) for path in files] == [
+    assert [decisions_on(path, feedback) for path in files] == [
         {"Anna": "blue & co"},
         {"Anna": "red"},
         {"Anna": "no_animal"},
@@ -343,13 +343,13 @@ def test_names_are_confirmed_and_corrected_by_keys(page, photos, kept):
     page.get_by_text("4 of 5 reviewed").wait_for()
     page.keyboard.press("-")
     page.get_by_text("5 of 5 reviewed").wait_for()
-    assert said(kept, files[-1]) == {"Anna": "bad_photo"}
+    assert decisions_on(files[-1], feedback) == {"Anna": "bad_photo"}
 
 
-def test_what_another_person_said_is_shown_and_stays(page, photos, kept, tmp_path):
+def test_another_persons_decision_is_shown_and_stays(page, photos, feedback, tmp_path):
     path = tmp_path / "disputed.jpg"
     path.write_bytes(jpeg((222, 3, 3)))
-    kept.keep(path.read_bytes(), "species", "fox", "Ben")
+    feedback.add(path.read_bytes(), "species", "fox", "Ben")
     add(page, path)
     page.get_by_role("link", name="Review").click()
     page.get_by_role("button", name="Show the reviewed ones").click()
@@ -358,7 +358,7 @@ def test_what_another_person_said_is_shown_and_stays(page, photos, kept, tmp_pat
     page.locator(".review .card").click()
     page.get_by_role("button", name="Confirm").click()
     page.locator(".badge", has_text="Ben: fox, Anna: red").wait_for()
-    assert said(kept, path) == {"Ben": "fox", "Anna": "red"}
+    assert decisions_on(path, feedback) == {"Ben": "fox", "Anna": "red"}
 
 
 def test_a_folder_is_chosen_and_trained_on(page, project):
@@ -445,9 +445,9 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme, tmp_path
         for width in (360, 1280):
             page.set_viewport_size({"width": width, "height": 720})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, state
-        found = axe.run(page).response["violations"]
-        told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
-        assert not told, f"{state}: {told}"
+        violations = axe.run(page).response["violations"]
+        shown = [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
+        assert not shown, f"{state}: {shown}"
 
     page.emulate_media(color_scheme=scheme)
     check("empty")

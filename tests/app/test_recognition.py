@@ -81,10 +81,10 @@ def test_the_page_answers_what_predict_answers_and_its_table_is_the_same(
     events = Events.of(recogniser, labels, top=batch.TOP)
     tables.csv(events.beside(expected), labels, tmp_path / "expected.csv")
 
-    said = [answer(address, name, data) for name, data in PHOTOS.items()]
-    assert [one["answer"] for one in said] == expected
-    assert {one["version"] for one in said} == {str(recogniser)}
-    rows = json.dumps([one["answer"] for one in said])
+    responses = [answer(address, name, data) for name, data in PHOTOS.items()]
+    assert [one["answer"] for one in responses] == expected
+    assert {one["version"] for one in responses} == {str(recogniser)}
+    rows = json.dumps([one["answer"] for one in responses])
     status, table, headers = send(
         address, "POST", "/api/table", rows, **{"Content-Type": "application/json"}
     )
@@ -99,8 +99,8 @@ def test_the_picture_is_what_the_recogniser_saw(address):
     left_blue.paste((0, 0, 255), (0, 0, 45, 60))
     file = io.BytesIO()
     left_blue.save(file, "TIFF")
-    said = answer(address, "x.tif", file.getvalue())
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["picture"]))), int)
+    response = answer(address, "x.tif", file.getvalue())
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(response["picture"]))), int)
     assert shown.shape == (32, 32, 3)
     assert shown[:, :12, 2].mean() > 200 > 60 > shown[:, 20:, 2].mean()
 
@@ -128,18 +128,18 @@ def test_the_model_is_described(address, champion):
     ids=["nothing", "svg", "html", "header alone"],
 )
 def test_what_is_no_photo_has_a_reason_and_no_picture(address, data):
-    said = answer(address, "x.jpg", data)
-    assert said["answer"]["error"]
-    assert said["picture"] is said["answer"]["species"] is None
+    response = answer(address, "x.jpg", data)
+    assert response["answer"]["error"]
+    assert response["picture"] is response["answer"]["species"] is None
 
 
 def test_of_a_polyglot_only_the_picture_comes_back(address):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("evil.html", SVG)
-    said = answer(address, "x.jpg", photo("red") + SVG + file.getvalue())
-    picture = base64.b64decode(said["picture"])
-    assert said["answer"]["species"] == "red"
+    response = answer(address, "x.jpg", photo("red") + SVG + file.getvalue())
+    picture = base64.b64decode(response["picture"])
+    assert response["answer"]["species"] == "red"
     assert b"script" not in picture and b"PK" not in picture
 
 

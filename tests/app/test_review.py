@@ -1,4 +1,4 @@
-"""The routes that keep what people say."""
+"""The routes that store decisions on photos."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ def photo(shade):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("said") / "feedback"
+    return tmp_path_factory.mktemp("review") / "feedback"
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +32,38 @@ def address(folder):
         yield address
 
 
-def say(address, data, **said):
-    status, body, _ = send(address, "POST", f"/api/feedback?{urlencode(said)}", data)
+def decide(address, data, **decision):
+    status, body, _ = send(address, "POST", f"/api/feedback?{urlencode(decision)}", data)
     return status, json.loads(body)
 
 
-def of(address, *photos):
+def decisions_on(address, *photos):
     as_json = {"Content-Type": "application/json"}
-    asked = json.dumps([hashlib.sha256(data).hexdigest() for data in photos])
-    return json.loads(send(address, "POST", "/api/feedback/of", asked, **as_json)[1])
+    digests = json.dumps([hashlib.sha256(data).hexdigest() for data in photos])
+    return json.loads(send(address, "POST", "/api/feedback/decisions", digests, **as_json)[1])
 
 
-def test_what_two_persons_say_is_kept_and_shown(address, folder):
+def test_the_decisions_of_two_persons_are_stored_and_shown(address, folder):
     answer = {"version": "3", "answered": "dog", "probability": "0.25"}
     fox = {"kind": "species", "label": "fox <script>", "who": "Anna"}
-    status, said = say(address, photo(1), **fox, **answer)
-    assert (status, said) == (
+    status, decisions = decide(address, photo(1), **fox, **answer)
+    assert (status, decisions) == (
         200,
         {"by": {"Anna": "fox <script>"}, "verdict": "fox <script>", "disputed": False},
     )
-    _, said = say(address, photo(1), kind="bad_photo", who="Ben")
-    assert said["disputed"] and said["by"]["Ben"] == "bad_photo"
-    (shown,) = of(address, photo(1), photo(2)).values()
-    assert shown == said
+    _, decisions = decide(address, photo(1), kind="bad_photo", who="Ben")
+    assert decisions["disputed"] and decisions["by"]["Ben"] == "bad_photo"
+    (shown,) = decisions_on(address, photo(1), photo(2)).values()
+    assert shown == decisions
     first, second = Feedback(folder).decisions()
     assert (first.version, first.answered, first.probability) == ("3", "dog", 0.25)
     assert (folder / second.file).read_bytes() == photo(1)
     about = json.loads(send(address, "GET", "/api/feedback")[1])
-    assert (about["kept"], about["species"], about["photos"]) == (True, ["fox <script>"], 1)
+    assert (about["stored"], about["species"], about["photos"]) == (True, ["fox <script>"], 1)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "decision"),
     [
         (photo(3), {"kind": "species", "who": "Anna"}),
         (photo(3), {"kind": "nonsense", "who": "Anna"}),
@@ -73,20 +73,20 @@ def test_what_two_persons_say_is_kept_and_shown(address, folder):
         (b"<svg/>", {"kind": "bad_photo", "who": "A"}),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_nothing_is_written(address, folder, data, said):
-    status, body = say(address, data, **said)
+def test_what_cannot_be_stored_is_refused_and_nothing_is_written(address, folder, data, decision):
+    status, body = decide(address, data, **decision)
     assert 400 <= status < 500, body
     assert hashlib.sha256(data).hexdigest() not in str(list(folder.rglob("*")))
 
 
 def test_a_name_of_a_photo_is_never_a_path(address, folder):
-    say(address, photo(4), kind="species", label="../../../x", who="../y")
+    decide(address, photo(4), kind="species", label="../../../x", who="../y")
     assert {path.name for path in folder.iterdir()} == {"photos", "decisions.jsonl", "README"}
     assert not list(folder.parent.glob("x*"))
 
 
-def test_without_a_folder_nothing_is_kept():
+def test_without_a_folder_nothing_is_stored():
     with running(server.build(Champion("."))) as address:
-        assert json.loads(send(address, "GET", "/api/feedback")[1]) == {"kept": False}
-        status, body = say(address, photo(1), kind="bad_photo", who="Anna")
+        assert json.loads(send(address, "GET", "/api/feedback")[1]) == {"stored": False}
+        status, body = decide(address, photo(1), kind="bad_photo", who="Anna")
         assert (status, "--feedback" in body["message"]) == (404, True)

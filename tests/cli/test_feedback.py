@@ -14,9 +14,9 @@ def animal(monkeypatch, *arguments):
     cli.main()
 
 
-def test_what_people_said_is_listed_and_exported(tmp_path, monkeypatch, capsys):
+def test_decisions_are_listed_and_exported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    said = Feedback(tmp_path / "said")
+    feedback = Feedback(tmp_path / "feedback")
     for shade, kind, label, who in [
         (1, "species", "fox", "Anna"),
         (1, "species", "wolf", "Ben"),
@@ -27,8 +27,8 @@ def test_what_people_said_is_listed_and_exported(tmp_path, monkeypatch, capsys):
     ]:
         file = io.BytesIO()
         Image.new("RGB", (40, 40), (shade, 0, 0)).save(file, "PNG")
-        said.keep(file.getvalue(), kind, label, who)
-    animal(monkeypatch, "feedback", tmp_path / "said", "--export", "all.csv")
+        feedback.add(file.getvalue(), kind, label, who)
+    animal(monkeypatch, "feedback", tmp_path / "feedback", "--export", "all.csv")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "all.csv: 6 decisions"
     assert lines[1] == "4 photos, by Anna (3), Ben (1)"
@@ -39,9 +39,9 @@ def test_what_people_said_is_listed_and_exported(tmp_path, monkeypatch, capsys):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8-sig"))))
     assert [(row["who"], row["label"]) for row in rows][:2] == [("Anna", "fox"), ("Ben", "wolf")]
     with pytest.raises(SystemExit, match="exists and is not replaced"):
-        animal(monkeypatch, "feedback", tmp_path / "said", "--export", "all.csv")
+        animal(monkeypatch, "feedback", tmp_path / "feedback", "--export", "all.csv")
 
 
-def test_nothing_said_is_a_sentence(tmp_path, monkeypatch):
+def test_without_decisions_there_is_a_sentence(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="holds no decisions yet"):
         animal(monkeypatch, "feedback", tmp_path)

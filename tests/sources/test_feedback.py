@@ -1,4 +1,4 @@
-"""What people say of photos is kept for good, and settled as they would."""
+"""Decisions on photos are stored for good, and settled as people would."""
 
 import hashlib
 import io
@@ -20,26 +20,26 @@ def photo(shade, form="PNG") -> bytes:
 
 @pytest.fixture
 def feedback(tmp_path):
-    return Feedback(tmp_path / "said")
+    return Feedback(tmp_path / "feedback")
 
 
 def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def test_a_photo_is_kept_as_it_came_under_its_sha256(feedback):
+def test_a_photo_is_stored_as_it_came_under_its_sha256(feedback):
     data = photo(9, "JPEG")
     answer = {"version": "3", "answered": "dog", "probability": 0.4}
-    feedback.keep(data, "species", "  red   fox ", "Anna", **answer)
+    feedback.add(data, "species", "  red   fox ", "Anna", **answer)
     (one,) = feedback.decisions()
     assert (one.photo, one.file) == (sha(data), f"photos/{sha(data)}.jpg")
     assert (feedback.folder / one.file).read_bytes() == data
     assert (one.label, one.who, one.version, one.probability) == ("red fox", "Anna", "3", 0.4)
-    feedback.keep(data, "bad_photo", None, "Ben")
+    feedback.add(data, "bad_photo", None, "Ben")
     assert len(list((feedback.folder / "photos").iterdir())) == 1
 
 
-def test_the_last_word_of_each_person_counts_and_disagreement_stays(feedback):
+def test_the_last_decision_of_each_person_counts_and_disagreement_stays(feedback):
     a, b = photo(1), photo(2)
     for data, kind, label, who in [
         (a, "species", "fox", "Anna"),
@@ -47,16 +47,16 @@ def test_the_last_word_of_each_person_counts_and_disagreement_stays(feedback):
         (b, "species", "fox", "Anna"),
         (b, "no_animal", None, "Anna"),
     ]:
-        feedback.keep(data, kind, label, who)
+        feedback.add(data, kind, label, who)
     settled = feedback.settled()
     assert settled[sha(a)].disputed and settled[sha(a)].species is None
     assert settled[sha(a)].describe() == "Anna says fox, Ben says wolf"
     assert (settled[sha(b)].verdict, settled[sha(b)].species) == ("no_animal", "blank")
-    feedback.keep(a, "species", "fox", "Ben")
+    feedback.add(a, "species", "fox", "Ben")
     assert feedback.settled([sha(a)]).keys() == {sha(a)}
     assert feedback.settled()[sha(a)].species == "fox"
-    feedback.keep(a, "withdrawn", None, "Anna")
-    feedback.keep(a, "withdrawn", None, "Ben")
+    feedback.add(a, "withdrawn", None, "Anna")
+    feedback.add(a, "withdrawn", None, "Ben")
     assert feedback.settled()[sha(a)].by == {}
     assert len(feedback.decisions()) == 7  # nothing was taken away
 
@@ -67,30 +67,30 @@ def test_the_last_word_of_each_person_counts_and_disagreement_stays(feedback):
 )
 def test_what_can_be_no_label_and_no_name_is_refused(feedback, label, who):
     with pytest.raises(UserError):
-        feedback.keep(photo(1), "species", label, who)
+        feedback.add(photo(1), "species", label, who)
     assert not feedback.folder.exists()
 
 
 def test_what_is_no_photo_is_refused(feedback):
     with pytest.raises(PhotoError):
-        feedback.keep(b"<svg/>", "species", "fox", "Anna")
+        feedback.add(b"<svg/>", "species", "fox", "Anna")
     assert not feedback.folder.exists()
 
 
 def test_half_a_line_that_a_kill_left_spoils_no_other(feedback):
-    feedback.keep(photo(1), "species", "fox", "Anna")
+    feedback.add(photo(1), "species", "fox", "Anna")
     with (feedback.folder / DECISIONS).open("a") as file:
         file.write('{"photo": "ab')
-    feedback.keep(photo(2), "species", "wolf", "Anna")
+    feedback.add(photo(2), "species", "wolf", "Anna")
     assert [one.label for one in feedback.decisions()] == ["fox", "wolf"]
 
 
 def test_many_threads_lose_nothing(feedback):
-    def say(number):
+    def decide(number):
         for shade in range(10):
-            feedback.keep(photo(shade), "species", f"s{number}", f"p{number}")
+            feedback.add(photo(shade), "species", f"s{number}", f"p{number}")
 
-    threads = [threading.Thread(target=say, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -160,12 +160,12 @@ def test_what_a_killed_run_left_is_replaced(collection, tmp_path):
     assert {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()} == written
 
 
-def test_what_people_said_comes_beside_and_before_the_source(ingest, collection, tmp_path):
+def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_path):
     cats, fish, owls = (
         [path.read_bytes() for path in sorted((collection / name).iterdir())]
         for name in ("cat", "fish", "owl")
     )
-    said = Feedback(tmp_path / "data/feedback")
+    feedback = Feedback(tmp_path / "data/feedback")
 
     def drawn(seed):
         pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -173,15 +173,15 @@ def test_what_people_said_comes_beside_and_before_the_source(ingest, collection,
         Image.fromarray(pixels).resize((64, 64)).save(file, "PNG")
         return file.getvalue()
 
-    said.keep(cats[0], "species", "owl", "Anna")  # the source is wrong
-    said.keep(cats[1], "species", "cat", "Anna")  # the source is right
-    said.keep(fish[0], "bad_photo", None, "Anna")
-    said.keep(owls[0], "species", "owl", "Anna")
-    said.keep(owls[0], "species", "cat", "Ben")
+    feedback.add(cats[0], "species", "owl", "Anna")  # the source is wrong
+    feedback.add(cats[1], "species", "cat", "Anna")  # the source is right
+    feedback.add(fish[0], "bad_photo", None, "Anna")
+    feedback.add(owls[0], "species", "owl", "Anna")
+    feedback.add(owls[0], "species", "cat", "Ben")
     new = [drawn(seed) for seed in range(7)]
-    said.keep(new[0], "species", "kitten", "Ben")
+    feedback.add(new[0], "species", "kitten", "Ben")
     for data in new[1:4]:
-        said.keep(data, "species", "lynx", "Ben")
+        feedback.add(data, "species", "lynx", "Ben")
     manifest, quarantine = ingest(labels={"zebra": "horse"})
     species = manifest.set_index("photo")["species"]
 
@@ -199,7 +199,7 @@ def test_what_people_said_comes_beside_and_before_the_source(ingest, collection,
     }
     row = manifest.set_index("photo").loc[hashlib.sha256(cats[0]).hexdigest()]
     assert row["path"].startswith("cat/")  # the source's row, which knows more
-    said.keep(new[4], "species", "lynx", "Ben")  # the fourth: enough
+    feedback.add(new[4], "species", "lynx", "Ben")  # the fourth: enough
     manifest, quarantine = ingest()
     lynx = manifest[manifest["species"] == "lynx"]
     assert set(lynx["photo"]) == {hashlib.sha256(data).hexdigest() for data in new[1:5]}
@@ -209,4 +209,4 @@ def test_what_people_said_comes_beside_and_before_the_source(ingest, collection,
 
 def test_feedback_in_the_collection_itself_is_refused(ingest, collection):
     with pytest.raises(SystemExit, match="lies in the collection"):
-        ingest(feedback=str(collection / "said"))
+        ingest(feedback=str(collection / "feedback"))

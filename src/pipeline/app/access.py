@@ -1,6 +1,6 @@
 """Decides which requests reach the page's server, and what a browser may do with its answers.
 
-docs/app.md says against whom.
+docs/app.md lists the attacks that this stops.
 """
 
 import ipaddress
@@ -47,10 +47,10 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the app, and how much.
+    """Limits on who may use the app, and how much.
 
     Attributes:
-        token: What must be known. Defaults to None: nothing.
+        token: Must be known to use the app. Defaults to None: nothing must.
         hosts: Names besides `localhost` under which the app is reached, such as those of a proxy.
         root_path: Below which a proxy shows the app, such as `/animals`. Defaults to none.
         per_second: Requests with a body that an address may send in the long run. Defaults to 20,
@@ -128,7 +128,7 @@ class AccessGuard:
         return self._guesses.seconds_to_wait((scope.get("client") or ("",))[0])
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this app: an IP address (no name to rebind) or its name."""
+        """Returns whether a Host header is an IP address (no name to rebind) or this app's name."""
         name = _hostname(host)
         if name is None:
             return False
@@ -139,26 +139,26 @@ class AccessGuard:
         return True
 
     def _is_same_origin(self, headers: Headers) -> bool:
-        """Whether a request comes from the app's own page, or from no page at all."""
+        """Returns whether a request comes from the app's own page, or from no page at all."""
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = headers.get("origin")
         if origin is None:
             return True  # curl and scripts; every browser sends it with what is not GET or HEAD
         authority = urlsplit(origin).netloc.lower()
-        # A proxy may ask under another Host than the browser did.
+        # A proxy may send another Host than the browser did.
         return authority == headers["host"].lower() or _hostname(authority) in {
             name.lower() for name in self._access.hosts
         }
 
 
 def refuse(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Builds a response that says in a sentence why there is no other."""
+    """Builds a response that refuses a request, for the reason in the sentence."""
     return JSONResponse({"message": sentence}, status, headers)
 
 
 def too_many(seconds: float) -> JSONResponse:
-    """Builds the response to a client that sends too much; `seconds` says when it may go on."""
+    """Builds the response to a client that sends too much; it may go on after `seconds`."""
     wait = max(1, round(seconds + 0.5))
     return refuse(429, f"too many requests; try again in {wait} s", {"Retry-After": str(wait)})
 

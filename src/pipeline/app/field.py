@@ -1,4 +1,4 @@
-"""What a browser needs to answer photos by itself: the network, and how its outputs are read."""
+"""Writes the network and its description, with which a browser answers photos by itself."""
 
 import json
 from pathlib import Path

@@ -31,13 +31,13 @@ class FolderBrowser:
             UserError: It leads out of the root, by `..` or by a link, or is not there.
         """
         try:
-            found = (self.root / path).resolve()
-            there = found.is_relative_to(self.root) and found.exists()
+            resolved = (self.root / path).resolve()
+            there = resolved.is_relative_to(self.root) and resolved.exists()
         except (OSError, RuntimeError, ValueError):  # too long, a link in a circle, a null byte
             there = False
         if not there:
             raise UserError(f"there is no such folder below {self.root}")
-        return found
+        return resolved
 
     def list(self, path: str) -> dict[str, Any]:
         """Lists a folder: the folders in it, and the files that may be collections.

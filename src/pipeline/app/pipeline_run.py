@@ -1,4 +1,4 @@
-"""Runs `dvc repro` as a person would, and tells how far it is.
+"""Runs `dvc repro` as a person would, and reports its progress.
 
 The run is a process of its own, which goes on when the browser is closed and when the app is ended;
 what is known of it stands in `.cache/app`, so that an app that is started later shows it too.
@@ -49,7 +49,7 @@ class PipelineRun:
         """Sets the collection, by `animal use`.
 
         Raises:
-            UserError: It cannot be learned from; says why.
+            UserError: `animal use` refuses it, for the reason in the message.
         """
         command = "from pipeline.cli import main; main()"
         done = subprocess.run(
@@ -106,7 +106,7 @@ class PipelineRun:
         if state is None or self._code.exists():
             return None
         with suppress(ChildProcessError):
-            os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is there until it is asked
+            os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is a zombie until then
         try:
             os.kill(state["pid"], 0)
         except (ProcessLookupError, PermissionError):
@@ -114,7 +114,7 @@ class PipelineRun:
         return state["pid"]
 
     def describe(self) -> dict[str, Any] | None:
-        """Tells how far the run is; None if the page never started one.
+        """Describes the run's progress; None if the page never started one.
 
         Returns:
             `running`; `code`, how it ended (None: it was killed); `started` (s, Unix time);

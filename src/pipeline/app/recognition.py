@@ -1,4 +1,4 @@
-"""The routes that answer photos. No photo is kept."""
+"""Routes that answer photos. No photo is stored."""
 
 import base64
 import io
@@ -62,13 +62,13 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
 
     Args:
         champion: Has the recogniser.
-        in_field: Whether browsers may keep it, to answer photos without a network.
+        in_field: Whether browsers may store it, to answer photos without a network.
     """
     router, recognition = APIRouter(prefix="/api"), Recognition(champion)
 
     @router.get("/model")
     async def model() -> dict[str, Any]:
-        """Describes the recogniser; without one, says why in `problem`."""
+        """Describes the recogniser; without one, `problem` has the reason."""
         described = champion.model.describe() if champion.model else {"version": None}
         return described | {"problem": champion.problem, "field": in_field}
 

@@ -1,4 +1,4 @@
-"""The routes that keep what people say of photos, where the person who runs the app wants that."""
+"""Routes that store people's decisions on photos, where the person who runs the app wants that."""
 
 import getpass
 from pathlib import Path
@@ -14,14 +14,14 @@ from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.sources.feedback import Feedback, Kind, Settled
 
-MAX_PHOTOS = 10_000  # that can be asked about at once
+MAX_PHOTOS = 10_000  # in one request for their decisions
 
 _Text = Annotated[str | None, Field(max_length=400)]
 _Photos = Annotated[list[str], Body(max_length=MAX_PHOTOS)]
 
 
-class Said(BaseModel):
-    """What a person says of a photo, and what a model had answered; as in `feedback.Decision`."""
+class Decision(BaseModel):
+    """A person's decision on a photo, with a model's answer; fields of `feedback.Decision`."""
 
     kind: Kind
     who: Annotated[str, Field(max_length=400)]
@@ -35,40 +35,40 @@ def routes(folder: Path | None) -> APIRouter:
     """Builds the routes below /api/feedback.
 
     Args:
-        folder: Where decisions and photos are kept. None: they are not.
+        folder: Stores decisions and photos. None: nothing is stored.
     """
     router, feedback = APIRouter(prefix="/api/feedback"), folder and Feedback(folder)
 
     def collection() -> Feedback:
         if feedback is None:
-            raise HTTPException(404, "nothing is kept: start the app with --feedback DIR")
+            raise HTTPException(404, "nothing is stored: start the app with --feedback DIR")
         return feedback
 
     @router.get("")
     async def about() -> dict[str, Any]:
-        """Says whether decisions are kept, who runs the app, and which species people named."""
+        """Returns whether decisions are stored, who runs the app, and the species people named."""
         if feedback is None:
-            return {"kept": False}
+            return {"stored": False}
         settled = (await run_in_threadpool(feedback.settled)).values()
         named = {what for one in settled for what in one.by.values()} - {"no_animal", "bad_photo"}
-        return {"kept": True, "who": _user(), "species": sorted(named), "photos": len(settled)}
+        return {"stored": True, "who": _user(), "species": sorted(named), "photos": len(settled)}
 
-    @router.post("/of")
-    async def of(photos: _Photos) -> dict[str, Any]:
-        """Returns what people say of photos, by their sha256."""
+    @router.post("/decisions")
+    async def decisions(photos: _Photos) -> dict[str, Any]:
+        """Returns the decisions on photos, by their sha256."""
         settled = await run_in_threadpool(collection().settled, photos)
         return {photo: _shown(one) for photo, one in settled.items()}
 
     @router.post("")
-    async def keep(request: Request, said: Annotated[Said, Query()]) -> dict[str, Any]:
-        """Keeps what a person says of the photo in the body, and returns what all say of it."""
-        kept, data = collection(), await uploads.photo(request)
+    async def decide(request: Request, decision: Annotated[Decision, Query()]) -> dict[str, Any]:
+        """Stores a decision on the photo in the body, and returns everybody's on it."""
+        stored, data = collection(), await uploads.photo(request)
         try:
-            await run_in_threadpool(lambda: kept.keep(data, **said.model_dump()))
+            await run_in_threadpool(lambda: stored.add(data, **decision.model_dump()))
         except (UserError, decoding.PhotoError) as error:
             raise HTTPException(400, str(error)) from None
         photo = decoding.identity(data)
-        return _shown((await run_in_threadpool(kept.settled, [photo]))[photo])
+        return _shown((await run_in_threadpool(stored.settled, [photo]))[photo])
 
     return router
 

@@ -1,4 +1,4 @@
-"""The server of `animal app`: a page of static files and what it asks for."""
+"""The server of `animal app`: a page of static files, and the routes it requests."""
 
 import mimetypes
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ from pipeline.app.champion import Champion, Model
 from pipeline.app.sign_in import SignIn
 
 STATIC = Path(__file__).parent / "static"
-_FRESH = {"Cache-Control": "no-cache"}  # asked for again by its hash: a new release shows at once
+_FRESH = {"Cache-Control": "no-cache"}  # revalidated by its hash: a new release shows at once
 # Some machines' own tables know these endings by other types, and browsers insist on them.
 for _suffix, _type in ((".js", "text/javascript"), (".wasm", "application/wasm")):
     mimetypes.add_type(_type, _suffix)
 
 
 class Token(BaseModel):
-    """What a person signs in with."""
+    """The body of a sign-in."""
 
     token: str = Field(max_length=1000)
 
@@ -41,7 +41,7 @@ def build(
     Args:
         champion: Has the recogniser; it begins to load when the application starts.
         access: Who may use it. Defaults to all that reach it.
-        feedback: Where what people say of photos is kept. Defaults to None: it is not.
+        feedback: Stores people's decisions on photos. Defaults to None: nothing is stored.
         folders: Below which collections to train on can be chosen. Defaults to None: nobody trains.
         runtime: Folder of `web_runtime`, with which browsers answer photos by themselves. Defaults
             to None: they do not.
@@ -90,7 +90,7 @@ def build(
 
 
 def _field_routes(champion: Champion) -> APIRouter:
-    """Builds the routes of what a browser keeps, to answer photos without a network."""
+    """Builds the routes of the files with which a browser answers photos without a network."""
     router = APIRouter()
 
     def model() -> Model:
@@ -115,7 +115,7 @@ def _field_routes(champion: Champion) -> APIRouter:
 
 
 class _Static(StaticFiles):
-    """Static files that a browser asks for again each time, and gets again only if they changed."""
+    """Static files that a browser revalidates each time, and gets again only if they changed."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)

@@ -28,7 +28,7 @@ class SignIn:
         self._session = hmac.new(key, b"animal app", hashlib.sha256).hexdigest()
 
     def knows(self, headers: Headers) -> bool:
-        """Whether a request carries the token or the cookie."""
+        """Returns whether a request carries the token or the cookie."""
         if self._token is None:
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -41,7 +41,7 @@ class SignIn:
         return cookie is not None and _same(cookie.value, self._session)
 
     def is_token(self, given: str) -> bool:
-        """Whether a text is the token, in a time that does not tell how much of it is right."""
+        """Returns whether a text is the token, in a time that does not show how much is right."""
         return self._token is not None and _same(given, self._token)
 
     def remember(self, response: Response, path: str, secure: bool) -> None:

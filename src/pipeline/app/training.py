@@ -1,4 +1,4 @@
-"""The routes that train: choose a collection, run the stages, decide what serves."""
+"""Routes that train: choose a collection, run the stages, decide what serves."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ _REPORT_POLICY = (
 
 
 class Start(BaseModel):
-    """What to run: `source`, a path below the folders that are shown, is used from then on."""
+    """The stages to run, on another collection if `source`, a path below the folders, names one."""
 
     source: str | None = Field(None, max_length=4000)
     target: Literal["ingest"] | None = None
@@ -79,7 +79,7 @@ def routes(project: Path, folders: Path) -> APIRouter:
     @router.post("/params")
     def change(line: Line) -> list[dict[str, Any]]:
         """Changes a line of params.yaml."""
-        _told(params_lines.change, line.name, line.value)
+        _call(params_lines.change, line.name, line.value)
         return params_lines.listed()
 
     return router
@@ -90,7 +90,7 @@ def _project_routes(
 ) -> None:
     @router.get("")
     def about() -> dict[str, Any]:
-        """Says what is learned from, how far the run is, and which reports there are."""
+        """Returns the collection, the run's progress, and which reports there are."""
         if not (project / "dvc.yaml").exists():
             return {"possible": False}
         reports = project / "reports"
@@ -110,7 +110,7 @@ def _project_routes(
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:
         """Lists a folder."""
-        return _told(browser.list, path)
+        return _call(browser.list, path)
 
     @router.post("/start")
     async def start(given: Start) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _project_routes(
                 run.use(browser.find(given.source))
             run.start(given.target)
 
-        await run_in_threadpool(_told, work)
+        await run_in_threadpool(_call, work)
         return {}
 
     @router.post("/stop")
@@ -134,8 +134,8 @@ def _project_routes(
 def _version_routes(router: APIRouter) -> None:
     @router.get("/versions")
     def every() -> list[dict[str, Any]]:
-        """Lists the versions, the newest first, with what the gate said."""
-        return [_shown(version) for version in reversed(_told(versions.versions))]
+        """Lists the versions, the newest first, with the gate's verdict."""
+        return [_shown(version) for version in reversed(_call(versions.versions))]
 
     @router.post("/promote")
     def promote(given: Serve) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _version_routes(router: APIRouter) -> None:
             versions.folder(version)
             promotion.promote(version, given.why or "by hand", "hand", seen)
 
-        _told(work)
+        _call(work)
         return {}
 
     @router.post("/rollback")
@@ -160,7 +160,7 @@ def _version_routes(router: APIRouter) -> None:
             promotion.repair()
             promotion.rollback("by hand", len(audit_log.moves()))
 
-        _told(work)
+        _call(work)
         return {}
 
 
@@ -179,8 +179,8 @@ def _shown(version: versions.Version) -> dict[str, Any]:
     }
 
 
-def _told(function: Any, *arguments: Any) -> Any:
-    """Calls a function; a person's mistake becomes status 400 with its sentence."""
+def _call(function: Any, *arguments: Any) -> Any:
+    """Calls a function; turns a person's mistake into status 400 with its sentence."""
     try:
         return function(*arguments)
     except UserError as error:

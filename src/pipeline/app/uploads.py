@@ -73,7 +73,7 @@ def name(given: str) -> str:
 
 
 def unpack(packed: Path) -> Iterator[bytes]:
-    """Yields the photos of a zip or tar, as the page's `readPacked` reads them.
+    """Yields the photos of a zip or tar, as `unpack` of static/js/api.js reads them.
 
     Each is a line of JSON with `name` and `bytes`, after its length (4 bytes, big-endian), and then
     so many bytes. What was unpacked is removed at the end.
@@ -97,8 +97,8 @@ def unpack(packed: Path) -> Iterator[bytes]:
         if not photos:
             raise UserError("it holds no photo")
         yield b""  # the first one comes when it is certain that there are photos
-        for found in photos:
-            data = Path(found.file).read_bytes()
-            shown = name(inputs.relative(found.path, Path(unpacked)))
+        for photo_file in photos:
+            data = Path(photo_file.file).read_bytes()
+            shown = name(inputs.relative(photo_file.path, Path(unpacked)))
             head = json.dumps({"name": shown, "bytes": len(data)}).encode()
             yield struct.pack(">I", len(head)) + head + data

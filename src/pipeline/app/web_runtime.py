@@ -61,7 +61,7 @@ def require(folder: Path = FOLDER) -> Path:
     """Returns the folder with the runtime, and fetches it if it is not there yet.
 
     Args:
-        folder: Where it is kept.
+        folder: Holds the runtime. Defaults to one in the cache.
 
     Raises:
         UserError: npm is missing or fails, or gave another file than the one that was tried.

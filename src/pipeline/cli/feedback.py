@@ -1,4 +1,4 @@
-"""What people said of photos on the page: `animal feedback`."""
+"""Lists people's decisions on photos: `animal feedback`."""
 
 import argparse
 import csv

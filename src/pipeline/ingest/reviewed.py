@@ -1,4 +1,4 @@
-"""Puts what people said of photos beside, and before, what their collection says."""
+"""Adds reviewed photos to a collection, and lets people's decisions correct its labels."""
 
 import os
 from collections import Counter
@@ -36,10 +36,10 @@ def listed(
         raise UserError(f"ingest.feedback {feedback} lies in the collection: move it elsewhere")
     known = set(like["species"].dropna())
     settled = Feedback(feedback).settled().values()
-    said = [_said(one, labels) for one in settled]
-    counts = Counter(one["species"] for one in said)
+    decided = [_verdict(one, labels) for one in settled]
+    counts = Counter(one["species"] for one in decided)
     rows = []
-    for one, row in zip(settled, said, strict=True):
+    for one, row in zip(settled, decided, strict=True):
         number = counts[row["species"]]
         if row["reason"] is None and row["species"] not in known and number < least:
             row["reason"] = "too_few_yet"
@@ -55,7 +55,7 @@ def listed(
 def apply(
     inspected: pd.DataFrame, feedback: Path, own: pd.Index, labels: Mapping[str, str | None]
 ) -> pd.DataFrame:
-    """Gives photos of the collection what people said of the same photos.
+    """Gives photos of the collection the labels that people decided on.
 
     The collection's own row stays the one that is learned from, for it knows place and time.
 
@@ -75,26 +75,26 @@ def apply(
     settled = {photo: one for photo, one in Feedback(feedback).settled().items() if one.by}
     same = ~is_own & rows["photo"].isin(list(settled)) & rows["reason"].isna()
     for at, photo in rows.loc[same, "photo"].items():
-        said = _said(settled[photo], labels)
-        if said["species"] is None:
-            del said["species"]  # a photo that is refused stays counted where it stood
-        elif said["species"] != rows.at[at, "species"]:
+        verdict = _verdict(settled[photo], labels)
+        if verdict["species"] is None:
+            del verdict["species"]  # a photo that is refused stays counted where it stood
+        elif verdict["species"] != rows.at[at, "species"]:
             rows.loc[at, annotations.RANKS] = None
-        rows.loc[at, list(said)] = list(said.values())
+        rows.loc[at, list(verdict)] = list(verdict.values())
     copies = is_own & rows["photo"].isin(rows.loc[same, "photo"]) & rows["reason"].isna()
     rows.loc[copies, "reason"] = "exact_duplicate"
     rows.loc[copies, "detail"] = "the same file as one of the collection"
     return rows
 
 
-def _said(one: Settled, labels: Mapping[str, str | None]) -> dict[str, str | None]:
+def _verdict(one: Settled, labels: Mapping[str, str | None]) -> dict[str, str | None]:
     """Returns species, reason and detail of a photo."""
     species = labels.get(one.species, one.species) if one.species else None
     reason = detail = None
     if one.disputed:
         reason, detail = "people_disagree", one.describe()
     elif not one.by:
-        reason, detail = "withdrawn", "nobody says anything of it any more"
+        reason, detail = "withdrawn", "every decision on it was withdrawn"
     elif one.verdict == "bad_photo":
         reason, detail = "bad_photo", one.describe()
     elif species is None:

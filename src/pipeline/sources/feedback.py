@@ -1,8 +1,8 @@
-"""Keeps what people said of photos, in a collection of its own.
+"""Stores people's decisions on photos, in a collection of their own.
 
 The folder holds `photos/`, the files named by their sha256, and `decisions.jsonl`, a line of JSON a
 decision: photo, file, kind, label, who, when, version (of the model that had answered), answered
-and probability. Lines are only ever added: what a person said is never overwritten, by nobody.
+and probability. Lines are only ever added: no decision is ever overwritten.
 """
 
 import json
@@ -23,7 +23,7 @@ Kind = Literal["species", "no_animal", "bad_photo", "withdrawn"]
 PHOTOS, DECISIONS = "photos", "decisions.jsonl"
 MAX_LABEL, MAX_WHO = 100, 60  # characters
 _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "HEIF": "heic"}
-_README = """What people said of photos on the page of `animal app`: photos, and decisions.jsonl.
+_README = """Decisions on photos, made on the page of `animal app`: photos, and decisions.jsonl.
 
 `ingest.feedback` in params.yaml names this folder; the next `dvc repro` learns from it.
 `animal feedback` lists it.
@@ -32,14 +32,14 @@ _README = """What people said of photos on the page of `animal app`: photos, and
 
 @dataclass(frozen=True)
 class Decision:
-    """What one person said of one photo.
+    """A decision of one person on one photo.
 
     Attributes:
         photo: The sha256 of its file.
         file: Its path in the folder.
-        kind: What was said: its species; that it shows no animal, or nothing to learn from; or that
-            the person's earlier decision does not count any more.
-        label: The species; None unless that was said.
+        kind: `species`, with a label; `no_animal`; `bad_photo`, which is not learned from; or
+            `withdrawn`: the person's earlier decision does not count any more.
+        label: The species if `kind` is `species`, else None.
         who: The person.
         when: ISO 8601, UTC.
         version: Of the model that had answered; None if none had.
@@ -60,12 +60,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Settled:
-    """What people say of one photo, all decisions taken together.
+    """The decisions on one photo, taken together.
 
     Attributes:
         photo: The sha256 of its file.
         file: Its path in the folder.
-        by: What each person said last: a species, or `no_animal` or `bad_photo`.
+        by: Each person's last decision: a species, or `no_animal` or `bad_photo`.
     """
 
     photo: str
@@ -74,23 +74,23 @@ class Settled:
 
     @property
     def disputed(self) -> bool:
-        """Whether two persons disagree."""
+        """Returns whether two persons disagree."""
         return len(set(self.by.values())) > 1
 
     @property
     def verdict(self) -> str | None:
-        """What all agree on; None where they do not, or nobody says anything any more."""
+        """Returns what all agree on; None where they do not, or every decision was withdrawn."""
         return next(iter(self.by.values())) if self.by and not self.disputed else None
 
     @property
     def species(self) -> str | None:
-        """What the photo is learned from as; None where it is not."""
+        """Returns the class that the photo is learned as; None if it is left out."""
         if self.verdict in (None, "bad_photo"):
             return None
         return BLANK if self.verdict == "no_animal" else self.verdict
 
     def describe(self) -> str:
-        """Says who says what."""
+        """Lists each person with their decision."""
         return ", ".join(f"{who} says {what}" for who, what in sorted(self.by.items()))
 
 
@@ -110,19 +110,19 @@ class Feedback:
     """The collection in a folder. Safe to use from several threads of one process.
 
     Args:
-        folder: Created when something is kept for the first time.
+        folder: Created with the first decision.
     """
 
     def __init__(self, folder: Path):
         self.folder, self._lock = folder, threading.Lock()
 
-    def keep(self, data: bytes, kind: Kind, label: str | None, who: str, **answer: object) -> None:
+    def add(self, data: bytes, kind: Kind, label: str | None, who: str, **answer: object) -> None:
         """Stores a decision with its photo, at once and for good.
 
         Args:
             data: The bytes of the photo's file.
-            kind: What was said.
-            label: The species, where that was said.
+            kind: See `Decision`.
+            label: The species if `kind` is `species`; ignored otherwise.
             who: The person.
             answer: version, answered and probability, if a model had answered.
 
@@ -136,16 +136,16 @@ class Feedback:
                 raise UserError(f"{label} is no species")
         else:
             label = None
-        who = text(who, MAX_WHO, "the name of who says it")
+        who = text(who, MAX_WHO, "a person's name")
         photo, form = decoding.identity(data), decoding.inspect(data).format
         file = f"{PHOTOS}/{photo}.{_ENDINGS.get(form, form.lower())}"
         when = datetime.now(UTC).isoformat(timespec="seconds")
         decision = Decision(photo, file, kind, label, who, when, **answer)
         with self._lock:
-            self._keep_photo(self.folder / file, data)
-            self._add(decision)
+            self._store_photo(self.folder / file, data)
+            self._append(decision)
 
-    def _keep_photo(self, path: Path, data: bytes) -> None:
+    def _store_photo(self, path: Path, data: bytes) -> None:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ class Feedback:
         with atomic_write(path) as partial:
             partial.write_bytes(data)
 
-    def _add(self, decision: Decision) -> None:
+    def _append(self, decision: Decision) -> None:
         line = json.dumps(asdict(decision), ensure_ascii=False).encode() + b"\n"
         with (self.folder / DECISIONS).open("ab+") as file:
             if file.tell():
@@ -180,10 +180,10 @@ class Feedback:
         return decisions
 
     def settled(self, photos: Iterable[str] | None = None) -> dict[str, Settled]:
-        """Returns what people say of each photo, by its sha256.
+        """Returns the decisions on each photo, by its sha256.
 
         Args:
-            photos: Those that are asked for. Defaults to all.
+            photos: Their sha256s. Defaults to all photos.
         """
         wanted = None if photos is None else set(photos)
         by: dict[str, Settled] = {}

@@ -1,4 +1,4 @@
-// Keeps the page and the recogniser for the time without a network. Nothing that a person sends passes
+// Caches the page and the recogniser for the time without a network. Nothing that a person sends passes
 // through it: requests to the server's API and its reports go their own way.
 
 const CACHE = "animal";
@@ -13,17 +13,17 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
-/** From the network, where there is one; else from what was kept. */
+/** Answers from the network, where there is one; else from the cache. */
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request);
-  if (kept && new URL(request.url).searchParams.has("v")) return kept; // named by its content
+  const cached = await cache.match(request);
+  if (cached && new URL(request.url).searchParams.has("v")) return cached; // named by its content
   try {
     const fresh = await fetch(request);
-    if (fresh.ok && kept) await cache.put(request, fresh.clone());
+    if (fresh.ok && cached) await cache.put(request, fresh.clone());
     return fresh;
   } catch (error) {
-    const other = kept ?? (await cache.match(request, { ignoreSearch: true }));
+    const other = cached ?? (await cache.match(request, { ignoreSearch: true }));
     if (other) return other;
     throw error;
   }

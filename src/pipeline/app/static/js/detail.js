@@ -1,4 +1,4 @@
-// One photo, large: what it may show, and where the recogniser looked.
+// Shows one photo, large: its candidates, and where the recogniser looked.
 
 import * as api from "./api.js";
 import { dialog, h, icon } from "./dom.js";
@@ -77,16 +77,16 @@ function words(item) {
   const what = kind(item);
   if (what === "failed") return h("div", { class: "answers" }, h("p", {}, reason(item)), list);
   const { answer } = item;
-  const said = {
-    known: () => t("said.known", { name: answer.species, share: percent(answer.probability) }),
-    unsure: () => t("said.unsure", { names: answer.prediction_set.slice(0, 4).join(", ") }),
-    unknown: () => t("said.unknown"),
-    "nothing-there": () => t("said.nothing-there"),
+  const sentence = {
+    known: () => t("answer.known", { name: answer.species, share: percent(answer.probability) }),
+    unsure: () => t("answer.unsure", { names: answer.prediction_set.slice(0, 4).join(", ") }),
+    unknown: () => t("answer.unknown"),
+    "nothing-there": () => t("answer.nothing-there"),
   }[what]();
   return h(
     "div",
     { class: "answers" },
-    h("p", { class: "said" }, said),
+    h("p", { class: "answer" }, sentence),
     h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) =>
       h("li", {}, h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)))),
     what === "unknown" && answer.looks_like ? h("p", { class: "faint" }, t("looks-like", { name: answer.looks_like })) : null,

@@ -1,19 +1,19 @@
-// Answers photos in the browser: LiteRT.js runs the recogniser's network, and what the server computes
-// from its outputs (inference/recogniser.py) is computed here in the same way.
+// Answers photos in the browser: LiteRT.js runs the recogniser's network, and its outputs are read as
+// the server reads them (inference/recogniser.py).
 
 import { square } from "./pixels.js";
 
-const KEPT = 20; // candidates in an answer
+const MAX_CANDIDATES = 20; // in an answer
 const BLANKS = { brightness: null, sharpness: null, cut_short: false, taken_at: null, latitude: null, longitude: null };
 
 let loading; // the recogniser
 let runtime; // LiteRT.js, which can be loaded once in a page
 
-/** Says which recogniser is at hand without the server; throws if none is. */
+/** Describes the recogniser that is stored on this device; throws if none is. */
 export async function describe() {
-  const answer = await fetch("field/recogniser.json");
-  if (!answer.ok) throw new Error("no recogniser on this device");
-  return { ...(await answer.json()), local: true };
+  const response = await fetch("field/recogniser.json");
+  if (!response.ok) throw new Error("no recogniser on this device");
+  return { ...(await response.json()), local: true };
 }
 
 async function loadRuntime() {
@@ -38,7 +38,7 @@ async function load() {
   return { about, run };
 }
 
-/** Loads the recogniser anew the next time: another version may serve. */
+/** Drops the loaded recogniser, so that the next answer loads the version that serves then. */
 export function forget() {
   loading = undefined;
 }
@@ -73,11 +73,11 @@ function judged(outputs, about) {
     kind,
     looks_like: kind === "unknown_animal" && about.imagenet ? about.imagenet.animals[largest(outputs.imagenet.slice(0, about.imagenet.animals.length))] : null,
     prediction_set: likely.filter(({ probability }, i) => i === 0 || probability >= from).map(({ species }) => species),
-    top: likely.slice(0, KEPT),
+    top: likely.slice(0, MAX_CANDIDATES),
   };
 }
 
-/** As inference/judgement.py, imagenet.py and novelty.py decide it. */
+/** Returns an answer's kind: species, unknown_animal or no_animal (inference/judgement.py, imagenet.py, novelty.py). */
 export function kindOf(outputs, probability, { imagenet, novelty, calibration }) {
   if (imagenet && animal(outputs.imagenet, imagenet.animals.length) < imagenet.animal_from) return "no_animal";
   if (!novelty) return probability < calibration.unknown_below ? "unknown_animal" : "species";

@@ -1,4 +1,4 @@
-// Which recogniser answers: always in sight.
+// Shows which recogniser answers, at the top of every part.
 
 import * as api from "./api.js";
 import { dialog, h, note } from "./dom.js";
@@ -7,9 +7,9 @@ import { render } from "./markdown.js";
 import * as offline from "./offline.js";
 import { date, number, share, t } from "./text.js";
 
-const SECONDS_BETWEEN_LOOKS = 20;
+const SECONDS_BETWEEN_REFRESHES = 20;
 
-/** What the server last said; `version` is null as long as there is none. */
+/** The server's latest description of its recogniser; `version` is null as long as there is none. */
 export let model = { version: null, species: [], test: {} };
 
 /** Asks the server which recogniser answers now, and shows it. */
@@ -20,7 +20,7 @@ export async function refresh() {
   } catch (error) {
     if (error.status !== 401) model = await withoutServer();
   }
-  if (model.field) offline.keep(model.version);
+  if (model.field) offline.store(model.version);
   if (!model.local && model.version) {
     const sent = await offline.send();
     if (sent) note(t("sent", { n: sent }), t("close"));
@@ -30,7 +30,7 @@ export async function refresh() {
   if (before !== model.version) dispatchEvent(new Event("model"));
 }
 
-/** The recogniser on this device, where there is one. */
+/** Describes the recogniser on this device, where there is one. */
 async function withoutServer() {
   try {
     return await local.describe();
@@ -39,15 +39,15 @@ async function withoutServer() {
   }
 }
 
-/** Looks again now and then, sooner while there is no recogniser. */
+/** Refreshes every 20 s, and every 2 s while there is no recogniser. */
 export async function follow() {
   for (;;) {
     if (!document.hidden) await refresh();
-    await new Promise((go) => setTimeout(go, (model.version ? SECONDS_BETWEEN_LOOKS : 2) * 1000));
+    await new Promise((go) => setTimeout(go, (model.version ? SECONDS_BETWEEN_REFRESHES : 2) * 1000));
   }
 }
 
-/** What a version is called: its number or, of a folder, its last part. */
+/** Returns a version's name: its number or, of a folder, its last part. */
 export const named = (version) =>
   /^\d+$/.test(version) ? t("model.version", { version }) : version.split("/").filter(Boolean).pop();
 
@@ -73,7 +73,7 @@ export function show() {
   );
 }
 
-/** Shows elements, unless they say what stands there: whoever is at the button would lose it. */
+/** Replaces the elements only if they changed: else the focus would be lost. */
 function put(...made) {
   const place = document.getElementById("model");
   const text = (some) => [...some].map((one) => one.outerHTML).join("");

@@ -1,4 +1,4 @@
-// Keeps what the page needs without a network, and sends later what could not be sent.
+// Stores what the page needs without a network, and sends decisions once there is one.
 
 import * as api from "./api.js";
 import * as local from "./local.js";
@@ -6,21 +6,22 @@ import { LANGUAGES } from "./text.js";
 
 const CACHE = "animal";
 const DATABASE = "animal";
-const STORE = "said";
+const DATABASE_VERSION = 2; // 1 had a store of another name
+const STORE = "decisions";
 
-let keeping;
+let storedVersion;
 
-/** Keeps the page, the runtime and the recogniser on this device; does it once for each version. */
-export function keep(version) {
-  if (!navigator.serviceWorker || keeping === version) return;
-  keeping = version;
-  store().catch((error) => {
-    keeping = undefined;
-    console.warn(`not kept for the time without a network: ${error.message}`);
+/** Stores the page, the runtime and the recogniser on this device, once for each version. */
+export function store(version) {
+  if (!navigator.serviceWorker || storedVersion === version) return;
+  storedVersion = version;
+  fillCache().catch((error) => {
+    storedVersion = undefined;
+    console.warn(`not stored for the time without a network: ${error.message}`);
   });
 }
 
-async function store() {
+async function fillCache() {
   await navigator.serviceWorker.register("sw.js");
   await navigator.serviceWorker.ready;
   local.forget();
@@ -38,40 +39,41 @@ async function store() {
   document.documentElement.dataset.offline = "ready";
 }
 
-const asked = (request) => new Promise((ok, bad) => ((request.onsuccess = () => ok(request.result)), (request.onerror = () => bad(request.error))));
+/** Makes a promise of an IndexedDB request. */
+const completed = (request) => new Promise((ok, bad) => ((request.onsuccess = () => ok(request.result)), (request.onerror = () => bad(request.error))));
 
 async function database() {
-  const request = indexedDB.open(DATABASE, 1);
+  const request = indexedDB.open(DATABASE, DATABASE_VERSION);
   request.onupgradeneeded = () => request.result.createObjectStore(STORE, { autoIncrement: true });
-  return asked(request);
+  return completed(request);
 }
 
-/** Keeps what a person said of a photo until there is a network again. */
-export async function later(photo, said) {
+/** Queues a person's decision on a photo until there is a network again. */
+export async function queue(photo, decision) {
   const bytes = await photo.arrayBuffer(); // a file that the person removes would be gone
   const opened = await database();
-  await asked(opened.transaction(STORE, "readwrite").objectStore(STORE).add({ bytes, said }));
+  await completed(opened.transaction(STORE, "readwrite").objectStore(STORE).add({ bytes, decision }));
   opened.close();
 }
 
 let sending = false;
 
-/** Sends what waits, the oldest first; returns how many were sent. */
+/** Sends the queued decisions, the oldest first; returns how many were sent. */
 export async function send() {
   if (sending || !globalThis.indexedDB) return 0;
   sending = true;
   let sent = 0;
   const opened = await database();
   try {
-    const keys = await asked(opened.transaction(STORE).objectStore(STORE).getAllKeys());
+    const keys = await completed(opened.transaction(STORE).objectStore(STORE).getAllKeys());
     for (const key of keys) {
-      const { bytes, said } = await asked(opened.transaction(STORE).objectStore(STORE).get(key));
+      const { bytes, decision } = await completed(opened.transaction(STORE).objectStore(STORE).get(key));
       try {
-        await api.say(new Blob([bytes]), said);
+        await api.saveDecision(new Blob([bytes]), decision);
       } catch (error) {
-        if (!(error.status === 400 || error.status === 422)) break; // no network yet, or not kept now
+        if (!(error.status === 400 || error.status === 422)) break; // no network yet, or the server stores none now
       }
-      await asked(opened.transaction(STORE, "readwrite").objectStore(STORE).delete(key));
+      await completed(opened.transaction(STORE, "readwrite").objectStore(STORE).delete(key));
       sent += 1;
     }
   } finally {

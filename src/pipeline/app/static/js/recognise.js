@@ -23,7 +23,7 @@ let filter = null; // a species, or one of the kinds below
 let place; // the part of the page, while it is shown
 let drawing = 0;
 
-/** What an answer is: known, unsure (several are likely), unknown, nothing-there, failed, waiting. */
+/** Returns an answer's kind: known, unsure (several are likely), unknown, nothing-there, failed or waiting. */
 export function kind(item) {
   if (item.state !== "done") return item.state;
   if (item.answer.kind === "no_animal") return "nothing-there";
@@ -31,7 +31,7 @@ export function kind(item) {
   return item.answer.prediction_set.length > 1 ? "unsure" : "known";
 }
 
-/** What is said of an answer in one line. */
+/** Returns an answer in one line. */
 export function title(item) {
   const { answer } = item;
   const what = kind(item);
@@ -46,16 +46,16 @@ const groupOf = (item) => (kind(item) === "known" || kind(item) === "unsure" ? i
 
 const queue = new Queue(async (item, signal) => {
   try {
-    const said = model.local ? await local.answer(item.file, item.name) : await api.answer(item.file, item.name, signal);
+    const response = model.local ? await local.answer(item.file, item.name) : await api.answer(item.file, item.name, signal);
     if (signal.aborted) return;
-    Object.assign(item, said, { state: said.answer.error ? "failed" : "done" });
+    Object.assign(item, response, { state: response.answer.error ? "failed" : "done" });
   } catch (error) {
     if (signal.aborted) return;
     // 413, or a server that is gone: a row without an answer, as `animal predict` writes one
     Object.assign(item, { state: "failed", answer: null, problem: error.message });
   }
   item.card = null;
-}, later);
+}, drawSoon);
 
 /** Shows the part in an element. */
 export function show(main) {
@@ -68,12 +68,12 @@ export function leave() {
   place = null;
 }
 
-function later() {
+function drawSoon() {
   if (!drawing) drawing = setTimeout(() => ((drawing = 0), draw()), 200);
 }
 
-async function add(found) {
-  const { photos, archives, others } = sources.sort(found);
+async function add(files) {
+  const { photos, archives, others } = sources.sort(files);
   if (others) note(t("others", { n: others }), t("close"));
   put(photos);
   for (const packed of archives) await unpack(packed);
@@ -213,7 +213,7 @@ function drawFilters() {
   if (focused !== null) [...group.children].find((one) => one.dataset.value === focused)?.focus();
 }
 
-/** The photos that are shown, in their order. */
+/** Returns the photos that are shown, in their order. */
 function visible() {
   return items.filter((item) => filter === null || groupOf(item) === filter).sort(ORDERS[order]);
 }
@@ -261,7 +261,7 @@ export function bar(probability) {
   return h("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
-/** Why a photo has no answer: in the page's words where it has some. */
+/** Returns why a photo has no answer, in the page's language where there is a text for it. */
 export function reason(item) {
   if (!item.answer) return item.problem;
   const [code] = item.answer.error.split(":");
@@ -299,7 +299,7 @@ async function download() {
   }
 }
 
-/** The columns of the table that a browser can fill without the server. */
+/** Writes the table's columns that a browser can fill without the server, as CSV. */
 function table(rows) {
   const columns = ["path", "photo", "species", "probability", "unknown", "kind", "prediction_set", "error"];
   const cell = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
@@ -308,7 +308,7 @@ function table(rows) {
   return new Blob([`\ufeff${[columns.join(","), ...lines].join("\n")}\n`], { type: "text/csv" });
 }
 
-/** Takes what is dropped anywhere on the page, or pasted. */
+/** Listens for photos that are dropped anywhere on the page, or pasted. */
 export function listen() {
   let depth = 0;
   const hover = (over) => document.body.classList.toggle("dropping", over);
@@ -330,10 +330,10 @@ export function listen() {
     location.hash = "#recognise";
     add(sources.fromList(event.clipboardData.files));
   });
-  addEventListener("model", later);
+  addEventListener("model", drawSoon);
 }
 
-/** Draws all anew, in another language say. */
+/** Draws everything again, as after a change of language. */
 export function redraw() {
   for (const item of items) item.card = null;
   place?.replaceChildren();

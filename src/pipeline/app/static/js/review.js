@@ -1,4 +1,4 @@
-// The second part of the page: confirm or correct the names, quickly, with the keyboard or by hand.
+// The second part of the page: confirm or correct the names, with the keyboard or the pointer.
 
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
@@ -7,17 +7,17 @@ import { items, title } from "./recognise.js";
 import * as offline from "./offline.js";
 import { percent, t } from "./text.js";
 
-const NAME = "animal.name";
-const KEPT = "animal.feedback";
+const NAME_KEY = "animal.name";
+const FEEDBACK_KEY = "animal.feedback";
 const CHOICES = 9; // species that have a key
 
 let place;
-let about = { kept: false };
+let about = { stored: false };
 let everything = false; // whether photos that are done are shown too
 let at = 0; // which photo has the focus
 let anchor = 0; // from which a selection is extended
 let chosen = new Set(); // photos that are selected; none means the one with the focus
-const undone = []; // what can be taken back: lists of photos
+const undoable = []; // lists of photos whose decisions can be taken back
 
 /** Shows the part in an element. */
 export async function show(main) {
@@ -25,12 +25,12 @@ export async function show(main) {
   place.replaceChildren();
   try {
     about = await api.feedback();
-    localStorage.setItem(KEPT, JSON.stringify(about));
+    localStorage.setItem(FEEDBACK_KEY, JSON.stringify(about));
   } catch (error) {
-    // Without a network, what was so the last time is so now; without any server, nothing is kept.
-    about = error.status ? { kept: false } : JSON.parse(localStorage.getItem(KEPT) ?? '{ "kept": false }');
+    // Without a network the last response holds; without a server of ours nothing is stored.
+    about = error.status ? { stored: false } : JSON.parse(localStorage.getItem(FEEDBACK_KEY) ?? '{ "stored": false }');
   }
-  await learnWhatIsSaid();
+  await loadDecisions();
   redraw();
 }
 
@@ -39,9 +39,9 @@ export function leave() {
 }
 
 const answered = () => items.filter((item) => item.state === "done");
-const isDone = (item) => Boolean(item.said && Object.keys(item.said.by).length);
+const isDone = (item) => Boolean(item.decisions && Object.keys(item.decisions.by).length);
 
-/** The photos in the order in which they teach most: the least certain first. They keep their places. */
+/** Returns the photos, the least certain first, for they teach most. They stay in their places. */
 let order = [];
 function queue() {
   const shown = answered().filter((item) => everything || !isDone(item) || order.includes(item));
@@ -50,17 +50,17 @@ function queue() {
   return order;
 }
 
-/** Asks what people said of these photos before, on another day or another machine. */
-async function learnWhatIsSaid() {
-  const unknown = answered().filter((item) => item.said === undefined);
-  if (!about.kept || !unknown.length) return;
-  const said = await api.saidOf(unknown.map((item) => item.answer.photo)).catch(() => ({}));
-  for (const item of unknown) item.said = said[item.answer.photo] ?? null;
+/** Gets the decisions made before on these photos, on another day or another machine. */
+async function loadDecisions() {
+  const unknown = answered().filter((item) => item.decisions === undefined);
+  if (!about.stored || !unknown.length) return;
+  const decisions = await api.decisionsOf(unknown.map((item) => item.answer.photo)).catch(() => ({}));
+  for (const item of unknown) item.decisions = decisions[item.answer.photo] ?? null;
 }
 
 export function redraw() {
   if (!place) return;
-  if (!about.kept || !answered().length) {
+  if (!about.stored || !answered().length) {
     place.replaceChildren(empty());
     return;
   }
@@ -75,14 +75,14 @@ export function redraw() {
 }
 
 function empty() {
-  const done = about.kept && answered().length;
+  const done = about.stored && answered().length;
   return h(
     "section",
     { class: "empty" },
     h("div", { class: "drop" },
       h("h1", {}, t("part.review")),
-      h("p", { class: "lead" }, about.kept ? t(done ? "review.all-done" : "review.none") : t("review.off")),
-      about.kept
+      h("p", { class: "lead" }, about.stored ? t(done ? "review.all-done" : "review.none") : t("review.off")),
+      about.stored
         ? h("div", { class: "row center" },
             h("a", { class: "button main", href: "#recognise" }, icon("photo"), t("choose")),
             done ? h("button", { type: "button", onclick: () => ((everything = true), redraw()) }, t("review.again")) : null)
@@ -91,10 +91,10 @@ function empty() {
   );
 }
 
-const who = () => localStorage.getItem(NAME) ?? about.who ?? "";
+const who = () => localStorage.getItem(NAME_KEY) ?? about.who ?? "";
 
 function tools(shown) {
-  const name = h("input", { type: "text", value: who(), maxlength: "60", autocomplete: "name", onchange: (event) => localStorage.setItem(NAME, event.target.value.trim()) });
+  const name = h("input", { type: "text", value: who(), maxlength: "60", autocomplete: "name", onchange: (event) => localStorage.setItem(NAME_KEY, event.target.value.trim()) });
   const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
   const done = answered().filter(isDone).length;
   return h(
@@ -104,13 +104,13 @@ function tools(shown) {
       h("h1", { class: "small" }, t("review.title")),
       h("span", { class: "faint review-count", role: "status" }, t("review.count", { done, n: answered().length })),
       h("label", { class: "push order" }, h("span", {}, t("review.name")), name)),
-    h("p", { class: "faint" }, t("review.kept")),
+    h("p", { class: "faint" }, t("review.stored")),
     h("div", { class: "row" },
       button(t("review.confirm"), () => decide("species"), { class: "main" }),
       button(t("review.other"), () => pick()),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo")),
-      button(t("review.undo"), undo, { class: "quiet", disabled: !undone.length }),
+      button(t("review.undo"), undo, { class: "quiet", disabled: !undoable.length }),
       h("span", { class: "push" }),
       button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" })),
     h("details", { class: "keys" }, h("summary", {}, t("keys")),
@@ -134,12 +134,12 @@ const KEYS = [
 function option(item, i) {
   const { answer } = item;
   const top = answer.top.slice(0, 3);
-  const said = isDone(item) ? words(item.said) : null;
-  const label = [answer.species, percent(answer.probability), said, item.name].filter(Boolean).join(", ");
+  const summary = isDone(item) ? summarise(item.decisions) : null;
+  const label = [answer.species, percent(answer.probability), summary, item.name].filter(Boolean).join(", ");
   return h(
     "div",
     {
-      class: `card ${said ? (item.said.disputed ? "disputed" : "decided") : ""}`,
+      class: `card ${summary ? (item.decisions.disputed ? "disputed" : "decided") : ""}`,
       role: "option",
       "aria-selected": String(chosen.has(item)),
       "aria-label": label,
@@ -147,18 +147,18 @@ function option(item, i) {
       onclick: (event) => click(event, i),
     },
     h("span", { class: "picture" }, h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" }),
-      said ? h("span", { class: `badge ${item.said.disputed ? "" : "good"}` }, icon(item.said.disputed ? "question" : "check"), said) : null),
+      summary ? h("span", { class: `badge ${item.decisions.disputed ? "" : "good"}` }, icon(item.decisions.disputed ? "question" : "check"), summary) : null),
     h("ol", { class: "candidates" }, top.map(({ species, probability }, j) =>
       h("li", {}, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
     answer.unknown ? h("span", { class: "second" }, title(item)) : null,
   );
 }
 
-/** What people said, in a few words. */
-function words(said) {
+/** Summarises the decisions on a photo in a few words. */
+function summarise(decisions) {
   const name = (what) => (what === "no_animal" ? t("review.no-animal") : what === "bad_photo" ? t("review.bad") : what);
-  if (said.disputed) return Object.entries(said.by).map(([person, what]) => `${person}: ${name(what)}`).join(", ");
-  return name(said.verdict);
+  if (decisions.disputed) return Object.entries(decisions.by).map(([person, what]) => `${person}: ${name(what)}`).join(", ");
+  return name(decisions.verdict);
 }
 
 const cards = () => [...place.querySelectorAll(".review > .card")];
@@ -233,7 +233,7 @@ function key(event) {
 
 const target = () => (chosen.size ? order.filter((item) => chosen.has(item)) : [order[at]]);
 
-/** Keeps what is said of the selected photos: by the nth likeliest species of each, or one for all. */
+/** Stores a decision on each selected photo: its nth likeliest species, or one label for all. */
 async function decide(kind, nth = 0, label = null, some = target()) {
   if (!who()) {
     note(t("review.name-first"), t("close"));
@@ -241,48 +241,48 @@ async function decide(kind, nth = 0, label = null, some = target()) {
     return;
   }
   const next = order.findIndex((item, i) => i > at && !isDone(item) && !some.includes(item));
-  const kept = [];
+  const stored = [];
   for (const item of some) {
     const { answer } = item;
     const species = kind === "species" ? (label ?? answer.top[nth]?.species) : null;
     if (kind === "species" && !species) continue;
-    const said = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
+    const decision = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
     try {
-      item.said = await say(item, said);
-      kept.push(item);
+      item.decisions = await save(item, decision);
+      stored.push(item);
     } catch (error) {
       note(error.message, t("close"));
       break;
     }
   }
   if (kind === "withdrawn") return;
-  if (kept.length) undone.push(kept);
+  if (stored.length) undoable.push(stored);
   if (label && !about.species.includes(label)) about.species.push(label);
   chosen = new Set();
   at = next < 0 ? at : next;
   anchor = at;
   redraw();
   focus(at);
-  if (kept.length) announce(`${kept.length === 1 ? kept[0].name : kept.length}: ${words(kept[0].said)}`);
+  if (stored.length) announce(`${stored.length === 1 ? stored[0].name : stored.length}: ${summarise(stored[0].decisions)}`);
 }
 
-/** Keeps what is said at once or, without a network, on this device until there is one. */
-async function say(item, said) {
+/** Stores a decision on the server or, without a network, on this device until there is one. */
+async function save(item, decision) {
   try {
-    return await api.say(item.file, said);
+    return await api.saveDecision(item.file, decision);
   } catch (error) {
     if (error.status) throw error;
   }
-  await offline.later(item.file, said);
-  const what = said.kind === "species" ? said.label : said.kind;
-  const by = { ...item.said?.by, [said.who]: what };
-  if (said.kind === "withdrawn") delete by[said.who];
+  await offline.queue(item.file, decision);
+  const what = decision.kind === "species" ? decision.label : decision.kind;
+  const by = { ...item.decisions?.by, [decision.who]: what };
+  if (decision.kind === "withdrawn") delete by[decision.who];
   const all = [...new Set(Object.values(by))];
   return { by, disputed: all.length > 1, verdict: all.length === 1 ? all[0] : null };
 }
 
 async function undo() {
-  const last = undone.pop();
+  const last = undoable.pop();
   if (!last) return;
   await decide("withdrawn", 0, null, last);
   at = Math.max(0, order.indexOf(last[0]));
@@ -291,20 +291,20 @@ async function undo() {
   announce(t("review.undone"));
 }
 
-/** Lets a person choose any species, or type a new one; begins at a letter. */
+/** Opens a dialog to choose any species or type a new one; `letter` is typed already. */
 function pick(letter = "") {
   const some = target();
   const known = [...new Set([...model.species, ...about.species])].sort((a, b) => a.localeCompare(b));
   const field = h("input", { type: "text", id: "species", maxlength: "100", autocomplete: "off", value: letter, role: "combobox", "aria-expanded": "true", "aria-controls": "species-list", "aria-autocomplete": "list" });
   const list = h("div", { id: "species-list", role: "listbox", "aria-label": t("review.species"), class: "options" });
   let first = 0;
-  const found = () => {
+  const matches = () => {
     const typed = field.value.trim().toLocaleLowerCase();
     const begins = known.filter((name) => name.toLocaleLowerCase().startsWith(typed));
     return [...begins, ...known.filter((name) => !begins.includes(name) && name.toLocaleLowerCase().includes(typed))];
   };
   const draw = () => {
-    const names = found();
+    const names = matches();
     first = Math.max(0, Math.min(first, names.length - 1));
     const typed = field.value.trim();
     const shown = names.map((name, i) => h("div", { role: "option", id: `option-${i}`, "aria-selected": String(i === first), onclick: () => take(name) }, name));
@@ -330,7 +330,7 @@ function pick(letter = "") {
     } else if (event.key === "Enter") {
       event.preventDefault();
       const typed = field.value.trim();
-      const name = event.shiftKey ? typed : (found()[first] ?? typed);
+      const name = event.shiftKey ? typed : (matches()[first] ?? typed);
       if (name) take(name);
     }
   });

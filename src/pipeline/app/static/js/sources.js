@@ -1,4 +1,4 @@
-// Where photos come from: a list of files, a drop, the clipboard, a folder, an archive.
+// Collects photos from a list of files, a drop, the clipboard, a folder or an archive.
 
 const PHOTO = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])$/i;
 const ARCHIVE = /\.(zip|tar|tgz|tar\.(gz|bz2|xz))$/i;
@@ -7,9 +7,9 @@ export const isPhoto = (file) => file.type.startsWith("image/") || PHOTO.test(fi
 export const isArchive = (file) => ARCHIVE.test(file.name) || file.type === "application/zip";
 
 /** Sorts files into { photos: [{ name, file }], archives, others (a count) }. Hidden ones do not count. */
-export function sort(found) {
+export function sort(files) {
   const sorted = { photos: [], archives: [], others: 0 };
-  for (const { name, file } of found) {
+  for (const { name, file } of files) {
     if (name.split("/").some((part) => part.startsWith("."))) continue;
     if (isArchive(file)) sorted.archives.push(file);
     else if (isPhoto(file)) sorted.photos.push({ name, file });
@@ -19,7 +19,7 @@ export function sort(found) {
   return sorted;
 }
 
-/** The order in which `animal predict` walks: the files of a folder, then the folders in it. */
+/** Compares paths in the order of `animal predict`: the files of a folder, then the folders in it. */
 function compare(a, b) {
   const at = a.findIndex((part, i) => part !== b[i]);
   const [last, other] = [a.length - 1 === at, b.length - 1 === at];

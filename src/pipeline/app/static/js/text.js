@@ -1,18 +1,18 @@
-// The page's words: one file a language in text/, the same keys in each.
+// Loads the page's texts: one file a language in text/, the same keys in each.
 
 export const LANGUAGES = { en: "English", es: "Español", fr: "Français", de: "Deutsch", pt: "Português", sw: "Kiswahili" };
 const RIGHT_TO_LEFT = ["ar", "fa", "he", "ur"];
-const KEPT = "animal.language";
+const LANGUAGE_KEY = "animal.language";
 
 let words = {};
 export let language = "en";
 
 /** Loads a language: the one that was chosen, else the browser's, else English. */
-export async function load(chosen = localStorage.getItem(KEPT)) {
+export async function load(chosen = localStorage.getItem(LANGUAGE_KEY)) {
   const wanted = [chosen, ...navigator.languages.map((tag) => tag.split("-")[0])];
   language = wanted.find((tag) => tag in LANGUAGES) ?? "en";
-  const answer = await fetch(new URL(`../text/${language}.json`, import.meta.url));
-  words = await answer.json();
+  const response = await fetch(new URL(`../text/${language}.json`, import.meta.url));
+  words = await response.json();
   document.documentElement.lang = language;
   document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
@@ -20,7 +20,7 @@ export async function load(chosen = localStorage.getItem(KEPT)) {
 }
 
 export async function choose(tag) {
-  localStorage.setItem(KEPT, tag);
+  localStorage.setItem(LANGUAGE_KEY, tag);
   await load(tag);
 }
 
@@ -33,7 +33,7 @@ export function t(key, values = {}) {
 
 export const number = (value) => new Intl.NumberFormat(language).format(value);
 
-/** A probability as a person reads it: never 100 % and never 0 %. */
+/** Formats a probability for people: never 100 % and never 0 %. */
 export function percent(value) {
   const shown = Math.min(Math.max(value, 0.01), 0.99);
   const text = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(shown);

@@ -2,10 +2,10 @@
 
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
-import { refresh } from "./model.js";
+import { refresh as refreshModel } from "./model.js";
 import { date, duration, share, t } from "./text.js";
 
-const SECONDS_BETWEEN_LOOKS = 2;
+const SECONDS_BETWEEN_REFRESHES = 2;
 
 let place;
 let about = { possible: false };
@@ -16,7 +16,7 @@ let timer;
 export async function show(main) {
   place = main;
   place.replaceChildren();
-  await look(true);
+  await refresh(true);
 }
 
 export function leave() {
@@ -30,8 +30,8 @@ export function redraw() {
   draw();
 }
 
-/** Asks how far the run is, and again as long as it goes on. */
-async function look(first = false) {
+/** Gets the run's progress, and again every 2 s as long as it goes on. */
+async function refresh(first = false) {
   const before = about.run?.running;
   try {
     about = await api.training();
@@ -39,7 +39,7 @@ async function look(first = false) {
       versions = await api.versions();
       if (before) {
         announce(t(about.run.code === 0 ? "train.done" : "train.failed"));
-        refresh();
+        refreshModel();
       }
     }
   } catch (error) {
@@ -49,7 +49,7 @@ async function look(first = false) {
   if (!place) return;
   draw();
   clearTimeout(timer);
-  if (about.run?.running) timer = setTimeout(look, SECONDS_BETWEEN_LOOKS * 1000);
+  if (about.run?.running) timer = setTimeout(refresh, SECONDS_BETWEEN_REFRESHES * 1000);
 }
 
 const sheet = (title, ...children) => h("section", { class: "sheet" }, h("h2", {}, title), ...children);
@@ -72,7 +72,7 @@ function draw() {
   put("versions", served);
 }
 
-/** Draws a part anew only if it says something else: the focus stays where it is. */
+/** Replaces a part only if it changed: else the focus would be lost. */
 function put(id, make) {
   const there = place.querySelector(`#${id}`);
   const made = make();
@@ -102,7 +102,7 @@ function run() {
   const running = last?.running ?? false;
   const buttons = h("div", { class: "row" },
     running
-      ? h("button", { type: "button", onclick: () => api.stopTraining().then(() => look()) }, t("cancel"))
+      ? h("button", { type: "button", onclick: () => api.stopTraining().then(() => refresh()) }, t("cancel"))
       : h("button", { type: "button", class: "main", onclick: () => start({}) }, t("train.start")),
     about.reports.includes("index.html") ? report("index.html", t("train.report")) : null);
   if (!last) return sheet(t("train.run"), h("p", { class: "faint" }, t("train.hint")), buttons);
@@ -132,10 +132,10 @@ async function start(what) {
   } catch (error) {
     note(error.message, t("close"));
   }
-  await look();
+  await refresh();
 }
 
-/** Lets a person go through the folders of this machine. */
+/** Opens a dialog with the folders of this machine. */
 async function browse() {
   const list = h("div", { class: "options" });
   const path = h("p", { class: "path", role: "status" });
@@ -209,7 +209,7 @@ async function move(act) {
     note(error.message, t("close"));
   }
   draw();
-  refresh();
+  refreshModel();
 }
 
 async function openParams(event) {
