@@ -9,7 +9,7 @@ def browser(tmp_path):
     root = tmp_path / "home"
     for name in ("b/deep", "A", ".ssh", "b/.hidden"):
         (root / name).mkdir(parents=True)
-    for name in ("b/photos.zip", "b/labels.csv", "b/1.jpg", "b/2.jpg", "b/.x.csv"):
+    for name in ("b/photos.zip", "b/a.csv", "b/a.jsonl", "b/1.jpg", "b/2.jpg", "b/.x.csv"):
         (root / name).touch()
     (tmp_path / "secret").mkdir()
     (root / "b" / "out").symlink_to(tmp_path / "secret")
@@ -21,7 +21,7 @@ def test_folders_and_what_may_be_a_collection_are_listed(browser):
     assert browser.list("")["folders"] == ["A", "b"]
     listed = browser.list("b")
     assert (listed["path"], listed["folders"]) == ("b", ["deep"])
-    assert (listed["files"], listed["others"]) == (["labels.csv", "photos.zip"], 2)
+    assert (listed["files"], listed["others"]) == (["a.csv", "a.jsonl", "photos.zip"], 2)
 
 
 @pytest.mark.parametrize(

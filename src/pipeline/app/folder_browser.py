@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.sources.filenames import ignored
+from pipeline.sources.filenames import METADATA, ignored
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
-_TABLES = (".csv", ".tsv", ".xlsx", ".json")
 MAX_SHOWN = 500  # entries
 
 
@@ -72,4 +71,4 @@ class FolderBrowser:
 
 
 def _may_be_collection(file: Path) -> bool:
-    return file.suffix.lower() in (*_ARCHIVES, *_TABLES)
+    return file.suffix.lower() in (*_ARCHIVES, *METADATA)

@@ -37,24 +37,31 @@ class Recognition:
     def __init__(self, champion: Champion):
         self._champion, self._executor, self._waiting = champion, RequestExecutor(), 0
 
-    @property
-    def model(self) -> Model:
-        """The recogniser that answers. Raises `HTTPException` while there is none."""
-        if self._champion.model is None:
-            raise HTTPException(503, self._champion.problem or "the recogniser is being loaded")
-        return self._champion.model
-
     async def answer(self, request: Request, path: str, heat: bool) -> Response:
         """Answers the photo in a request; refuses it with status 429 if too many wait."""
         if self._waiting >= MAX_WAITING:
             return too_many(1)
         self._waiting += 1
         try:
-            model, data = self.model, await uploads.photo(request)
+            model, data = require_model(self._champion), await uploads.photo(request)
             work = _heat if heat else _answer
             return JSONResponse(await self._executor.run(work, model, uploads.name(path), data))
         finally:
             self._waiting -= 1
+
+
+def require_model(champion: Champion) -> Model:
+    """Returns the recogniser that answers.
+
+    Args:
+        champion: Has the recogniser.
+
+    Raises:
+        HTTPException: There is none yet (503).
+    """
+    if champion.model is None:
+        raise HTTPException(503, champion.problem or "the recogniser is being loaded")
+    return champion.model
 
 
 def routes(champion: Champion, in_field: bool = False) -> APIRouter:
@@ -99,7 +106,7 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
     @router.post("/table")
     async def table(rows: Annotated[list[dict], Body(max_length=MAX_ROWS)]) -> Response:
         """Writes answers as the CSV that `animal predict` writes."""
-        model = recognition.model
+        model = require_model(champion)
         try:
             content = await run_in_threadpool(_table, model, rows)
         except (AttributeError, KeyError, TypeError, ValueError):

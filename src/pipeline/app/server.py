@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.app import field, recognition, review, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
-from pipeline.app.champion import Champion, Model
+from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
 
 STATIC = Path(__file__).parent / "static"
@@ -93,23 +93,18 @@ def _field_routes(champion: Champion) -> APIRouter:
     """Builds the routes of the files with which a browser answers photos without a network."""
     router = APIRouter()
 
-    def model() -> Model:
-        if champion.model is None:
-            raise HTTPException(503, champion.problem or "the recogniser is being loaded")
-        return champion.model
-
     @router.get("/sw.js")
     async def worker() -> Response:
         return FileResponse(STATIC / "sw.js", headers=_FRESH)
 
     @router.get("/field/recogniser.json")
     def description() -> Response:
-        return JSONResponse(field.describe(model()), headers=_FRESH)
+        return JSONResponse(field.describe(recognition.require_model(champion)), headers=_FRESH)
 
     @router.get("/field/model.tflite")
     def network() -> Response:
-        kind = "application/octet-stream"
-        return Response(field.network(model()), media_type=kind, headers=_FRESH)
+        content = field.network(recognition.require_model(champion))
+        return Response(content, media_type="application/octet-stream", headers=_FRESH)
 
     return router
 

@@ -18,11 +18,11 @@ from pipeline.core.atomic import atomic_write
 from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.inference.pooling import BLANK
+from pipeline.sources.filenames import ending
 
 Kind = Literal["species", "no_animal", "bad_photo", "withdrawn"]
 PHOTOS, DECISIONS = "photos", "decisions.jsonl"
 MAX_LABEL, MAX_WHO = 100, 60  # characters
-_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "HEIF": "heic"}
 _README = """Decisions on photos, made on the page of `animal app`: photos, and decisions.jsonl.
 
 `ingest.feedback` in params.yaml names this folder; the next `dvc repro` learns from it.
@@ -138,7 +138,7 @@ class Feedback:
             label = None
         who = text(who, MAX_WHO, "a person's name")
         photo, form = decoding.identity(data), decoding.inspect(data).format
-        file = f"{PHOTOS}/{photo}.{_ENDINGS.get(form, form.lower())}"
+        file = f"{PHOTOS}/{photo}.{ending(form)}"
         when = datetime.now(UTC).isoformat(timespec="seconds")
         decision = Decision(photo, file, kind, label, who, when, **answer)
         with self._lock:

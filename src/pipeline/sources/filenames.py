@@ -14,6 +14,8 @@ VIDEO = (
     *(".3gp", ".asf", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm"),
     ".wmv",
 )
+# Endings of photos' files, where they are not the format's name; MPO is a JPEG to its readers.
+_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "HEIF": "heic"}
 # What operating systems, network drives and programs leave behind in folders of photos.
 _SYSTEM = {
     *("thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"),
@@ -31,6 +33,11 @@ def ignored(name: str) -> bool:
     """Returns whether a file or folder of this name is hidden or an operating system's own."""
     hidden = name.startswith(".") and name not in (".", "..")
     return hidden or name.lower() in _SYSTEM
+
+
+def ending(form: str) -> str:
+    """Returns the ending, without a dot, of files in one of Pillow's formats, such as `JPEG`."""
+    return _ENDINGS.get(form, form.lower())
 
 
 def split_named(name: str | None) -> str | None:

@@ -24,6 +24,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.core.yaml_file import Section
 from pipeline.inference import decoding
+from pipeline.sources import filenames
 from pipeline.sources.recipes import download
 
 Licence = Literal["cc0", "cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd"]
@@ -37,7 +38,6 @@ PER_SECOND = 10  # photos; at 500 px about 1 MB/s, below the 5 GB an hour that i
 MAX_PHOTO, MAX_ANSWER = 32 << 20, 64 << 20  # bytes
 PAGES = 500  # of answers about a species; a server that never ends is not followed further
 PATIENCE = 10  # photos in a row that cannot be had; then it is not the photos
-_EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # where it is not the format's name
 _COLUMNS = (
     *("file_name", "species", "group", "licence", "taken_at", "location"),
     *("observer", "observation"),
@@ -255,4 +255,4 @@ def _extension(data: bytes) -> str | None:
         kind = Image.open(io.BytesIO(data), formats=decoding.FORMATS).format
     except OSError:
         return None
-    return _EXTENSIONS.get(kind, kind.lower())
+    return filenames.ending(kind)
