@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import shutil
+import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,6 +152,14 @@ def add(page, *files):
         page.get_by_role("button", name="Choose photos").click()
     chooser.value.set_files([str(file) for file in files])
     done(page)
+
+
+def tab_to(page, there):
+    """Presses Tab until an expression is true; a browser drops keys until its first paint."""
+    end = time.monotonic() + 30
+    while not page.evaluate(there):
+        assert time.monotonic() < end, page.evaluate("document.activeElement.outerHTML")
+        page.keyboard.press("Tab")
 
 
 def done(page):
@@ -413,22 +422,16 @@ def test_every_language_has_every_text_and_is_shown(page):
 
 
 def test_the_keyboard_is_enough(page, photos):
-    page.wait_for_load_state("networkidle")  # what comes late may be drawn over the focus
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Choose photos":
-            break
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # not at the key: Playwright may look out too late
+        page.wait_for_load_state("networkidle")  # what comes late may be drawn over the focus
+        tab_to(page, "document.activeElement.textContent === 'Choose photos'")
         page.keyboard.press("Enter")
     chooser.value.set_files([str(photos / "red1.jpg"), str(photos / "blue.jpg")])
     done(page)
     page.get_by_role("button", name="About it").focus()
     page.evaluate("import(new URL('static/js/model.js', location)).then((m) => m.refresh())")
     assert page.evaluate("document.activeElement.textContent") == "About it"
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.className").startswith("card"):
-            break
+    tab_to(page, "document.activeElement.classList.contains('card')")
     page.keyboard.press("Enter")
     page.get_by_role("dialog").get_by_role("heading", name="blue & co").wait_for()
     page.keyboard.press("ArrowRight")
