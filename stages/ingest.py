@@ -27,12 +27,12 @@ def main() -> None:
         print(collection.describe())
         files, feedback = blanks.as_species(collection.files), Path(p.ingest.feedback)
         least, labels = p.ingest.min_per_species, p.ingest.labels
-        confirmed = reviewed.listed(feedback, root, files, labels, least)
-        files = pd.concat([files, confirmed], ignore_index=True)
+        decided = reviewed.listed(feedback, root, files, labels, least)
+        decided.index += len(files)
+        files = pd.concat([files, decided])
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
-    own = files.index[len(files) - len(confirmed) :]
-    inspected = reviewed.apply(inspected, feedback, own, labels)
+    inspected, relabelled = reviewed.apply(inspected, decided)
     manifest, quarantine = manifests.judge(
         inspected,
         p.ingest.min_side,
@@ -45,11 +45,12 @@ def main() -> None:
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         manifest["moving"] = moving.boxes(root, manifest, max_pixels, jobs)
+    effect = reviewed.effect(relabelled, decided, manifest, quarantine)
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
-        more = summary.tables(collection, quarantine, few, corrected)
+        more = summary.tables(collection, quarantine, few, corrected, effect)
         strips = data_card.PhotoStrips(root, max_pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
@@ -57,6 +58,10 @@ def main() -> None:
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
+    if len(corrected):
+        print(f"lines of {CORRECTIONS}: {corrected.sum()} applied")
+    if decisions := effect.describe():
+        print(f"photos of {feedback}: {decisions}")
     print(summary.left_out(quarantine), end="")
     manifests.require(counts[~counts["species"].isin(few.index)], least)
     workspace.write_collection(INGESTED, root)

@@ -60,14 +60,16 @@ def test_species_are_renamed_merged_and_dropped(ingest):
     assert quarantine["path"].str.startswith("cat/").all()
 
 
-def test_corrections_are_heeded_and_counted(ingest, tmp_path):
+def test_corrections_are_heeded_and_counted(ingest, tmp_path, capsys):
     """One photo of a cat shows an owl, one of a fish nothing; the files stay where they are."""
     manifest, _ = ingest()
     photo = manifest.drop_duplicates("species").set_index("species")["photo"]
     lines = [f"{photo['cat']},cat,owl,ann,2026-11-28", f"{photo['fish']},fish,,ann,2026-11-28"]
     list_ = tmp_path / "data/corrections.csv"
     list_.write_text("photo,was,is,who,when\n" + "\n".join(lines) + "\n")
+    assert "corrections.csv" not in capsys.readouterr().out
     corrected, quarantine = ingest()
+    assert "lines of data/corrections.csv: 2 applied\n" in capsys.readouterr().out
     assert corrected["species"].value_counts().to_dict() == {
         "owl": 7,
         "zebra": 6,
@@ -160,7 +162,7 @@ def test_what_a_killed_run_left_is_replaced(collection, tmp_path):
     assert {p: p.read_bytes() for p in ingested.rglob("*") if p.is_file()} == written
 
 
-def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_path):
+def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_path, capsys):
     cats, fish, owls = (
         [path.read_bytes() for path in sorted((collection / name).iterdir())]
         for name in ("cat", "fish", "owl")
@@ -182,21 +184,31 @@ def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_pat
     feedback.add(new[0], "species", "kitten", "Ben")
     for data in new[1:4]:
         feedback.add(data, "species", "lynx", "Ben")
+    feedback.add(fish[1], "species", "kitten", "Ben")  # in the collection, and too few as well
+    (feedback.folder / "photos" / "undecided.png").write_bytes(drawn(9))
     manifest, quarantine = ingest(labels={"zebra": "horse"})
     species = manifest.set_index("photo")["species"]
 
     def of(data):
         return species.get(hashlib.sha256(data).hexdigest())
 
-    assert (of(cats[0]), of(cats[1]), of(fish[0]), of(owls[0])) == ("owl", "cat", None, None)
-    assert of(new[1]) is None
+    assert (of(cats[0]), of(cats[1])) == ("owl", "cat")
+    assert {of(data) for data in (fish[0], fish[1], owls[0], new[1])} == {None}
     reasons = quarantine["reason"].value_counts().to_dict()
     assert reasons == {
         "exact_duplicate": 2,
         "people_disagree": 2,
         "bad_photo": 2,
-        "too_few_yet": 4,
+        "too_few_yet": 6,
+        "undecided": 1,
     }
+    assert (
+        "photos of data/feedback: 1 relabelled, 0 added, 8 left out "
+        "(1 bad_photo, 1 people_disagree, 5 too_few_yet, 1 undecided)\n"
+    ) in capsys.readouterr().out
+    card = (tmp_path / "reports/ingest/index.html").read_text()
+    titles = ["Relabelled by decisions on the page", "Left out of the decisions on the page"]
+    assert all(f"<h2>{title}</h2>" in card for title in titles) and "cat -&gt; owl" in card
     row = manifest.set_index("photo").loc[hashlib.sha256(cats[0]).hexdigest()]
     assert row["path"].startswith("cat/")  # the source's row, which knows more
     feedback.add(new[4], "species", "lynx", "Ben")  # the fourth: enough
@@ -204,7 +216,11 @@ def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_pat
     lynx = manifest[manifest["species"] == "lynx"]
     assert set(lynx["photo"]) == {hashlib.sha256(data).hexdigest() for data in new[1:5]}
     assert set(lynx["origin"]) == {"people"}
-    assert len(manifest) + len(quarantine) == 24 + 9
+    assert len(manifest) + len(quarantine) == 24 + 11
+    line = "1 relabelled, 4 added (4 of species that the collection lacked), 5 left out"
+    assert line in capsys.readouterr().out
+    card = (tmp_path / "reports/ingest/index.html").read_text()
+    assert "<h2>Added by decisions on the page</h2>" in card
 
 
 def test_feedback_in_the_collection_itself_is_refused(ingest, collection):

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,38 @@ import pandas as pd
 from pipeline.core.errors import UserError
 from pipeline.sources import annotations
 from pipeline.sources.feedback import Feedback, Settled
+
+_NO_VERDICT = ("undecided", "withdrawn")
+_COPY = "exact_duplicate"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What people's decisions did to a collection.
+
+    Attributes:
+        relabelled: Photos of the collection by `was -> is`.
+        added: Photos that only the feedback folder has, by species.
+        new_species: How many of them are of species of which the collection has no photo.
+        left_out: Photos of the feedback folder that are not learned from, by reason.
+    """
+
+    relabelled: pd.Series
+    added: pd.Series
+    new_species: int
+    left_out: pd.Series
+
+    def describe(self) -> str:
+        """Returns the numbers in a sentence; empty if no decision changes anything."""
+        if not len(self.relabelled) + len(self.added) + len(self.left_out):
+            return ""
+        new = f" ({self.new_species} of species that the collection lacked)"
+        reasons = ", ".join(f"{number} {reason}" for reason, number in self.left_out.items())
+        return (
+            f"{self.relabelled.sum()} relabelled, "
+            f"{self.added.sum()} added{new if self.new_species else ''}, "
+            f"{self.left_out.sum()} left out{f' ({reasons})' if reasons else ''}"
+        )
 
 
 def listed(
@@ -26,8 +59,8 @@ def listed(
             until there are so many, for one photo of it must not stop a run.
 
     Returns:
-        A row a photo, with `origin` too: those on which people disagree, that they call bad, or of
-        whose species there are too few so far have a reason.
+        A row a photo, with `origin` too: those on which people disagree, that they call bad, on
+        which no decision stands, or of whose species there are too few so far have a reason.
 
     Raises:
         UserError: The folder lies in the collection, which would be read twice then.
@@ -35,56 +68,79 @@ def listed(
     if feedback.resolve().is_relative_to(root.resolve()):
         raise UserError(f"ingest.feedback {feedback} lies in the collection: move it elsewhere")
     known = set(like["species"].dropna())
-    settled = Feedback(feedback).settled().values()
-    decided = [_verdict(one, labels) for one in settled]
-    counts = Counter(one["species"] for one in decided)
+    store = Feedback(feedback)
+    decided = {one.file: _verdict(one, labels) for one in store.settled().values()}
+    counts = Counter(one["species"] for one in decided.values())
+    undecided = {"species": None, "reason": "undecided", "detail": "there is no decision on it"}
     rows = []
-    for one, row in zip(settled, decided, strict=True):
+    for file, row in (decided | {file: undecided for file in store.undecided()}).items():
         number = counts[row["species"]]
         if row["reason"] is None and row["species"] not in known and number < least:
             row["reason"] = "too_few_yet"
             row["detail"] = f"{number} {row['species']} so far, ingest.min_per_species is {least}"
             row["species"] = None  # or it would be one of the species that are to be learned
-        path = Path(os.path.relpath(feedback / one.file, root)).as_posix()
+        path = Path(os.path.relpath(feedback / file, root)).as_posix()
         more = {"path": path, "other_sides": False, "licence": "unknown", "origin": "people"}
         rows.append(row | more)
     frame = pd.DataFrame(rows, columns=[*like.columns, "origin"])
     return frame.astype(like.dtypes)
 
 
-def apply(
-    inspected: pd.DataFrame, feedback: Path, own: pd.Index, labels: Mapping[str, str | None]
-) -> pd.DataFrame:
+def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """Gives photos of the collection the labels that people decided on.
 
     The collection's own row stays the one that is learned from, for it knows place and time.
 
     Args:
-        inspected: A row a file, from `manifest.inspect`.
-        feedback: The folder.
-        own: Which of the rows `listed` gave.
-        labels: `ingest.labels`.
+        inspected: A row a file, from `manifest.inspect`, those of `decided` among them.
+        decided: From `listed`, with the index that its rows have in `inspected`.
 
     Returns:
         The same rows; those of photos that people corrected have their species or reason, and the
-        feedback's own copies of them are exact duplicates.
+        feedback's own copies of them are exact duplicates. And how many photos of the collection
+        have another species now, by `was -> is`.
     """
-    if not len(own):
-        return inspected
-    rows, is_own = inspected.copy(), inspected.index.isin(own)
-    settled = {photo: one for photo, one in Feedback(feedback).settled().items() if one.by}
-    same = ~is_own & rows["photo"].isin(list(settled)) & rows["reason"].isna()
-    for at, photo in rows.loc[same, "photo"].items():
-        verdict = _verdict(settled[photo], labels)
-        if verdict["species"] is None:
-            del verdict["species"]  # a photo that is refused stays counted where it stood
-        elif verdict["species"] != rows.at[at, "species"]:
-            rows.loc[at, annotations.RANKS] = None
-        rows.loc[at, list(verdict)] = list(verdict.values())
-    copies = is_own & rows["photo"].isin(rows.loc[same, "photo"]) & rows["reason"].isna()
-    rows.loc[copies, "reason"] = "exact_duplicate"
+    rows, is_own = inspected.copy(), inspected.index.isin(decided.index)
+    verdicts = decided[~decided["reason"].isin(_NO_VERDICT)]
+    verdicts = verdicts.set_index(verdicts["path"].map(lambda path: Path(path).stem))
+    same = ~is_own & rows["photo"].isin(verdicts.index) & rows["reason"].isna()
+    photo, was = rows.loc[same, "photo"], rows.loc[same, "species"]
+    now = verdicts.loc[photo].set_index(photo.index)
+    species = now["species"].fillna(was)  # a photo that is refused stays counted where it stood
+    changed = species.index[species != was]
+    rows.loc[changed, annotations.RANKS] = None
+    rows.loc[same, "species"] = species
+    rows.loc[same, ["reason", "detail"]] = now[["reason", "detail"]]
+    copies = is_own & rows["photo"].isin(photo) & rows["reason"].isna()
+    rows.loc[copies, "reason"] = _COPY
     rows.loc[copies, "detail"] = "the same file as one of the collection"
-    return rows
+    changes = (was + " -> " + species)[changed][~photo[changed].duplicated()]
+    return rows, changes.value_counts().sort_index()
+
+
+def effect(
+    relabelled: pd.Series,
+    decided: pd.DataFrame,
+    manifest: pd.DataFrame,
+    quarantine: pd.DataFrame,
+) -> Effect:
+    """Counts what became of the photos of a feedback folder.
+
+    Args:
+        relabelled: From `apply`.
+        decided: From `listed`.
+        manifest: The accepted photos.
+        quarantine: The refused files: path, species, reason, detail.
+    """
+    is_own = manifest["path"].isin(decided["path"])
+    added, others = manifest.loc[is_own, "species"], manifest.loc[~is_own, "species"]
+    refused = quarantine.loc[quarantine["path"].isin(decided["path"]), "reason"]
+    return Effect(
+        relabelled,
+        added.value_counts().sort_index(),
+        int((~added.isin(others)).sum()),
+        refused[refused != _COPY].value_counts().sort_index(),
+    )
 
 
 def _verdict(one: Settled, labels: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -2,12 +2,17 @@
 
 import pandas as pd
 
+from pipeline.ingest.reviewed import Effect
 from pipeline.sources import annotations, labels
 from pipeline.sources.reader import Collection
 
 
 def tables(
-    collection: Collection, quarantine: pd.DataFrame, rare: pd.Series, corrected: pd.Series
+    collection: Collection,
+    quarantine: pd.DataFrame,
+    rare: pd.Series,
+    corrected: pd.Series,
+    effect: Effect,
 ) -> dict[str, pd.Series]:
     """Returns the counts that the data card shows, by their headings; empty ones are left out.
 
@@ -16,6 +21,7 @@ def tables(
         quarantine: The refused files: path, species, reason, detail.
         rare: Photos by rare species that were dropped or pooled.
         corrected: Corrections that were made, by `was -> is`.
+        effect: What people's decisions did.
     """
     nobody = labels.left_out(quarantine)
     counts = {
@@ -23,6 +29,9 @@ def tables(
             [f"{why}: {name}" for why, name in nobody.index]
         ),
         "Labels corrected": corrected,
+        "Relabelled by decisions on the page": effect.relabelled,
+        "Added by decisions on the page": effect.added,
+        "Left out of the decisions on the page": effect.left_out,
         "Rare species, dropped or pooled": rare,
         "Ignored folders": pd.Series(collection.ignored, dtype="int64"),
     }

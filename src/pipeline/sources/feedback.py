@@ -179,6 +179,12 @@ class Feedback:
                 continue
         return decisions
 
+    def undecided(self) -> list[str]:
+        """Returns the files of photos that no decision names, sorted."""
+        decided = {one.file for one in self.decisions()}
+        photos = (self.folder / PHOTOS).glob("[!.]*")
+        return sorted({f"{PHOTOS}/{path.name}" for path in photos} - decided)
+
     def settled(self, photos: Iterable[str] | None = None) -> dict[str, Settled]:
         """Returns the decisions on each photo, by its sha256.
 
