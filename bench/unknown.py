@@ -81,8 +81,7 @@ def animal(collection: Collection, backbone: str) -> np.ndarray:
     """Returns the probability of an animal in each photo, by ImageNet's classifier."""
     model = {"backbone": backbone, "weights": "imagenet", "unfrozen_blocks": 0}
     classifier = served_outputs.classifier(model)
-    channels = len(classifier.kernel)
-    logits = collection.features(backbone)[:, -channels:] @ classifier.kernel + classifier.bias
+    logits = classifier.logits(collection.features(backbone))
     return ImageNet(classifier.of, served_outputs.animals(), 0.0).animal(logits)
 
 

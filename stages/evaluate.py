@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core import params, stage_timer, tracking
-from pipeline.dataset import views
+from pipeline.dataset import sampling, views
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import conversion, fitted, label_errors, predictions, report, slices
 from pipeline.evaluate.candidates import Candidate, better
@@ -26,11 +26,11 @@ def main() -> None:
     model = chosen.network()
     classifier = served_outputs.classifier(chosen.model)
     answering = served_outputs.answering(model, classifier)
-    parity = predictions.sample(test, p.evaluate.parity)
+    parity = sampling.sample(test, p.evaluate.parity)
     converted = conversion.convert(model, answering, shards, parity)
     if p.evaluate.precision == "int8":
         converted = conversion.quantize(answering, converted, shards, split, validation)
-    beside = fitted.fit(chosen, converted.network, shards, manifest, split, classifier)
+    beside = fitted.fit(chosen, converted, shards, manifest, split, classifier)
     litert_export.write(
         folder=MODELS / "final",
         keras_file=chosen.keras_file,

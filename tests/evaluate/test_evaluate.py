@@ -233,22 +233,6 @@ def test_int8_is_served_only_if_it_agrees():
         conversion.require_same_labels(labels, off)
 
 
-def test_a_sample_has_every_species_in_turn():
-    species = ["ant"] * 60 + ["bee"] * 3 + ["cat"] * 30
-    pictures = pd.DataFrame({"species": species}, index=range(100, 193))
-    drawn = predictions.sample(pictures, 20)
-    assert drawn["species"].value_counts().to_dict() in (
-        {"ant": 9, "cat": 8, "bee": 3},
-        {"ant": 8, "cat": 9, "bee": 3},
-    )
-    assert drawn.index.is_monotonic_increasing
-    assert drawn.equals(predictions.sample(pictures, 20)), "the same call drew other pictures"
-    assert not drawn.equals(predictions.sample(pictures, 20, seed=1))
-    assert not drawn.equals(pictures.groupby("species").head(9)), "the first ones were taken"
-    for count in (93, 500, "all"):
-        assert predictions.sample(pictures, count).equals(pictures)
-
-
 def test_pictures_are_answered_a_batch_at_a_time(tmp_path, monkeypatch):
     """Of a network that is not run, whose answer is the mean of a picture's channels."""
 

@@ -8,7 +8,9 @@ from pipeline.networks.backbones import Classifier
 
 LABELS = ("ant", "bee")
 CALIBRATION = Calibration(temperature=0.5, unknown_below=0.6, set_from=0.1)
-IMAGENET = Classifier("it", np.zeros((4, 1000)), np.zeros(1000))
+ANIMALS, THINGS = np.arange(1000) < 398, np.arange(1000) >= 398
+# Its last feature is the logarithm of how much more probable an animal is than a thing.
+IMAGENET = Classifier("it", np.outer([0, 1], ANIMALS), -np.log(np.where(ANIMALS, 398, 602)))
 COUNT = 400
 
 
@@ -40,16 +42,13 @@ SPLIT = pd.DataFrame(
 )
 
 
-def outputs(animal=0.9, seed=1):
-    """What a network gives for each photo, of an animal with such a probability.
-
-    Bees differ from ants in their second feature.
-    """
+def features(animal=0.9, seed=1):
+    """Features of each photo, of an animal with such a probability; bees differ in the second."""
     rng = np.random.default_rng(seed)
-    for share, bee in zip(np.broadcast_to(animal, COUNT), np.arange(COUNT) % 3 == 0, strict=True):
-        logits = np.full(1000, np.log((1 - share) / 602))
-        logits[:398] = np.log(share / 398)
-        yield {"features": rng.normal((0, 6 * bee, 0, 0)), "imagenet": logits}
+    bees = np.arange(COUNT) % 3 == 0
+    noise = rng.normal(np.outer(bees, (0, 6, 0, 0)))
+    animal = np.broadcast_to(animal, COUNT)
+    return np.column_stack([noise, np.log(animal / (1 - animal))])
 
 
 def test_photos_are_described_by_what_a_head_said_that_had_not_learned_from_them():
@@ -68,21 +67,17 @@ def test_where_training_had_no_folds_groups_are_kept_together():
     assert photos.groupby(np.arange(COUNT) // 2)["fold"].nunique().max() == 1
 
 
-@pytest.mark.parametrize(("limit", "validation", "train"), [(150, 100, 50), (60, 60, 0)])
-def test_of_many_photos_those_of_the_validation_split_come_first(
-    monkeypatch, limit, validation, train
-):
-    monkeypatch.setattr(judge_fit, "PHOTOS", limit)
-    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
-    assert photos["split"].value_counts().to_dict() == {
-        name: count for name, count in (("validation", validation), ("train", train)) if count
-    }
-    assert photos["species"].nunique() == 2
+def test_photos_whose_features_training_has_are_drawn():
+    table = held_out()
+    features = pd.Series([np.full(2, i) for i in range(3)], table.index[[7, 300, 8]])
+    photos = judge_fit.photos(table.assign(features=features), LABELS, CALIBRATION, SPLIT)
+    assert photos["photo"].tolist() == ["p7", "p8", "p300"]
+    assert np.stack(photos["features"]).tolist() == [[0, 0], [2, 2], [1, 1]]
 
 
 def test_one_known_photo_in_twenty_is_unknown_by_what_was_fitted_to_others():
     photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
-    fitted = judge_fit.fit(photos, outputs(), 0.6, IMAGENET)
+    fitted = judge_fit.fit(photos, features(), 0.6, IMAGENET)
     assert fitted.held_out["unknown"].mean() == pytest.approx(0.05)
     assert fitted.judge.imagenet.animal_from == 0.3
     assert len(fitted.judge.imagenet.animals) == 398
@@ -98,7 +93,7 @@ def test_a_collection_of_things_lowers_what_no_animal_means(things, limit):
     animal = np.full(COUNT, 0.9)
     animal[:things] = 0.2
     photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
-    fitted = judge_fit.fit(photos, outputs(animal), 0.6, IMAGENET)
+    fitted = judge_fit.fit(photos, features(animal), 0.6, IMAGENET)
     assert fitted.judge.imagenet.animal_from == pytest.approx(limit)
     flagged = animal < fitted.judge.imagenet.animal_from - 1e-9
     assert flagged.mean() <= judge_fit.FALSE_ALARMS
@@ -107,7 +102,6 @@ def test_a_collection_of_things_lowers_what_no_animal_means(things, limit):
 
 def test_without_a_classifier_and_with_few_photos_the_probability_decides():
     photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT).iloc[:8]
-    rows = [row for row, _ in zip(outputs(), range(8), strict=False)]
-    fitted = judge_fit.fit(photos, rows, 0.9, None)
+    fitted = judge_fit.fit(photos, features()[:8], 0.9, None)
     assert (fitted.judge.novelty, fitted.judge.imagenet, fitted.files()) == (None, None, {})
     assert fitted.held_out["unknown"].tolist() == (photos["probability"] < 0.9).tolist()

@@ -12,7 +12,7 @@ from pipeline.augment import transforms
 from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
-from pipeline.networks import backbones, devices, feature_cache, heads
+from pipeline.networks import backbones, devices, feature_cache, heads, served_outputs
 from pipeline.networks.backbones.backbone import Backbone
 from pipeline.train import datasets, feature_store, trainer
 from pipeline.train.settings import NetworkSettings, TrainingSettings
@@ -307,6 +307,7 @@ def test_blocks_train_at_the_fine_tuning_rate(data):
     peaks = trained.history.groupby("phase")["learning_rate"].max()
     assert peaks["blocks"] == pytest.approx(0.0003), "0.01 if the fine-tuning rate is ignored"
     assert peaks["head"] == pytest.approx(0.01)
+    assert "features" not in trained.held_out, "those of the frozen network are others"
 
 
 @pytest.mark.slow
@@ -354,6 +355,9 @@ def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it
     pictures = data.validation.take(np.arange(18))
     answers = trained.model(pictures).numpy()
     assert (answers.argmax(axis=1) == data.targets(data.validation)).all()
+    served = served_outputs.answering(trained.model)(pictures)["features"]
+    features = np.stack(held["features"][held["split"] == "validation"])
+    np.testing.assert_allclose(features, served, atol=1e-3)
 
 
 def test_the_merged_head_answers_with_the_mean_of_the_logits():

@@ -12,6 +12,7 @@ from pipeline.evaluate import calibration_fit
 from pipeline.evaluate.metrics import positions
 from pipeline.inference.calibration import Calibration
 from pipeline.networks import keras_setup
+from pipeline.train import held_out
 from pipeline.train.metrics import Score, paired_accuracy_gain
 
 if TYPE_CHECKING:
@@ -56,10 +57,9 @@ class Candidate:
         """Reads its answers to the photos that it had not learned from.
 
         Returns:
-            As `trainer.Trained.held_out`: photo, split, species, probabilities (one a species),
-            largest_logit and right.
+            As `held_out.table` describes them.
         """
-        return pd.read_parquet(self.folder / "held_out.parquet")
+        return pd.read_parquet(self.folder / held_out.FILE)
 
     def held_out_pictures(self, index: pd.DataFrame) -> pd.DataFrame:
         """Reads the same, with the pictures' positions in the resized shards as the index.

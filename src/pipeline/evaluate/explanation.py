@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate.predictions import sample
 from pipeline.inference import activation
 from pipeline.inference.litert import MAIN, Network
 from pipeline.inference.recogniser import MAPS

@@ -16,6 +16,7 @@ from pipeline.evaluate import (
     taxonomy_fit,
 )
 from pipeline.evaluate.candidates import Candidate
+from pipeline.evaluate.conversion import Converted
 from pipeline.evaluate.metrics import positions
 from pipeline.inference import pooling, taxonomy
 from pipeline.inference.calibration import Calibration
@@ -87,7 +88,7 @@ class Fitted:
 
 def fit(
     candidate: Candidate,
-    network: bytes,
+    converted: Converted,
     shards: Shards,
     manifest: pd.DataFrame,
     split: pd.DataFrame,
@@ -97,7 +98,7 @@ def fit(
 
     Args:
         candidate: The network as it was trained, and its answers to the photos held out.
-        network: The same as it is served, as the contents of a `.tflite` file.
+        converted: The same as it is served.
         shards: The resized pictures.
         manifest: A row a photo, with columns photo, species, event and taxonomic ranks.
         split: A row a photo, with columns photo, group and fold.
@@ -106,8 +107,12 @@ def fit(
     calibration = candidate.calibration(split)
     held_out = candidate.held_out_pictures(shards.index)
     photos = judge_fit.photos(held_out, candidate.labels, calibration, split)
-    rows = predictions.outputs(network, shards, photos, "photos held out")
-    judge = judge_fit.fit(photos, rows, calibration.unknown_below, classifier)
+    if "features" in photos and converted.precision == "float":
+        features = np.stack(photos["features"])
+    else:  # they were trained further, or are others in int8
+        rows = predictions.outputs(converted.network, shards, photos, "photos held out")
+        features = np.stack([row["features"] for row in rows])
+    judge = judge_fit.fit(photos, features, calibration.unknown_below, classifier)
     event = manifest.set_index("photo")["event"]
     pooled = events.fit(held_out, event, calibration, candidate.labels)
     answers = calibration.apply(np.stack(held_out["probabilities"]))

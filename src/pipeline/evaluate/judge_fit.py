@@ -1,21 +1,19 @@
 """Fits what tells known species, unknown animals and no animal apart, to photos held out."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from pipeline.evaluate import novelty_fit
-from pipeline.evaluate.predictions import sample
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.judgement import Judge
 from pipeline.inference.novelty import FILE
 from pipeline.networks import served_outputs
 from pipeline.networks.backbones import Classifier
+from pipeline.train.held_out import draw
 
-PHOTOS = 2000  # held out, to fit to; the validation split first
 ANIMAL_FROM = 0.3  # 96 to 98 % of pictures without an animal are below, and 1 % of those with one
 FALSE_ALARMS = 0.015  # share of the photos held out that may be taken for no animal
 FOLDS = 5  # where training had none
@@ -59,14 +57,14 @@ def photos(
 
     Returns:
         Rows of `held_out` with its index: photo, split, species, predicted, probability (of the
-        predicted species, calibrated), largest_logit, and fold, which near-duplicates share.
+        predicted species, calibrated), largest_logit, fold, which near-duplicates share, and
+        features, where training had them.
     """
-    validation = held_out["split"] == "validation"
-    drawn = sample(held_out[validation], PHOTOS)
-    others = sample(held_out[~validation], PHOTOS - len(drawn))
-    drawn = pd.concat([drawn, others])
+    has_features = "features" in held_out
+    drawn = held_out[held_out["features"].notna()] if has_features else draw(held_out)
+    columns = ["photo", "split", "species", "largest_logit", *["features"] * has_features]
     probabilities = calibration.apply(np.stack(drawn["probabilities"]))
-    return drawn[["photo", "split", "species", "largest_logit"]].assign(
+    return drawn[columns].assign(
         predicted=np.array(labels)[probabilities.argmax(axis=1)],
         probability=probabilities.max(axis=1),
         fold=_folds(drawn["photo"], split),
@@ -75,7 +73,7 @@ def photos(
 
 def fit(
     held_out: pd.DataFrame,
-    rows: Iterable[Mapping[str, np.ndarray]],
+    features: np.ndarray,
     unknown_below: float,
     classifier: Classifier | None,
 ) -> FittedJudge:
@@ -83,27 +81,24 @@ def fit(
 
     Args:
         held_out: The photos, as `photos` returns them.
-        rows: All outputs of the served network for each photo.
+        features: What the served network pools from each, float (n, channels).
         unknown_below: As in `calibration.Calibration`.
-        classifier: What the output `imagenet` is of; None if there is none.
+        classifier: ImageNet's, that the network carries; None if it carries none.
     """
-    features, animal, imagenet = [], [], None
-    if classifier is not None:
-        imagenet = ImageNet(classifier.of, served_outputs.animals(), ANIMAL_FROM)
-    for row in rows:
-        features.append(row["features"])
-        animal.append(imagenet.animal(row["imagenet"]) if imagenet else 1.0)
     columns = (held_out[name].to_numpy() for name in ("largest_logit", "species", "fold"))
-    novelty = novelty_fit.fit(np.stack(features), *columns)
+    novelty = novelty_fit.fit(features, *columns)
     if novelty is None:
         unknown = (held_out["probability"] < unknown_below).to_numpy()
     else:
         unknown = novelty.scores > novelty.detector.threshold
-    if imagenet is not None:
+    imagenet = None
+    if classifier is not None:
+        imagenet = ImageNet(classifier.of, served_outputs.animals(), ANIMAL_FROM)
+        animal = imagenet.animal(classifier.logits(features))
         # Species that are no animals to ImageNet's classifier, as `blank` or plants, lower it.
         lowest = float(np.sort(animal)[int(len(animal) * FALSE_ALARMS)])
         imagenet = replace(imagenet, animal_from=min(ANIMAL_FROM, lowest))
-        unknown = unknown | (np.array(animal) < imagenet.animal_from)
+        unknown = unknown | (animal < imagenet.animal_from)
     judge = Judge(unknown_below, novelty and novelty.detector, imagenet)
     return FittedJudge(judge, held_out.assign(unknown=unknown))
 

@@ -1,7 +1,6 @@
 """Runs networks over the pictures of a split, one batch in memory at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -34,25 +33,6 @@ def photos_of(
     pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
     columns = ("path", "group", "event", "location")
     return pictures.assign(**{name: pictures["photo"].map(photos[name]) for name in columns})
-
-
-def sample(pictures: pd.DataFrame, count: int | Literal["all"], seed: int = 0) -> pd.DataFrame:
-    """Draws pictures of every species in turn, so that rare ones are among them.
-
-    Args:
-        pictures: A row a picture, with a column species.
-        count: How many to draw, or `all`; where there are fewer, all are drawn.
-        seed: Decides which of a species. Defaults to 0.
-
-    Returns:
-        Rows of `pictures`, in their order.
-    """
-    if count == "all":
-        return pictures
-    shuffled = pictures.sample(frac=1, random_state=seed)
-    turn = shuffled.groupby("species").cumcount()
-    drawn = shuffled.iloc[np.argsort(turn, kind="stable")[:count]]
-    return drawn.sort_index()
 
 
 def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.progress import track
+from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from pipeline.evaluate.metrics import positions
-from pipeline.evaluate.predictions import sample
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.litert import Network
 from pipeline.train.metrics import calibration_error

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.core import atomic
 from pipeline.networks import keras_setup
+from pipeline.train import held_out
 from pipeline.train.metrics import Score
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     import keras
 else:
     keras = keras_setup.keras()
-
-HELD_OUT = "held_out.parquet"
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Trained:
             learning_rate, pictures_per_second, seconds.
         validation: Score on the pictures held out: those of the validation split, or with folds
             also those of the training split, each by the head that did not train on it.
-        held_out: Their photo, split and species, the probabilities, in the order of `labels`, the
-            largest_logit, and whether the most probable species is right.
+        held_out: The pictures held out, as `held_out.table` describes them.
         stopped: Why training ended, as a sentence.
         network: What it was built from.
         training: What it was trained with; `batch_size` is the one that memory sufficed for.
@@ -77,7 +75,7 @@ class Trained:
             partial.mkdir()
             self.model.save(partial / "model.keras")
             self.history.to_csv(partial / "history.csv", index=False)
-            atomic.write_table(self.held_out, partial / HELD_OUT)
+            atomic.write_table(self.held_out, partial / held_out.FILE)
             (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n")
             for name, text in (more or {}).items():
                 (partial / name).write_text(text)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.networks import backbones, devices, heads, keras_setup
+from pipeline.train import held_out
 from pipeline.train.checkpoints import Checkpoint
 from pipeline.train.datasets import FitInputs, TrainingData
 from pipeline.train.epoch_log import OnEpoch, TrainingDiverged, TrainingInfeasible
@@ -92,14 +93,17 @@ def fit(
             fitted = _fit_blocks(model, data, fitted, phases)
     last = phases.history[-1]
     logits = _predict(fitted.network, fitted.inputs, last)
-    probabilities = _softmax(logits)
+    shown = fitted.inputs.validation
+    pooled = parts.frozen is not None and not model.unfrozen_blocks
+    features = shown.inputs.take if pooled else None
+    held = held_out.table(fitted.inputs.index, shown.targets, data.labels, logits, features)
     outputs = keras.layers.Softmax(name="probabilities")(fitted.head(fitted.whole.output))
     return Trained(
         model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(phases.history),
-        validation=Score.of(probabilities, fitted.inputs.validation.targets),
-        held_out=_held_out(fitted.inputs, data.labels, logits),
+        validation=Score.of(np.stack(held["probabilities"]), shown.targets),
+        held_out=held,
         stopped=fitted.stopped,
         network=model,
         training=replace(train, batch_size=last["batch_size"]),
@@ -126,17 +130,6 @@ class _Fitted:
     network: keras.Model
     inputs: FitInputs
     stopped: str
-
-
-def _held_out(inputs: FitInputs, labels: tuple[str, ...], logits: np.ndarray) -> pd.DataFrame:
-    """Returns the index of what is held out, with species, what was answered and whether right."""
-    targets = inputs.validation.targets
-    return inputs.index.assign(
-        species=np.array(labels)[targets],
-        probabilities=list(_softmax(logits)),
-        largest_logit=logits.max(axis=1),
-        right=logits.argmax(axis=1) == targets,
-    )
 
 
 def _build(model: NetworkSettings, data: TrainingData) -> backbones.Parts:
@@ -230,8 +223,3 @@ def _predict(network: keras.Model, inputs: FitInputs, last: dict) -> np.ndarray:
     taken = (keras.ops.convert_to_numpy(network(validation.inputs.take(part))) for part in parts)
     logits = np.concatenate(list(taken))
     return logits if validation.fold is None else logits[rows, validation.fold]
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

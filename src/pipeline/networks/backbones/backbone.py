@@ -48,6 +48,10 @@ class Classifier(NamedTuple):
     kernel: np.ndarray
     bias: np.ndarray
 
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Computes the logits of ImageNet's classes, (n, 1000), from features (n, channels)."""
+        return features[:, -len(self.kernel) :] @ self.kernel + self.bias
+
 
 @dataclass(frozen=True)
 class Backbone:
