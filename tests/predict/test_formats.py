@@ -105,7 +105,7 @@ def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
 
 def test_camtrap_dp_has_the_columns_of_the_standard(photos_folder):
     with (photos_folder("camtrap_dp") / "observations.csv").open() as file:
-        assert next(csv.reader(file)) == camtrap_dp._COLUMNS
+        assert next(csv.reader(file)) == camtrap_dp.COLUMNS
 
 
 def test_camtrap_dp_wants_a_package(tmp_path):

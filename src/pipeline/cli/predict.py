@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,12 @@ from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
-_BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".json": "json",
+    ".zip": "camtrap-dp-package",
+}
 
 
 def add(commands: Commands) -> None:
@@ -37,7 +42,8 @@ def add(commands: Commands) -> None:
         "--relative-to",
         metavar="DIR",
         help="write paths as seen from this folder; by default as they were typed, and for "
-        "megadetector as seen from the folder that holds every PATH",
+        "megadetector as seen from the folder that holds every PATH, for camtrap-dp-package from "
+        "that of --output",
     )
     predict.add_argument(
         "--events",
@@ -56,6 +62,12 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="CSV of the species that can be there: species and, if wanted, location (a folder of "
         "the photos), from and to (MM-DD); what is not on it becomes the likeliest that is",
+    )
+    predict.add_argument(
+        "--deployments",
+        metavar="FILE",
+        help="for camtrap-dp-package: CSV with deploymentID (a folder of the photos), latitude, "
+        "longitude, deploymentStart, deploymentEnd and, if wanted, further columns of the standard",
     )
     predict.add_argument("--xmp", action="store_true", help="also write the species into sidecars")
     predict.add_argument(
@@ -79,7 +91,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         )
     from pipeline.core import atomic, parallel, workspace
     from pipeline.predict import batch, formats, species_list
-    from pipeline.predict.events import Events, by_folder
+    from pipeline.predict.events import Events
     from pipeline.predict.formats import tables
     from pipeline.register import versions
 
@@ -88,18 +100,21 @@ def _predict(arguments: argparse.Namespace) -> None:
     for path in filter(None, (arguments.output, arguments.events)):
         workspace.require_target_outside(Path(path))
         atomic.require_new(path)
-    folder = _require_writable(form, arguments)
+    deployments = Path(arguments.deployments) if arguments.deployments else None
+    wanted = formats.named(form, deployments)
+    folder = _require_writable(form, wanted.check, arguments)
     recogniser = versions.recogniser(arguments.model)
     labels = batch.labels(recogniser)
     listed = species_list.read(Path(arguments.list), labels) if arguments.list else None
     journal = output.with_name(f"{output.name}.journal")
     with parallel.use_backend("dask" if arguments.dask else "local", arguments.dask):
         summary = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
-    locate = formats.LOCATORS.get(form, lambda: by_folder)()
-    events = Events.of(recogniser, labels, gap=arguments.event_gap, locate=locate, top=batch.TOP)
+    events = Events.of(
+        recogniser, labels, gap=arguments.event_gap, locate=wanted.locate, top=batch.TOP
+    )
     with atomic.new_file(arguments.output) as written:
         answers = events.beside(_answers(journal, listed, folder))
-        formats.FORMATS[form](answers, labels, written)
+        wanted.write(answers, labels, written)
     if arguments.events:
         with atomic.new_file(arguments.events) as written:
             tables.events(events.rows(_answers(journal, listed, folder)), written)
@@ -120,7 +135,9 @@ def _answers(journal: Path, listed: list | None, folder: Path | None) -> Iterato
     return answers if folder is None else batch.seen_from(folder, answers)
 
 
-def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
+def _require_writable(
+    form: str, check: Callable[[Iterable[str]], None] | None, arguments: argparse.Namespace
+) -> Path | None:
     """Checks whatever can fail once the photos are predicted.
 
     Returns:
@@ -132,7 +149,7 @@ def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
 
     for path in filter(None, (arguments.output, arguments.events)):
         atomic.require_writable(Path(path).absolute().parent)
-    checks = [formats.CHECKS[form]] if form in formats.CHECKS else []
+    checks = [] if check is None else [check]
     if arguments.xmp:
         checks.append(xmp.check)
     folder = None
@@ -143,6 +160,9 @@ def _require_writable(form: str, arguments: argparse.Namespace) -> Path | None:
         checks.append(partial(inputs.require_below, folder))
     elif form == "megadetector":
         folder = inputs.top(arguments.paths)
+    elif form == formats.PACKAGE:
+        folder = Path(arguments.output).absolute().parent
+        checks.append(partial(inputs.require_below, folder))
     for check in checks:
         check(photo.path for photo in inputs.find(arguments.paths))
     return folder

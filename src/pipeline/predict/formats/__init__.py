@@ -1,22 +1,53 @@
 """Writes many answers to a file: a format a module; each writes a photo at a time."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.predict.events import Locate
+from pipeline.predict.events import Locate, by_folder
 from pipeline.predict.formats import camtrap_dp, megadetector, tables
+from pipeline.predict.formats.camtrap_dp_package import Deployments
 
 # An answer is what `Events.beside` yields; the labels are the species that a recogniser knows.
 Write = Callable[[Iterable[dict[str, Any]], list[str], Path], None]
-FORMATS: dict[str, Write] = {
-    "csv": tables.csv,
-    "parquet": tables.parquet,
-    "json": tables.json,
-    "megadetector": megadetector.write,
-    "camtrap-dp": camtrap_dp.write,
-}
-# Where camera and time are not those of `events.by_folder`.
-LOCATORS: dict[str, Callable[[], Locate]] = {"camtrap-dp": camtrap_dp.locator}
-# Checks of the photos' paths alone, which run before any photo is predicted.
-CHECKS: dict[str, Callable[[Iterable[str]], None]] = {"camtrap-dp": camtrap_dp.check}
+PACKAGE = "camtrap-dp-package"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of answers.
+
+    Attributes:
+        write: Writes them.
+        locate: Tells camera and time of an answer, by which events are made.
+        check: Checks the photos' paths alone, before any photo is predicted; None: all will do.
+    """
+
+    write: Write
+    locate: Locate = by_folder
+    check: Callable[[Iterable[str]], None] | None = None
+
+
+def named(name: str, deployments: Path | None = None) -> Format:
+    """Returns a format by its name.
+
+    Args:
+        name: One of those that `animal predict --format` takes.
+        deployments: The table of deployments; `camtrap-dp-package` needs it.
+
+    Raises:
+        UserError: The table cannot be used.
+    """
+    if name == "camtrap-dp":
+        return Format(camtrap_dp.write, camtrap_dp.locator(), camtrap_dp.check)
+    if name == PACKAGE:
+        package = Deployments.read(deployments)
+        return Format(package.write, package.locate, package.check)
+    writers: dict[str, Write] = {
+        "csv": tables.csv,
+        "parquet": tables.parquet,
+        "json": tables.json,
+        "megadetector": megadetector.write,
+    }
+    return Format(writers[name])

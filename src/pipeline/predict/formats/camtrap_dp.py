@@ -7,10 +7,10 @@ import csv
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from pipeline.sources import camtrap_dp as source
 from pipeline.sources.labels import kind
 
 # All the columns of the standard, in its order.
-_COLUMNS = [
+COLUMNS = [
     *("observationID", "deploymentID", "mediaID", "eventID", "eventStart", "eventEnd"),
     *("observationLevel", "observationType", "cameraSetupType", "scientificName", "count"),
     *("lifeStage", "sex", "behavior", "individualID", "individualPositionRadius"),
@@ -42,22 +42,41 @@ def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> N
         UserError: A photo lies in no package.
     """
     unlisted, media_of = 0, _Media()
-    events: dict[str, dict[str, Any]] = {}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
+
+    def listed() -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+        nonlocal unlisted
         for answer in answers:
             media = media_of[answer["path"]]
             if media is None:
                 unlisted += 1
             else:
-                writer.writerow(_observation(answer, media))
-                _extend(events, answer, media)
-        writer.writerows(events.values())
+                yield answer, media
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_observations(listed(), file)
     if unlisted:
         print(
             f"{unlisted} photos are in no media.csv, so they have no observation", file=sys.stderr
         )
+
+
+def write_observations(
+    answers: Iterable[tuple[dict[str, Any], dict[str, str]]], file: TextIO
+) -> None:
+    """Writes the table of observations: those of photos, and behind them those of events.
+
+    Args:
+        answers: Each with the row of its photo in the table of media, or at least its `mediaID`,
+            `deploymentID` and `timestamp`.
+        file: Open for writing text.
+    """
+    events: dict[str, dict[str, Any]] = {}
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for answer, media in answers:
+        writer.writerow(_observation(answer, media))
+        _extend(events, answer, media)
+    writer.writerows(events.values())
 
 
 def locator() -> Locate:
