@@ -19,6 +19,7 @@ from local_server import running
 from PIL import Image
 
 from app import fake_project
+from app.test_suspects import suspect
 from pipeline.app import server
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
@@ -353,6 +354,28 @@ def test_names_are_confirmed_and_corrected_by_keys(page, photos, feedback):
     page.keyboard.press("-")
     page.get_by_text("5 of 5 reviewed").wait_for()
     assert decisions_on(files[-1], feedback) == {"Anna": "bad_photo"}
+
+
+def test_probable_label_errors_come_first(page, project, feedback):
+    top = project.parent / "pets"
+    (top / "cat/mistaken.jpg").write_bytes(jpeg((255, 9, 0)))
+    (top / "dog/unsure.jpg").write_bytes(jpeg((131, 0, 122)))
+    suspect(project, "cat/mistaken.jpg", "dog/unsure.jpg", top=top)
+    (top / "violet.jpg").write_bytes(jpeg((127, 0, 125)))
+    add(page, top / "violet.jpg")  # which the recogniser is least certain of
+    page.get_by_role("link", name="Review").click()
+    page.get_by_label("Your name").fill("Anna")
+    page.get_by_role("button", name="Review 2 photos whose labels are probably wrong").click()
+    page.locator(".review .card").nth(1).wait_for()
+    shown = page.locator(".review .card").all_inner_texts()
+    assert ["labelled fox" in text for text in shown[:2]] == [True, True]
+    assert page.locator(".review .card").first.get_attribute("aria-label").endswith("mistaken.jpg")
+    page.keyboard.press("Enter")
+    page.locator(".review .card.decided").wait_for()
+    assert decisions_on(top / "cat/mistaken.jpg", feedback) == {"Anna": "red"}
+    page.reload()
+    page.get_by_role("button", name="Review 1 photo whose label is probably wrong").wait_for()
+    (project / "reports/label_errors.csv").unlink()
 
 
 def test_another_persons_decision_is_shown_and_stays(page, photos, feedback, tmp_path):

@@ -40,6 +40,11 @@ export const table = async (rows) => (await post("table", JSON.stringify(rows), 
 /** Returns whether decisions are stored, who runs the app, and which species people named. */
 export const feedback = async () => (await request("feedback")).json();
 
+/** Lists photos of the collection whose label is probably wrong: { photo, path, label, suggested }. */
+export const suspects = async () => (await request("suspects")).json();
+
+export const suspect = async (photo) => (await request(`suspects/${photo}`)).blob();
+
 /** Returns the decisions on photos, by their sha256. */
 export const decisionsOf = async (photos) => (await post("feedback/decisions", JSON.stringify(photos), JSON_BODY)).json();
 

@@ -57,6 +57,11 @@ const queue = new Queue(async (item, signal) => {
   item.card = null;
 }, drawSoon);
 
+/** Waits until every photo has its answer. */
+export async function allAnswered() {
+  while (queue.busy) await new Promise((go) => setTimeout(go, 100));
+}
+
 /** Shows the part in an element. */
 export function show(main) {
   place = main;
@@ -79,7 +84,8 @@ async function add(files) {
   for (const packed of archives) await unpack(packed);
 }
 
-function put(photos) {
+/** Adds photos ({ name, file }) to those on the page, and answers them. */
+export function put(photos) {
   const room = MOST - items.length;
   if (photos.length > room) note(t("too-many", { n: MOST }), t("close"));
   const added = photos.slice(0, room).map((photo) => ({ ...photo, state: "waiting" }));

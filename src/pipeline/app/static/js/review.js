@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { model } from "./model.js";
-import { items, title } from "./recognise.js";
+import { allAnswered, items, put, title } from "./recognise.js";
 import * as offline from "./offline.js";
 import { percent, t } from "./text.js";
 
@@ -13,6 +13,7 @@ const CHOICES = 9; // species that have a key
 
 let place;
 let about = { stored: false };
+let suspects = []; // photos of the collection whose label is probably wrong
 let everything = false; // whether photos that are done are shown too
 let at = 0; // which photo has the focus
 let anchor = 0; // from which a selection is extended
@@ -30,6 +31,7 @@ export async function show(main) {
     // Without a network the last response holds; without a server of ours nothing is stored.
     about = error.status ? { stored: false } : JSON.parse(localStorage.getItem(FEEDBACK_KEY) ?? '{ "stored": false }');
   }
+  suspects = await api.suspects().catch(() => []);
   await loadDecisions();
   redraw();
 }
@@ -41,11 +43,14 @@ export function leave() {
 const answered = () => items.filter((item) => item.state === "done");
 const isDone = (item) => Boolean(item.decisions && Object.keys(item.decisions.by).length);
 
-/** Returns the photos, the least certain first, for they teach most. They stay in their places. */
+const rank = (item) => item.suspect?.rank ?? Infinity; // of photos whose label is probably wrong
+const byGain = (a, b) => rank(a) - rank(b) || a.answer.probability - b.answer.probability;
+
+/** Returns the photos: probable label errors, then the least certain, for they teach most. They stay in their places. */
 let order = [];
 function queue() {
   const shown = answered().filter((item) => everything || !isDone(item) || order.includes(item));
-  const added = shown.filter((item) => !order.includes(item)).sort((a, b) => a.answer.probability - b.answer.probability);
+  const added = shown.filter((item) => !order.includes(item)).sort(byGain);
   order = [...order.filter((item) => shown.includes(item)), ...added];
   return order;
 }
@@ -56,6 +61,35 @@ async function loadDecisions() {
   if (!about.stored || !unknown.length) return;
   const decisions = await api.decisionsOf(unknown.map((item) => item.answer.photo)).catch(() => ({}));
   for (const item of unknown) item.decisions = decisions[item.answer.photo] ?? null;
+}
+
+/** Puts the photos of the collection whose label is probably wrong before all others. */
+async function addSuspects() {
+  const rows = suspects;
+  suspects = []; // the button goes
+  redraw();
+  try {
+    const added = [];
+    for (const [i, { photo, path, label }] of rows.entries()) {
+      const suspect = { label, rank: i };
+      const there = answered().find((item) => item.answer.photo === photo);
+      if (there) there.suspect = suspect;
+      else added.push({ name: path, file: await api.suspect(photo), suspect });
+    }
+    put(added);
+  } catch (error) {
+    note(error.message, t("close"));
+  }
+  await allAnswered();
+  await loadDecisions();
+  order = [];
+  redraw();
+  if (place) focus(0);
+}
+
+function suspectsButton() {
+  if (!suspects.length) return null;
+  return h("button", { type: "button", onclick: addSuspects }, icon("question"), t("review.suspects", { n: suspects.length }));
 }
 
 export function redraw() {
@@ -85,6 +119,7 @@ function empty() {
       about.stored
         ? h("div", { class: "row center" },
             h("a", { class: "button main", href: "#recognise" }, icon("photo"), t("choose")),
+            suspectsButton(),
             done ? h("button", { type: "button", onclick: () => ((everything = true), redraw()) }, t("review.again")) : null)
         : h("pre", { tabindex: "0" }, "animal app --feedback data/feedback"),
     ),
@@ -112,6 +147,7 @@ function tools(shown) {
       button(t("review.bad"), () => decide("bad_photo")),
       button(t("review.undo"), undo, { class: "quiet", disabled: !undoable.length }),
       h("span", { class: "push" }),
+      suspectsButton(),
       button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" })),
     h("details", { class: "keys" }, h("summary", {}, t("keys")),
       h("dl", { class: "facts" }, KEYS.flatMap(([keys, what]) => [h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(what))]))),
@@ -135,7 +171,8 @@ function option(item, i) {
   const { answer } = item;
   const top = answer.top.slice(0, 3);
   const summary = isDone(item) ? summarise(item.decisions) : null;
-  const label = [answer.species, percent(answer.probability), summary, item.name].filter(Boolean).join(", ");
+  const labelled = item.suspect ? t("review.labelled", { name: item.suspect.label }) : null;
+  const label = [answer.species, percent(answer.probability), labelled, summary, item.name].filter(Boolean).join(", ");
   return h(
     "div",
     {
@@ -151,6 +188,7 @@ function option(item, i) {
     h("ol", { class: "candidates" }, top.map(({ species, probability }, j) =>
       h("li", {}, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
     answer.unknown ? h("span", { class: "second" }, title(item)) : null,
+    labelled ? h("span", { class: "second" }, labelled) : null,
   );
 }
 
