@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
-from pipeline.networks import devices, keras_setup
+from pipeline.networks import keras_setup
 
 if TYPE_CHECKING:
     import keras
@@ -53,12 +53,10 @@ def _converter(model: "keras.Model") -> Any:
     """
     import tensorflow as tf
 
-    trainable = [variable.numpy() for variable in model.trainable_variables]
-    others = [variable.numpy() for variable in model.non_trainable_variables]
-    (pixels,) = model.inputs
+    weights, (pixels,) = _weights(model), model.inputs
     module = tf.Module()
     module.serve = tf.function(
-        lambda pixels: model.stateless_call(trainable, others, pixels, training=False)[0],
+        lambda pixels: model.stateless_call(*weights, pixels, training=False)[0],
         input_signature=[tf.TensorSpec((1, *pixels.shape[1:]), tf.float32, pixels.name)],
     )
     function = module.serve.get_concrete_function()
@@ -78,6 +76,15 @@ def calibration_pictures(shards: "Shards", split: "pd.DataFrame") -> np.ndarray:
     splits = shards.index["photo"].map(split.set_index("photo")["split"])
     training = np.flatnonzero(splits == "train")
     return shards.take(training[:: max(1, len(training) // CALIBRATION_PICTURES)])
+
+
+def _weights(model: "keras.Model") -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns the weights as `stateless_call` takes them: those that train, and the others."""
+    keras = keras_setup.keras()
+    return tuple(
+        [keras.ops.convert_to_numpy(variable) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
 
 
 def _set_int8(converter: Any, pictures: np.ndarray) -> None:
@@ -182,18 +189,21 @@ def predict_on_cpu(model: "keras.Model", batches: Iterable[np.ndarray]) -> np.nd
     """Runs a Keras network on the CPU, since a GPU's float32 has fewer bits.
 
     Args:
-        model: The network; it stays on its device, a copy of it is run.
+        model: The network; it stays on its device.
         batches: Pictures, each uint8 (n, size, size, 3), in memory one batch at a time.
 
     Returns:
         Its answers, float32 (pictures, species).
     """
-    keras = keras_setup.keras()
-    with keras.device("cpu"):
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        copy.compile(jit_compile=devices.XLA)
-        return np.concatenate([copy.predict(batch, verbose=0) for batch in batches])
+    import tensorflow as tf
+
+    weights = _weights(model)
+    with tf.device("cpu"):
+        answer = tf.function(
+            lambda pixels: model.stateless_call(*weights, pixels, training=False)[0],
+            reduce_retracing=True,
+        )
+        return np.concatenate([answer(tf.constant(batch)).numpy() for batch in batches])
 
 
 def compare(
