@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -108,15 +109,34 @@ class Project:
         """Runs code in the project's folder and gives the last line it printed."""
         return self.run(sys.executable, "-c", code).splitlines()[-1]
 
-    @contextmanager
+    def copy(self, folder: Path) -> "Project":
+        """Copies the project to a folder that is not there yet, with MLflow's records of it."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("mlflow.db"))
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as records:
+            lines = "\n".join(records.iterdump()).replace(str(self.folder), str(folder))
+        with closing(sqlite3.connect(folder / "mlflow.db")) as records:
+            records.executescript(lines)
+        return Project(folder)
+
     def served(self, *arguments: str, seconds: float = 60):
-        """The served champion's address, while the block lasts."""
+        """The served champion's address and process, while the block lasts."""
+        command = ["mlflow", "models", "serve", "-m", "models:/animal/Production"]
+        return self.listening(*command, *arguments, ready="/ping", seconds=seconds)
+
+    @contextmanager
+    def listening(self, *command: str, ready: str, seconds: float = 60):
+        """A server's address and process, while the block lasts.
+
+        Args:
+            command: What starts it, but for its port.
+            ready: A path that it answers once it is ready.
+            seconds: The longest time until then.
+        """
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = ["mlflow", "models", "serve", "-m", "models:/animal/Production"]
         server = subprocess.Popen(
-            [*command, "--port", str(port), *arguments],
+            [*command, "--port", str(port)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -130,7 +150,7 @@ class Project:
                 time.sleep(0.2)
                 assert server.poll() is None, server.stdout.read()
                 try:
-                    urllib.request.urlopen(f"{address}/ping", timeout=5)
+                    urllib.request.urlopen(f"{address}{ready}", timeout=5)
                     break
                 except OSError:
                     continue
