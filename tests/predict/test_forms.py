@@ -93,14 +93,14 @@ def test_time_and_place_are_columns_and_excel_knows_the_encoding(trip, animal):
 
 
 def test_what_is_passed_over_is_counted_by_kind(trip, animal):
-    for name in ("x.NEF", "y.nef", "clip.MP4", "noext", "notes.txt", ".hidden.nef"):
+    for name in ("x.NEF", "y.nef", "clip.MXF", "noext", "notes.txt", ".hidden.nef"):
         (trip / name).write_bytes(b"x")
     said = animal("trip", "--output", "all.csv")
     assert "all.csv: 3 photos, 0 of them could not be read\n" in said
-    assert "passed over: 2 raw .nef, 1 video .mp4, 1 without an ending, 1 .txt; a raw file" in said
+    assert "passed over: 2 raw .nef, 1 .mxf, 1 without an ending, 1 .txt; a raw file" in said
     for name in ("cam1/a.jpg", "cam1/b.jpg", "cam2/a.jpg"):
         (trip / name).unlink()
-    with pytest.raises(SystemExit, match=r"no photo in trip, among 2 raw .nef, 1 video .mp4"):
+    with pytest.raises(SystemExit, match=r"no photo in trip, among 2 raw .nef, 1 .mxf"):
         animal("trip", "--output", "none.csv")
 
 

@@ -25,7 +25,10 @@ def add(commands: Commands) -> None:
         example="predict trip/ --output trip.csv --events events.csv",
     )
     predict.add_argument(
-        "paths", nargs="+", metavar="PATH", help="photo, folder, zip, tar or 'pattern/**/*.jpg'"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="photo, video, folder, zip, tar or 'pattern/**/*.jpg'",
     )
     predict.add_argument(
         "--output",
@@ -164,7 +167,7 @@ def _require_writable(
         folder = Path(arguments.output).absolute().parent
         checks.append(partial(inputs.require_below, folder))
     for check in checks:
-        check(photo.path for photo in inputs.find(arguments.paths))
+        check(photo.path for photo in inputs.find(arguments.paths, clips=True))
     return folder
 
 

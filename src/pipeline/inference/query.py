@@ -163,15 +163,25 @@ def _parts(recogniser: Recogniser, images: Sequence[Any]) -> list[list[float] | 
     return recogniser.crop.parts(frames, recogniser.max_pixels)
 
 
+def event_probabilities(recogniser: Recogniser, rows: Sequence[dict]) -> np.ndarray:
+    """Returns the calibrated answer to an event, (species,).
+
+    Args:
+        recogniser: Answered the rows.
+        rows: The answers to its frames, with all species in `top`; at least one.
+    """
+    listed = ({one["species"]: one["probability"] for one in row["top"]} for row in rows)
+    probabilities = np.array([[one[label] for label in recogniser.labels] for one in listed])
+    number = np.zeros(len(rows), dtype=int)
+    return recogniser.pooling.answers(probabilities, number, recogniser.labels)[0]
+
+
 def _pooled(recogniser: Recogniser, rows: list[dict], top_k: int) -> list[dict[str, Any]]:
     """Adds the answer to the event to each row that has one, and cuts `top` to its length."""
     answered = [row for row in rows if row.get("species") is not None]
     if not answered:
         return rows
-    listed = ({one["species"]: one["probability"] for one in row["top"]} for row in answered)
-    probabilities = np.array([[one[label] for label in recogniser.labels] for one in listed])
-    number = np.zeros(len(answered), dtype=int)
-    (event,) = recogniser.pooling.answers(probabilities, number, recogniser.labels)
+    event = event_probabilities(recogniser, answered)
     best = int(event.argmax())
     common = {
         "event_species": recogniser.labels[best],

@@ -23,9 +23,9 @@ from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
-from pipeline.inference import decoding, novelty
+from pipeline.inference import decoding, novelty, pooling
 from pipeline.inference.crops import FILE, MotionCrop
-from pipeline.predict import inputs
+from pipeline.predict import clips, inputs
 
 if TYPE_CHECKING:
     from pipeline.inference.recogniser import Recogniser
@@ -40,7 +40,7 @@ _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have writ
 _ANSWER_FIELDS = (
     *("species", "probability", "unknown", "kind", "reason", "looks_like"),
     *("prediction_set", "top", "rank", "taxon", "taxon_probability"),
-    *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude"),
+    *("brightness", "sharpness", "cut_short", "taken_at", "latitude", "longitude", "frames"),
 )
 
 
@@ -69,7 +69,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
 
     Args:
         recogniser: Folder with `model.tflite` and `labels.json`.
-        paths: Files, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
+        paths: Photos, clips, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
         journal: The file; `answers` reads it.
         jobs: Processes to use.
 
@@ -81,13 +81,13 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
     """
     require_journal(journal)
     passed_over: Counter[str] = Counter()
-    total = sum(1 for _ in inputs.find(paths, passed_over))
+    total = sum(1 for _ in inputs.find(paths, passed_over, clips=True))
     if not total:
         among = f", among {inputs.listed(passed_over)}" if passed_over else ""
         raise UserError(f"there is no photo in {', '.join(paths)}{among}")
     header = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
     length = _PHOTOS_A_JOB if MotionCrop.load(recogniser) is None else _FRAMES_A_JOB
-    rest, done = _resume(journal, header, _batches(inputs.find(paths), length))
+    rest, done = _resume(journal, header, _batches(inputs.find(paths, clips=True), length))
     work = partial(_lines, str(recogniser.absolute()))
     batches = parallel.map_ordered(work, rest, jobs)
     with journal.open("a", encoding="utf-8") as file:
@@ -183,17 +183,22 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
     crop = recogniser.crop
 
     def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
-        if crop is None:
-            for photo in batch:
-                stamp = photo.stamp()  # of before it is read
-                yield answer_photo(recogniser, photo.path, photo.read) | {"stamp": stamp}
-            return
-        stamps = [photo.stamp() for photo in batch]
-        contents = [_bytes_or_error(photo) for photo in batch]
-        parts = _parts(crop, contents, recogniser.max_pixels)
-        for photo, stamp, content, part in zip(batch, stamps, contents, parts, strict=True):
-            read = partial(_bytes_or_raise, content)
-            yield answer_photo(recogniser, photo.path, read, part) | {"stamp": stamp}
+        photos = [photo for photo in batch if crop is not None and not photo.is_clip]
+        stamps = {photo.path: photo.stamp() for photo in photos}
+        contents = {photo.path: _bytes_or_error(photo) for photo in photos}
+        parts = _parts(crop, list(contents.values()), recogniser.max_pixels) if photos else []
+        part = dict(zip(contents, parts, strict=True))
+        for photo in batch:
+            path = photo.path
+            stamp = stamps.get(path) or photo.stamp()  # of before it is read
+            if photo.is_clip:
+                row = answer_clip(recogniser, path, photo.read)
+            elif path in part:
+                read = partial(_bytes_or_raise, contents[path])
+                row = answer_photo(recogniser, path, read, part[path])
+            else:
+                row = answer_photo(recogniser, path, photo.read)
+            yield row | {"stamp": stamp}
 
     return answer
 
@@ -256,6 +261,15 @@ def answer_photo(
         return row | {"top": [], "error": f"{error.reason}: {error}"}
 
 
+def answer_clip(recogniser: "Recogniser", path: str, read: Callable[[], bytes]) -> Answer:
+    """Answers one clip by `clips.answer`. Returns a row, as `answer_photo` does."""
+    row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error")) | {"path": path}
+    try:
+        return row | _rounded(clips.answer(recogniser, read, KEPT))
+    except decoding.PhotoError as error:
+        return row | {"top": [], "error": f"{error.reason}: {error}"}
+
+
 def _rounded(answer: Any) -> Any:
     """Rounds every float to six decimals: more would carry no information, and fill disks."""
     if isinstance(answer, dict):
@@ -268,7 +282,7 @@ def _rounded(answer: Any) -> Any:
 def _digest(recogniser: Path) -> str:
     """Returns the sha256 of the files of a recogniser."""
     digest = hashlib.sha256()
-    for name in ("model.tflite", "labels.json", novelty.FILE, FILE):
+    for name in ("model.tflite", "labels.json", novelty.FILE, FILE, pooling.FILE):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
         except FileNotFoundError:

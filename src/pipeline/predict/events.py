@@ -88,29 +88,43 @@ class Events:
 
     def _cameras(
         self, answers: Iterable[Answer]
-    ) -> Iterator[tuple[list[Answer], list[int | None]]]:
-        """Yields the answers of a camera that stand together, and the event of each."""
+    ) -> Iterator[tuple[list[Answer], list[int | str | None]]]:
+        """Yields the answers of a camera that stand together, and the event of each.
+
+        It is a number; of a clip, its path.
+        """
         for _, several in groupby(answers, key=lambda answer: self.locate(answer)[0]):
             rows = list(several)
             camera, time = zip(*map(self.locate, rows), strict=True)
-            time = pd.Series(time, dtype="str").where([row["error"] is None for row in rows])
+            is_photo = [row["error"] is None and not row.get("frames") for row in rows]
+            time = pd.Series(time, dtype="str").where(is_photo)
             number = events.number(pd.Series(camera, dtype="str"), time, self.gap)
-            yield rows, [None if pd.isna(event) else int(event) for event in number]
+            yield (
+                rows,
+                [
+                    row["path"] if row.get("frames") else None if pd.isna(event) else int(event)
+                    for row, event in zip(rows, number, strict=True)
+                ],
+            )
 
-    def _table(self, rows: list[Answer], number: list[int | None]) -> dict[int, dict[str, Any]]:
-        """Returns the row of each event of a camera, by its number."""
+    def _table(
+        self, rows: list[Answer], number: list[int | str | None]
+    ) -> dict[int | str, dict[str, Any]]:
+        """Returns the row of each event of a camera, by its number or its clip's path."""
+        of_clips = {row["path"]: self._clip(row) for row in rows if row.get("frames")}
         frames = [
-            (event, row) for row, event in zip(rows, number, strict=True) if event is not None
+            (event, row) for row, event in zip(rows, number, strict=True) if isinstance(event, int)
         ]
         if not frames:
-            return {}
+            return of_clips
         probabilities = np.stack([self._probabilities(row) for _, row in frames])
         event = np.array([event for event, _ in frames])
         answers = self.pooling.answers(probabilities, event, self.labels)
         members: dict[int, list[Answer]] = {}
         for one, row in frames:
             members.setdefault(one, []).append(row)
-        return {one: self._row(members[one], answers[one]) for one in sorted(members)}
+        of_photos = {one: self._row(members[one], answers[one]) for one in sorted(members)}
+        return of_photos | of_clips
 
     def _row(self, members: list[Answer], answer: np.ndarray) -> dict[str, Any]:
         times = sorted((self.locate(row)[1] for row in members), key=_instant)
@@ -128,6 +142,19 @@ class Events:
             "probability": round(float(answer[best]), 6),
             "unknown": bool(answer[best] < calibration.unknown_below),
             "prediction_set": [self.labels[i] for i in order if held[i]],
+        }
+
+    def _clip(self, answer: Answer) -> dict[str, Any]:
+        """Returns the row of a clip, which is an event of its own and pooled already."""
+        camera, time = self.locate(answer)
+        own = ("species", "probability", "unknown", "prediction_set")
+        return {
+            "event": answer["path"],
+            "camera": camera,
+            "start": time,
+            "end": time,
+            "photos": len(answer["frames"]),
+            **{name: answer[name] for name in own},
         }
 
     def _probabilities(self, answer: Answer) -> np.ndarray:

@@ -39,6 +39,11 @@ class Named:
     member: str | None = None
     span: tuple[int, int] | None = None
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is named like a video."""
+        return Path(self.path).suffix.lower() in VIDEO
+
     def stamp(self) -> str | None:
         """Returns size and time of change (ns) of the file on disk; None where it is gone."""
         try:
@@ -76,7 +81,9 @@ class Named:
         return data
 
 
-def find(paths: Sequence[str], passed_over: Counter[str] | None = None) -> Iterator[Named]:
+def find(
+    paths: Sequence[str], passed_over: Counter[str] | None = None, clips: bool = False
+) -> Iterator[Named]:
     """Lists photos, in the order of `paths` and below each in the order of their names.
 
     In folders, at any depth, and in archives only files named like photos count, and neither
@@ -85,17 +92,19 @@ def find(paths: Sequence[str], passed_over: Counter[str] | None = None) -> Itera
     Args:
         paths: Files, folders, archives (zip, tar) and patterns such as `cam*/**/*.jpg`.
         passed_over: Counts the files that are not named like photos, by kind.
+        clips: Whether videos count as photos. Defaults to False.
 
     Raises:
         UserError: There is no such file.
     """
     passed_over = Counter() if passed_over is None else passed_over
+    suffixes = _suffixes() | set(VIDEO) if clips else _suffixes()
     for path in paths:
         matches = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
         if not matches:
             raise UserError(f"there is no {path}")
         for match in matches:
-            yield from _below(match, passed_over)
+            yield from _below(match, suffixes, passed_over)
 
 
 def listed(passed_over: Counter[str]) -> str:
@@ -142,21 +151,21 @@ def _top(path: str) -> Path:
     return here.parent if is_photo else here
 
 
-def _below(path: str, passed_over: Counter[str]) -> Iterator[Named]:
+def _below(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator[Named]:
     if Path(path).is_dir():
-        yield from _in_folder(path, passed_over)
+        yield from _in_folder(path, suffixes, passed_over)
     elif not Path(path).is_file():
         raise UserError(f"{path} is neither a file nor a folder")
     elif archive.is_archive(Path(path)):
         try:
-            yield from _inside(path, passed_over)
+            yield from _inside(path, suffixes, passed_over)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"{path} cannot be unpacked: {error}") from None
     else:
         yield Named(_shown(path), _absolute(path))
 
 
-def _in_folder(path: str, passed_over: Counter[str]) -> Iterator[Named]:
+def _in_folder(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator[Named]:
     def unreadable(error: OSError) -> None:
         if error.filename == path:
             raise UserError(f"{path} cannot be read: {error.strerror}")
@@ -166,32 +175,32 @@ def _in_folder(path: str, passed_over: Counter[str]) -> Iterator[Named]:
         folders[:] = sorted(name for name in folders if not ignored(name))
         for name in sorted(files):
             file = Path(folder, name)
-            if file.is_file() and _like_a_photo(name, passed_over):
+            if file.is_file() and _is_wanted(name, suffixes, passed_over):
                 yield Named(_shown(str(file)), _absolute(str(file)))
 
 
-def _inside(path: str, passed_over: Counter[str]) -> Iterator[Named]:
+def _inside(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator[Named]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as opened:
             names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         for name in names:
-            if _like_a_photo(name, passed_over):
+            if _is_wanted(name, suffixes, passed_over):
                 yield Named(_shown(f"{path}/{name}"), _absolute(path), member=name)
         return
     with tarfile.open(path) as opened:
         while (info := opened.next()) is not None:  # in its own order, so that it is read forward
-            if info.isreg() and _like_a_photo(info.name, passed_over):
+            if info.isreg() and _is_wanted(info.name, suffixes, passed_over):
                 shown = _shown(f"{path}/{info.name}")
                 yield Named(shown, _absolute(path), span=(info.offset_data, info.size))
             opened.members = []  # tarfile would keep them all
 
 
-def _like_a_photo(name: str, passed_over: Counter[str]) -> bool:
-    """Returns whether a file is named like a photo, and counts the others by kind."""
+def _is_wanted(name: str, suffixes: set[str], passed_over: Counter[str]) -> bool:
+    """Returns whether a name has one of the endings, and counts the others by kind."""
     if any(map(ignored, name.replace("\\", "/").split("/"))):
         return False
     suffix = Path(name).suffix.lower()
-    if suffix in _suffixes():
+    if suffix in suffixes:
         return True
     if suffix in RAW:
         passed_over[f"raw {suffix}"] += 1

@@ -4,8 +4,8 @@ The columns are path, photo (sha256 of the file), species, probability, unknown,
 looks_like (`judgement.Judgement`), rank, taxon, taxon_probability (`taxonomy.Taxonomy`),
 off_list (`species_list.apply`), prediction_set (species with | between them), species_2,
 probability_2, ..., brightness, sharpness (`decoding.light`), cut_short (`decoding.Sight`),
-taken_at, latitude, longitude (`decoding.capture`), the fields of `events.FIELDS`, and error: why
-there is no answer.
+taken_at, latitude, longitude (`decoding.capture`), frames (how many of a clip were answered), the
+fields of `events.FIELDS`, and error: why there is no answer.
 """
 
 import csv as standard_csv
@@ -60,6 +60,7 @@ def json(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
 
 def _flat(answer: Answer) -> Answer:
     row = {name: value for name, value in answer.items() if name not in ("top", "prediction_set")}
+    row["frames"] = answer.get("frames") and len(answer["frames"])
     if answer["error"] is None:
         row["prediction_set"] = "|".join(answer["prediction_set"])
     for i, other in enumerate(answer["top"][1:], 2):
@@ -82,6 +83,7 @@ def _schema(labels: list[str]) -> pa.Schema:
             *[("prediction_set", text), *others],
             *[("brightness", number), ("sharpness", number), ("cut_short", pa.bool_())],
             *[("taken_at", text), ("latitude", number), ("longitude", number)],
+            ("frames", pa.int64()),
             *[("event", text), ("event_species", text), ("event_probability", number)],
             *[("event_unknown", pa.bool_()), ("error", text)],
         ]

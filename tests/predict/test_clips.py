@@ -1,0 +1,197 @@
+"""Clips of camera traps are answered as the bursts that they were made from."""
+
+import itertools
+import json
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import cli
+from pipeline.inference.crops import MotionCrop
+from pipeline.inference.decoding import PhotoError
+from pipeline.inference.query import Query, answer_rows
+from pipeline.inference.recogniser import Recogniser
+from pipeline.predict import batch, clips
+from pipeline.predict.events import Events
+from pipeline.predict.formats import camtrap_dp
+
+CONTAINERS = {"mp4": "mp4v", "avi": "MJPG", "mov": "mp4v"}
+
+
+def film(path, frames, codec=None, rate=10):
+    """Writes frames, uint8 (height, width, 3) in RGB, as a clip."""
+    height, width = frames[0].shape[:2]
+    code = cv2.VideoWriter_fourcc(*(codec or CONTAINERS[path.suffix[1:]]))
+    writer = cv2.VideoWriter(str(path), code, rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+
+
+def bursts():
+    """Ten bursts: on a blue or red scene, a red or blue animal walks through or nothing does."""
+    noise = np.random.default_rng(0).integers(100, 160, (240, 352), dtype=np.uint8)
+    for number in range(10):
+        scene, animal = ((2, 0), (0, 2))[number % 2]
+        frames = []
+        for step in range(3 + number):
+            frame = np.zeros((240, 352, 3), np.uint8)
+            frame[..., scene] = noise
+            if number % 5:
+                left = 5 + 41 * (step % 8)
+                frame[90:130, left : left + 40] = 0
+                frame[90:130, left : left + 40, animal] = 255
+            frames.append(frame)
+        yield frames
+
+
+@pytest.fixture
+def animal(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(model, *arguments):
+        command = ["predict", *arguments, "--model", str(model), "--jobs", "1"]
+        monkeypatch.setattr(sys, "argv", ["animal", *command])
+        cli.main()
+
+    return run
+
+
+@pytest.mark.parametrize("crops", [False, True])
+def test_a_clip_has_the_answer_of_its_frames_as_a_burst(recogniser, tmp_path, animal, crops):
+    model = recogniser
+    if crops:
+        model = tmp_path / "model"
+        model.mkdir()
+        for file in recogniser.iterdir():
+            (model / file.name).write_bytes(file.read_bytes())
+        (model / "finding.json").write_bytes(MotionCrop(margin=0.25).written())
+    (tmp_path / "card").mkdir()
+    query, expected = Query.of({"burst": True}), {}
+    for (number, frames), ending in itertools.product(enumerate(bursts()), CONTAINERS):
+        film(tmp_path / f"card/{number}.{ending}", frames)
+        photos = [cv2.imencode(".png", frame[..., ::-1])[1].tobytes() for frame in frames]
+        answer = answer_rows(Recogniser(model, workers=1), photos, query, "")[0]
+        expected[f"card/{number}.{ending}"] = answer["event_species"], answer["event_probability"]
+    animal(model, "card", "--events", "events.csv")
+    rows = pd.read_csv("predictions.csv").set_index("path")
+    assert rows["species"].to_dict() == {path: species for path, (species, _) in expected.items()}
+    assert rows["probability"].to_dict() == pytest.approx(
+        {path: probability for path, (_, probability) in expected.items()}, abs=0.03
+    )
+    assert rows["frames"].tolist() == [3 + int(path[5]) for path in rows.index]
+    assert rows["error"].isna().all()
+    assert (rows["event"] == rows.index).all() and (rows["event_species"] == rows["species"]).all()
+    events = pd.read_csv("events.csv").set_index("event")
+    assert events["photos"].to_dict() == rows["frames"].to_dict()
+    assert events["probability"].to_dict() == rows["probability"].to_dict()
+
+
+def test_frames_of_real_bursts_answer_as_their_clip(recogniser, photos_folder, tmp_path):
+    """Codecs blur a little, so that probabilities move; three containers, ten bursts."""
+    folder = photos_folder("camtrap20")
+    listed = pd.DataFrame(json.loads((folder / "metadata.json").read_text())["images"])
+    model, query = Recogniser(recogniser, workers=1), Query.of({"burst": True})
+    sequences = listed.groupby("seq_id")["file_name"].apply(list)
+    chosen = [names for names in sequences if len(names) >= 3][:10]
+    for names, ending in itertools.product(chosen, CONTAINERS):
+        pictures = [Image.open(next(folder.rglob(name))).convert("RGB") for name in names]
+        frames = [np.asarray(picture.resize((640, 480))) for picture in pictures]
+        film(tmp_path / f"1.{ending}", frames)
+        photos = [cv2.imencode(".png", frame[..., ::-1])[1].tobytes() for frame in frames]
+        expected = answer_rows(model, photos, query, "")[0]
+        answer = clips.answer(model, (tmp_path / f"1.{ending}").read_bytes, top_k=20)
+        assert answer["probability"] == pytest.approx(expected["event_probability"], abs=0.05)
+        if expected["event_probability"] > 0.6:
+            assert answer["species"] == expected["event_species"]
+
+
+def test_few_frames_of_a_long_clip_are_seen_evenly(tmp_path):
+    grey = [np.full((48, 64, 3), number, np.uint8) for number in range(200)]
+    film(tmp_path / "long.avi", grey)
+    pictures, seconds = clips.frames((tmp_path / "long.avi").read_bytes())
+    assert clips.FRAMES / 2 <= len(pictures) <= clips.FRAMES
+    assert seconds == pytest.approx(np.arange(0, 20, 1.6)[: len(seconds)].tolist(), abs=0.11)
+    levels = [cv2.imdecode(np.frombuffer(p, np.uint8), 0).mean() for p in pictures]
+    assert levels == pytest.approx(list(range(0, 200, 16)), abs=3)
+
+
+def test_what_may_be_decoded_is_bounded(tmp_path, monkeypatch):
+    film(tmp_path / "1.avi", [np.zeros((48, 64, 3), np.uint8)] * 30)
+    data = (tmp_path / "1.avi").read_bytes()
+    monkeypatch.setattr(clips, "MAX_DECODED", 5 * 48 * 64)
+    assert len(clips.frames(data)[0]) == 5
+    with pytest.raises(PhotoError, match="claim 64 x 48, over 3,000 pixels"):
+        clips.frames(data, max_pixels=3000)
+
+
+def test_broken_clips_have_a_reason_and_the_others_an_answer(recogniser, tmp_path, animal):
+    card = tmp_path / "card"
+    card.mkdir()
+    frames = next(bursts())
+    for ending in CONTAINERS:
+        film(card / f"good.{ending}", frames)
+    whole = (card / "good.mp4").read_bytes()
+    broken = {
+        "empty.mp4": (b"", "empty"),
+        "no_index.mp4": (whole[: len(whole) // 2], "unreadable"),
+        "head.avi": ((card / "good.avi").read_bytes()[:300], "unreadable"),
+        "text.mov": (b"not a film", "not_a_video"),
+        "playlist.mp4": (f"#EXTM3U\n#EXTINF:1,\n{card}/good.avi\n".encode(), "not_a_video"),
+    }
+    for name, (data, _) in broken.items():
+        (card / name).write_bytes(data)
+    Image.new("RGB", (40, 40), "red").save(card / "photo.jpg")
+    animal(recogniser, "card", "--output", "all.json")
+    rows = {row["path"][5:]: row for row in json.loads((tmp_path / "all.json").read_text())}
+    assert len(rows) == 9
+    for name, (_, reason) in broken.items():
+        assert rows[name]["error"].startswith(f"{reason}: "), name
+        assert rows[name]["species"] is None and rows[name]["event"] is None
+    for ending in CONTAINERS:
+        row = rows[f"good.{ending}"]
+        assert row["error"] is None and len(row["frames"]) == 3
+        assert [one["second"] for one in row["frames"]] == pytest.approx([0, 0.1, 0.2], abs=0.11)
+    assert rows["photo.jpg"]["frames"] is None and rows["photo.jpg"]["species"] == "red"
+
+
+def test_a_clip_cut_off_has_the_frames_before(tmp_path):
+    film(tmp_path / "1.avi", list(bursts())[9])
+    data = (tmp_path / "1.avi").read_bytes()
+    pictures, _ = clips.frames(data[: len(data) * 2 // 3])
+    assert 4 <= len(pictures) < 12
+
+
+def test_a_clip_says_when_it_was_taken(tmp_path):
+    film(tmp_path / "1.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
+    data = bytearray((tmp_path / "1.mp4").read_bytes())
+    at = data.index(b"mvhd") + 8
+    seconds = int(
+        (pd.Timestamp("2024-05-01T10:00:05") - pd.Timestamp("1904-01-01")).total_seconds()
+    )
+    data[at : at + 4] = seconds.to_bytes(4, "big")
+    assert clips.taken_at(bytes(data)) == "2024-05-01T10:00:05"
+    data[at : at + 4] = bytes(4)
+    assert clips.taken_at(bytes(data)) is None
+    avi = b"RIFF\0\0\0\0AVI IDIT\x1a\0\0\0Wed May 01 10:00:05 2024\n\0"
+    assert clips.taken_at(avi) == "2024-05-01T10:00:05"
+    assert clips.taken_at(avi[:30]) is None and clips.taken_at(b"") is None
+
+
+def test_clips_of_a_package_get_observations(recogniser, tmp_path):
+    film(tmp_path / "1.mp4", next(bursts()))
+    (tmp_path / "media.csv").write_text(
+        "mediaID,deploymentID,timestamp,filePath\nm1,d1,2024-05-01T10:00:00Z,1.mp4\n"
+    )
+    batch.predict(recogniser, [str(tmp_path / "1.mp4")], tmp_path / "journal", jobs=1)
+    labels = batch.labels(recogniser)
+    events = Events.of(recogniser, labels, locate=camtrap_dp.locator())
+    camtrap_dp.write(events.beside(batch.answers(tmp_path / "journal")), labels, tmp_path / "o.csv")
+    rows = pd.read_csv(tmp_path / "o.csv")
+    assert rows["observationLevel"].tolist() == ["media", "event"]
+    assert rows["eventID"].nunique() == 1 and rows["scientificName"].nunique() == 1
