@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,3 +62,19 @@ def test_calibration_error_weighs_bins_by_their_photos_and_knows_a_certain_answe
     probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.6, 0.4], [0.4, 0.6]])
     found = calibration_error(probabilities, np.array([0, 1, 0, 1]))  # 2 of 1.0: half right
     assert found == pytest.approx((2 * 0.5 + 2 * 0.4) / 4)
+
+
+REFERENCE = json.loads(Path(__file__).with_name("calibration_errors.json").read_text())
+
+
+@pytest.mark.parametrize("case", REFERENCE)
+def test_calibration_errors_are_netcals(case):
+    """As `bench/calibration_reference.py` draws the answers."""
+    rng = np.random.default_rng(case["seed"])
+    logits = rng.normal(0, 2, (400, case["species"]))
+    powers = np.exp(logits)
+    right = np.array([rng.choice(case["species"], p=row / row.sum()) for row in powers])
+    powers = np.exp(logits * (1 + case["seed"]))
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
+    found = calibration_error(probabilities, right, case["bins"])
+    assert found == pytest.approx(case["error"], abs=1e-9)
