@@ -9,8 +9,8 @@ COUNTS = {"zebra": (6, 3, 0), "ant": (0, 2, 0), "owl": (1, 0, 4)}  # taken for z
 
 
 @pytest.fixture
-def axes(tmp_path, monkeypatch):
-    """What is drawn, kept when it is written."""
+def drawn(monkeypatch):
+    """The axes of each plot, when it is written."""
     drawn = []
     save = matplotlib.figure.Figure.savefig
 
@@ -19,6 +19,11 @@ def axes(tmp_path, monkeypatch):
         save(figure, path, **options)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", savefig)
+    return drawn
+
+
+@pytest.fixture
+def axes(tmp_path, drawn):
     rows = [
         (actual, predicted)
         for actual, counts in COUNTS.items()
@@ -53,3 +58,37 @@ def test_shades_are_shares_of_what_photos_show(axes):
     for row, (actual, counts) in enumerate(COUNTS.items()):
         expected = [count / sum(counts) for count in counts]
         assert shades[row].tolist() == pytest.approx(expected), actual
+
+
+def test_dots_are_bins_and_the_larger_ones_have_more_photos(tmp_path, drawn):
+    bins = [
+        {"photos": 30, "probability": 0.95, "accuracy": 0.9},
+        {"photos": 5, "probability": 0.4, "accuracy": 0.6},
+    ]
+    plots.reliability(bins, tmp_path / "reliability.png")
+    (dots,) = drawn[0].collections
+    assert dots.get_offsets().tolist() == [[0.95, 0.9], [0.4, 0.6]]
+    assert dots.get_sizes()[0] > dots.get_sizes()[1]
+
+
+def test_the_line_is_accuracy_over_the_share_that_is_answered(tmp_path, drawn):
+    points = [{"answered": 0.5, "accuracy": 1.0}, {"answered": 1.0, "accuracy": 0.7}]
+    plots.risk_coverage(points, tmp_path / "risk_coverage.png")
+    (line,) = drawn[0].lines
+    assert line.get_xydata().tolist() == [[0.5, 1.0], [1.0, 0.7]]
+
+
+def test_bars_are_corruptions_and_strengths_beside_the_clean_accuracy(tmp_path, drawn):
+    measured = {
+        "clean_accuracy": 0.95,
+        "corruptions": [
+            {"corruption": "fog", "accuracy": 0.9},
+            {"corruption": "blur", "accuracy": 0.7},
+        ],
+        "strengths": [{"strength": 1, "accuracy": 0.92}, {"strength": 5, "accuracy": 0.5}],
+    }
+    plots.robustness(measured, tmp_path / "robustness.png")
+    names = [tick.get_text() for tick in drawn[0].get_yticklabels()]
+    bars = dict(zip(names, (bar.get_width() for bar in drawn[0].patches), strict=True))
+    assert bars == {"fog": 0.9, "blur": 0.7, "strength 1": 0.92, "strength 5": 0.5}
+    assert drawn[0].lines[0].get_xdata()[0] == 0.95

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from evaluate.test_evaluate import CALIBRATION, LABELS, PROBABILITIES, TARGETS
-from pipeline.evaluate.trust import classwise_calibration_error, risk_coverage, trust
+from pipeline.evaluate.trust import classwise_calibration_error, reliability, risk_coverage, trust
 from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
+from pipeline.train.metrics import calibration_error
 
 
 def test_what_was_promised_is_counted_by_hand():
@@ -69,3 +70,18 @@ def test_a_few_photos_have_a_curve_too():
     curve = risk_coverage(PROBABILITIES, TARGETS)
     assert curve[0] == {"answered": 0.05, "accuracy": 1.0, "probability": 0.8}
     assert curve[-1]["accuracy"] == pytest.approx(4 / 7)
+
+
+def test_in_each_bin_the_probability_stands_beside_how_often_it_is_right():
+    probabilities, targets = drawn()
+    bins = reliability(probabilities, targets)
+    surest, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    assert sum(each["photos"] for each in bins) == len(targets)
+    for each in bins:
+        low = np.floor(each["probability"] * 15) / 15
+        inside = (surest >= low) & (surest < low + 1 / 15)
+        assert each["photos"] == inside.sum()
+        assert each["probability"] == pytest.approx(surest[inside].mean())
+        assert each["accuracy"] == pytest.approx(right[inside].mean())
+    error = sum(each["photos"] * abs(each["accuracy"] - each["probability"]) for each in bins)
+    assert error / len(targets) == pytest.approx(calibration_error(probabilities, targets))

@@ -1,6 +1,8 @@
 """Draws plots for people."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,53 @@ def per_species(species: pd.DataFrame, path: Path) -> None:
         axes.set_yticks(places, rows["species"])
         axes.set(xlim=(-0.02, 1.02), xlabel="share of photos, with 95 % interval")
         axes.legend(loc="lower left")
+
+
+def reliability(bins: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draws how often answers of each probability are right; a larger dot stands for more photos.
+
+    Args:
+        bins: As `trust.reliability` returns them.
+        path: The PNG to write.
+    """
+    rows = pd.DataFrame(bins)
+    with plot_style.figure(path, 4.2, 4.2) as axes:
+        axes.plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1)
+        sizes = 10 + 300 * rows["photos"] / rows["photos"].sum()
+        axes.scatter(rows["probability"], rows["accuracy"], s=sizes, clip_on=False, zorder=3)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability", ylabel="share that is right")
+
+
+def risk_coverage(points: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draws the accuracy if only the surest photos are answered.
+
+    Args:
+        points: As `trust.risk_coverage` returns them.
+        path: The PNG to write.
+    """
+    rows = pd.DataFrame(points)
+    with plot_style.figure(path, 6.4, 3.2) as axes:
+        axes.plot(rows["answered"], rows["accuracy"])
+        axes.set(xlim=(0, 1), xlabel="share of photos answered, the surest first")
+        axes.set(ylabel="accuracy on them")
+
+
+def robustness(measured: Mapping[str, Any], path: Path) -> None:
+    """Draws the accuracy under each corruption and at each strength, beside the clean one.
+
+    Args:
+        measured: As `robustness.measure` returns it.
+        path: The PNG to write.
+    """
+    corruptions = pd.DataFrame(measured["corruptions"]).sort_values("accuracy")
+    strengths = pd.DataFrame(measured["strengths"])
+    names = [*corruptions["corruption"], *(f"strength {s}" for s in strengths["strength"])]
+    values = [*corruptions["accuracy"], *strengths["accuracy"]]
+    with plot_style.figure(path, 6.4, 1.2 + 0.26 * len(names)) as axes:
+        axes.barh(names[::-1], values[::-1])
+        axes.axvline(measured["clean_accuracy"], color="black", label="as they are")
+        axes.set(xlim=(0, 1), xlabel="accuracy on worsened pictures")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def mistakes(

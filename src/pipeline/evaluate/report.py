@@ -106,6 +106,14 @@ class Report:
             self.species.to_csv(partial / "per_species.csv", index=False)
             plots.confusion(self.predictions, self.labels, partial / "confusion.png")
             plots.per_species(self.species, partial / "per_species.png")
+            plots.reliability(
+                self.summary["trust"]["reliability"], partial / "trust_reliability.png"
+            )
+            plots.risk_coverage(
+                self.summary["trust"]["risk_coverage"], partial / "trust_risk_coverage.png"
+            )
+            if "robustness" in self.summary:
+                plots.robustness(self.summary["robustness"], partial / "robustness.png")
             mistakes = pd.DataFrame(self.summary["mistakes"])
             sheet = contact_sheets.sheet(plots.mistakes(mistakes, shards))
             sheet.save(partial / "mistakes.png")

@@ -36,7 +36,7 @@ def trust(
         answered with a species (None if there is none); promised_coverage of the prediction sets;
         coverage, the share of them that hold the right species, of all photos and of each species
         (coverage_of); set_size, how many species they hold on average; classwise_calibration_error;
-        and risk_coverage, as the functions below compute them.
+        reliability and risk_coverage, as the functions below compute them.
     """
     sets = calibration.sets(probabilities)
     covered = sets[np.arange(len(targets)), targets]
@@ -53,6 +53,7 @@ def trust(
         "coverage_of": {labels[i]: float(covered[targets == i].mean()) for i in np.unique(targets)},
         "set_size": float(sets.sum(axis=1).mean()),
         "classwise_calibration_error": classwise_calibration_error(probabilities, targets),
+        "reliability": reliability(probabilities, targets),
         "risk_coverage": risk_coverage(probabilities, targets),
     }
 
@@ -77,6 +78,30 @@ def classwise_calibration_error(probabilities: np.ndarray, targets: np.ndarray) 
     cells = (bins + BINS * np.arange(species)).ravel()
     gaps = np.abs(np.bincount(cells, surplus.ravel(), minlength=BINS * species))
     return float(gaps.sum() / len(targets) / species)
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray) -> list[dict[str, float]]:
+    """Compares what the most probable species' probability says with how often it is right.
+
+    Args:
+        probabilities: (n, species).
+        targets: The right positions, int (n,).
+
+    Returns:
+        For each of 15 bins of equal width in which there are photos: photos, their number; and the
+        means of their probability and of their accuracy.
+    """
+    surest = probabilities.max(axis=1)
+    bins = np.minimum((surest * BINS).astype(int), BINS - 1)
+    right = probabilities.argmax(axis=1) == targets
+    return [
+        {
+            "photos": int((bins == i).sum()),
+            "probability": float(surest[bins == i].mean()),
+            "accuracy": float(right[bins == i].mean()),
+        }
+        for i in np.unique(bins)
+    ]
 
 
 def risk_coverage(probabilities: np.ndarray, targets: np.ndarray) -> list[dict[str, float]]:
