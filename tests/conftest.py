@@ -33,7 +33,9 @@ def pytest_collection_modifyitems(items):
     """
     groups = {}
     for item in items:
-        group = "project" if "project" in item.fixturenames else str(item.path)
+        # Elsewhere a fixture of this name is a folder of the file's own.
+        shared = "project" in item.fixturenames and item.path.parent.name == "e2e"
+        group = "project" if shared else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
         groups.setdefault(group, []).append(item)
 

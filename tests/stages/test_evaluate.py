@@ -8,6 +8,7 @@ import io
 import json
 from dataclasses import asdict
 
+import challengers
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,10 +148,10 @@ class Evaluated:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A database for both runs: MLflow takes seconds to make one."""
+    """A database for both runs."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("mlflow")
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", challengers.store(folder))
         patch.chdir(folder)
         yield
 

@@ -5,6 +5,7 @@ import runpy
 import shutil
 from pathlib import Path
 
+import challengers
 import mlflow
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def collection(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    return challengers.store(tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 
+import challengers
 import optuna
 import pytest
 
@@ -28,8 +29,8 @@ def p(request):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A database for all tests here: MLflow takes seconds to make one."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    """A database for all tests here."""
+    return challengers.store(tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture
