@@ -103,7 +103,12 @@ class Project:
 
     def repro(self, *arguments: str) -> list[str]:
         """Runs `dvc repro` and gives the stages that ran."""
-        return re.findall(r"Running stage '(\w+)'", self.run("dvc", "repro", *arguments))
+        return self.stages_of(self.run("dvc", "repro", *arguments))
+
+    @staticmethod
+    def stages_of(printed: str) -> list[str]:
+        """Finds the stages that ran in what `dvc repro` printed."""
+        return re.findall(r"Running stage '(\w+)'", printed)
 
     def python(self, code: str) -> str:
         """Runs code in the project's folder and gives the last line it printed."""

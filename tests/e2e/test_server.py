@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.core import tracking
+
 pytestmark = pytest.mark.slow
 
 
@@ -97,15 +99,14 @@ def test_the_server_loads_no_tensorflow(server):
     assert not any("tensorflow" in text for text in maps)
 
 
-def test_a_served_model_carries_the_code_it_needs_and_no_more(project):
-    code = """
-import mlflow, pathlib
-path = pathlib.Path(mlflow.artifacts.download_artifacts("models:/animal/Production"))
-code = sorted(p.relative_to(path / "code/pipeline").stem for p in (path / "code").rglob("*.py"))
-print(*code, (path / "requirements.txt").read_text().split())
-"""
-    said = project.python(code)
+def test_a_served_model_carries_the_code_it_needs_and_no_more(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder / 'mlflow.db'}")
+    path = Path(tracking.mlflow().artifacts.download_artifacts("models:/animal/Production"))
+    code = sorted(
+        file.relative_to(path / "code/pipeline").stem for file in (path / "code").rglob("*.py")
+    )
     folder = Path(__file__).parents[2] / "src/pipeline/inference"
-    expected = sorted(["__init__", *(file.stem for file in folder.glob("*.py"))])
-    assert said.startswith(f"{' '.join(expected)} ['mlflow-skinny==")
-    assert "tensorflow" not in said
+    assert code == sorted(["__init__", *(file.stem for file in folder.glob("*.py"))])
+    needs = (path / "requirements.txt").read_text()
+    assert needs.startswith("mlflow-skinny==")
+    assert "tensorflow" not in needs
