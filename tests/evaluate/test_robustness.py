@@ -45,21 +45,27 @@ def test_each_picture_is_worsened_by_each_corruption(test_split, monkeypatch):
     assert (found["photos"], found["clean_accuracy"]) == (50, 1)
     targets = (test["species"] == "light").to_numpy().astype(int)
     pictures = resized.take(test.index)
-    strength = np.random.default_rng(0).permutation(np.resize([1, 2, 3, 4, 5], 50))
-    right, middle, rows = {}, [], list(zip(pictures, strength, strict=True))
-    for name in CORRUPTIONS:
-        answers = np.stack([said(corrupt(p, name, s, i)) for i, (p, s) in enumerate(rows)])
+    first = np.random.default_rng(0).permutation(50)
+    right, middle, shown, by_strength = {}, [], [], {s: [] for s in (1, 2, 3, 4, 5)}
+    for turn, name in enumerate(CORRUPTIONS):
+        strength = [1 + (start + turn) % 5 for start in first]
+        rows = enumerate(zip(pictures, strength, strict=True))
+        answers = np.stack([said(corrupt(p, name, s, i)) for i, (p, s) in rows])
         right[name] = answers.argmax(axis=1) == targets
-        squared = answers[strength == 3] ** 2
+        for s, is_right in zip(strength, right[name], strict=True):
+            by_strength[s].append(is_right)
+        at_middle = np.array(strength) == 3
+        squared = answers[at_middle] ** 2
         middle.append(squared / squared.sum(axis=1, keepdims=True))
+        shown.append(targets[at_middle])
     expected = {name: row.mean() for name, row in right.items()}
     assert {row["corruption"]: row["accuracy"] for row in found["corruptions"]} == expected
     assert found["accuracy"] == pytest.approx(np.mean(list(expected.values())))
     assert found["relative"] == found["accuracy"] < 0.95
-    by_strength = np.stack(list(right.values()))
+    assert {len(of) for of in by_strength.values()} == {110}
     for row in found["strengths"]:
-        assert row["accuracy"] == by_strength[:, strength == row["strength"]].mean()
-    error = calibration_error(np.concatenate(middle), np.tile(targets[strength == 3], 11))
+        assert row["accuracy"] == np.mean(by_strength[row["strength"]])
+    error = calibration_error(np.concatenate(middle), np.concatenate(shown))
     assert found["calibration_error"] == pytest.approx(error)
 
 
@@ -69,4 +75,4 @@ def test_a_sample_has_all_species(test_split, monkeypatch):
     found = robustness.measure(b"", *test_split, LABELS, CALIBRATION)
     assert found["photos"] == 3
     assert found["calibration_error"] is None or found["calibration_error"] >= 0
-    assert len(found["strengths"]) == 3
+    assert len(found["strengths"]) == 5

@@ -14,7 +14,7 @@ from pipeline.inference.calibration import Calibration
 from pipeline.inference.litert import Network
 from pipeline.train.metrics import calibration_error
 
-PHOTOS = 80  # each is worsened once by each corruption, a fifth of them at each strength
+PHOTOS = 80  # each is worsened once by each corruption, by each at another strength
 MIDDLE = 3  # the strength at which the calibration error is measured
 
 
@@ -41,35 +41,42 @@ def measure(
     """
     photos = sample(test, PHOTOS)
     pictures, targets = shards.take(photos.index), positions(photos["species"], labels)
-    strength = np.random.default_rng(0).permutation(np.resize(STRENGTHS, len(photos)))
+    first = np.random.default_rng(0).permutation(len(photos))
+    turn = np.arange(len(CORRUPTIONS))[:, None]  # a picture comes at every strength, or nearly so
+    strength = np.array(STRENGTHS)[(first + turn) % len(STRENGTHS)]
     run = Network(network)
     clean = (run(pictures).argmax(axis=1) == targets).mean()
-    answers = {
-        name: calibration.apply(
-            run([corrupt(picture, name, s, i) for i, (picture, s) in enumerate(rows)])
-        )
-        for name, rows in track(
-            [(name, list(zip(pictures, strength, strict=True))) for name in CORRUPTIONS],
-            len(CORRUPTIONS),
-            "answer worsened pictures",
-            "corruptions",
-        )
-    }
-    right = pd.DataFrame({name: rows.argmax(axis=1) == targets for name, rows in answers.items()})
-    middle = strength == MIDDLE
-    worsened = np.concatenate([rows[middle] for rows in answers.values()])
-    of = right.mean()
+    answers = np.stack(
+        [
+            calibration.apply(run([corrupt(*each, i) for i, each in enumerate(rows)]))
+            for rows in track(
+                [
+                    list(zip(pictures, [name] * len(photos), of_each, strict=True))
+                    for name, of_each in zip(CORRUPTIONS, strength, strict=True)
+                ],
+                len(CORRUPTIONS),
+                "answer worsened pictures",
+                "corruptions",
+            )
+        ]
+    )
+    right, middle = answers.argmax(axis=2) == targets, strength == MIDDLE
+    of = right.mean(axis=1)
+    all_targets = np.broadcast_to(targets, strength.shape)
+    error = calibration_error(answers[middle], all_targets[middle]) if middle.any() else None
     return {
         "photos": len(photos),
         "clean_accuracy": float(clean),
         "accuracy": float(of.mean()),
         "relative": float(of.mean() / clean) if clean else None,
-        "calibration_error": calibration_error(worsened, np.tile(targets[middle], len(CORRUPTIONS)))
-        if middle.any()
-        else None,
-        "corruptions": [{"corruption": name, "accuracy": float(of[name])} for name in CORRUPTIONS],
+        "calibration_error": error,
+        "corruptions": [
+            {"corruption": name, "accuracy": float(accuracy)}
+            for name, accuracy in zip(CORRUPTIONS, of, strict=True)
+        ],
         "strengths": [
-            {"strength": int(s), "accuracy": float(right[strength == s].to_numpy().mean())}
-            for s in np.unique(strength)
+            {"strength": s, "accuracy": float(right[strength == s].mean())}
+            for s in STRENGTHS
+            if (strength == s).any()
         ],
     }

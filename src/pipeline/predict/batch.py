@@ -250,7 +250,7 @@ def answer_photo(
     Returns:
         A row as `answers` yields it; `error` says why a photo has no answer.
     """
-    row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error")) | {"path": path}
+    row = _unanswered(path)
     try:
         data = read()
         row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
@@ -261,9 +261,13 @@ def answer_photo(
         return row | {"top": [], "error": f"{error.reason}: {error}"}
 
 
+def _unanswered(path: str) -> Answer:
+    return dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error")) | {"path": path}
+
+
 def answer_clip(recogniser: "Recogniser", path: str, read: Callable[[], bytes]) -> Answer:
     """Answers one clip by `clips.answer`. Returns a row, as `answer_photo` does."""
-    row = dict.fromkeys(("path", "photo", *_ANSWER_FIELDS, "error")) | {"path": path}
+    row = _unanswered(path)
     try:
         return row | _rounded(clips.answer(recogniser, read, KEPT))
     except decoding.PhotoError as error:
