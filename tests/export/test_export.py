@@ -16,7 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.dataset import shards
 from pipeline.export import docker, mobile, onnx, precision
 from pipeline.inference import checksums
-from pipeline.inference.crops import MotionCrop
+from pipeline.inference.crops import SubjectCrop
 from pipeline.inference.litert import Network
 from pipeline.inference.novelty import NoveltyDetector
 from pipeline.inference.recogniser import Recogniser
@@ -167,15 +167,22 @@ def test_where_int8_serves_the_other_one_is_float(exported, final, project, tmp_
 
 def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(final, tmp_path):
     moving = Path(shutil.copytree(final, tmp_path / "moving"))
-    (moving / "finding.json").write_bytes(MotionCrop(margin=0.25).written())
+    (moving / "finding.json").write_bytes(SubjectCrop(margin=0.25).written())
+    boxed = Path(shutil.copytree(final, tmp_path / "boxed"))
+    (boxed / "finding.json").write_bytes(SubjectCrop(margin=0.25, find="boxes").written())
     networks = {"float": (final / "model.tflite").read_bytes()}
-    for recogniser, said in ((moving, {"margin": 0.25, "least": 0.13}), (final, None)):
+    for recogniser, said in (
+        (moving, {"find": "motion", "margin": 0.25, "least": 0.13}),
+        (boxed, {"find": "boxes", "margin": 0.25, "least": 0.0}),
+        (final, None),
+    ):
         page = tmp_path / f"page of {recogniser.name}"
         page.mkdir()
         mobile.for_phones(recogniser, page, networks)
         assert json.loads((page / "metadata.json").read_text())["input"]["cut_out"] == said
-        told = "widened by 0.25 of it" in (page / "README.md").read_text()
-        assert told == (said is not None)
+        text = " ".join((page / "README.md").read_text().split())
+        assert ("widened by 0.25 of it" in text) == (said is not None)
+        assert ("boxes of the collection" in text) == (recogniser is boxed)
 
 
 def test_a_network_that_lies_beside_the_served_one_is_taken(final, tmp_path):

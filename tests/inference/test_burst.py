@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.inference.crops import MotionCrop
+from pipeline.inference.crops import SubjectCrop
 from pipeline.inference.query import NotAPhoto, Query, QueryError, answer_rows
 from pipeline.inference.recogniser import Recogniser
 
@@ -28,7 +28,7 @@ def moving(recogniser, tmp_path_factory):
     """A recogniser that sees what moves."""
     folder = tmp_path_factory.mktemp("moving") / "model"
     shutil.copytree(recogniser, folder)
-    (folder / "finding.json").write_bytes(MotionCrop(margin=0.0).written())
+    (folder / "finding.json").write_bytes(SubjectCrop(margin=0.0).written())
     return Recogniser(folder, workers=2)
 
 
@@ -84,3 +84,55 @@ def test_a_burst_has_its_limit_and_its_type():
     Query.of({}).require_rows(65)
     with pytest.raises(QueryError, match="burst is 1; it must be bool"):
         Query.of({"burst": 1})
+
+
+BOX = [20 / 352, 100 / 240, 60 / 352, 40 / 240]
+
+
+def test_a_given_box_is_cut_out_as_for_training(moving, recogniser, tmp_path):
+    """One frame alone, in which nothing can be seen to move; the other says that it has no box."""
+    shown = answers(moving, [frame(0), frame(0)], boxes=[*BOX, 0, 0, 1, 1])
+    assert [row["species"] for row in shown] == ["red", "blue & co"]
+    margin = 0.25
+    shutil.copytree(recogniser, tmp_path / "boxed")
+    (tmp_path / "boxed/finding.json").write_bytes(SubjectCrop(margin, find="boxes").written())
+    boxed, whole = (Recogniser(folder, workers=1) for folder in (tmp_path / "boxed", recogniser))
+    # A square of 1.5 times the block's 60 px, around its middle and moved into the photo.
+    pixels = np.asarray(Image.open(io.BytesIO(frame(0))))[75:165, 5:95]
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    (expected,) = answers(whole, [file.getvalue()])
+    assert answers(boxed, [frame(0)], boxes=BOX) == [expected]
+    assert answers(whole, [frame(0)], boxes=BOX) == answers(whole, [frame(0)])
+    frames = [frame(n) for n in range(4)]
+    assert {row["species"] for row in answers(boxed, frames, burst=True)} == {"blue & co"}
+
+
+def test_a_box_is_of_the_photo_as_people_see_it(moving):
+    """The camera lay on its side, and says so."""
+    upright = Image.open(io.BytesIO(frame(0)))
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    upright.rotate(90, expand=True).save(file, "PNG", exif=exif)
+    (expected,), (answer,) = (
+        answers(moving, [photo], boxes=BOX) for photo in (frame(0), file.getvalue())
+    )
+    assert answer == expected
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentence"),
+    [
+        ([0, 0, 1], "boxes has 3 numbers for 1 rows; it must have four a row"),
+        ([0, 0, 1, 1] * 2, "boxes has 8 numbers for 1 rows"),
+        ([0.5, 0, 0.6, 1], "the box of row 0 is .*inside it"),
+        ([-0.1, 0, 0.6, 1], "the box of row 0"),
+        ([0, 0, 0, 1], "the box of row 0"),
+        ([0, 0, float("nan"), 1], "the box of row 0"),
+        ("0 0 1 1", "boxes is '0 0 1 1'; it must be list"),
+        ([[0, 0, 1, 1]], "boxes is .*; it must be list"),
+    ],
+)
+def test_a_box_that_cannot_be_is_refused_by_a_sentence(boxes, sentence):
+    with pytest.raises(QueryError, match=sentence):
+        Query.of({"boxes": boxes}).require_rows(1)

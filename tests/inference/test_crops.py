@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.inference import decoding
-from pipeline.inference.crops import MotionCrop, squares
+from pipeline.inference.crops import SubjectCrop, squares
 
 
 def test_a_square_has_its_margin_and_stays_in_the_photo():
@@ -33,8 +33,8 @@ def photo(left, orientation=1):
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_what_moves_in_a_burst_is_cut_out_of_each_frame(orientation, tmp_path):
-    (tmp_path / "finding.json").write_bytes(MotionCrop(0.1).written())
-    crop = MotionCrop.load(tmp_path)
+    (tmp_path / "finding.json").write_bytes(SubjectCrop(0.1).written())
+    crop = SubjectCrop.load(tmp_path)
     frames = [photo(20 + 70 * n, orientation) for n in range(4)]
     parts = crop.parts([frames[0], b"no picture", *frames[1:]])
     assert parts.pop(1) is None
@@ -46,4 +46,4 @@ def test_what_moves_in_a_burst_is_cut_out_of_each_frame(orientation, tmp_path):
 
 
 def test_a_recogniser_of_whole_photos_cuts_nothing(tmp_path):
-    assert MotionCrop.load(tmp_path) is None
+    assert SubjectCrop.load(tmp_path) is None

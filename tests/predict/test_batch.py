@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline import cli
-from pipeline.inference.crops import MotionCrop
+from pipeline.inference.crops import SubjectCrop
 from pipeline.predict import batch
 
 ANIMAL = [sys.executable, "-c", "from pipeline.cli import main; main()"]
@@ -201,7 +201,7 @@ def bursts(recogniser, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "model"
     shutil.copytree(recogniser, model)
-    (model / "finding.json").write_bytes(MotionCrop(margin=0.0).written())
+    (model / "finding.json").write_bytes(SubjectCrop(margin=0.0).written())
     noise = np.random.default_rng(0).integers(100, 160, (240, 352))
     for name, number, second in [("1", 0, 8), ("1", 1, 2), ("1", 2, 5), ("1", 3, 1), ("2", 0, 1)]:
         frame = np.zeros((240, 352, 3), np.uint8)
@@ -236,6 +236,6 @@ def test_a_killed_run_sees_the_same_bursts(bursts, tmp_path):
         batch.predict(bursts, ["cards"], journal, 1)
         assert journal.read_bytes() == whole
     other = shutil.copytree(bursts, tmp_path / "other")
-    (other / "finding.json").write_bytes(MotionCrop(margin=0.5).written())
+    (other / "finding.json").write_bytes(SubjectCrop(margin=0.5).written())
     batch.predict(other, ["cards"], journal, 1)
     assert journal.read_bytes().splitlines()[1:] != whole.splitlines()[1:]

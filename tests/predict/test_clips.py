@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import cli
-from pipeline.inference.crops import MotionCrop
+from pipeline.inference.crops import SubjectCrop
 from pipeline.inference.decoding import PhotoError
 from pipeline.inference.query import Query, answer_rows
 from pipeline.inference.recogniser import Recogniser
@@ -70,7 +70,7 @@ def test_a_clip_has_the_answer_of_its_frames_as_a_burst(recogniser, tmp_path, an
         model.mkdir()
         for file in recogniser.iterdir():
             (model / file.name).write_bytes(file.read_bytes())
-        (model / "finding.json").write_bytes(MotionCrop(margin=0.25).written())
+        (model / "finding.json").write_bytes(SubjectCrop(margin=0.25).written())
     (tmp_path / "card").mkdir()
     query, expected = Query.of({"burst": True}), {}
     for (number, frames), ending in itertools.product(enumerate(bursts()), CONTAINERS):

@@ -18,12 +18,14 @@ import pandas as pd
 import pytest
 import schemathesis
 from local_server import running
+from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from pipeline.inference import decoding
 from pipeline.inference.recogniser import Recogniser
 from pipeline.serve import server as serving
 from pipeline.serve.request_guard import Limits
-from pipeline.serve.request_log import RequestLog, upright_size
+from pipeline.serve.request_log import RequestLog
 
 
 def png(colour, side=40) -> bytes:
@@ -146,6 +148,29 @@ def test_it_answers_as_mlflows_scoring_server_does(server, served_model, monkeyp
         assert ours == expected, form
 
 
+def test_a_box_is_taken_as_mlflows_scoring_server_does(server, served_model):
+    """The model learned from whole photos, so that a box changes nothing; a bad one is refused."""
+    from mlflow.pyfunc import scoring_server
+
+    schema = served_model.metadata.get_input_schema()
+    body = json.loads(sent("split", RED)[0])
+    for boxes, expected in (([0, 0.1, 0.5, 1 / 3], 200), ([0, 0, 2, 1], 400), ([0], 400)):
+        written = json.dumps(body | {"params": {"boxes": boxes}}).encode()
+        status, answer = ask(f"{server}/invocations", written, JSON)
+        query = "&".join(f"boxes={number}" for number in boxes)
+        alone, uploaded = ask(f"{server}/predict?{query}", RED, IMAGE)
+        assert status == alone == expected
+        if expected == 200:
+            theirs = scoring_server.invocations(written, "application/json", served_model, schema)
+            assert json.loads(theirs.response)["predictions"][0]["species"] == "red"
+            assert json.loads(answer)["predictions"] == [json.loads(uploaded)]
+        else:
+            with pytest.raises(MlflowException) as refused:
+                scoring_server.invocations(written, "application/json", served_model, schema)
+            assert refused.value.message == json.loads(answer)["message"]
+            assert json.loads(uploaded)["message"] == json.loads(answer)["message"]
+
+
 def test_the_params_of_a_batch_are_heeded(server):
     body = json.loads(sent("split", RED, b"no photo")[0])
     body["params"] = {"top_k": 1, "threshold": 1.0, "on_error": "row"}
@@ -218,8 +243,8 @@ def test_an_upright_size_is_that_of_the_photo_as_it_is_seen():
     file, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(file, "JPEG", exif=exif)
-    assert upright_size(file.getvalue()) == (30, 40)
-    assert upright_size(png("red")) == (40, 50)
+    assert decoding.upright_size(file.getvalue()) == (30, 40)
+    assert decoding.upright_size(png("red")) == (40, 50)
 
 
 def test_of_many_at_once_each_gets_its_own_answer(server):

@@ -24,7 +24,7 @@ def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "moti
 
 
 def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]:
-    """Returns what a network carries beside it to find by itself what it was trained to see.
+    """Returns what a network carries beside it to cut out of photos what it was trained to see.
 
     Args:
         manifest: A row a photo, as ingest wrote it.
@@ -34,6 +34,5 @@ def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]
     Returns:
         The content of a file by its name; nothing where photos are seen as they are sent.
     """
-    if chosen(manifest, crop) != "motion":
-        return {}
-    return {crops.FILE: crops.MotionCrop(margin).written()}
+    view = chosen(manifest, crop)
+    return {} if view == "none" else {crops.FILE: crops.SubjectCrop(margin, view).written()}

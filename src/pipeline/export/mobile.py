@@ -37,8 +37,8 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
     if detector.exists():
         shutil.copyfile(detector, folder / novelty.FILE)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    crop = crops.MotionCrop.load(recogniser)
-    cut_out = None if crop is None else {"margin": crop.margin, "least": crops.LEAST}
+    crop = crops.SubjectCrop.load(recogniser)
+    cut_out = crop and {"find": crop.find, "margin": crop.margin, "least": crop.least}
     metadata = {
         "input": {
             "name": network.input,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,17 +37,25 @@ def squares(boxes: np.ndarray, sides: np.ndarray, margin: float, least: float = 
 
 
 @dataclass(frozen=True)
-class MotionCrop:
-    """Cuts out of the frames of a burst what moves in them, as for training.
+class SubjectCrop:
+    """Cuts the subject out of photos, as for training.
 
     Attributes:
         margin: Share of a box's longer side that is added on each side.
+        find: What training cut out, and so what a photo without a box is searched for: what moves
+            in the frames of a burst (`motion`), or nothing, as people drew the boxes (`boxes`).
     """
 
     margin: float
+    find: Literal["motion", "boxes"] = "motion"
+
+    @property
+    def least(self) -> float:
+        """The share of the longer side that is seen at least."""
+        return LEAST if self.find == "motion" else 0.0
 
     @classmethod
-    def load(cls, recogniser: Path) -> "MotionCrop | None":
+    def load(cls, recogniser: Path) -> "SubjectCrop | None":
         """Reads it from a recogniser's folder; None where that one sees whole photos."""
         file = recogniser / FILE
         return cls(**json.loads(file.read_text())) if file.exists() else None
@@ -54,6 +63,17 @@ class MotionCrop:
     def written(self) -> bytes:
         """Returns the content of its file."""
         return f"{json.dumps(asdict(self))}\n".encode()
+
+    def part(self, box: Sequence[float], sides: Sequence[float]) -> list[float]:
+        """Returns the part of a photo that the network shall see, as `decoding.cut` takes it.
+
+        Args:
+            box: Around the subject: x and y of the left upper corner, width and height, in shares
+                of the upright photo's sides.
+            sides: Its width and height (px).
+        """
+        boxes, photos = np.array([box], np.float64), np.array([sides], np.float64)
+        return squares(boxes, photos, self.margin, self.least)[0].tolist()
 
     def parts(
         self, frames: Sequence[bytes], max_pixels: int = MAX_PIXELS
@@ -67,6 +87,8 @@ class MotionCrop:
         Returns:
             For each frame the box that `decoding.cut` takes; None for all of the photo.
         """
+        if self.find == "boxes":
+            return [None] * len(frames)
         readable, small = [], []
         for number, data in enumerate(frames):
             try:
@@ -77,7 +99,5 @@ class MotionCrop:
         parts: list[list[float] | None] = [None] * len(frames)
         for number, frame, boxes in zip(readable, small, motion.find(small), strict=True):
             if boxes:
-                sides = np.array([frame.shape[::-1]], dtype=np.float64)
-                box = np.array([boxes[0][:4]])
-                parts[number] = squares(box, sides, self.margin, LEAST)[0].tolist()
+                parts[number] = self.part(boxes[0][:4], frame.shape[::-1])
         return parts

@@ -242,6 +242,13 @@ def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
     return (round(latitude, 7), round(longitude, 7)) if there else (None, None)
 
 
+def upright_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Returns width and height of the upright photo (px). Raises `PhotoError`, as `cut` does."""
+    image = _open(data, max_pixels)
+    width, height = image.size
+    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+
+
 def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
     """Cuts a part out of a photo, as an upright sRGB picture file of its own.
 

@@ -16,14 +16,24 @@ MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
 MAX_EXPLAINED = 16  # rows; a heat map costs as much as fifty answers
 MAX_BURST = 64  # rows; all are compared with each other, in memory
 ON_ERROR = ("fail", "row")
-TYPES = {"top_k": int, "threshold": float, "explain": bool, "on_error": str, "burst": bool}
+TYPES = {
+    "top_k": int,
+    "threshold": float,
+    "explain": bool,
+    "on_error": str,
+    "burst": bool,
+    "boxes": list,
+}
 DEFAULTS = {
     "top_k": TOP_K,
     "threshold": None,
     "explain": False,
     "on_error": ON_ERROR[0],
     "burst": False,
+    "boxes": [],
 }
+_WHOLE = [0, 0, 1, 1]
+_PRECISION = 1e-6  # of a box, as programs round it
 
 
 class QueryError(ValueError):
@@ -51,6 +61,9 @@ class Query:
         burst: Whether the rows are frames that one fixed camera took shortly after each other. Then
             what moves is cut out of them, if the recogniser was trained so, and each row has what
             all show together: `event_species`, `event_probability` and `event_unknown`.
+        boxes: Where the animal is in each row, four numbers a row: x and y of the left upper
+            corner, width and height, in shares of the upright photo's sides. It is cut out, if the
+            recogniser was trained so. Empty: nobody says.
     """
 
     top_k: int
@@ -58,6 +71,7 @@ class Query:
     explain: bool
     on_error: str
     burst: bool
+    boxes: list[float]
 
     @classmethod
     def of(cls, params: dict[str, Any]) -> "Query":
@@ -79,6 +93,8 @@ class Query:
                 "explain": isinstance(value, bool),
                 "on_error": isinstance(value, str),
                 "burst": isinstance(value, bool),
+                "boxes": isinstance(value, list)
+                and all(isinstance(one, int | float) for one in value),
             }
             if not kinds[name]:
                 shown = repr(value)[:50]
@@ -100,7 +116,8 @@ class Query:
             most: How many there may be. None: any number.
 
         Raises:
-            QueryError: There are more than that, or more than can be explained.
+            QueryError: There are more than that, more than can be explained or be one burst, or not
+                as many boxes.
         """
         if most is not None and rows > most:
             raise QueryError(f"there are {rows:,} rows; at most {most:,} can be sent at once")
@@ -108,6 +125,21 @@ class Query:
             raise QueryError(f"there are {rows:,} rows; at most {MAX_EXPLAINED} can be explained")
         if self.burst and rows > MAX_BURST:
             raise QueryError(f"there are {rows:,} rows; at most {MAX_BURST} can be one burst")
+        if self.boxes and len(self.boxes) != 4 * rows:
+            numbers = f"boxes has {len(self.boxes)} numbers for {rows} rows"
+            raise QueryError(f"{numbers}; it must have four a row: x, y, width, height")
+        for row in range(len(self.boxes) // 4):
+            x, y, width, height = box = self.box(row)
+            most = 1 + _PRECISION
+            inside = x >= 0 and y >= 0 and x + width <= most and y + height <= most
+            if not (inside and width > 0 and height > 0):
+                shape = "x, y, width, height in shares of the photo's sides"
+                shown = ", ".join(f"{one:g}" for one in box)
+                raise QueryError(f"the box of row {row} is {shown}; it must be {shape}, inside it")
+
+    def box(self, row: int) -> list[float]:
+        """Returns the box of a row; all of the photo where none is given."""
+        return self.boxes[4 * row : 4 * row + 4] or _WHOLE
 
 
 def answer_rows(
@@ -135,8 +167,11 @@ def answer_rows(
         number, image = row
         try:
             data = bytes_of(image)
-            if parts[number] is not None:
-                data = decoding.cut(data, parts[number], recogniser.max_pixels)
+            part, box = parts[number], query.box(number)
+            if recogniser.crop is not None and box != _WHOLE:
+                part = recogniser.crop.part(box, decoding.upright_size(data, recogniser.max_pixels))
+            if part is not None:
+                data = decoding.cut(data, part, recogniser.max_pixels)
             answered = recogniser.answer(data, top_k, query.threshold, query.explain, light)
         except decoding.PhotoError as error:
             refused = NotAPhoto(number, str(error))

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.inference import activation, decoding, occlusion
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.crops import MotionCrop
+from pipeline.inference.crops import SubjectCrop
 from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.judgement import SPECIES, Judge
 from pipeline.inference.litert import MAIN, Network
@@ -65,7 +65,7 @@ class Recogniser:
         self.calibration = Calibration(**about["calibration"])
         self.judge = _judge(folder, self.calibration, about.get("imagenet"))
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
-        self.crop = MotionCrop.load(folder)
+        self.crop = SubjectCrop.load(folder)
         self.pooling = Pooling.load(folder, self.calibration)
         self.taxonomy = Taxonomy.load(folder)
 

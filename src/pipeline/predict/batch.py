@@ -24,7 +24,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
 from pipeline.inference import decoding, novelty, pooling
-from pipeline.inference.crops import FILE, MotionCrop
+from pipeline.inference.crops import FILE, SubjectCrop
 from pipeline.predict import clips, inputs
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
         among = f", among {inputs.listed(passed_over)}" if passed_over else ""
         raise UserError(f"there is no photo in {', '.join(paths)}{among}")
     header = f'{_HEAD.decode()}"{_digest(recogniser)}"}}'
-    length = _PHOTOS_A_JOB if MotionCrop.load(recogniser) is None else _FRAMES_A_JOB
+    length = _PHOTOS_A_JOB if SubjectCrop.load(recogniser) is None else _FRAMES_A_JOB
     rest, done = _resume(journal, header, _batches(inputs.find(paths, clips=True), length))
     work = partial(_lines, str(recogniser.absolute()))
     batches = parallel.map_ordered(work, rest, jobs)
@@ -180,7 +180,7 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
     from pipeline.inference.recogniser import Recogniser
 
     recogniser = Recogniser(Path(folder), workers=1)
-    crop = recogniser.crop
+    crop = recogniser.crop if recogniser.crop and recogniser.crop.find == "motion" else None
 
     def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
         photos = [photo for photo in batch if crop is not None and not photo.is_clip]
@@ -217,7 +217,7 @@ def _bytes_or_raise(content: bytes | decoding.PhotoError) -> bytes:
 
 
 def _parts(
-    crop: MotionCrop, contents: Sequence[bytes | decoding.PhotoError], max_pixels: int
+    crop: SubjectCrop, contents: Sequence[bytes | decoding.PhotoError], max_pixels: int
 ) -> list[list[float] | None]:
     """Returns what moves in each photo, of those that follow each other shortly; else None."""
     readable = [content if isinstance(content, bytes) else b"" for content in contents]

@@ -229,7 +229,7 @@ def _signature() -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
 
-    types = {int: "long", float: "double", bool: "boolean", str: "string"}
+    types = {int: "long", float: "double", bool: "boolean", str: "string", list: "double"}
     likely = [Property("species", "string"), Property("probability", "double")]
     return ModelSignature(
         # A string that is base64 or, where bytes can be sent, bytes. As `binary`, MLflow would
@@ -253,7 +253,12 @@ def _signature() -> Any:
         ),
         params=ParamSchema(
             [
-                ParamSpec(name, types[query.TYPES[name]], value)
+                ParamSpec(
+                    name,
+                    types[query.TYPES[name]],
+                    value,
+                    shape=(-1,) if query.TYPES[name] is list else None,
+                )
                 for name, value in query.DEFAULTS.items()
             ]
         ),

@@ -3,16 +3,14 @@
 `animal drift` reads the lines.
 """
 
-import io
 import json
 import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from pipeline.inference import decoding
 from pipeline.inference.recogniser import bytes_of
@@ -20,7 +18,6 @@ from pipeline.inference.recogniser import bytes_of
 MEASURES = ("brightness", "sharpness")  # of a picture, by `decoding.light`
 _ANSWER = ("version", "species", "probability", "unknown", "kind")
 _PHOTO = ("photo", "width", "height", *MEASURES)
-_ORIENTATION, _ON_THEIR_SIDES = 0x0112, (5, 6, 7, 8)  # of EXIF
 
 
 class RequestLog:
@@ -70,7 +67,7 @@ class RequestLog:
         photo = decoding.identity(data)
         if self._photos:
             self._keep(photo, data)
-        width, height = upright_size(data)
+        width, height = decoding.upright_size(data, sys.maxsize)  # it was answered
         return {"photo": photo, "width": width, "height": height}
 
     def _keep(self, photo: str, data: bytes) -> None:
@@ -79,11 +76,3 @@ class RequestLog:
             partial = self._photos / f".{photo}.{threading.get_ident()}.partial"
             partial.write_bytes(data)
             partial.replace(target)
-
-
-def upright_size(data: bytes) -> tuple[int, int]:
-    """Returns width and height (px) of a photo from its header, as it is seen when upright."""
-    with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDES
-    return (height, width) if turned else (width, height)

@@ -10,6 +10,7 @@ from pipeline.serve import request_format
 TopK = Annotated[int, Query(ge=1, le=1000)]
 Threshold = Annotated[float | None, Query(ge=0, le=1)]
 Explain = bool
+Boxes = Annotated[list[float], Query(default_factory=list, description="x, y, width, height")]
 
 _PHOTO = {"schema": {"type": "string", "format": "binary"}}
 _LIKELY = {"type": "object", "required": ["species", "probability"]}
@@ -94,6 +95,11 @@ _BATCH = {
                 "explain": {"type": "boolean"},
                 "on_error": {"enum": ["fail", "row"]},
                 "burst": {"type": "boolean"},
+                "boxes": {
+                    "type": "array",
+                    "items": {"type": "number", "minimum": 0, "maximum": 1},
+                    "description": "x, y, width and height of each row's animal",
+                },
             },
         },
     },

@@ -18,7 +18,7 @@ from pipeline.serve.instrumented_model import InstrumentedModel
 from pipeline.serve.request_executor import RequestExecutor
 from pipeline.serve.request_guard import Limits, RequestGuard, refusal
 from pipeline.serve.request_log import RequestLog
-from pipeline.serve.schemas import Explain, Threshold, TopK
+from pipeline.serve.schemas import Boxes, Explain, Threshold, TopK
 
 
 def build(
@@ -80,7 +80,11 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
         openapi_extra=schemas.UPLOAD,
     )
     async def predict(
-        request: Request, top_k: TopK = 3, threshold: Threshold = None, explain: Explain = False
+        request: Request,
+        boxes: Boxes,
+        top_k: TopK = 3,
+        threshold: Threshold = None,
+        explain: Explain = False,
     ) -> Response:
         """Answers one photo: the body, or the field `photo` of a form."""
         try:
@@ -90,7 +94,7 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
         if photo is None:
             sentence = "send a photo as image/* or application/octet-stream, or as field `photo`"
             return refusal(415, f"{sentence} of a multipart form")
-        params = {"top_k": top_k, "explain": explain}
+        params = {"top_k": top_k, "explain": explain, "boxes": boxes}
         params |= {} if threshold is None else {"threshold": threshold}
         try:
             (answer,) = await executor.run(model.predict, [photo], params)
