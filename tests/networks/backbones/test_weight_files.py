@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from networks.backbones.test_torch_checkpoint import archive, today
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones
 from pipeline.networks.backbones import efficientnet_lite, weight_files
 from pipeline.networks.backbones.efficientnet_lite import LITE0
 from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
-from tests.networks.backbones.test_torch_checkpoint import archive, today
 
 SIZE = 64
 TENSORS = efficientnet_lite.read_imagenet(LITE0.network.args[1])
