@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast mutants lint types ui dashboard app serve lock clean
+.PHONY: help setup setup-dev run test test-fast mutants lint types site ui dashboard app serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ test-fast: setup-dev ## run the tests that take seconds
 mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="split register.gate"
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
 	python bench/mutants.py --modules $(MODULES) --sample $(or $(SAMPLE),400)
+
+site: setup ## write docs/ as a website to site/
+	uv pip install --quiet --requirement pyproject.toml --extra site
+	zensical build
 
 lint: setup-dev ## check style, docstrings and formatting
 	ruff check .

@@ -38,7 +38,7 @@ UNIMPORTED = {  # needed all the same
     "tf2onnx",  # keras imports it
     "pyspark",  # MLflow reads tables by it
 }
-TOOLS = {"bench", "dashboard", "dev", "mutants"}  # extras of people who work on the project
+TOOLS = {"bench", "dashboard", "dev", "mutants", "site"}  # extras of people who work on the project
 
 
 def normal(name):
