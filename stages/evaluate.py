@@ -44,9 +44,9 @@ def main() -> None:
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     facts |= beside.tested(test, answers)
     facts |= beside.examined(converted.network, shards, test)
-    judged = chosen.judged(test, answers)
-    suspects = label_errors.find(judged, chosen.labels, manifest, shards.index)
-    facts["label_errors"] = label_errors.save(suspects, judged, REPORTS / "label_errors.csv")
+    of_all = chosen.all_answers(test, answers, beside.calibration, shards.index)
+    suspects = label_errors.find(of_all, chosen.labels, manifest)
+    facts["label_errors"] = label_errors.save(suspects, of_all, REPORTS / "label_errors.csv")
     seen = slices.light_and_sharpness(shards.batches(test.index))
     facets = slices.facets(test, manifest, split, seen)
     test = test.assign(kind=kinds)

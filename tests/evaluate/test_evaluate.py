@@ -66,6 +66,21 @@ def test_the_tuned_one_is_chosen_where_it_is_surely_better(tmp_path, trained, tu
     assert better(first, second).folder.name == chosen
 
 
+def test_all_answers_are_calibrated_and_have_their_picture(tmp_path):
+    """Those held out are calibrated here, those to the test photos were before."""
+    chosen = judged(tmp_path / "trained", [1, 0])
+    table = pd.read_parquet(tmp_path / "trained/held_out.parquet").assign(split="train")
+    table.to_parquet(tmp_path / "trained/held_out.parquet")
+    index = pd.DataFrame({"photo": ["p1", "other", "t0", "p0"]})
+    test = pd.DataFrame({"photo": ["t0"], "species": ["cat"]}, index=[2])
+    answers = chosen.all_answers(test, PROBABILITIES[3:4], CALIBRATION, index)
+    assert answers["photo"].to_dict() == {3: "p0", 0: "p1", 2: "t0"}
+    assert answers["split"].tolist() == ["train", "train", "test"]
+    powers = PROBABILITIES[0] ** (1 / 1.2)
+    np.testing.assert_allclose(answers["probabilities"][3], powers / powers.sum())
+    np.testing.assert_allclose(answers["probabilities"][2], PROBABILITIES[3])
+
+
 def test_only_photos_that_judged_both_are_compared(tmp_path):
     """Where blocks are trained, those of the validation split alone are held out."""
     trained = judged(tmp_path / "trained", [1] * 50 + [0] * 10 + [1] * 10)

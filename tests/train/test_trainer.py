@@ -465,7 +465,7 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
     usual = trainer.fit(model(), train(batch_size=16, epochs=2), data)
     monkeypatch.setattr(feature_store.Features, "take", short_of_memory)
     trained = trainer.fit(model(), train(batch_size=32, epochs=2), data)
-    assert "no memory for batches of 32 pictures: going on with 16" in capsys.readouterr().out
+    assert "no memory for batches of 32 pictures: anew with 16" in capsys.readouterr().out
     assert trained.training.batch_size == 16
     assert list(trained.history["batch_size"]) == [16, 16]
     np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])

@@ -78,7 +78,7 @@ def content(project: Path, feedback: Feedback, photo: str) -> bytes:
     """
     paths = [row["path"] for row in listed(project, feedback) if row["photo"] == photo]
     if not paths:
-        raise UserError("this is no photo to review")
+        raise UserError("this photo is not, or no longer, among those whose label is suspected")
     file = project / workspace.collection_root(project / "data/ingested") / paths[0]
     try:
         data = file.read_bytes()

@@ -84,18 +84,35 @@ class Candidate:
         groups = held_out["photo"].map(split.set_index("photo")["group"]).to_numpy()
         return calibration_fit.fit(np.stack(held_out["probabilities"]), targets, groups)
 
-    def judged(self, test: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    def all_answers(
+        self,
+        test: pd.DataFrame,
+        probabilities: np.ndarray,
+        calibration: Calibration,
+        index: pd.DataFrame,
+    ) -> pd.DataFrame:
         """Returns answers to all pictures, each by a network that had not learned from it.
 
         Args:
-            test: The test pictures, with columns photo and species.
-            probabilities: Its answers to them, (n, species).
+            test: The test pictures, with columns photo and species; its index is their positions
+                in the shards.
+            probabilities: Its calibrated answers to them, (n, species).
+            calibration: Of its answers.
+            index: Of the shards.
 
         Returns:
-            photo, split, species and probabilities (an array).
+            photo, split, species and probabilities (an array, calibrated). The index is the
+            pictures' positions in the shards.
         """
-        tested = test[["photo", "species"]].assign(split="test", probabilities=list(probabilities))
-        return pd.concat([self.held_out(), tested], join="inner", ignore_index=True)
+        held_out = self.held_out_pictures(index)
+        calibrated = calibration.apply(np.stack(held_out["probabilities"]))
+        columns = ["photo", "split", "species", "probabilities"]
+        return pd.concat(
+            [
+                held_out.assign(probabilities=list(calibrated))[columns],
+                test.assign(split="test", probabilities=list(probabilities))[columns],
+            ]
+        )
 
     def described(self) -> dict[str, Any]:
         """Returns its sections of `metrics.json`."""
@@ -113,10 +130,10 @@ def _occurrence(photos: pd.Series) -> pd.Series:
 def better(trained: Candidate, tuned: Candidate) -> Candidate:
     """Returns the tuned candidate if it is better beyond chance, else the trained one.
 
-    The best of many trials owes a part of its score to luck. So its gain on the photos that both
-    were judged by must be more than two of its standard errors: with one (the rule of Breiman
-    et al. 1984, Classification and Regression Trees) the luckiest of 30 trials was served on two of
-    three splits of 13 classes, and lost 0.003 and 0.005 on the test photos.
+    The best of many trials is partly luck, so its gain on the photos that both held out must exceed
+    two standard errors. With one (the rule of Breiman et al. 1984, Classification and Regression
+    Trees) the luckiest of 30 trials was served on two of three splits of 13 classes, and lost 0.003
+    and 0.005 on the test photos.
     """
     gain, error = paired_accuracy_gain(tuned.held_out(), trained.held_out())
     return tuned if gain > 2 * error else trained

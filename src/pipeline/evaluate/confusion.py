@@ -21,7 +21,7 @@ def rates(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def mistakes(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Lists mistakes, the most probable first; of pictures of one group only the first.
+    """Lists mistakes, the most probable first; of near-duplicates only the first.
 
     Args:
         predictions: A row a picture: photo, group, box, actual, predicted, probability. The index
@@ -33,7 +33,7 @@ def mistakes(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     wrong = predictions[predictions["actual"] != predictions["predicted"]]
     wrong = wrong.sort_values("probability", ascending=False, kind="stable")
-    # By photo where several animals are cut out of one: they are not one picture.
+    # A photo may have several boxes, each a picture of its own.
     keys = ["group", "box"]
     alike = wrong.groupby(keys, dropna=False)["photo"].transform("size") - 1
     first = wrong.assign(alike=alike).drop_duplicates(keys)

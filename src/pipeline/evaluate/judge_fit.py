@@ -26,7 +26,7 @@ class FittedJudge:
     Attributes:
         judge: The judge.
         held_out: The photos, as `photos` returns them, and whether each is `unknown`, that is,
-            judged as of no known species by what was fitted to others.
+            of no known species. Its score is by what was fitted to others, the threshold to all.
     """
 
     judge: Judge

@@ -2,8 +2,9 @@
 
 Northcutt, Jiang & Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels. A
 photo is suspected if networks that had not seen it are as sure of another species as they are, on
-average, of photos that carry that species' label. cleanlab finds the same
-(tests/evaluate/test_label_errors.py); it is no dependency, for this takes a few lines.
+average, of photos that carry that species' label, and if its label is not the most probable
+species, which is suggested. cleanlab finds the same (tests/evaluate/test_label_errors.py); it is no
+dependency, for this takes a few lines.
 """
 
 from pathlib import Path
@@ -49,30 +50,28 @@ def suspected(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     )
 
 
-def find(
-    judged: pd.DataFrame, labels: tuple[str, ...], manifest: pd.DataFrame, index: pd.DataFrame
-) -> pd.DataFrame:
+def find(answers: pd.DataFrame, labels: tuple[str, ...], manifest: pd.DataFrame) -> pd.DataFrame:
     """Lists the photos of a collection whose label is probably wrong.
 
     Args:
-        judged: A row a picture: photo, split, species and probabilities (an array), by a network
-            that had not seen it.
+        answers: A row a picture: photo, split, species and probabilities (an array), by a network
+            that had not seen it. The index is the pictures' positions in the shards.
         labels: The species, in the order of the probabilities.
         manifest: A row a photo, with columns photo and path.
-        index: The index of the resized pictures.
 
     Returns:
         picture (its position in the shards), photo, path, split, species, suggested, probability
         (of the suggested species), own_probability (of the label); one row a photo, the least
         credible label first.
     """
-    probabilities = np.stack(judged["probabilities"].to_list())
-    own = judged["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
+    probabilities = np.stack(answers["probabilities"].to_list())
+    own = answers["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
     table = pd.DataFrame(
         {
-            "photo": judged["photo"].to_numpy(),
-            "split": judged["split"].to_numpy(),
-            "species": judged["species"].to_numpy(),
+            "picture": answers.index,
+            "photo": answers["photo"].to_numpy(),
+            "split": answers["split"].to_numpy(),
+            "species": answers["species"].to_numpy(),
             "suggested": np.array(labels)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
             "own_probability": probabilities[np.arange(len(own)), own],
@@ -80,24 +79,22 @@ def find(
     )
     table = table.assign(margin=margins(probabilities, own))[suspected(probabilities, own)]
     table = table.sort_values(["margin", "photo"], kind="stable").drop_duplicates("photo")
-    first = pd.Series(np.arange(len(index)), index["photo"]).groupby(level=0).first()
-    table.insert(0, "picture", table["photo"].map(first))
     table.insert(2, "path", table["photo"].map(manifest.set_index("photo")["path"]))
     return table.drop(columns="margin").reset_index(drop=True)
 
 
-def save(suspects: pd.DataFrame, judged: pd.DataFrame, path: Path) -> dict[str, Any]:
+def save(suspects: pd.DataFrame, answers: pd.DataFrame, path: Path) -> dict[str, Any]:
     """Writes the list as CSV; its lines are a start for `data/corrections.csv`.
 
     Args:
         suspects: From `find`.
-        judged: All photos that `find` went through.
+        answers: All that `find` went through.
         path: The CSV.
 
     Returns:
-        The section of `metrics.json`: photos (judged), suspected, and the first of them.
+        The section of `metrics.json`: photos (all), suspected, and the first of them.
     """
     with atomic.atomic_write(path) as partial:
         suspects.drop(columns="picture").to_csv(partial, index=False)
     first = suspects.head(SHOWN).to_dict("records")
-    return {"photos": judged["photo"].nunique(), "suspected": len(suspects), "first": first}
+    return {"photos": answers["photo"].nunique(), "suspected": len(suspects), "first": first}

@@ -37,8 +37,9 @@ def fit(
     """Fits how sure an answer must be.
 
     By conformal risk control (Angelopoulos et al. 2022, https://arxiv.org/abs/2208.02814): the
-    lowest threshold from which on at most 5 % of photos drawn as these get a wrong answer; none is
-    not wrong. The surer an answer must be, the higher its rank, and the fewer are wrong.
+    lowest threshold from which on at most 5 % of such photos get a wrong answer, and to give none
+    is not wrong; if no threshold reaches that, the highest. The surer an answer must be, the higher
+    its rank, and the fewer are wrong.
 
     Args:
         names: From `names`; None makes no taxonomy.

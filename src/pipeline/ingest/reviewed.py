@@ -60,7 +60,8 @@ def listed(
 
     Returns:
         A row a photo, with `origin` too: those on which people disagree, that they call bad, on
-        which no decision stands, or of whose species there are too few so far have a reason.
+        which no decision stands, whose species `ingest.labels` leaves out, or of whose species
+        there are too few so far have a reason.
 
     Raises:
         UserError: The folder lies in the collection, which would be read twice then.

@@ -143,8 +143,8 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
         "top": likely[:top_k],
         "unknown": is_unknown,
         "kind": UNKNOWN_ANIMAL if is_unknown else SPECIES,
-        "reason": f"{len(rows)} frames together: {likely[0]['probability']:.2f} of "
-        f"{calibration.unknown_below:.2f}",
+        "reason": f"the probability of {len(rows)} frames together, {event.max():.2f}, is "
+        f"{'below' if is_unknown else 'at least'} {calibration.unknown_below:.2f}",
         "prediction_set": [labels[i] for i in order if held[i]],
         **(recogniser.taxonomy.described(event) if recogniser.taxonomy else {}),
         **{

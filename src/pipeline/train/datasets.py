@@ -159,7 +159,8 @@ class TrainingData:
         Args:
             frozen: From pixels to where training starts; None to train from pixels.
             folded: Whether heads side by side train on folds of the training and the validation
-                pictures; else one trains on the former and is validated by the latter.
+                pictures, which takes a frozen network; else one trains on the former and is
+                validated by the latter.
         """
         training, validation = self.inputs(frozen)
         targets, held_targets = self.targets(self.training), self.targets(self.validation)

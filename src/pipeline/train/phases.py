@@ -46,8 +46,8 @@ class Phases:
     def run(self, phase: str, network: keras.Model, inputs: FitInputs, peak: float) -> str:
         """Trains a network, from where a killed training was, and says why it ended.
 
-        Where there is no memory for a batch it goes on with half of it, from the weights at the
-        end of the last epoch.
+        Where there is no memory for a batch the phase begins anew with half of it, from the weights
+        at the end of the last epoch.
 
         Args:
             phase: `head`, `blocks` or `whole`.
@@ -81,7 +81,7 @@ class Phases:
                     "lower resize.size or take a smaller model.backbone"
                 )
             size = train.batch_size
-            print(f"no memory for batches of {size} pictures: going on with {half}", flush=True)
+            print(f"no memory for batches of {size} pictures: anew with {half}", flush=True)
             train = replace(train, batch_size=half)
 
     def _run_once(self, phase: "Phase", reached: State | None) -> str:

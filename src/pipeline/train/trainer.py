@@ -59,8 +59,9 @@ def fit(
     """Trains a recogniser and stops when validation no longer improves.
 
     A pretrained backbone is frozen and its features are computed once, so that a head trains in
-    seconds; unfrozen blocks follow afterwards from cached activations, at a lower rate. All blocks
-    of a backbone, and one without weights, train from pixels, and see no copy twice.
+    seconds; unfrozen blocks follow afterwards from cached activations, at a lower rate. A
+    backbone without weights, or with all blocks unfrozen, trains from pixels and sees no copy
+    twice.
 
     Args:
         model: What to build.
