@@ -6,8 +6,9 @@ import pandas as pd
 
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
-from pipeline.ingest import blanks, corrections, data_card, moving, rare_species, reviewed, summary
+from pipeline.ingest import blanks, corrections, data_card, rare_species, reviewed, summary
 from pipeline.ingest import manifest as manifests
+from pipeline.ingest import motion_boxes as motion
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
@@ -17,34 +18,30 @@ CORRECTIONS = Path("data/corrections.csv")
 
 def main() -> None:
     p = params.load()
-    source, max_pixels, jobs = p.ingest.source, p.ingest.max_pixels, p.parallel.jobs
+    ingest, jobs = p.ingest, p.parallel.jobs
+    source, max_pixels = ingest.source, ingest.max_pixels
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         reader.clear(source, INGESTED)
-        columns = p.ingest.columns.model_dump(exclude_none=True)
-        rules = choice.Rules(p.ingest.labels, columns, p.ingest.species_from)
+        columns = ingest.columns.model_dump(exclude_none=True)
+        rules = choice.Rules(ingest.labels, columns, ingest.species_from)
         collection = reader.gather(source, INGESTED / "files", rules, jobs)
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
-        files, feedback = blanks.as_species(collection.files), Path(p.ingest.feedback)
-        least, labels = p.ingest.min_per_species, p.ingest.labels
+        files, feedback = blanks.as_species(collection.files), Path(ingest.feedback)
+        least, labels = ingest.min_per_species, ingest.labels
         decided = reviewed.listed(feedback, root, files, labels, least)
-        decided.index += len(files)
         files = pd.concat([files, decided])
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
     inspected, relabelled = reviewed.apply(inspected, decided)
     manifest, quarantine = manifests.judge(
-        inspected,
-        p.ingest.min_side,
-        p.ingest.near_duplicate_bits,
-        p.ingest.reject,
-        p.ingest.event_gap,
+        inspected, ingest.min_side, ingest.near_duplicate_bits, ingest.reject, ingest.event_gap
     )
     manifest, quarantine = blanks.require_enough(manifest, quarantine, least)
-    manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, p.ingest.rare)
+    manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
-        manifest["moving"] = moving.boxes(root, manifest, max_pixels, jobs)
+        manifest["moving"] = motion.find(root, manifest, max_pixels, jobs)
     effect = reviewed.effect(relabelled, decided, manifest, quarantine)
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)
@@ -58,10 +55,7 @@ def main() -> None:
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
-    if len(corrected):
-        print(f"lines of {CORRECTIONS}: {corrected.sum()} applied")
-    if decisions := effect.describe():
-        print(f"photos of {feedback}: {decisions}")
+    print(summary.describe(CORRECTIONS, corrected, feedback, effect), end="")
     print(summary.left_out(quarantine), end="")
     manifests.require(counts[~counts["species"].isin(few.index)], least)
     workspace.write_collection(INGESTED, root)

@@ -6,8 +6,8 @@ import json
 import pytest
 from local_server import running
 
+from app.test_decisions import photo
 from app.test_recognition import send
-from app.test_review import photo
 from pipeline.app import server, suspects
 from pipeline.app.champion import Champion
 from pipeline.core import workspace

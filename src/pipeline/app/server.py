@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from pipeline.app import field, recognition, review, suspects, training
+from pipeline.app import decisions, field, recognition, suspects, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
 from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
@@ -59,7 +59,7 @@ def build(
     guard = AccessGuard(app, access, sign_in)
     app.add_exception_handler(HTTPException, _sentence)
     app.include_router(recognition.routes(champion, runtime is not None))
-    app.include_router(review.routes(feedback))
+    app.include_router(decisions.routes(feedback))
     app.include_router(suspects.routes(None if folders is None else Path(), feedback))
     if folders is not None:
         app.include_router(training.routes(Path(), folders))

@@ -68,10 +68,10 @@ class Candidate:
             index: Of the shards. Where a photo has several pictures, they stand in the same order
                 in both.
         """
-        held_out = self.held_out()
+        rows = self.held_out()
         places = pd.Series(index.index, index=[index["photo"], _occurrence(index["photo"])])
-        keys = pd.MultiIndex.from_arrays([held_out["photo"], _occurrence(held_out["photo"])])
-        return held_out.set_axis(places.loc[keys].to_numpy())
+        keys = pd.MultiIndex.from_arrays([rows["photo"], _occurrence(rows["photo"])])
+        return rows.set_axis(places.loc[keys].to_numpy())
 
     def calibration(self, split: pd.DataFrame) -> Calibration:
         """Fits a calibration of its answers to the photos that it had not learned from.
@@ -79,10 +79,10 @@ class Candidate:
         Args:
             split: A row a photo, with columns photo and group.
         """
-        held_out = self.held_out()
-        targets = positions(held_out["species"], self.labels)
-        groups = held_out["photo"].map(split.set_index("photo")["group"]).to_numpy()
-        return calibration_fit.fit(np.stack(held_out["probabilities"]), targets, groups)
+        rows = self.held_out()
+        targets = positions(rows["species"], self.labels)
+        groups = rows["photo"].map(split.set_index("photo")["group"]).to_numpy()
+        return calibration_fit.fit(np.stack(rows["probabilities"]), targets, groups)
 
     def all_answers(
         self,
@@ -104,12 +104,12 @@ class Candidate:
             photo, split, species and probabilities (an array, calibrated). The index is the
             pictures' positions in the shards.
         """
-        held_out = self.held_out_pictures(index)
-        calibrated = calibration.apply(np.stack(held_out["probabilities"]))
+        rows = self.held_out_pictures(index)
+        calibrated = calibration.apply(np.stack(rows["probabilities"]))
         columns = ["photo", "split", "species", "probabilities"]
         return pd.concat(
             [
-                held_out.assign(probabilities=list(calibrated))[columns],
+                rows.assign(probabilities=list(calibrated))[columns],
                 test.assign(split="test", probabilities=list(probabilities))[columns],
             ]
         )

@@ -119,7 +119,7 @@ def judge(
         an event of its own. `group` is the smallest photo of those that belong together:
         near-duplicates, events, and chains of both. `box` is a JSON list of [x, y, w, h] in shares
         of the sides, or null; `flags` are those of `quality_flags.of`. `moving` is null: whoever
-        has the files finds it (`moving.boxes`).
+        has the files finds it (`motion_boxes.find`).
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)

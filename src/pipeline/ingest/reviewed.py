@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import UserError
@@ -59,9 +60,9 @@ def listed(
             until there are so many, for one photo of it must not stop a run.
 
     Returns:
-        A row a photo, with `origin` too: those on which people disagree, that they call bad, on
-        which no decision stands, whose species `ingest.labels` leaves out, or of whose species
-        there are too few so far have a reason.
+        A row a photo, with `origin` too; the index counts on from `like`, to follow it. Those on
+        which people disagree, that they call bad, on which no decision stands, whose species
+        `ingest.labels` leaves out, or of whose species there are too few so far have a reason.
 
     Raises:
         UserError: The folder lies in the collection, which would be read twice then.
@@ -83,8 +84,8 @@ def listed(
         path = Path(os.path.relpath(feedback / file, root)).as_posix()
         more = {"path": path, "other_sides": False, "licence": "unknown", "origin": "people"}
         rows.append(row | more)
-    frame = pd.DataFrame(rows, columns=[*like.columns, "origin"])
-    return frame.astype(like.dtypes)
+    frame = pd.DataFrame(rows, columns=[*like.columns, "origin"]).astype(like.dtypes)
+    return frame.set_axis(np.arange(len(frame)) + len(like))
 
 
 def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -101,10 +102,10 @@ def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame,
         feedback's own copies of them are exact duplicates. And how many photos of the collection
         have another species now, by `was -> is`.
     """
-    rows, is_own = inspected.copy(), inspected.index.isin(decided.index)
+    rows, from_feedback = inspected.copy(), inspected.index.isin(decided.index)
     verdicts = decided[~decided["reason"].isin(_NO_VERDICT)]
     verdicts = verdicts.set_index(verdicts["path"].map(lambda path: Path(path).stem))
-    same = ~is_own & rows["photo"].isin(verdicts.index) & rows["reason"].isna()
+    same = ~from_feedback & rows["photo"].isin(verdicts.index) & rows["reason"].isna()
     photo, was = rows.loc[same, "photo"], rows.loc[same, "species"]
     now = verdicts.loc[photo].set_index(photo.index)
     species = now["species"].fillna(was)  # a photo that is refused stays counted where it stood
@@ -112,7 +113,7 @@ def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame,
     rows.loc[changed, annotations.RANKS] = None
     rows.loc[same, "species"] = species
     rows.loc[same, ["reason", "detail"]] = now[["reason", "detail"]]
-    copies = is_own & rows["photo"].isin(photo) & rows["reason"].isna()
+    copies = from_feedback & rows["photo"].isin(photo) & rows["reason"].isna()
     rows.loc[copies, "reason"] = _COPY
     rows.loc[copies, "detail"] = "the same file as one of the collection"
     changes = (was + " -> " + species)[changed][~photo[changed].duplicated()]

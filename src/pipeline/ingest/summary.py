@@ -1,5 +1,7 @@
 """Sums up what ingest left out of a collection, for the data card and the log."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from pipeline.ingest.reviewed import Effect
@@ -36,6 +38,20 @@ def tables(
         "Ignored folders": pd.Series(collection.ignored, dtype="int64"),
     }
     return {title: column for title, column in counts.items() if len(column)}
+
+
+def describe(corrections: Path, corrected: pd.Series, feedback: Path, effect: Effect) -> str:
+    """Returns a line on corrections and one on people's decisions, where there were any.
+
+    Args:
+        corrections: Where they stand.
+        corrected: Corrections that were made, by `was -> is`.
+        feedback: The folder of the decisions.
+        effect: What they did.
+    """
+    decisions = effect.describe()
+    by_file = f"lines of {corrections}: {corrected.sum()} applied\n" if len(corrected) else ""
+    return by_file + (f"photos of {feedback}: {decisions}\n" if decisions else "")
 
 
 def left_out(quarantine: pd.DataFrame) -> str:

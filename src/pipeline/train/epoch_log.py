@@ -1,8 +1,8 @@
 """Records the epochs of a training."""
 
-import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,25 @@ class TrainingDiverged(TrainingInfeasible):
     """The loss became NaN or infinite."""
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """The epochs of a phase.
+
+    Attributes:
+        phase: Name of the part of the training.
+        first: The number in the history of the first epoch of the phase.
+        pictures: How many an epoch has.
+        batch_size: Pictures in a batch.
+        steps_at_once: Steps between two calls, for the progress line.
+    """
+
+    phase: str
+    first: int
+    pictures: int
+    batch_size: int
+    steps_at_once: int
+
+
 class EpochLog(keras.callbacks.Callback):
     """Adds a row an epoch to a history, shows progress, and stops when time is up.
 
@@ -34,38 +53,28 @@ class EpochLog(keras.callbacks.Callback):
 
     Args:
         history: Rows of earlier epochs, which grows.
-        phase: Name of the part of the training.
-        pictures: How many an epoch has.
-        batch_size: Pictures in a batch.
+        epochs: What is recorded.
         progress: The line to show.
         on_epoch: Called after each epoch with its number in the history, from 0, and its metrics.
+        deadline: By `time.monotonic`: training stops after the epoch in which it is.
 
     Attributes:
-        first: The number in the history of this phase's first epoch.
-        deadline: By `time.monotonic`: training stops after the epoch in which it is. Defaults to
-            never.
         epoch_start_weights: Weights of the model when the last epoch began.
-        steps_at_once: Steps between two calls, for the progress line. Defaults to 1.
     """
 
     def __init__(
         self,
         history: list[dict],
-        phase: str,
-        pictures: int,
-        batch_size: int,
+        epochs: Epochs,
         progress: Progress,
         on_epoch: OnEpoch,
+        deadline: float,
     ) -> None:
         super().__init__()
-        self._history, self._phase = history, phase
-        self._pictures, self._batch_size = pictures, batch_size
-        self._progress, self._on_epoch = progress, on_epoch
+        self._history, self._epochs = history, epochs
+        self._progress, self._on_epoch, self._deadline = progress, on_epoch, deadline
         self._started = time.monotonic() - self._seconds_before()
-        self.first = len(history)
-        self.deadline = math.inf
         self.epoch_start_weights: list[np.ndarray] | None = None
-        self.steps_at_once = 1
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Copies the weights, to go on from if memory ends within the epoch."""
@@ -73,8 +82,9 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Moves the progress bar."""
-        size = self._batch_size
-        self._progress.advance(min(size * self.steps_at_once, self._pictures - batch * size))
+        left = self._epochs.pictures - batch * self._epochs.batch_size
+        size = self._epochs.batch_size * self._epochs.steps_at_once
+        self._progress.advance(min(size, left))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Adds a row to the history, and stops the training at its deadline.
@@ -92,16 +102,16 @@ class EpochLog(keras.callbacks.Callback):
         metrics["learning_rate"] = float(np.asarray(optimizer.learning_rate))
         metrics["seconds"] = round(time.monotonic() - self._started, 3)
         lasted = max(1e-3, metrics["seconds"] - self._seconds_before())
-        metrics["pictures_per_second"] = round(self._pictures / lasted, 1)
-        number = self.first + epoch
-        row = {"phase": self._phase, "epoch": number, "batch_size": self._batch_size}
+        metrics["pictures_per_second"] = round(self._epochs.pictures / lasted, 1)
+        number = self._epochs.first + epoch
+        row = {"phase": self._epochs.phase, "epoch": number, "batch_size": self._epochs.batch_size}
         self._history.append(row | metrics)
         accuracies = f"accuracy {logs['accuracy']:.4f}, validation {logs['val_accuracy']:.4f}"
         self._progress.message = (
             f"epoch {epoch + 1}/{self.params['epochs']}, loss {logs['loss']:.4f}, {accuracies}"
         )
         self._on_epoch(number, metrics)
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self._deadline:
             self.model.stop_training = True
 
     def _seconds_before(self) -> float:

@@ -10,7 +10,7 @@ from pipeline.train.batches import Batches, TrainingBatches, ValidationBatches
 from pipeline.train.checkpoints import Checkpoint, SaveState, State
 from pipeline.train.datasets import FitInputs
 from pipeline.train.early_stopping import ValidatedEarlyStopping
-from pipeline.train.epoch_log import EpochLog, OnEpoch, TrainingInfeasible
+from pipeline.train.epoch_log import EpochLog, Epochs, OnEpoch, TrainingInfeasible
 from pipeline.train.losses import cross_entropy
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
@@ -94,11 +94,14 @@ class Phases:
         progress = Progress(
             (train.epochs - first) * pictures, f"train {phase.name}", "pictures", lasting=False
         )
-        log = EpochLog(
-            self.history, phase.name, pictures, train.batch_size, progress, self._on_epoch
+        epochs = Epochs(
+            phase=phase.name,
+            first=len(self.history) - first,
+            pictures=pictures,
+            batch_size=train.batch_size,
+            steps_at_once=phase.steps_at_once(len(batches)),
         )
-        log.first -= first
-        log.deadline, log.steps_at_once = self._deadline, phase.steps_at_once(len(batches))
+        log = EpochLog(self.history, epochs, progress, self._on_epoch, self._deadline)
         stopping = ValidatedEarlyStopping(phase.in_memory(validation), train.patience)
         state = {"phase": phase.name, "batch_size": train.batch_size, "history": self.history}
         save = SaveState(self._checkpoint, state, reached, stopping)
@@ -123,7 +126,7 @@ class Phases:
             validation.close()
         if model is not network:
             network.set_weights(model.get_weights())
-        return _reason(log.first, stopping, train, model.stop_training)
+        return _reason(epochs.first, stopping, train, model.stop_training)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import * as detail from "./detail.js";
 import * as local from "./local.js";
 import { announce, h, icon, note } from "./dom.js";
 import { model, named } from "./model.js";
-import { Queue } from "./queue.js";
+import { Queue } from "./upload_queue.js";
 import * as sources from "./sources.js";
 import { duration, percent, t } from "./text.js";
 

@@ -48,7 +48,7 @@ const byGain = (a, b) => rank(a) - rank(b) || a.answer.probability - b.answer.pr
 
 /** Returns the photos: probable label errors, then the least certain, for they teach most. They stay in their places. */
 let order = [];
-function queue() {
+function reviewOrder() {
   const shown = answered().filter((item) => everything || !isDone(item) || order.includes(item));
   const added = shown.filter((item) => !order.includes(item)).sort(byGain);
   order = [...order.filter((item) => shown.includes(item)), ...added];
@@ -98,7 +98,7 @@ export function redraw() {
     place.replaceChildren(empty());
     return;
   }
-  const shown = queue();
+  const shown = reviewOrder();
   if (!shown.length) {
     place.replaceChildren(empty());
     return;

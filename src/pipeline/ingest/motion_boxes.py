@@ -15,7 +15,7 @@ BURST = 32  # frames that are compared at once, at most: of a longer event one s
 _MOST = 3  # boxes a frame
 
 
-def boxes(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.Series:
+def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.Series:
     """Finds what moves in each photo of an event.
 
     Args:

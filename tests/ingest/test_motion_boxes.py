@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.ingest import moving
+from pipeline.ingest import motion_boxes
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def manifest():
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_moves_is_found_in_events_of_three_frames(root, jobs):
     table = manifest()
-    found = moving.boxes(root, table, 10**7, jobs)
+    found = motion_boxes.find(root, table, 10**7, jobs)
     assert found.index.equals(table.index)
     by_path = found.set_axis(table["path"])
     assert set(by_path.dropna().index) == {"a0.jpg", "a1.jpg", "a2.jpg"}
@@ -44,12 +44,12 @@ def test_what_moves_is_found_in_events_of_three_frames(root, jobs):
 
 def test_without_events_nothing_is_read(tmp_path):
     table = manifest().assign(event=list("abcdefghij"))
-    assert moving.boxes(tmp_path, table, 10**7, 1).isna().all()
+    assert motion_boxes.find(tmp_path, table, 10**7, 1).isna().all()
 
 
 def test_a_long_event_is_compared_stretch_by_stretch(root, monkeypatch):
-    monkeypatch.setattr(moving, "BURST", 3)
+    monkeypatch.setattr(motion_boxes, "BURST", 3)
     table = manifest().assign(event="one")
     table = table[table["path"].str.startswith("a")].sort_values("path")
-    found = moving.boxes(root, table, 10**7, 1)
+    found = motion_boxes.find(root, table, 10**7, 1)
     assert found.notna().tolist() == [True] * 3 + [False] * 2, "two frames are left at the end"
