@@ -74,11 +74,13 @@ def pretrained(network, weights: str) -> None:
             layer.set_weights([rng.normal(0, kernel[..., 0].size ** -0.5, kernel.shape), bias])
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def small():
     """Small networks by the names of larger ones, which take seconds to build."""
-    for name in ("efficientnet_lite0", "efficientnet_lite1"):
-        monkeypatch.setitem(backbones._REGISTRY, name, Backbone(name, 32, network, pretrained))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("efficientnet_lite0", "efficientnet_lite1"):
+            patch.setitem(backbones._REGISTRY, name, Backbone(name, 32, network, pretrained))
+        yield
 
 
 def opened(folder: Path, cache: Path) -> datasets.TrainingData:
@@ -94,11 +96,15 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def data(tmp_path, cache):
+def usual_data(folder: Path, cache: Path) -> datasets.TrainingData:
     """Species in unequal numbers, the first of which is not the first of the alphabet."""
     species = ["red", "green", "blue", "blue", "green", "blue"]
-    return load(tmp_path, cache, species * 10, species * 3)
+    return load(folder, cache, species * 10, species * 3)
+
+
+@pytest.fixture
+def data(tmp_path, cache):
+    return usual_data(tmp_path, cache)
 
 
 def noise(
@@ -162,6 +168,67 @@ def weights(trained: trainer.Trained) -> list[np.ndarray]:
     return trained.model.get_weights()
 
 
+@dataclasses.dataclass
+class Fit:
+    """What came of a training, and what happened meanwhile.
+
+    Attributes:
+        data: What it trained on.
+        trained: Its result.
+        epochs: What was reported as each epoch ended.
+        inputs: What it trained on and was validated by, weakly, in the order of its phases.
+        drawn: Rows whose copies were drawn.
+    """
+
+    data: datasets.TrainingData
+    trained: trainer.Trained
+    epochs: list[tuple]
+    inputs: list[weakref.ref]
+    drawn: list[np.ndarray]
+
+
+def watched(how: tuple[NetworkSettings, TrainingSettings], data: datasets.TrainingData) -> Fit:
+    """Trains, and writes down what happens."""
+    fit_inputs, alter = datasets.TrainingData.fit_inputs, datasets.TrainingData.alter
+    epochs, inputs, drawn = [], [], []
+
+    def noted(*arguments, **named):
+        given = fit_inputs(*arguments, **named)
+        inputs.extend(weakref.ref(part) for part in (given.training, given.validation))
+        return given
+
+    def altered(self, photos, rows, rng):
+        drawn.append(rows)
+        return alter(self, photos, rows, rng)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.TrainingData, "fit_inputs", noted)
+        patch.setattr(datasets.TrainingData, "alter", altered)
+        trained = trainer.fit(*how, data, lambda *epoch: epochs.append(epoch))
+    return Fit(data, trained, epochs, inputs, drawn)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory, cache):
+    """A head on `data`: a training takes a second or two, however little it learns from."""
+    data = usual_data(tmp_path_factory.mktemp("usual"), cache)
+    return watched((model(), train(epochs=2)), data)
+
+
+@pytest.fixture(scope="module")
+def from_pixels(tmp_path_factory, cache):
+    """A network without weights on `data`."""
+    data = usual_data(tmp_path_factory.mktemp("from-pixels"), cache)
+    return watched((model(backbone="scratch_cnn"), train(epochs=4)), data)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, cache):
+    """A head on `data`, and then a block below it."""
+    data = usual_data(tmp_path_factory.mktemp("tuned"), cache)
+    return watched((model(unfrozen_blocks=1), train(epochs=2, fine_tune_rate=0.03)), data)
+
+
 @pytest.mark.slow
 def test_a_head_on_frozen_features_learns_and_the_whole_model_answers_like_it(data):
     trained = trainer.fit(model(), train(epochs=20), data)
@@ -213,8 +280,8 @@ def test_what_training_sees_decides_the_digest(tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_of_two_networks_side_by_side_only_the_new_one_is_run(data):
-    trainer.fit(model(), train(epochs=1), data)
+def test_of_two_networks_side_by_side_only_the_new_one_is_run(usual):
+    data = usual.data
     assert data.features.networks == 1
     both = model(backbone="efficientnet_lite0+efficientnet_lite1")
     trained = trainer.fit(both, train(epochs=20), data)
@@ -225,18 +292,9 @@ def test_of_two_networks_side_by_side_only_the_new_one_is_run(data):
 
 
 @pytest.mark.slow
-def test_a_training_lets_go_of_what_it_learned_from(data, monkeypatch):
-    fit_inputs, seen = datasets.TrainingData.fit_inputs, []
-
-    def noted(*arguments, **named):
-        given = fit_inputs(*arguments, **named)
-        seen.extend(weakref.ref(part) for part in (given.training, given.validation))
-        return given
-
-    monkeypatch.setattr(datasets.TrainingData, "fit_inputs", noted)
-    trainer.fit(model(), train(epochs=1), data)
+def test_a_training_lets_go_of_what_it_learned_from(usual):
     gc.collect()
-    assert [inputs() for inputs in seen] == [None, None]
+    assert [inputs() for inputs in usual.inputs] == [None, None]
 
 
 @pytest.mark.slow
@@ -265,31 +323,30 @@ def test_when_time_is_up_training_ends_with_the_epoch(data, monkeypatch, gpus):
 
 
 @pytest.mark.slow
-def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data):
-    first, again = (trainer.fit(model(), train(), data) for _ in range(2))
-    for left, right in zip(weights(first), weights(again), strict=True):
+def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data, usual):
+    again = trainer.fit(model(), train(epochs=2), data)
+    for left, right in zip(weights(usual.trained), weights(again), strict=True):
         np.testing.assert_array_equal(left, right)
-    other = trainer.fit(model(), train(seed=1), data)
-    assert not np.array_equal(weights(first)[-1], weights(other)[-1])
+    other = trainer.fit(model(), train(epochs=2, seed=1), data)
+    assert not np.array_equal(weights(usual.trained)[-1], weights(other)[-1])
 
 
 @pytest.mark.slow
-def test_features_are_computed_once(data, tmp_path, cache, monkeypatch):
-    trainer.fit(model(), train(epochs=1), data)
+@pytest.mark.usefixtures("usual")
+def test_features_are_computed_once(data, monkeypatch):
     monkeypatch.setattr(feature_cache, "Network", None)  # computing again would call it
-    trainer.fit(model(), train(epochs=1), opened(tmp_path, cache))
+    trainer.fit(model(), train(epochs=1), data)
 
 
 @pytest.mark.slow
-def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data):
-    head_only = trainer.fit(model(), train(epochs=2), data)
-    tuned = trainer.fit(model(unfrozen_blocks=1), train(epochs=2), data)
-    assert list(tuned.history["phase"].unique()) == ["head", "blocks"]
-    assert tuned.history["epoch"].is_monotonic_increasing
-    before = {layer.name: layer.get_weights() for layer in head_only.model.layers}
+def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(usual, tuned):
+    history = tuned.trained.history
+    assert list(history["phase"].unique()) == ["head", "blocks"]
+    assert history["epoch"].is_monotonic_increasing
+    before = {layer.name: layer.get_weights() for layer in usual.trained.model.layers}
     moved = {
         layer.name
-        for layer in tuned.model.layers
+        for layer in tuned.trained.model.layers
         if any(
             not np.array_equal(left, right)
             for left, right in zip(before.get(layer.name, []), layer.get_weights(), strict=False)
@@ -301,13 +358,11 @@ def test_unfrozen_blocks_train_after_the_head_and_nothing_below_them_moves(data)
 
 
 @pytest.mark.slow
-def test_blocks_train_at_the_fine_tuning_rate(data):
-    how = train(epochs=2, warm_up=1, fine_tune_rate=0.03)
-    trained = trainer.fit(model(unfrozen_blocks=1), how, data)
-    peaks = trained.history.groupby("phase")["learning_rate"].max()
+def test_blocks_train_at_the_fine_tuning_rate(tuned):
+    peaks = tuned.trained.history.groupby("phase")["learning_rate"].max()
     assert peaks["blocks"] == pytest.approx(0.0003), "0.01 if the fine-tuning rate is ignored"
     assert peaks["head"] == pytest.approx(0.01)
-    assert "features" not in trained.held_out, "those of the frozen network are others"
+    assert "features" not in tuned.trained.held_out, "those of the frozen network are others"
 
 
 @pytest.mark.slow
@@ -372,8 +427,8 @@ def test_the_merged_head_answers_with_the_mean_of_the_logits():
 
 
 @pytest.mark.slow
-def test_a_network_without_weights_trains_from_pixels(data):
-    trained = trainer.fit(model(backbone="scratch_cnn"), train(epochs=4), data)
+def test_a_network_without_weights_trains_from_pixels(from_pixels):
+    trained = from_pixels.trained
     assert set(trained.history["phase"]) == {"whole"}
     assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
 
@@ -393,19 +448,10 @@ def test_from_pixels_photos_are_seen_as_they_are_and_their_copies_are_drawn_anew
 
 
 @pytest.mark.slow
-def test_only_what_trains_from_pixels_draws_copies(data, monkeypatch):
-    def alter(self, photos, rows, rng):
-        drawn.append(rows)
-        return photos
-
-    drawn = []
-    monkeypatch.setattr(datasets.TrainingData, "alter", alter)
-    trainer.fit(model(), train(epochs=1), data)
-    assert not drawn
-    for all_of_it in ({"backbone": "scratch_cnn"}, {"unfrozen_blocks": 2}):
-        trainer.fit(model(**all_of_it), train(epochs=1), data)
-        assert drawn
-        drawn.clear()
+def test_only_what_trains_from_pixels_draws_copies(data, usual, from_pixels):
+    assert not usual.drawn
+    assert from_pixels.drawn
+    assert watched((model(unfrozen_blocks=2), train(epochs=1)), data).drawn
 
 
 @pytest.mark.slow
@@ -440,9 +486,8 @@ def test_dropout_is_for_training_alone():
 
 
 @pytest.mark.slow
-def test_each_epoch_is_reported_as_it_ends(data):
-    seen = []
-    trainer.fit(model(), train(epochs=2), data, lambda *epoch: seen.append(epoch))
+def test_each_epoch_is_reported_as_it_ends(usual):
+    seen = usual.epochs
     assert [number for number, _ in seen] == [0, 1]
     assert {"loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"} <= set(seen[0][1])
 
@@ -454,7 +499,9 @@ def test_a_loss_that_is_no_number_is_a_clear_error(data):
 
 
 @pytest.mark.slow
-def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monkeypatch, capsys):
+def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(
+    data, usual, monkeypatch, capsys
+):
     take = feature_store.Features.take
 
     def short_of_memory(rows_of, rows):
@@ -462,13 +509,12 @@ def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(data, monk
             raise MemoryError
         return take(rows_of, rows)
 
-    usual = trainer.fit(model(), train(batch_size=16, epochs=2), data)
     monkeypatch.setattr(feature_store.Features, "take", short_of_memory)
     trained = trainer.fit(model(), train(batch_size=32, epochs=2), data)
     assert "no memory for batches of 32 pictures: anew with 16" in capsys.readouterr().out
     assert trained.training.batch_size == 16
     assert list(trained.history["batch_size"]) == [16, 16]
-    np.testing.assert_array_equal(weights(trained)[-1], weights(usual)[-1])
+    np.testing.assert_array_equal(weights(trained)[-1], weights(usual.trained)[-1])
 
 
 @pytest.mark.slow
@@ -530,7 +576,7 @@ def test_no_memory_for_all_features_says_what_to_do(data, monkeypatch):
 )
 def test_odd_collections_train(tmp_path, cache, trained_on, judged_by):
     data = load(tmp_path, cache, trained_on, judged_by)
-    trained = trainer.fit(model(backbone="scratch_cnn"), train(epochs=2), data)
+    trained = trainer.fit(model(weights="none"), train(epochs=2), data)
     assert trained.labels == tuple(sorted(set(trained_on)))
     assert np.isfinite(trained.history[["loss", "val_loss"]]).all(axis=None)
     assert trained.model.output_shape == (None, len(trained.labels))
@@ -538,16 +584,17 @@ def test_odd_collections_train(tmp_path, cache, trained_on, judged_by):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("balance", ["weights", "sampling"])
-def test_balance_lets_a_rare_species_count(balance, tmp_path, cache):
+def test_balance_lets_a_rare_species_count(tmp_path, cache):
     data = load(tmp_path, cache, ["blue"] * 60 + ["red"] * 4, ["blue", "red"] * 6)
-    plain, weighted = (
-        trainer.fit(model(), train(balance=balance, epochs=1, learning_rate=1e-3), data)
-        for balance in ("none", balance)
-    )
     pictures = data.validation.take(np.arange(12))
-    red = [trained.model(pictures).numpy()[:, 1].mean() for trained in (plain, weighted)]
-    assert red[1] > red[0]
+
+    def red(balance):
+        how = train(balance=balance, epochs=1, learning_rate=1e-3)
+        return trainer.fit(model(), how, data).model(pictures).numpy()[:, 1].mean()
+
+    plain = red("none")
+    assert red("weights") > plain
+    assert red("sampling") > plain
 
 
 def test_a_species_without_training_photos_is_named(tmp_path, cache):
@@ -556,12 +603,12 @@ def test_a_species_without_training_photos_is_named(tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_what_is_saved_is_whole_and_loads(data, tmp_path):
+def test_what_is_saved_is_whole_and_loads(usual, tmp_path):
     import json
 
     import keras
 
-    trained = trainer.fit(model(), train(epochs=1), data)
+    trained = usual.trained
     trained.save(tmp_path / "out", "run-1", {"more.txt": "more"})
     run = json.loads((tmp_path / "out/run.json").read_text())
     assert run["run_id"] == "run-1"
