@@ -329,6 +329,9 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data, usu
         np.testing.assert_array_equal(left, right)
     other = trainer.fit(model(), train(epochs=2, seed=1), data)
     assert not np.array_equal(weights(usual.trained)[-1], weights(other)[-1])
+    kernels = [weights(trained)[-2].ravel() for trained in (usual.trained, other)]
+    alike = np.corrcoef(kernels)[0, 1]
+    assert alike < 0.5, "both start with the same weights, and see pictures in another order"
 
 
 @pytest.mark.slow
