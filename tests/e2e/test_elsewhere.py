@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.slow
 def test_an_image_holds_a_model_that_answers_with_its_own_code(project, tmp_path):
-    project.run(*ANIMAL, "export", str(tmp_path / "out"), "--image")
+    project.run(*ANIMAL, "export", str(tmp_path / "out"), "--float", "--image")
     image = tmp_path / "out" / "image"
     dockerfile = (image / "Dockerfile").read_text()
     (copied,) = re.findall(r"COPY (\S+) /opt/ml/model", dockerfile)
