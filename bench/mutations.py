@@ -30,6 +30,7 @@ import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from xml.etree import ElementTree
@@ -190,23 +191,30 @@ def judge(mutation: Mutation, copy: Path, seconds: float) -> tuple[str, Outcome 
 
 
 def unchanged_pass(mutations: list[Mutation], copies: SimpleQueue, arguments) -> bool:
-    """Says whether all listed tests pass on an unchanged copy, and prints those that do not."""
+    """Says whether all listed tests pass on unchanged copies, and prints the first that does not.
 
-    def check(tests: tuple[str, ...]) -> tuple[tuple[str, ...], Outcome]:
+    Each copy runs a share of the files in one process, so that imports and fixtures are shared.
+    """
+
+    def check(tests: list[str]) -> Outcome:
         copy = copies.get()
         try:
-            return tests, run_tests(copy, tests, arguments.seconds)
+            return run_tests(copy, tuple(tests), seconds=len(tests) * arguments.seconds)
         finally:
             copies.put(copy)
 
-    good = True
-    sets = dict.fromkeys(mutation.tests for mutation in mutations)
+    files: dict[str, set[str]] = {}
+    for test in {test for mutation in mutations for test in mutation.tests}:
+        files.setdefault(test.split("::")[0], set()).add(test)
+    # A file that is listed as a whole needs no mention of its tests.
+    listed = [[file] if file in tests else sorted(tests) for file, tests in sorted(files.items())]
+    shares = [list(chain(*listed[i :: arguments.jobs])) for i in range(arguments.jobs)]
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for tests, outcome in pool.map(check, sets):
-            if not outcome.passed:
-                good = False
-                print(f"fails on the unchanged code: {' '.join(tests)}\n    {explain(outcome)}")
-    return good
+        outcomes = list(pool.map(check, filter(None, shares)))
+    for outcome in outcomes:
+        if not outcome.passed:
+            print(f"fails on the unchanged code: {explain(outcome)}")
+    return all(outcome.passed for outcome in outcomes)
 
 
 def explain(outcome: Outcome) -> str:
