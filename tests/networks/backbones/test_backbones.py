@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ SMALL = [
     "mobilenet_v2",
     "vgg16",
 ]
+build = functools.cache(lambda name, **how: backbones.get(name).build(SIZE, **how))  # takes seconds
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
 
 
@@ -43,14 +45,14 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_the_last_layer_pools(name):
     import keras
 
-    whole = backbones.get(name).network(SIZE)
+    whole = build(name, weights="none", unfrozen_blocks=2).whole
     assert isinstance(whole.layers[-1], keras.layers.GlobalAveragePooling2D)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unfrozen_blocks, convolutions", [(1, 1), (4, 4), (5, 7), (7, 13)])
 def test_the_parts_composed_are_the_whole(unfrozen_blocks, convolutions):
-    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=unfrozen_blocks)
+    parts = build("efficientnet_lite0", unfrozen_blocks=unfrozen_blocks)
     activations = parts.frozen(PIXELS).numpy()
     np.testing.assert_allclose(
         parts.trainable(activations).numpy(),
@@ -108,7 +110,7 @@ def test_with_no_unfrozen_block_all_is_frozen():
     "name", ["efficientnet_lite0", "scratch_cnn", "scratch_resnet", "mobilenet_v2"]
 )
 def test_random_weights_are_all_trained(name):
-    parts = backbones.get(name).build(SIZE, weights="none", unfrozen_blocks=2)
+    parts = build(name, weights="none", unfrozen_blocks=2)
     assert parts.frozen is None and parts.trainable is parts.whole
     statistics = 2 * sum("BatchNorm" in type(layer).__name__ for layer in parts.whole.layers)
     assert len(parts.whole.non_trainable_weights) == statistics
@@ -127,7 +129,7 @@ def test_more_blocks_than_there_are_is_an_error(unfrozen_blocks):
 
 @pytest.mark.slow
 def test_unfrozen_batch_normalisation_stays_that_of_pretraining_in_batches_of_any_size():
-    parts = backbones.get("efficientnet_lite0").build(SIZE, unfrozen_blocks=2)
+    parts = build("efficientnet_lite0", unfrozen_blocks=4)
     activations = parts.frozen(PIXELS).numpy()
     before = parts.trainable.get_weights()
     alone, together = (parts.trainable(activations[:n], training=True) for n in (1, 2))
