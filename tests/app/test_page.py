@@ -373,9 +373,38 @@ def test_probable_label_errors_come_first(page, project, feedback):
     page.keyboard.press("Enter")
     page.locator(".review .card.decided").wait_for()
     assert decisions_on(top / "cat/mistaken.jpg", feedback) == {"Anna": "red"}
+    page.get_by_role("button", name="The label is right").click()
+    page.locator(".review .card.decided").nth(1).wait_for()
+    assert decisions_on(top / "dog/unsure.jpg", feedback) == {"Anna": "fox"}
     page.reload()
-    page.get_by_role("button", name="Review 1 photo whose label is probably wrong").wait_for()
+    page.get_by_role("link", name="Review").wait_for()
     (project / "reports/label_errors.csv").unlink()
+
+
+def test_confirming_is_of_what_the_card_says(page, feedback, tmp_path):
+    """A wall is confirmed as no animal, although it has likeliest species; a stranger is named."""
+    (tmp_path / "wall.jpg").write_bytes(jpeg((180, 4, 4), (50, 80)))
+    (tmp_path / "stranger.jpg").write_bytes(jpeg((4, 4, 180), (50, 80)))
+    add(page, tmp_path / "wall.jpg", tmp_path / "stranger.jpg")
+    kinds = {"wall.jpg": "no_animal", "stranger.jpg": "unknown_animal"}
+    page.evaluate(
+        """async (kinds) => {
+          const { items } = await import(new URL('static/js/recognise.js', location));
+          for (const { name, answer } of items)
+            if (kinds[name]) Object.assign(answer, { kind: kinds[name], unknown: true });
+        }""",
+        kinds,
+    )
+    page.get_by_role("link", name="Review").click()
+    page.get_by_label("Your name").fill("Anna")
+    page.get_by_text("No animal to be seen").wait_for()
+    page.get_by_role("button", name="Select all").click()
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    page.get_by_role("combobox", name="Type").fill("okapi")
+    page.keyboard.press("Enter")
+    page.locator(".review .card.decided").nth(1).wait_for()
+    assert decisions_on(tmp_path / "wall.jpg", feedback) == {"Anna": "no_animal"}
+    assert decisions_on(tmp_path / "stranger.jpg", feedback) == {"Anna": "okapi"}
 
 
 def test_another_persons_decision_is_shown_and_stays(page, photos, feedback, tmp_path):
@@ -501,6 +530,26 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, scheme, tmp_path
     page.get_by_role("button", name="Choose a collection").click()
     page.get_by_role("button", name="pets").wait_for()
     check("folders")
+
+
+def test_a_token_can_be_typed_slowly_and_a_wrong_one_is_named(browser, version, project):
+    """The page asks for its recogniser time and again, which no one who is not signed in may."""
+    access = Access(token="open-sesame")
+    with running(server.build(Champion(str(version)), access, None, project)) as address:
+        page = browser.new_page(locale="en-GB")
+        page.goto(address)
+        page.get_by_label("Token").fill("wrong")
+        page.keyboard.press("Enter")
+        page.get_by_text("This is not the token.").wait_for()
+        page.get_by_label("Token").fill("open-")
+        page.wait_for_timeout(4_500)  # twice as long as between two requests
+        assert page.get_by_label("Token").input_value() == "open-"
+        assert page.get_by_text("This is not the token.").is_visible()
+        page.keyboard.type("sesame")
+        page.keyboard.press("Enter")
+        page.locator(".dot.on").wait_for()
+        page.get_by_role("button", name="Choose photos").wait_for()
+        page.close()
 
 
 def test_the_page_is_small():

@@ -5,6 +5,7 @@ import { dialog, h, note } from "./dom.js";
 import * as local from "./local.js";
 import { render } from "./markdown.js";
 import * as offline from "./offline.js";
+import * as signin from "./signin.js";
 import { date, number, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 20;
@@ -42,7 +43,7 @@ async function withoutServer() {
 /** Refreshes every 20 s, and every 2 s while there is no recogniser. */
 export async function follow() {
   for (;;) {
-    if (!document.hidden) await refresh();
+    if (!document.hidden && !signin.isShown()) await refresh();
     await new Promise((go) => setTimeout(go, (model.version ? SECONDS_BETWEEN_REFRESHES : 2) * 1000));
   }
 }

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { model } from "./model.js";
-import { allAnswered, items, put, title } from "./recognise.js";
+import { allAnswered, items, kind, put, title } from "./recognise.js";
 import * as offline from "./offline.js";
 import { percent, t } from "./text.js";
 
@@ -14,6 +14,7 @@ const CHOICES = 9; // species that have a key
 let place;
 let about = { stored: false };
 let suspects = []; // photos of the collection whose label is probably wrong
+let reading = null; // { done, n } while they are fetched and answered
 let everything = false; // whether photos that are done are shown too
 let at = 0; // which photo has the focus
 let anchor = 0; // from which a selection is extended
@@ -31,7 +32,8 @@ export async function show(main) {
     // Without a network the last response holds; without a server of ours nothing is stored.
     about = error.status ? { stored: false } : JSON.parse(localStorage.getItem(FEEDBACK_KEY) ?? '{ "stored": false }');
   }
-  suspects = await api.suspects().catch(() => []);
+  const added = new Set(items.filter((item) => item.suspect).map((item) => item.suspect.photo));
+  suspects = (await api.suspects().catch(() => [])).filter(({ photo }) => !added.has(photo));
   await loadDecisions();
   redraw();
 }
@@ -67,24 +69,33 @@ async function loadDecisions() {
 async function addSuspects() {
   const rows = suspects;
   suspects = []; // the button goes
+  reading = { done: 0, n: rows.length };
   redraw();
   try {
-    const added = [];
     for (const [i, { photo, path, label }] of rows.entries()) {
-      const suspect = { label, rank: i };
+      const suspect = { photo, label, rank: i };
       const there = answered().find((item) => item.answer.photo === photo);
       if (there) there.suspect = suspect;
-      else added.push({ name: path, file: await api.suspect(photo), suspect });
+      else put([{ name: path, file: await api.suspect(photo), suspect }]);
+      reading.done = i + 1;
+      showReading();
     }
-    put(added);
   } catch (error) {
     note(error.message, t("close"));
   }
   await allAnswered();
+  reading = null;
   await loadDecisions();
   order = [];
   redraw();
   if (place) focus(0);
+}
+
+const readingText = () => (reading ? t("review.reading", reading) : "");
+
+function showReading() {
+  const line = place?.querySelector(".reading");
+  if (line) line.textContent = readingText();
 }
 
 function suspectsButton() {
@@ -116,6 +127,7 @@ function empty() {
     h("div", { class: "drop" },
       h("h1", {}, t("part.review")),
       h("p", { class: "lead" }, about.stored ? t(done ? "review.all-done" : "review.none") : t("review.off")),
+      h("p", { class: "faint reading", role: "status" }, readingText()),
       about.stored
         ? h("div", { class: "row center" },
             h("a", { class: "button main", href: "#recognise" }, icon("photo"), t("choose")),
@@ -140,8 +152,10 @@ function tools(shown) {
       h("span", { class: "faint review-count", role: "status" }, t("review.count", { done, n: answered().length })),
       h("label", { class: "push order" }, h("span", {}, t("review.name")), name)),
     h("p", { class: "faint" }, t("review.stored")),
+    h("p", { class: "faint reading", role: "status" }, readingText()),
     h("div", { class: "row" },
-      button(t("review.confirm"), () => decide("species"), { class: "main" }),
+      button(t("review.confirm"), confirm, { class: "main" }),
+      shown.some((item) => item.suspect) ? button(t("review.keep"), keep) : null,
       button(t("review.other"), () => pick()),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo")),
@@ -185,10 +199,10 @@ function option(item, i) {
     },
     h("span", { class: "picture" }, h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" }),
       summary ? h("span", { class: `badge ${item.decisions.disputed ? "" : "good"}` }, icon(item.decisions.disputed ? "question" : "check"), summary) : null),
+    answer.unknown ? h("strong", { class: "verdict" }, title(item)) : null,
+    labelled ? h("strong", { class: "verdict" }, labelled) : null,
     h("ol", { class: "candidates" }, top.map(({ species, probability }, j) =>
-      h("li", {}, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
-    answer.unknown ? h("span", { class: "second" }, title(item)) : null,
-    labelled ? h("span", { class: "second" }, labelled) : null,
+      h("li", { onclick: (event) => (event.stopPropagation(), focus(i), decide("species", j, null, [item])) }, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
   );
 }
 
@@ -256,7 +270,7 @@ function key(event) {
   else if (control && pressed.toLowerCase() === "z") act = undo; // as everywhere else
   else if (control || event.altKey) return;
   else if (pressed === "Home" || pressed === "End") act = () => focus(pressed === "Home" ? 0 : order.length - 1);
-  else if (pressed === "Enter") act = () => decide("species");
+  else if (pressed === "Enter") act = confirm;
   else if (pressed === " ") act = () => (toggle(order[at]), mark());
   else if (pressed === "Escape") act = () => ((chosen = new Set()), mark());
   else if (pressed === "0") act = () => decide("no_animal");
@@ -270,6 +284,21 @@ function key(event) {
 }
 
 const target = () => (chosen.size ? order.filter((item) => chosen.has(item)) : [order[at]]);
+
+/** Confirms what is answered: a species or no animal; which species an unknown one is has to be chosen. */
+async function confirm() {
+  const some = target();
+  const of = (...kinds) => some.filter((item) => kinds.includes(kind(item)));
+  const [nothing, known, unknown] = [of("nothing-there"), of("known", "unsure"), of("unknown")];
+  if (nothing.length) await decide("no_animal", 0, null, nothing);
+  if (known.length) await decide("species", 0, null, known);
+  if (unknown.length) pick("", unknown);
+}
+
+/** Decides that the collection's label is right, on photos whose label is suspected. */
+async function keep() {
+  for (const item of target().filter(({ suspect }) => suspect)) await decide("species", 0, item.suspect.label, [item]);
+}
 
 /** Stores a decision on each selected photo: its nth likeliest species, or one label for all. */
 async function decide(kind, nth = 0, label = null, some = target()) {
@@ -330,8 +359,7 @@ async function undo() {
 }
 
 /** Opens a dialog to choose any species or type a new one; `letter` is typed already. */
-function pick(letter = "") {
-  const some = target();
+function pick(letter = "", some = target()) {
   const known = [...new Set([...model.species, ...about.species])].sort((a, b) => a.localeCompare(b));
   const field = h("input", { type: "text", id: "species", maxlength: "100", autocomplete: "off", value: letter, role: "combobox", "aria-expanded": "true", "aria-controls": "species-list", "aria-autocomplete": "list" });
   const list = h("div", { id: "species-list", role: "listbox", "aria-label": t("review.species"), class: "options" });

@@ -4,8 +4,12 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./text.js";
 
+/** Whether the form is on the page. */
+export const isShown = () => document.getElementById("token") !== null;
+
 /** Shows the form in an element; `entered` is called when the token was right. */
 export function show(main, entered) {
+  if (isShown()) return; // what was typed into it would be lost
   const field = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true, "aria-describedby": "token-problem" });
   const problem = h("p", { id: "token-problem", role: "alert", class: "problem" });
   const send = async (event) => {
