@@ -100,6 +100,7 @@ def test_two_that_write_the_same_output_at_once_both_end_and_the_last_one_stays(
     with atomic.atomic_write(path) as first:
         write(first, kind, "first")
         with atomic.atomic_write(path) as second:
+            assert first != second, "both write to the same half"
             write(second, kind, "second")
         assert read(path) == "second"
     assert read(path) == "first"
