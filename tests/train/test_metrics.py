@@ -9,12 +9,12 @@ from pipeline.train.metrics import Score, calibration_error, paired_accuracy_gai
 
 
 def test_accuracy_its_error_and_log_loss():
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.97, 0.03], [0.5, 0.5]])
     score = Score.of(probabilities, np.array([0, 1, 1, 0]))
     assert score.photos == 4
     assert score.accuracy == 0.75
     assert score.standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
-    assert score.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.5]).mean())
+    assert score.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.03, 0.5]).mean())
 
 
 def test_a_certain_mistake_costs_much_but_not_everything():

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core.errors import UserError
+from pipeline.ingest import ranks
 
 COLUMNS = ("photo", "was", "is", "who", "when")
 REASON = "corrected"  # of a photo that shows none of the species
-_TAXA = ("class", "order", "family", "genus")
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -70,8 +70,7 @@ def apply(
     """
     rows, made = inspected.copy(), []
     places = pd.Series(rows.index, rows["photo"]).dropna()
-    known = rows[rows["reason"].isna()].drop_duplicates("species").set_index("species")
-    taxa = [column for column in _TAXA if column in rows]
+    known = ranks.by_species(inspected)
     for line in corrections.itertuples():
         where = f"{name}, line {line.line}"
         # `is` and `was` would be positions in a tuple that pandas names anew.
@@ -91,7 +90,7 @@ def apply(
             )
         if new:
             rows.loc[files, "species"] = new
-            for column in taxa:
+            for column in known:
                 rows.loc[files, column] = known[column].get(new)
         else:
             rows.loc[files, "reason"] = REASON
