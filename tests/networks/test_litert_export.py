@@ -120,6 +120,9 @@ def test_networks_that_disagree_are_refused():
     left = np.array([[0.6, 0.4], [0.3, 0.7]])
     with pytest.raises(UserError, match="same label on 1 of 2"):
         litert_export.compare(left, np.array([[0.6, 0.4], [0.6, 0.4]]))
+    near = np.array([[0.5002, 0.4998], [0.3, 0.7]])
+    with pytest.raises(UserError, match="same label on 1 of 2"):
+        litert_export.compare(near, np.array([[0.4998, 0.5002], [0.3, 0.7]]))
     with pytest.raises(UserError, match="disagree"):
         litert_export.compare(left, np.array([[0.61, 0.39], [0.3, 0.7]]))
     assert litert_export.compare(left, left).largest_difference == 0
