@@ -74,6 +74,14 @@ def test_the_threshold_keeps_what_it_promises_on_other_photos():
     )
 
 
+@pytest.mark.parametrize(("count", "lowest"), [(18, 0.995), (19, 0.2)])
+def test_one_more_photo_is_counted_as_wrong(count, lowest):
+    """By conformal risk control: (0 + 1) / (n + 1) is 0.05 from 19 photos on."""
+    right = np.full((count, 4), 0.001)
+    right[:, 3] = 0.997
+    assert taxonomy_fit.fit(NAMES, right, np.full(count, 3)).sure_from == lowest
+
+
 def test_few_photos_make_it_careful():
     few, many = (taxonomy_fit.fit(NAMES, *answers(count, 3)).sure_from for count in (30, 3000))
     assert few > many
