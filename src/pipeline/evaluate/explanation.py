@@ -29,17 +29,21 @@ def measure(network: bytes, shards: Shards, test: pd.DataFrame) -> dict[str, flo
         probability falls on average where the hottest window is hidden, and where a random one is.
         None for a network without activation maps.
     """
-    run, rng, falls = Network(network), np.random.default_rng(0), []
-    for picture in shards.take(sample(test, PHOTOS).index):
-        outputs = run.outputs(picture)
-        if MAPS not in outputs:
-            return None
-        species = int(outputs[MAIN].argmax())
-        heat = activation.heat(outputs[MAPS], species, len(picture))
-        side = round(WINDOW * len(picture))
+    run, rng = Network(network), np.random.default_rng(0)
+    pictures = shards.take(sample(test, PHOTOS).index)
+    if MAPS not in run.outputs(pictures[0]):
+        return None
+    side, falls, hidden = round(WINDOW * pictures.shape[1]), [], []
+    outputs = run.map_ordered(run.outputs, pictures)
+    answered = [int(each[MAIN].argmax()) for each in outputs]
+    for picture, each, species in zip(pictures, outputs, answered, strict=True):
+        heat = activation.heat(each[MAPS], species, len(picture))
         places = _hottest(heat, side), tuple(rng.integers(0, len(picture) - side + 1, 2))
-        hidden = [run.one(_hide(picture, place, side))[species] for place in places]
-        falls.append(np.log(max(outputs[MAIN][species], 1e-12)) - np.log(np.maximum(hidden, 1e-12)))
+        hidden += [_hide(picture, place, side) for place in places]
+    answers = run(hidden).reshape(len(pictures), 2, -1)
+    for each, two, species in zip(outputs, answers, answered, strict=True):
+        before, after = each[MAIN][species], two[:, species]
+        falls.append(np.log(max(before, 1e-12)) - np.log(np.maximum(after, 1e-12)))
     hottest, random = np.mean(falls, axis=0)
     return {"photos": len(falls), "hottest": float(hottest), "random": float(random)}
 
