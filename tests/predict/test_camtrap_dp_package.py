@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.core.errors import UserError
+from pipeline.predict import formats
 from pipeline.predict.formats.camtrap_dp_package import Deployments
 from predict import camtrap_dp_schemas as standard
 
@@ -132,3 +133,10 @@ def test_a_table_of_deployments_says_what_is_wrong(tmp_path, old, new, error):
     path = write(TABLE.replace(old, new), tmp_path / "cameras.csv")
     with pytest.raises(UserError, match=error):
         Deployments.read(path)
+
+
+def test_a_table_of_deployments_is_for_packages_alone(tmp_path):
+    path = write(TABLE, tmp_path / "cameras.csv")
+    assert formats.named("camtrap-dp-package", path).check is not None
+    with pytest.raises(UserError, match="--deployments is for camtrap-dp-package, and not for csv"):
+        formats.named("csv", path)

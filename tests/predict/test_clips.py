@@ -195,3 +195,23 @@ def test_clips_of_a_package_get_observations(recogniser, tmp_path):
     rows = pd.read_csv(tmp_path / "o.csv")
     assert rows["observationLevel"].tolist() == ["media", "event"]
     assert rows["eventID"].nunique() == 1 and rows["scientificName"].nunique() == 1
+
+
+@pytest.mark.parametrize(
+    ("empty", "kind"), [(8, "species"), (9, "no_animal"), (16, "no_animal"), (0, "species")]
+)
+def test_a_clip_of_frames_without_an_animal_is_none_of_the_species(
+    recogniser, tmp_path, monkeypatch, empty, kind
+):
+    """However probable one of the species would be."""
+    frames = [np.full((240, 352, 3), (250, 0, 0), np.uint8)] * 16
+    film(tmp_path / "a.mp4", frames)
+    answered = clips.answer_rows
+
+    def judged(*arguments, **options):
+        rows = answered(*arguments, **options)
+        return [r | {"kind": "no_animal"} if i < empty else r for i, r in enumerate(rows)]
+
+    monkeypatch.setattr(clips, "answer_rows", judged)
+    answer = clips.answer(Recogniser(recogniser, workers=1), (tmp_path / "a.mp4").read_bytes, 2)
+    assert (answer["kind"], answer["unknown"]) == (kind, kind != "species"), answer["reason"]

@@ -256,8 +256,8 @@ def test_what_moves_most_is_cut_out_with_some_of_its_surroundings():
     ("crop", "line"),
     [
         ("none", ""),
-        ("boxes", "resize.crop boxes: the box of each subject is cut out, 3 pictures; 1 are whole"),
-        ("auto", "resize.crop auto: what moves is cut out, 2 pictures; 1 are whole photos\n"),
+        ("boxes", "resize.crop boxes: the box of each subject is cut out, 3 pictures; 1 are uncut"),
+        ("auto", "resize.crop auto: what moves is cut out, 2 pictures; 1 are uncut photos\n"),
     ],
 )
 def test_what_is_cut_out_is_printed(crop, line):

@@ -61,18 +61,18 @@ def measure(
         ]
     )
     right, middle = answers.argmax(axis=2) == targets, strength == MIDDLE
-    of = right.mean(axis=1)
+    by_corruption = right.mean(axis=1)
     all_targets = np.broadcast_to(targets, strength.shape)
     error = calibration_error(answers[middle], all_targets[middle]) if middle.any() else None
     return {
         "photos": len(photos),
         "clean_accuracy": float(clean),
-        "accuracy": float(of.mean()),
-        "relative": float(of.mean() / clean) if clean else None,
+        "accuracy": float(by_corruption.mean()),
+        "relative": float(by_corruption.mean() / clean) if clean else None,
         "calibration_error": error,
         "corruptions": [
             {"corruption": name, "accuracy": float(accuracy)}
-            for name, accuracy in zip(CORRUPTIONS, of, strict=True)
+            for name, accuracy in zip(CORRUPTIONS, by_corruption, strict=True)
         ],
         "strengths": [
             {"strength": s, "accuracy": float(right[strength == s].mean())}

@@ -32,7 +32,7 @@ DEFAULTS = {
     "burst": False,
     "boxes": [],
 }
-_WHOLE = [0, 0, 1, 1]
+_ALL_OF_IT = [0, 0, 1, 1]
 _PRECISION = 1e-6  # of a box, as programs round it
 
 
@@ -139,7 +139,7 @@ class Query:
 
     def box(self, row: int) -> list[float]:
         """Returns the box of a row; all of the photo where none is given."""
-        return self.boxes[4 * row : 4 * row + 4] or _WHOLE
+        return self.boxes[4 * row : 4 * row + 4] or _ALL_OF_IT
 
 
 def answer_rows(
@@ -168,7 +168,7 @@ def answer_rows(
         try:
             data = bytes_of(image)
             part, box = parts[number], query.box(number)
-            if recogniser.crop is not None and box != _WHOLE:
+            if recogniser.crop is not None and box != _ALL_OF_IT:
                 part = recogniser.crop.part(box, decoding.upright_size(data, recogniser.max_pixels))
             if part is not None:
                 data = decoding.cut(data, part, recogniser.max_pixels)

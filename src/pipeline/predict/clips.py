@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.inference import decoding
-from pipeline.inference.judgement import SPECIES, UNKNOWN_ANIMAL
+from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.inference.query import Query, answer_rows, event_probabilities
 from pipeline.inference.recogniser import Recogniser
 
@@ -135,16 +135,15 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
     order = np.argsort(-event, kind="stable")
     held = calibration.sets(event)
     likely = [{"species": labels[i], "probability": float(event[i])} for i in order]
-    is_unknown = likely[0]["probability"] < calibration.unknown_below
+    kind, reason = _kind(rows, event.max(), calibration.unknown_below)
     return {
         "photo": decoding.identity(data),
         "taken_at": taken_at(data),
         **likely[0],
         "top": likely[:top_k],
-        "unknown": is_unknown,
-        "kind": UNKNOWN_ANIMAL if is_unknown else SPECIES,
-        "reason": f"the probability of {len(rows)} frames together, {event.max():.2f}, is "
-        f"{'below' if is_unknown else 'at least'} {calibration.unknown_below:.2f}",
+        "unknown": kind != SPECIES,
+        "kind": kind,
+        "reason": reason,
         "prediction_set": [labels[i] for i in order if held[i]],
         **(recogniser.taxonomy.described(event) if recogniser.taxonomy else {}),
         **{
@@ -156,3 +155,13 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
             for second, row in zip(seconds, rows, strict=True)
         ],
     }
+
+
+def _kind(rows: list[dict[str, Any]], probability: float, limit: float) -> tuple[str, str]:
+    """Judges a clip: nothing where most frames show no animal, else by what they show together."""
+    empty = sum(row["kind"] == NO_ANIMAL for row in rows)
+    if 2 * empty > len(rows):
+        return NO_ANIMAL, f"{empty} of {len(rows)} frames show no animal"
+    word, kind = ("below", UNKNOWN_ANIMAL) if probability < limit else ("at least", SPECIES)
+    together = f"the probability of {len(rows)} frames together, {probability:.2f}"
+    return kind, f"{together}, is {word} {limit:.2f}"

@@ -47,7 +47,7 @@ def pictures(manifest: pd.DataFrame, crop: views.Crop, margin: float) -> pd.Data
 
 
 def describe(pictures: pd.DataFrame, manifest: pd.DataFrame, crop: views.Crop) -> str:
-    """Says what is cut out, of how many photos; nothing where all are whole.
+    """Says what is cut out, of how many photos; nothing where nothing is.
 
     Args:
         pictures: From `pictures`.
@@ -59,5 +59,5 @@ def describe(pictures: pd.DataFrame, manifest: pd.DataFrame, crop: views.Crop) -
     if not part:
         return ""
     cut = pictures["box"].notna().sum()
-    whole = len(pictures) - cut
-    return f"resize.crop {crop}: {part} is cut out, {cut} pictures; {whole} are whole photos\n"
+    uncut = len(pictures) - cut
+    return f"resize.crop {crop}: {part} is cut out, {cut} pictures; {uncut} are uncut photos\n"

@@ -94,17 +94,17 @@ def fit(
             fitted = _fit_blocks(model, data, fitted, phases)
     last = phases.history[-1]
     logits = _predict(fitted.network, fitted.inputs, last)
-    shown = fitted.inputs.validation
+    validation = fitted.inputs.validation
     pooled = parts.frozen is not None and not model.unfrozen_blocks
-    features = shown.inputs.take if pooled else None
-    held = held_out.table(fitted.inputs.index, shown.targets, data.labels, logits, features)
+    features = validation.inputs.take if pooled else None
+    rows = held_out.table(fitted.inputs.index, validation.targets, data.labels, logits, features)
     outputs = keras.layers.Softmax(name="probabilities")(fitted.head(fitted.whole.output))
     return Trained(
         model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(phases.history),
-        validation=Score.of(np.stack(held["probabilities"]), shown.targets),
-        held_out=held,
+        validation=Score.of(np.stack(rows["probabilities"]), validation.targets),
+        held_out=rows,
         stopped=fitted.stopped,
         network=model,
         training=replace(train, batch_size=last["batch_size"]),

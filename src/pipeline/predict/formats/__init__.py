@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
 from pipeline.predict.events import Locate, by_folder
 from pipeline.predict.formats import camtrap_dp, megadetector, tables
 from pipeline.predict.formats.camtrap_dp_package import Deployments
@@ -37,8 +38,10 @@ def named(name: str, deployments: Path | None = None) -> Format:
         deployments: The table of deployments; `camtrap-dp-package` needs it.
 
     Raises:
-        UserError: The table cannot be used.
+        UserError: The table cannot be used, or the format has no use for it.
     """
+    if deployments and name != PACKAGE:
+        raise UserError(f"--deployments is for {PACKAGE}, and not for {name}")
     if name == "camtrap-dp":
         return Format(camtrap_dp.write, camtrap_dp.locator(), camtrap_dp.check)
     if name == PACKAGE:
