@@ -1,9 +1,13 @@
 """What people's decisions do to the labels of a collection, and what is reported of it."""
 
+import io
+
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline.ingest import reviewed
+from pipeline.sources.feedback import Feedback
 
 RANKS = ("class", "order", "family", "genus")
 COLLECTION = [  # photo, path, species, reason
@@ -78,3 +82,17 @@ def test_without_decisions_nothing_is_changed_or_reported(inspected, decided):
     rows, relabelled = reviewed.apply(alone, none)
     assert rows.equals(alone) and relabelled.empty
     assert reviewed.effect(relabelled, none, rows, rows.iloc[:0]).describe() == ""
+
+
+def test_a_species_that_people_alone_name_waits_for_photos(tmp_path):
+    store = Feedback(tmp_path / "feedback")
+    for red, label in ((10, "lynx"), (90, "lynx"), (170, "fox")):
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), (red, 0, 0)).save(file, "JPEG")
+        store.add(file.getvalue(), "species", label, "Anna")
+    columns = ["path", "species", "reason", "detail", "other_sides", "licence"]
+    like = pd.DataFrame([("a.jpg", "fox", None, None, False, "unknown")], columns=columns)
+    for least, waiting in ((3, ["too_few_yet"] * 2), (2, [])):
+        listed = reviewed.listed(store.folder, tmp_path / "photos", like, {}, least)
+        assert listed["reason"].dropna().tolist() == waiting, "fox is known, there are two lynxes"
+        assert listed.index.tolist() == [1, 2, 3], "the rows follow those of the collection"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -53,12 +53,10 @@ def _converter(model: "keras.Model") -> Any:
     """
     import tensorflow as tf
 
-    weights, (pixels,) = _weights(model), model.inputs
+    (pixels,) = model.inputs
+    signature = [tf.TensorSpec((1, *pixels.shape[1:]), tf.float32, pixels.name)]
     module = tf.Module()
-    module.serve = tf.function(
-        lambda pixels: model.stateless_call(*weights, pixels, training=False)[0],
-        input_signature=[tf.TensorSpec((1, *pixels.shape[1:]), tf.float32, pixels.name)],
-    )
+    module.serve = tf.function(_with_constants(model), input_signature=signature)
     function = module.serve.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([function], module)
 
@@ -78,13 +76,14 @@ def calibration_pictures(shards: "Shards", split: "pd.DataFrame") -> np.ndarray:
     return shards.take(training[:: max(1, len(training) // CALIBRATION_PICTURES)])
 
 
-def _weights(model: "keras.Model") -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns the weights as `stateless_call` takes them: those that train, and the others."""
+def _with_constants(model: "keras.Model") -> Callable[[Any], Any]:
+    """Returns the network as a function of pixels, whose weights are on no device."""
     keras = keras_setup.keras()
-    return tuple(
+    trainable, others = (
         [keras.ops.convert_to_numpy(variable) for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
+    return lambda pixels: model.stateless_call(trainable, others, pixels, training=False)[0]
 
 
 def _set_int8(converter: Any, pictures: np.ndarray) -> None:
@@ -197,12 +196,8 @@ def predict_on_cpu(model: "keras.Model", batches: Iterable[np.ndarray]) -> np.nd
     """
     import tensorflow as tf
 
-    weights = _weights(model)
     with tf.device("cpu"):
-        answer = tf.function(
-            lambda pixels: model.stateless_call(*weights, pixels, training=False)[0],
-            reduce_retracing=True,
-        )
+        answer = tf.function(_with_constants(model), reduce_retracing=True)
         return np.concatenate([answer(tf.constant(batch)).numpy() for batch in batches])
 
 
