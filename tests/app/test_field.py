@@ -14,7 +14,6 @@ from ai_edge_litert.interpreter import Interpreter
 from local_server import running
 from PIL import Image
 
-from app.test_page import CHROMIUM, FLAGS
 from pipeline.app import champion, field, server, web_runtime
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
@@ -25,7 +24,6 @@ from pipeline.inference.litert import Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
 from pipeline.sources.feedback import Feedback
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 ASK = """async (bytes) => {
   const local = await import(new URL("static/js/local.js", location));
@@ -41,16 +39,6 @@ def runtime():
     if not web_runtime.FOLDER.exists():
         pytest.skip("no LiteRT.js: `animal app --field` fetches it once")
     return web_runtime.FOLDER
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 def photo(form, size, seed=0, mode="RGB", **options) -> bytes:
@@ -87,13 +75,19 @@ def address(recogniser, runtime):
         yield f"{address}/"
 
 
-@pytest.mark.parametrize("name", PHOTOS)
-def test_a_browser_answers_what_the_server_answers(browser, address, name):
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """The page in one tab, in which the network is loaded once."""
     page = browser.new_page()
     page.goto(address)
     page.locator(".dot.on").wait_for()
-    theirs, ours = page.evaluate(ASK, list(PHOTOS[name]))
+    yield page
     page.close()
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_browser_answers_what_the_server_answers(page, name):
+    theirs, ours = page.evaluate(ASK, list(PHOTOS[name]))
     probabilities, expected = (
         {one["species"]: one["probability"] for one in answer["top"]} for answer in (ours, theirs)
     )
@@ -122,7 +116,7 @@ JUDGE = """async (cases) => {
 }"""
 
 
-def test_a_browser_judges_as_the_server_does(browser, address):
+def test_a_browser_judges_as_the_server_does(page):
     """Known, unknown or no animal, by random outputs of a network with all it may have."""
     generator = np.random.default_rng(3)
     detector = random_detector(generator, threshold=0.0)
@@ -145,10 +139,7 @@ def test_a_browser_judges_as_the_server_does(browser, address):
         }
         cases.append([{k: v.tolist() for k, v in outputs.items()}, probability, about])
     assert set(expected) == {"species", "unknown_animal", "no_animal"}
-    page = browser.new_page()
-    page.goto(address)
     assert page.evaluate(JUDGE, cases) == expected
-    page.close()
 
 
 def test_without_a_network_photos_are_named_and_corrections_wait(

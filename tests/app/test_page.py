@@ -1,7 +1,4 @@
-"""The page in a real browser, with a real recogniser behind it.
-
-Chromium is Debian's; where it is absent these tests are skipped.
-"""
+"""The page in a real browser, with a real recogniser behind it."""
 
 import csv
 import hashlib
@@ -26,17 +23,7 @@ from pipeline.app.champion import Champion
 from pipeline.register import versions
 from pipeline.sources.feedback import Feedback
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium"),
-]
-FLAGS = (  # a machine without a screen, and no request to Google's hosts
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-)
+pytestmark = pytest.mark.slow
 TEXTS = sorted((server.STATIC / "text").glob("*.json"))
 WINDOW = {"width": 1280, "height": 720}
 SCRIPT = "<img src=x onerror=document.title='owned'>.jpg"
@@ -113,16 +100,8 @@ def address(version, feedback, project):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def tab(browser, address):
-    """One tab for all tests, for a new one costs a second, and the lists of what went wrong in it."""
+    """One tab for all tests, for a new one costs a second; and the lists of what went wrong."""
     context = browser.new_context(
         locale="en-GB", accept_downloads=True, reduced_motion="reduce", viewport=WINDOW
     )
