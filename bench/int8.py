@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.dataset.shards import Shards
-from pipeline.evaluate import metrics
 from pipeline.evaluate.predictions import photos_of, predict
 from pipeline.export import precision
 from pipeline.inference.litert import Network
 from pipeline.predict import batch
+from pipeline.train.metrics import positions
 
 
 def measure(project: Path, pictures: int) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def measure(project: Path, pictures: int) -> pd.DataFrame:
     held = pd.concat(
         photos_of(name, resized.index, manifest, split) for name in ("validation", "test")
     )
-    targets = metrics.positions(held["species"], labels)
+    targets = positions(held["species"], labels)
     rows = {}
     one_core = {name: Network(contents, workers=1) for name, contents in networks.items()}
     seconds = {name: [] for name in networks}

@@ -20,8 +20,8 @@ from scipy import stats
 
 from pipeline.dataset import stratified_groups
 from pipeline.evaluate.intervals import intervals
-from pipeline.evaluate.metrics import positions
 from pipeline.evaluate.scores import Scores
+from pipeline.train.metrics import positions
 
 NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier")
 SPECIES = ("precision", "recall", "f1", "average_precision")

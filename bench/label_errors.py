@@ -20,8 +20,8 @@ import pandas as pd
 from pipeline.augment import transforms
 from pipeline.core import params
 from pipeline.evaluate import label_errors
-from pipeline.evaluate.metrics import positions
 from pipeline.train import datasets, trainer
+from pipeline.train.metrics import positions
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 

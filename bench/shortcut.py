@@ -31,7 +31,7 @@ def main() -> None:
             found = gather(source, files, Rules(written.labels), -1).files
             root = folders.root(source, files)
             inspected = manifests.inspect(root, found, written.max_pixels, -1, cache)
-            manifest, _ = manifests.judge(inspected, written.min_side, written.near_duplicate_bits)
+            manifest, _ = manifests.screen(inspected, written.min_side, written.near_duplicate_bits)
         sample = manifest.merge(shortcut_baseline.appearance(manifest, inspected), on="photo")
         fold = assignment.folds(sample, "group", shortcut_baseline.FOLDS, 0)
         gap = shortcut_baseline.gap(sample, fold, sample["group"])

@@ -24,7 +24,7 @@ from collection_features import Collection, parser
 
 from pipeline.core import params
 from pipeline.dataset import stratified_groups
-from pipeline.evaluate import calibration_fit, judge_fit, novelty_fit
+from pipeline.evaluate import calibration_fit, novelty_fit, open_set_fit
 from pipeline.inference.imagenet import ImageNet
 from pipeline.networks import served_outputs
 
@@ -103,10 +103,10 @@ def main() -> None:
         print(f"\n{name}, {p.model.backbone}: {DRAWS} draws of {LEFT_OUT} species left out")
         print(table.round(3).to_string(index=False))
         print(f"mean {table.mean(numeric_only=True).round(3).to_dict()}", flush=True)
-    print(f"\nno animal, by a probability of an animal below {judge_fit.ANIMAL_FROM}")
+    print(f"\nno animal, by a probability of an animal below {open_set_fit.ANIMAL_FROM}")
     for name in (*COLLECTIONS, "no_animal", "camtrap20"):
         collection = Collection.of(arguments.photos / name, arguments.cache)
-        told = animal(collection, p.model.backbone) < judge_fit.ANIMAL_FROM
+        told = animal(collection, p.model.backbone) < open_set_fit.ANIMAL_FROM
         print(f"{name}: {told.mean():.3f} of {len(told)}")
         if name == "camtrap20":
             blank = blanks(collection)

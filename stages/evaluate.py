@@ -39,7 +39,7 @@ def main() -> None:
         beside=beside.files(shards) | views.files(manifest, p.resize.crop, p.resize.box_margin),
     )
     rows = predictions.outputs(converted.network, shards, test, "test")
-    answers, kinds = predictions.judged(rows, beside.calibration, beside.judge.judge)
+    answers, kinds = predictions.answers(rows, beside.calibration, beside.open_set.rule)
     drawn = bool((manifest["origin"] == "drawn").all())
     facts = chosen.described() | converted.described() | {"drawn": drawn}
     facts |= beside.tested(test, answers)

@@ -34,7 +34,7 @@ def main() -> None:
         inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
     inspected, relabelled = reviewed.apply(inspected, decided)
-    manifest, quarantine = manifests.judge(
+    manifest, quarantine = manifests.screen(
         inspected, ingest.min_side, ingest.near_duplicate_bits, ingest.reject, ingest.event_gap
     )
     manifest, quarantine = blanks.require_enough(manifest, quarantine, least)

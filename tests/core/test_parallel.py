@@ -71,7 +71,7 @@ def made(collection, folder):
     """All bytes that ingest, resize and augment make of a collection."""
     found = reader.list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 2, folder / "looks")
-    manifest, _ = manifests.judge(inspected, 32, 6)
+    manifest, _ = manifests.screen(inspected, 32, 6)
     manifest.to_parquet(folder / "manifest.parquet")
     resized, augmented = folder / "resized", folder / "augmented"
     squares = shard_writer.Squares(collection, 64, "crop", 10**7)

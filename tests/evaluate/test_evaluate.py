@@ -15,7 +15,7 @@ from pipeline.evaluate.metrics import per_species, summarise
 from pipeline.evaluate.predictions import photos_of
 from pipeline.evaluate.report import FILES, Report
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.judgement import SPECIES
+from pipeline.inference.open_set import SPECIES
 from pipeline.train.metrics import Score
 
 LABELS = ("ant", "bee", "cat", "dog")

@@ -3,7 +3,7 @@ import pytest
 
 from evaluate.test_evaluate import CALIBRATION, LABELS, PROBABILITIES, TARGETS
 from pipeline.evaluate.trust import classwise_calibration_error, reliability, risk_coverage, trust
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
+from pipeline.inference.open_set import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.train.metrics import calibration_error
 
 

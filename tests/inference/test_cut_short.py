@@ -113,11 +113,11 @@ def test_ingest_takes_it_with_a_flag_and_the_recogniser_says_so(tmp_path, model_
     found["licence"] = found["origin"] = pd.Series([None] * 3, dtype="str")
     found.loc[2, "reason"] = "missing_file"
     inspected = manifests.inspect(tmp_path, found, 10**8, 1, tmp_path / "cache")
-    manifest, quarantine = manifests.judge(inspected, 32, 6)
+    manifest, quarantine = manifests.screen(inspected, 32, 6)
     assert quarantine["reason"].tolist() == ["missing_file"]
     flags = manifest.set_index("path")["flags"].to_dict()
     assert flags == {"owl/a.jpg": "cut_short", "owl/b.jpg": ""}
-    manifest, quarantine = manifests.judge(inspected, 32, 6, ["cut_short"])
+    manifest, quarantine = manifests.screen(inspected, 32, 6, ["cut_short"])
     assert quarantine["reason"].tolist() == ["cut_short", "missing_file"]
     about = Recogniser(recogniser)
     assert about.answer(data[:-30], 2)["cut_short"] is True

@@ -18,7 +18,7 @@ def judged(collection, tmp_path):
     (collection / "owl" / "empty.jpg").write_bytes(b"")
     found = gather(str(collection), tmp_path / "files", Rules(), 1).files
     inspected = manifest.inspect(collection, found, 10**8, 1, tmp_path / "inspections")
-    return manifest.judge(inspected, 32, 6)
+    return manifest.screen(inspected, 32, 6)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def ingest(folder, files=None, min_side=32, max_pixels=10**7, bits=0, jobs=1, re
     files = reader.list_files(folder) if files is None else files
     with tempfile.TemporaryDirectory() as cache:
         inspected = manifests.inspect(folder, files, max_pixels, jobs, Path(cache))
-    return manifests.judge(inspected, min_side, bits, reject)
+    return manifests.screen(inspected, min_side, bits, reject)
 
 
 def reasons(quarantine):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.core.errors import UserError
-from pipeline.inference.judgement import NO_ANIMAL, Judgement
+from pipeline.inference import open_set
+from pipeline.inference.open_set import NO_ANIMAL, AnswerKind
 from pipeline.predict import suggestions
 
 
@@ -112,9 +113,9 @@ def test_the_surest_are_forgotten_so_that_memory_stays_flat(trip, recogniser, mo
 
 def test_photos_without_an_animal_are_left_out(trip, recogniser, monkeypatch):
     monkeypatch.setattr(
-        suggestions.Recogniser.__init__.__globals__["Judge"],
-        "judge",
-        lambda *_: Judgement(NO_ANIMAL, "nothing"),
+        open_set.OpenSetRule,
+        "answer_kind",
+        lambda *_: AnswerKind(NO_ANIMAL, "nothing"),
     )
     table, pictures, left_out = suggestions.suggest(recogniser, [str(trip)], 3)
     assert table.empty and not pictures

@@ -18,7 +18,7 @@ from pipeline.sources import reader
 def manifest(collection, tmp_path):
     found = reader.list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 1, tmp_path / "cache")
-    return manifests.judge(inspected, 32, 6)[0]
+    return manifests.screen(inspected, 32, 6)[0]
 
 
 @pytest.fixture

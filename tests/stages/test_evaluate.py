@@ -276,8 +276,8 @@ def test_the_reference_for_drift_is_the_validation_split(evaluated):
 def test_the_served_recogniser_judges_as_evaluate_wrote_down(evaluated):
     """Photos of one colour in place of files, of which the decoder changes no value."""
     recogniser = Recogniser(evaluated.final, workers=1)
-    assert recogniser.judge.novelty is not None
-    assert recogniser.judge.imagenet is None
+    assert recogniser.open_set.novelty is not None
+    assert recogniser.open_set.imagenet is None
     found = evaluated.predictions.set_index("photo").loc[evaluated.test["photo"]]
     for colour, kind in zip(evaluated.test["colour"], found["kind"], strict=True):
         file = io.BytesIO()
@@ -292,7 +292,7 @@ def test_the_detector_is_fitted_to_what_was_held_out(evaluated):
 
     In float the features are those that training had, in int8 those of the network that is served.
     """
-    detector = Recogniser(evaluated.final, workers=1).judge.novelty
+    detector = Recogniser(evaluated.final, workers=1).open_set.novelty
     colours = np.array(evaluated.table["colour"].tolist())
     held_out = (evaluated.table["split"] != "test").to_numpy()
     shift = {"trained": SHIFT, "tuned": 0}[evaluated.chosen]

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from pipeline.inference.calibration import Calibration, tempered
+from pipeline.inference.open_set import KNOWN
 
-KNOWN = 0.95  # share of the photos held out whose answer is at least as probable as `unknown_below`
 COVERAGE = 0.98  # chance that a prediction set holds the right species
 TEMPERATURES = (0.1, 10.0)
 

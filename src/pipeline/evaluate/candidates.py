@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate import calibration_fit
-from pipeline.evaluate.metrics import positions
 from pipeline.inference.calibration import Calibration
 from pipeline.networks import keras_setup
 from pipeline.train import held_out
-from pipeline.train.metrics import Score, paired_accuracy_gain
+from pipeline.train.metrics import Score, paired_accuracy_gain, positions
 
 if TYPE_CHECKING:
     import keras

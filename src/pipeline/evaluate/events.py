@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate import calibration_fit
-from pipeline.evaluate.metrics import per_species, positions, summarise
+from pipeline.evaluate.metrics import per_species, summarise
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.pooling import ARITHMETIC, BLANK, GEOMETRIC, Pooling, pooled
+from pipeline.train.metrics import positions
 
 _LEAST_SHARE = 0.5  # of photos that share their event with another one; below, photos stand alone
 

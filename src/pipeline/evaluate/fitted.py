@@ -10,19 +10,19 @@ from pipeline.dataset.shards import Shards
 from pipeline.evaluate import (
     events,
     explanation,
-    judge_fit,
+    open_set_fit,
     predictions,
     robustness,
     taxonomy_fit,
 )
 from pipeline.evaluate.candidates import Candidate
 from pipeline.evaluate.conversion import Converted
-from pipeline.evaluate.metrics import positions
 from pipeline.inference import pooling, taxonomy
 from pipeline.inference.calibration import Calibration
 from pipeline.monitor import drift
 from pipeline.networks.backbones import Classifier
 from pipeline.networks.litert_export import Description
+from pipeline.train.metrics import positions
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,27 @@ class Fitted:
     Attributes:
         labels: The species, in the order of the network's answers.
         calibration: Of its probabilities.
-        judge: What tells known species, unknown animals and no animal apart.
+        open_set: What tells known species, unknown animals and no animal apart.
         pooling: Of the frames of an event; None where photos come alone.
         taxonomy: Of the species; None where no two share a genus or more.
     """
 
     labels: tuple[str, ...]
     calibration: Calibration
-    judge: judge_fit.FittedJudge
+    open_set: open_set_fit.FittedOpenSetRule
     pooling: pooling.Pooling | None
     taxonomy: taxonomy.Taxonomy | None
 
     def description(self, fit: str, max_pixels: int) -> Description:
         """Returns the content of `labels.json`; the arguments are as in `decoding.square`."""
-        imagenet = self.judge.judge.imagenet
+        imagenet = self.open_set.rule.imagenet
         calibration = asdict(self.calibration)
         return Description(self.labels, fit, max_pixels, calibration, imagenet and asdict(imagenet))
 
     def files(self, shards: Shards) -> dict[str, bytes]:
         """Returns the other files that stand beside the network, by name."""
-        files = {drift.REFERENCE: drift.reference(shards, self.judge.validation_answers())}
-        files |= self.judge.files()
+        files = {drift.REFERENCE: drift.reference(shards, self.open_set.validation_answers())}
+        files |= self.open_set.files()
         if self.pooling is not None:
             files[pooling.FILE] = self.pooling.written()
         if self.taxonomy is not None:
@@ -106,17 +106,17 @@ def fit(
     """
     calibration = candidate.calibration(split)
     held_out = candidate.held_out_pictures(shards.index)
-    photos = judge_fit.photos(held_out, candidate.labels, calibration, split)
+    photos = open_set_fit.photos(held_out, candidate.labels, calibration, split)
     if "features" in photos and converted.precision == "float":
         features = np.stack(photos["features"])
     else:  # they were trained further, or are others in int8
         rows = predictions.outputs(converted.network, shards, photos, "photos held out")
         features = np.stack([row["features"] for row in rows])
-    judge = judge_fit.fit(photos, features, calibration.unknown_below, classifier)
+    open_set = open_set_fit.fit(photos, features, calibration.unknown_below, classifier)
     event = manifest.set_index("photo")["event"]
     pooled = events.fit(held_out, event, calibration, candidate.labels)
     answers = calibration.apply(np.stack(held_out["probabilities"]))
     names = taxonomy_fit.names(manifest, candidate.labels)
     targets = positions(held_out["species"], candidate.labels)
     ranks = taxonomy_fit.fit(names, answers, targets)
-    return Fitted(candidate.labels, calibration, judge, pooled, ranks)
+    return Fitted(candidate.labels, calibration, open_set, pooled, ranks)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import atomic
+from pipeline.train.metrics import positions
 
 SHOWN = 40  # on the page; all are in the table
 
@@ -65,7 +66,7 @@ def find(answers: pd.DataFrame, labels: tuple[str, ...], manifest: pd.DataFrame)
         credible label first.
     """
     probabilities = np.stack(answers["probabilities"].to_list())
-    own = answers["species"].map({name: i for i, name in enumerate(labels)}).to_numpy()
+    own = positions(answers["species"], labels)
     table = pd.DataFrame(
         {
             "picture": answers.index,

@@ -7,15 +7,10 @@ from pipeline.evaluate.scores import Scores
 from pipeline.train.metrics import Score, calibration_error
 
 
-def positions(species: pd.Series, labels: tuple[str, ...]) -> np.ndarray:
-    """Maps each photo's species to its position among the labels, int (n,)."""
-    return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
-
-
 def summarise(
     probabilities: np.ndarray, targets: np.ndarray, labels: tuple[str, ...] = ()
 ) -> dict[str, float]:
-    """Computes the metrics that a recogniser is judged by.
+    """Computes the metrics of a recogniser.
 
     Args:
         probabilities: (n, species), rows summing to 1.

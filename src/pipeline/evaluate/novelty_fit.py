@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from pipeline.inference.novelty import NoveltyDetector, combined
+from pipeline.inference.open_set import KNOWN
 
-KNOWN = 0.95  # share of the photos held out whose score is within the threshold
 AXES = 200  # 400 tell no more unknown animals
 SHRINKAGE = 0.1
 FEWEST = 10  # photos to fit to

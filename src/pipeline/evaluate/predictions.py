@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.core.progress import track
 from pipeline.dataset.shards import Shards
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.judgement import Judge
 from pipeline.inference.litert import MAIN, Network
+from pipeline.inference.open_set import OpenSetRule
 
 
 def photos_of(
@@ -32,7 +32,7 @@ def photos_of(
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
     pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
     columns = ("path", "group", "event", "location")
-    return pictures.assign(**{name: pictures["photo"].map(photos[name]) for name in columns})
+    return pictures.assign(**{column: pictures["photo"].map(photos[column]) for column in columns})
 
 
 def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -> np.ndarray:
@@ -69,15 +69,15 @@ def outputs(
         yield from run.map_ordered(run.outputs, batch)
 
 
-def judged(
-    rows: Iterable[Mapping[str, np.ndarray]], calibration: Calibration, judge: Judge
+def answers(
+    rows: Iterable[Mapping[str, np.ndarray]], calibration: Calibration, rule: OpenSetRule
 ) -> tuple[np.ndarray, list[str]]:
     """Answers pictures as serving does.
 
     Args:
         rows: All outputs of the served network for each picture.
         calibration: Of its probabilities.
-        judge: What tells known species, unknown animals and no animal apart.
+        rule: What tells known species, unknown animals and no animal apart.
 
     Returns:
         Calibrated probabilities, float64 (n, species), and the kind of each answer.
@@ -85,5 +85,5 @@ def judged(
     probabilities, kinds = [], []
     for row in rows:
         probabilities.append(calibration.apply(row[MAIN]))
-        kinds.append(judge.judge(row, float(probabilities[-1].max())).kind)
+        kinds.append(rule.answer_kind(row, float(probabilities[-1].max())).kind)
     return np.stack(probabilities), kinds

@@ -14,10 +14,11 @@ from pipeline.dataset import contact_sheets, group_bootstrap
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import confusion, plots, slices
 from pipeline.evaluate.intervals import Interval, Units, intervals
-from pipeline.evaluate.metrics import per_species, positions, summarise
+from pipeline.evaluate.metrics import per_species, summarise
 from pipeline.evaluate.scores import Scores
 from pipeline.evaluate.trust import trust
 from pipeline.inference.calibration import Calibration
+from pipeline.train.metrics import positions
 
 FILES = ("metrics.json", "predictions.csv", "plots")  # what a report consists of
 
@@ -55,7 +56,7 @@ class Report:
 
         Args:
             test: The test pictures, as `predictions.photos_of` returns them, and the kind of each
-                answer, as `judgement.Judgement` has it.
+                answer, as `open_set.AnswerKind` has it.
             probabilities: The network's calibrated answers to them, (n, species).
             labels: The species, in the order of its answers.
             calibration: Of its answers.

@@ -9,10 +9,9 @@ from pipeline.core.progress import track
 from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from pipeline.evaluate.metrics import positions
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.litert import Network
-from pipeline.train.metrics import calibration_error
+from pipeline.train.metrics import calibration_error, positions
 
 PHOTOS = 50  # each is worsened once by each corruption, by each at another strength
 MIDDLE = 3  # the strength at which the calibration error is measured

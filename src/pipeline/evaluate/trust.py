@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.evaluate.calibration_fit import COVERAGE
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES
+from pipeline.inference.open_set import NO_ANIMAL, SPECIES
 
 BINS = 15
 _SHARES = np.arange(1, 21) / 20  # of the photos, the surest first
@@ -28,7 +28,7 @@ def trust(
         probabilities: Calibrated, (n, species).
         targets: The right positions, int (n,).
         labels: The species, in the order of the probabilities.
-        kinds: Of the answers, as `judgement.Judgement` has them.
+        kinds: Of the answers, as `open_set.AnswerKind` has them.
 
     Returns:
         The calibration's own numbers; unknown, the share of photos answered otherwise than with a

@@ -17,9 +17,9 @@ from pipeline.inference import activation, decoding, occlusion
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.crops import SubjectCrop
 from pipeline.inference.imagenet import ImageNet
-from pipeline.inference.judgement import SPECIES, Judge
 from pipeline.inference.litert import MAIN, Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
+from pipeline.inference.open_set import SPECIES, OpenSetRule
 from pipeline.inference.pooling import Pooling
 from pipeline.inference.taxonomy import Taxonomy
 
@@ -48,7 +48,7 @@ class Recogniser:
         labels: The species it knows, in the order of the network's answers.
         max_pixels: Photos that claim more are refused.
         calibration: What makes its probabilities mean what they say.
-        judge: What tells known species, unknown animals and no animal apart.
+        open_set: What tells known species, unknown animals and no animal apart.
         network: The network.
         crop: Cuts out of the frames of a burst what the network was trained to see; None where that
             is whole photos.
@@ -63,7 +63,7 @@ class Recogniser:
             about[name] for name in ("labels", "fit", "max_pixels")
         )
         self.calibration = Calibration(**about["calibration"])
-        self.judge = _judge(folder, self.calibration, about.get("imagenet"))
+        self.open_set = _open_set(folder, self.calibration, about.get("imagenet"))
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
         self.crop = SubjectCrop.load(folder)
         self.pooling = Pooling.load(folder, self.calibration)
@@ -92,7 +92,7 @@ class Recogniser:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
             both, the most probable first; whether it is `unknown`, that is, of another `kind` than
             `species`, with the `reason` and, for an unknown animal, what it `looks_like` (see
-            `judgement.Judgement`); `prediction_set`, the species that it may well be, the most
+            `open_set.AnswerKind`); `prediction_set`, the species that it may well be, the most
             probable first (see `calibration.Calibration`); `cut_short`, where the file ends before
             the picture does (see `decoding.Sight`); and, if wanted, `explanation`, a PNG in base64
             to lay over the square that the network saw, red where the photo speaks for the species.
@@ -107,14 +107,14 @@ class Recogniser:
         likely = [
             {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
         ]
-        judgement = self.judge.judge(outputs, likely[0]["probability"], threshold)
+        answer_kind = self.open_set.answer_kind(outputs, likely[0]["probability"], threshold)
         held = self.calibration.sets(probabilities)
         answer = {
             **likely[0],
             "top": likely[:top_k],
-            "unknown": judgement.kind != SPECIES,
+            "unknown": answer_kind.kind != SPECIES,
             "prediction_set": [self.labels[i] for i in order if held[i]],
-            **judgement.described(),
+            **answer_kind.described(),
         }
         if self.taxonomy is not None:
             answer |= self.taxonomy.described(probabilities)
@@ -139,9 +139,11 @@ class Recogniser:
         return np.stack([self.network.one(picture) for picture in pictures])
 
 
-def _judge(folder: Path, calibration: Calibration, imagenet: dict[str, Any] | None) -> Judge:
+def _open_set(
+    folder: Path, calibration: Calibration, imagenet: dict[str, Any] | None
+) -> OpenSetRule:
     file = folder / FILE
-    return Judge(
+    return OpenSetRule(
         calibration.unknown_below,
         NoveltyDetector.from_bytes(file.read_bytes()) if file.exists() else None,
         ImageNet(**imagenet) if imagenet else None,

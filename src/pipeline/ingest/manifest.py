@@ -93,7 +93,7 @@ def _table(seen: Iterable[FileInspection]) -> pd.DataFrame:
     return pa.Table.from_batches(pieces, pa.schema(types)).to_pandas(types_mapper=_PANDAS.get)
 
 
-def judge(
+def screen(
     inspected: pd.DataFrame,
     min_side: int,
     near_duplicate_bits: int,
@@ -253,8 +253,8 @@ def write_report(
 
     Args:
         folder: Made here.
-        manifest: The accepted photos, from `judge`.
-        quarantine: The refused files, from `judge`.
+        manifest: The accepted photos, from `screen`.
+        quarantine: The refused files, from `screen`.
         counts: Files per species, from `count`.
     """
     folder.mkdir()

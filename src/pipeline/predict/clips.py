@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.inference import decoding
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
+from pipeline.inference.open_set import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.inference.query import Query, answer_rows, event_probabilities
 from pipeline.inference.recogniser import Recogniser
 

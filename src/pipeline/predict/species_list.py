@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.inference.judgement import UNKNOWN_ANIMAL
+from pipeline.inference.open_set import UNKNOWN_ANIMAL
 from pipeline.sources import labels as label_names
 from pipeline.sources import table
 

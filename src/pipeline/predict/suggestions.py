@@ -18,8 +18,8 @@ from scipy.stats import entropy
 from pipeline.core import parallel
 from pipeline.core.progress import track
 from pipeline.inference import decoding
-from pipeline.inference.judgement import NO_ANIMAL
 from pipeline.inference.litert import MAIN
+from pipeline.inference.open_set import NO_ANIMAL
 from pipeline.inference.recogniser import Recogniser
 from pipeline.predict import inputs
 
@@ -103,7 +103,7 @@ def _seen(recogniser: Recogniser, photo: inputs.Named) -> dict[str, Any]:
         return {"reason": error.reason}
     probabilities = recogniser.calibration.apply(outputs[MAIN])
     second, first = np.sort(probabilities)[-2:]
-    if recogniser.judge.judge(outputs, float(first)).kind == NO_ANIMAL:
+    if recogniser.open_set.answer_kind(outputs, float(first)).kind == NO_ANIMAL:
         return {"reason": "no animal"}
     return {
         "photo": photo,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from pipeline.inference.judgement import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
+from pipeline.inference.open_set import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.serve import request_format
 
 TopK = Annotated[int, Query(ge=1, le=1000)]

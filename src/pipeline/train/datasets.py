@@ -16,6 +16,7 @@ from pipeline.dataset.shards import Shards
 from pipeline.networks import backbones
 from pipeline.train.batches import Alter, Examples
 from pipeline.train.feature_store import Features, FeatureStore, Pictures
+from pipeline.train.metrics import positions
 
 if TYPE_CHECKING:
     import keras
@@ -138,7 +139,7 @@ class TrainingData:
 
     def targets(self, pictures: Pictures) -> np.ndarray:
         """Returns positions in `labels`, int (n,)."""
-        return pictures.species.map({name: i for i, name in enumerate(self.labels)}).to_numpy()
+        return positions(pictures.species, self.labels)
 
     def inputs(self, frozen: "keras.Model | None") -> tuple[Any, Any]:
         """Returns training and validation inputs, each with `take(rows)`.

@@ -1,5 +1,6 @@
 """The score that tuning and evaluation choose by, and the calibration error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def positions(species: "pd.Series", labels: Sequence[str]) -> np.ndarray:
+    """Maps each photo's species to its position among the labels, int (n,)."""
+    return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
 
 
 @dataclass(frozen=True)

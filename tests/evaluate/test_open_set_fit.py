@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluate import judge_fit
+from pipeline.evaluate import open_set_fit
 from pipeline.inference.calibration import Calibration
 from pipeline.networks.backbones import Classifier
 
@@ -53,7 +53,7 @@ def features(animal=0.9, seed=1):
 
 def test_photos_are_described_by_what_a_head_said_that_had_not_learned_from_them():
     table = held_out()
-    photos = judge_fit.photos(table, LABELS, CALIBRATION, SPLIT)
+    photos = open_set_fit.photos(table, LABELS, CALIBRATION, SPLIT)
     assert photos.index.tolist() == table.index.tolist()
     squared = np.square(np.stack(table["probabilities"]))
     np.testing.assert_allclose(photos["probability"], (squared / squared.sum(1)[:, None]).max(1))
@@ -62,25 +62,25 @@ def test_photos_are_described_by_what_a_head_said_that_had_not_learned_from_them
 
 
 def test_where_training_had_no_folds_groups_are_kept_together():
-    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT.assign(fold=pd.NA))
-    assert photos["fold"].nunique() == judge_fit.FOLDS
+    photos = open_set_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT.assign(fold=pd.NA))
+    assert photos["fold"].nunique() == open_set_fit.FOLDS
     assert photos.groupby(np.arange(COUNT) // 2)["fold"].nunique().max() == 1
 
 
 def test_photos_whose_features_training_has_are_drawn():
     table = held_out()
     features = pd.Series([np.full(2, i) for i in range(3)], table.index[[7, 300, 8]])
-    photos = judge_fit.photos(table.assign(features=features), LABELS, CALIBRATION, SPLIT)
+    photos = open_set_fit.photos(table.assign(features=features), LABELS, CALIBRATION, SPLIT)
     assert photos["photo"].tolist() == ["p7", "p8", "p300"]
     assert np.stack(photos["features"]).tolist() == [[0, 0], [2, 2], [1, 1]]
 
 
 def test_one_known_photo_in_twenty_is_unknown_by_what_was_fitted_to_others():
-    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
-    fitted = judge_fit.fit(photos, features(), 0.6, IMAGENET)
+    photos = open_set_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
+    fitted = open_set_fit.fit(photos, features(), 0.6, IMAGENET)
     assert fitted.held_out["unknown"].mean() == pytest.approx(0.05)
-    assert fitted.judge.imagenet.animal_from == 0.3
-    assert len(fitted.judge.imagenet.animals) == 398
+    assert fitted.rule.imagenet.animal_from == 0.3
+    assert len(fitted.rule.imagenet.animals) == 398
     answers = fitted.validation_answers()
     assert answers.index.tolist() == list(range(0, COUNT // 2, 2))
     assert set(answers) == {"species", "probability", "unknown"}
@@ -92,16 +92,16 @@ def test_a_collection_of_things_lowers_what_no_animal_means(things, limit):
     """A species of which ImageNet's classifier sees no animal is still answered: `blank`, say."""
     animal = np.full(COUNT, 0.9)
     animal[:things] = 0.2
-    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
-    fitted = judge_fit.fit(photos, features(animal), 0.6, IMAGENET)
-    assert fitted.judge.imagenet.animal_from == pytest.approx(limit)
-    flagged = animal < fitted.judge.imagenet.animal_from - 1e-9
-    assert flagged.mean() <= judge_fit.FALSE_ALARMS
+    photos = open_set_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT)
+    fitted = open_set_fit.fit(photos, features(animal), 0.6, IMAGENET)
+    assert fitted.rule.imagenet.animal_from == pytest.approx(limit)
+    flagged = animal < fitted.rule.imagenet.animal_from - 1e-9
+    assert flagged.mean() <= open_set_fit.FALSE_ALARMS
     assert fitted.held_out["unknown"].to_numpy()[flagged].all()
 
 
 def test_without_a_classifier_and_with_few_photos_the_probability_decides():
-    photos = judge_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT).iloc[:8]
-    fitted = judge_fit.fit(photos, features()[:8], 0.9, None)
-    assert (fitted.judge.novelty, fitted.judge.imagenet, fitted.files()) == (None, None, {})
+    photos = open_set_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT).iloc[:8]
+    fitted = open_set_fit.fit(photos, features()[:8], 0.9, None)
+    assert (fitted.rule.novelty, fitted.rule.imagenet, fitted.files()) == (None, None, {})
     assert fitted.held_out["unknown"].tolist() == (photos["probability"] < 0.9).tolist()

@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.evaluate import novelty_fit
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.imagenet import ImageNet
-from pipeline.inference.judgement import Judge
 from pipeline.inference.novelty import FILE
+from pipeline.inference.open_set import OpenSetRule
 from pipeline.networks import served_outputs
 from pipeline.networks.backbones import Classifier
 from pipeline.train.held_out import draw
@@ -20,21 +20,21 @@ FOLDS = 5  # where training had none
 
 
 @dataclass(frozen=True)
-class FittedJudge:
-    """A judge, and what it says of the photos that it was fitted to.
+class FittedOpenSetRule:
+    """A rule, and what it says of the photos that it was fitted to.
 
     Attributes:
-        judge: The judge.
+        rule: The rule.
         held_out: The photos, as `photos` returns them, and whether each is `unknown`, that is,
             of no known species. Its score is by what was fitted to others, the threshold to all.
     """
 
-    judge: Judge
+    rule: OpenSetRule
     held_out: pd.DataFrame
 
     def files(self) -> dict[str, bytes]:
         """Returns the files that stand beside a recogniser, by name."""
-        novelty = self.judge.novelty
+        novelty = self.rule.novelty
         return {} if novelty is None else {FILE: novelty.to_bytes()}
 
     def validation_answers(self) -> pd.DataFrame:
@@ -47,7 +47,7 @@ class FittedJudge:
 def photos(
     held_out: pd.DataFrame, labels: tuple[str, ...], calibration: Calibration, split: pd.DataFrame
 ) -> pd.DataFrame:
-    """Draws the photos to fit a judge to.
+    """Draws the photos to fit a rule to.
 
     Args:
         held_out: The photos that training held out, as `Candidate.held_out_pictures` returns them.
@@ -76,8 +76,8 @@ def fit(
     features: np.ndarray,
     unknown_below: float,
     classifier: Classifier | None,
-) -> FittedJudge:
-    """Fits a judge.
+) -> FittedOpenSetRule:
+    """Fits a rule.
 
     Args:
         held_out: The photos, as `photos` returns them.
@@ -99,8 +99,8 @@ def fit(
         lowest = float(np.sort(animal)[int(len(animal) * FALSE_ALARMS)])
         imagenet = replace(imagenet, animal_from=min(ANIMAL_FROM, lowest))
         unknown = unknown | (animal < imagenet.animal_from)
-    judge = Judge(unknown_below, novelty and novelty.detector, imagenet)
-    return FittedJudge(judge, held_out.assign(unknown=unknown))
+    rule = OpenSetRule(unknown_below, novelty and novelty.detector, imagenet)
+    return FittedOpenSetRule(rule, held_out.assign(unknown=unknown))
 
 
 def _folds(photos: pd.Series, split: pd.DataFrame) -> np.ndarray:

@@ -12,10 +12,11 @@ from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.novelty import NoveltyDetector
 
 SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL = "species", "unknown_animal", "no_animal"
+KNOWN = 0.95  # share of the photos held out that the thresholds are fitted to take for known
 
 
 @dataclass(frozen=True)
-class Judgement:
+class AnswerKind:
     """The kind of answer that a photo gets.
 
     Attributes:
@@ -36,8 +37,8 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Judges photos by all that a network tells of them.
+class OpenSetRule:
+    """Tells known species, unknown animals and no animal apart, by all outputs of a network.
 
     Attributes:
         unknown_below: Without a detector, an answer less probable than this is unknown.
@@ -49,13 +50,13 @@ class Judge:
     novelty: NoveltyDetector | None = None
     imagenet: ImageNet | None = None
 
-    def judge(
+    def answer_kind(
         self,
         outputs: Mapping[str, np.ndarray],
         probability: float,
         threshold: float | None = None,
-    ) -> Judgement:
-        """Judges one photo.
+    ) -> AnswerKind:
+        """Decides what kind of answer a photo gets.
 
         Args:
             outputs: Of the network: `features` (channels,) and `logits` (species,) for the
@@ -67,16 +68,16 @@ class Judge:
         if self.imagenet is not None:
             animal = float(self.imagenet.animal(outputs["imagenet"]))
             if animal < self.imagenet.animal_from:
-                return Judgement(
+                return AnswerKind(
                     NO_ANIMAL,
                     f"ImageNet's classifier sees an animal with a probability of {animal:.2f}, "
                     f"below {self.imagenet.animal_from:.2f}",
                 )
         unknown, reason = self._is_unknown(outputs, probability, threshold)
         if not unknown:
-            return Judgement(SPECIES, reason)
+            return AnswerKind(SPECIES, reason)
         like = self.imagenet.looks_like(outputs["imagenet"]) if self.imagenet else None
-        return Judgement(UNKNOWN_ANIMAL, reason, like)
+        return AnswerKind(UNKNOWN_ANIMAL, reason, like)
 
     def _is_unknown(
         self, outputs: Mapping[str, np.ndarray], probability: float, threshold: float | None
@@ -86,7 +87,8 @@ class Judge:
             limit = self.novelty.threshold
             if score > limit:
                 of = f"novelty {score:.2f}, above {limit:.2f}"
-                return True, f"it is less like the known species than 95 % of their photos: {of}"
+                few = f"it is less like the known species than {KNOWN:.0%} of their photos"
+                return True, f"{few}: {of}"
             return False, f"it is like photos of the species: novelty {score:.2f} of {limit:.2f}"
         limit = self.unknown_below if threshold is None else threshold
         unknown = probability < limit
