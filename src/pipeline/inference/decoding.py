@@ -1,25 +1,22 @@
 """Decodes one photo safely, from the bytes of a file to upright sRGB pixels.
 
 Training, evaluation and serving all decode and resize here, so that a network predicts the same
-pixels that it was trained on. Nothing of the project is imported: a served model carries this file
-along.
+pixels that it was trained on. Of the project only this folder is imported: a served model carries
+it along.
 """
 
 import hashlib
 import io
-import random
-import re
-import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from pipeline.inference import exif, truncation
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -33,15 +30,7 @@ MAX_PIXELS = 100_000_000
 # ISO/IEC 23008-12 and AV1's file format: pictures in the container that videos come in.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif"}
 NEUTRAL = (128, 128, 128)  # the ground behind transparency and beside padded pictures
-_ROWS = 0.95  # of a photo that misses its last bytes must be there
 _NARROW = 2**14  # levels of 2**16: sensors of 12 or 14 bits, and thermal ones
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
-_TIME_ORIGINAL, _TIME_DIGITIZED, _TIME_CHANGED = 0x9003, 0x9004, 0x0132
-_GPS_TIME, _GPS_DATE = 7, 29
-_TIME = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[T ]+(\d\d?):(\d\d?)(?::(\d\d?))?")
-_XMP_TIME = re.compile(
-    rb"(?:exif:DateTimeOriginal|photoshop:DateCreated|xmp:CreateDate)(?:\s*=\s*[\"']|>)([^\"'<]+)"
-)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -126,9 +115,9 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
     """
     image = _open(data, max_pixels)
     width, height = image.size
-    taken_at, format = _taken_at(image), image.format
+    taken_at, format = exif.taken_at(image), image.format
     image, cut_short = _load(image, 64, data)
-    orientation = _orientation(image)
+    orientation = exif.orientation(image)
     picture = _opaque(_upright(_eight_bits(image), orientation))
     if orientation in (5, 6, 7, 8):
         width, height = height, width
@@ -160,7 +149,7 @@ def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
     image = _open(data, max_pixels)
     profile = image.info.get("icc_profile")
     image, cut_short = _load(image, 2 * size, data)
-    orientation = _orientation(image)
+    orientation = exif.orientation(image)
     image = _eight_bits(image)
     image = _upright(_fitted(image, size, fit), orientation)
     image = _srgb(_opaque(image), profile)
@@ -191,7 +180,7 @@ def grey(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     image, _ = _load(image, min(width, height), data)
     image = _eight_bits(image)
     small = _opaque(image).convert("L").resize((width, height), Image.Resampling.BOX)
-    return np.asarray(_upright(small, _orientation(image)))
+    return np.asarray(_upright(small, exif.orientation(image)))
 
 
 def light(picture: np.ndarray) -> dict[str, float]:
@@ -224,29 +213,15 @@ def capture(data: bytes) -> dict[str, str | float | None]:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # decoding reports what cannot be read
         image = Image.new("L", (1, 1))
-    latitude, longitude = _position(_exif(image))
-    return {"taken_at": _taken_at(image), "latitude": latitude, "longitude": longitude}
-
-
-def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
-    """Returns latitude and longitude; a receiver without a fix writes zeros, or nothing."""
-    try:
-        gps = exif.get_ifd(_GPS_IFD)
-        latitude, longitude = (
-            (float(d) + float(m) / 60 + float(s) / 3600) * (-1 if str(side)[:1] in "SW" else 1)
-            for side, (d, m, s) in ((gps[1], gps[2]), (gps[3], gps[4]))
-        )
-    except Exception:  # absent, or not as the EXIF standard writes it
-        return None, None
-    there = abs(latitude) <= 90 and abs(longitude) <= 180 and (latitude or longitude)
-    return (round(latitude, 7), round(longitude, 7)) if there else (None, None)
+    latitude, longitude = exif.position(image)
+    return {"taken_at": exif.taken_at(image), "latitude": latitude, "longitude": longitude}
 
 
 def upright_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Returns width and height of the upright photo (px). Raises `PhotoError`, as `cut` does."""
     image = _open(data, max_pixels)
     width, height = image.size
-    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+    return (height, width) if exif.orientation(image) in (5, 6, 7, 8) else (width, height)
 
 
 def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
@@ -270,7 +245,7 @@ def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> byte
     image = _open(data, max_pixels)
     profile = image.info.get("icc_profile")
     image, _ = _load(image, max(image.size), data)
-    image = _upright(_eight_bits(image), _orientation(image))
+    image = _upright(_eight_bits(image), exif.orientation(image))
     sides = np.array(image.size * 2)
     corners = np.array([*box[:2], box[0] + box[2], box[1] + box[3]])
     left, top, right, bottom = np.rint(corners * sides).astype(int).tolist()
@@ -317,71 +292,6 @@ def _something_else(data: bytes) -> PhotoError:
     return PhotoError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}")
 
 
-def _exif(image: Image.Image) -> Image.Exif:
-    try:
-        return image.getexif()
-    except Exception:  # broken EXIF spoils no picture
-        return Image.Exif()
-
-
-def _orientation(image: Image.Image) -> int | None:
-    """Returns how a decoded picture has still to be turned; a TIFF is turned as it is decoded."""
-    return _exif(image).get(_ORIENTATION)
-
-
-def _taken_at(image: Image.Image) -> str | None:
-    """Returns the first time that the tags hold, from the most exact tag to the vaguest."""
-    exif = _exif(image)
-    camera, gps = _ifd(exif, _EXIF_IFD), _ifd(exif, _GPS_IFD)
-    for written in (
-        *(tags.get(tag) for tag in (_TIME_ORIGINAL, _TIME_DIGITIZED) for tags in (camera, exif)),
-        _xmp_time(image.info.get("xmp")),
-        *(tags.get(_TIME_CHANGED) for tags in (exif, camera)),
-        _gps_time(gps),
-    ):
-        if written and (time := _time(written)):
-            return time
-    return None
-
-
-def _ifd(exif: Image.Exif, tag: int) -> dict:
-    try:
-        return exif.get_ifd(tag)
-    except Exception:  # broken EXIF spoils no picture
-        return {}
-
-
-def _xmp_time(xmp: object) -> str | None:
-    match = _XMP_TIME.search(xmp) if isinstance(xmp, bytes) else None
-    return match[1].decode(errors="replace") if match else None
-
-
-def _gps_time(gps: dict) -> str | None:
-    try:
-        hour, minute, second = (int(float(part)) for part in gps[_GPS_TIME])
-        return f"{gps[_GPS_DATE]} {hour:02d}:{minute:02d}:{second:02d}"
-    except Exception:  # absent, or not as the EXIF standard writes it
-        return None
-
-
-def _time(written: object) -> str | None:
-    """Parses a time as cameras and programs write it, without its fraction and zone.
-
-    24:00 is the next day. A clock that was never set writes zeros, which are no time.
-    """
-    match = _TIME.search(
-        written.decode(errors="replace") if isinstance(written, bytes) else str(written)
-    )
-    if not match:
-        return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-    try:
-        midnight = datetime(year, month, day, hour % 24 if hour == 24 else hour, minute, second)
-    except ValueError:
-        return None
-    return (midnight + timedelta(days=hour // 24)).isoformat()
-
-
 def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool]:
     """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`.
 
@@ -402,7 +312,7 @@ def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool
     except Exception as error:  # Pillow's decoders raise many kinds at malformed data
         message = str(error).lower()
         is_cut = any(word in message for word in ("truncated", "unexpected end", "not enough"))
-        if is_cut and (mended := _mended(image.format, data)):
+        if is_cut and (mended := truncation.completed(image.format, data)):
             with suppress(Exception):
                 return _decoded(Image.open(io.BytesIO(mended), formats=FORMATS), side), True
         raise PhotoError(
@@ -414,63 +324,6 @@ def _decoded(image: Image.Image, side: int) -> Image.Image:
     image.draft(None, (side, side))
     image.load()
     return image
-
-
-def _mended(format: str | None, data: bytes) -> bytes | None:
-    """Completes a picture file that misses its last bytes; None if too many rows are missing.
-
-    How many are missing does not depend on the size at which the picture is to be decoded.
-    """
-    with suppress(Exception):  # what is more than cut short
-        if format in ("JPEG", "MPO"):
-            return _mended_jpeg(data)
-        if format == "PNG":
-            return _mended_png(data)
-    return None
-
-
-def _mended_jpeg(data: bytes) -> bytes | None:
-    """Ends a JPEG, whose missing rows libjpeg then fills with grey.
-
-    Ended in another way, by bytes that stand for any picture, the rows that are there look the same
-    and those that are missing do not.
-    """
-    noise = random.Random(0).randbytes(4096).replace(b"\xff", b"")
-    ended = [data + tail + b"\xff\xd9" for tail in (b"", noise)]
-    grey, other = (
-        np.asarray(_decoded(Image.open(io.BytesIO(one), formats=("JPEG",)), 64)) for one in ended
-    )
-    differs = (grey != other).reshape(len(grey), -1).any(axis=1)
-    rows = differs.argmax() if differs.any() else len(grey)
-    return ended[0] if rows >= _ROWS * len(grey) else None
-
-
-def _mended_png(data: bytes) -> bytes | None:
-    """Puts grey rows in place of those that a PNG misses; None where it is interlaced too."""
-    width, height, bits, colours, *_, interlaced = struct.unpack(">IIBBBBB", data[16:29])
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
-    stride = 1 + (width * bits * channels + 7) // 8
-    place, head, packed = 8, data[:8], b""
-    while place + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        chunk = data[place : place + 12 + length]
-        if kind == b"IDAT":
-            packed += data[place + 8 : place + 8 + length]
-        elif not packed:
-            head += chunk
-        place += len(chunk)
-    rows = zlib.decompressobj().decompress(packed)
-    there = len(rows) // stride
-    if interlaced or there < _ROWS * height:
-        return None
-    rows = rows[: there * stride] + (b"\0" + b"\x80" * (stride - 1)) * (height - there)
-    end = [_png_chunk(b"IDAT", zlib.compress(rows, 1)), _png_chunk(b"IEND", b"")]
-    return head + b"".join(end)
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    length, checksum = len(content), zlib.crc32(kind + content)
-    return struct.pack(">I", length) + kind + content + struct.pack(">I", checksum)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
