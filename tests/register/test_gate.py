@@ -19,7 +19,9 @@ from pipeline.core import atomic, tracking
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
 from pipeline.inference.litert import Network
-from pipeline.register import audit_log, gate, packaging, promotion, versions
+from pipeline.register import audit_log, gate, packaging, promotion, replay, versions
+
+PARITY = {"same_label": 10, "largest_difference": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +162,7 @@ def test_a_version_carries_all_that_one_may_ask_of_it_later(home, tested):
     folder = versions.folder(version)
     about = {path.name for path in (folder / "about").iterdir()}
     assert about == {
+        "answers.csv",
         "licences.csv",
         "metrics.json",
         "model_card.md",
@@ -392,6 +395,36 @@ def test_a_champion_is_only_compared_on_photos_it_has_not_learned_from(
     assert check.passed == passed
     assert f"accuracy {ours:.4f} against {theirs:.4f} of the champion" in check.reason
     assert f"on {(~seen).sum()} photos that neither has learned from" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("recorded", "altered", "replayed"),
+    [
+        (slice(None), 0, 10),  # a sample alone
+        (slice(200), 0, 10 + 72),
+        (slice(None), 272, 10 + 272),  # what the test says is not what it answers
+    ],
+)
+def test_a_champion_answers_again_what_its_test_does_not_show(
+    home, tested, recorded, altered, replayed, monkeypatch
+):
+    """Of its 272 answers to these very photos so many are on record, and so many of those wrong."""
+    worse, rows = tested["worse"], []
+    metrics = worse.metrics | {"keras_and_litert": {"pictures": 10} | PARITY}
+    whole = packaging.recorded_answers(versions.folder(versions.get(1)))
+    assert set(whole["photo"]) == set(worse.predictions["photo"]) and len(whole) == 272
+    whole.loc[: altered - 1, "predicted"] = "lion"
+    monkeypatch.setattr(packaging, "recorded_answers", lambda folder: whole[recorded])
+    answers = replay.answers
+
+    def counted(predict, photos, root):
+        rows.append(len(photos))
+        return answers(predict, photos, root)
+
+    monkeypatch.setattr(replay, "answers", counted)
+    check = against(replace(worse, metrics=metrics))
+    assert f"accuracy {233 / 272:.4f} against {245 / 272:.4f} of the champion" in check.reason
+    assert sum(rows) == 10 + replayed, "ten of them are the challenger's own"
 
 
 def test_too_few_photos_that_are_new_to_the_champion_say_nothing(home, tested):

@@ -22,6 +22,7 @@ from pipeline.inference import checksums, decoding, novelty, query
 from pipeline.register import model_card, versions
 
 LEARNED_FROM = "learned_from.txt"
+_ANSWERS = Path("about/answers.csv")  # in a version's folder: what it named the photos of its test
 _INFERENCE = Path(inference.__file__).parent  # what a version carries of the project
 _REQUIREMENTS = ("mlflow-skinny", "ai-edge-litert", "pillow", "numpy", "pandas")
 _MAIN_SOFTWARE = ("keras", "tensorflow", "mlflow", "ai-edge-litert", "numpy", "pandas", "pillow")
@@ -77,6 +78,15 @@ def read_table(path: Path) -> pd.DataFrame:
     """Reads a table that evaluate wrote; a species may be called `7` or `NA`."""
     text = {name: str for name in ("photo", "path", "box", "species", "actual", "predicted")}
     return pd.read_csv(path, dtype=text, keep_default_na=False)
+
+
+def recorded_answers(version: Path) -> pd.DataFrame:
+    """Reads what a version named the photos of its test: photo, box and predicted.
+
+    Args:
+        version: The folder of its files.
+    """
+    return read_table(version / _ANSWERS).drop_duplicates(["photo", "box"])
 
 
 def register(challenger: Challenger) -> versions.Version:
@@ -205,6 +215,8 @@ def _write_about(challenger: Challenger, card: str, about: Path) -> None:
     (about / "model_card.md").write_text(card)
     (about / "metrics.json").write_text(json.dumps(challenger.metrics, indent=2) + "\n")
     challenger.species.to_csv(about / "per_species.csv", index=False)
+    answers = challenger.predictions[["photo", "box", "predicted"]]
+    answers.to_csv(about / _ANSWERS.name, index=False)
     model_card.licences(challenger.manifest).to_csv(about / "licences.csv", index=False)
     installed = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
     software = {"python": platform.python_version(), **dict(sorted(installed.items()))}
