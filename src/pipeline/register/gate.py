@@ -202,7 +202,7 @@ def _answers(version: versions.Version, challenger: Challenger) -> Check:
 
 
 def _sample(photos: pd.DataFrame, challenger: Challenger) -> pd.DataFrame:
-    """Draws as many photos as Keras and LiteRT were compared on: `evaluate.parity` of the params."""
+    """Draws as many photos as Keras and LiteRT were compared on, `evaluate.parity` of params."""
     named = photos.assign(species=photos["actual"])
     count = challenger.metrics["keras_and_litert"]["pictures"]
     return photos.loc[sampling.sample(named, count).index]
