@@ -51,7 +51,7 @@ def main() -> None:
         strips = data_card.PhotoStrips(root, max_pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
-        collection.metadata.to_csv(folder / "metadata.csv", index=False)
+        summary.write_sources(folder, source, collection)
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")

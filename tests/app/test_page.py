@@ -4,11 +4,13 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,10 +18,12 @@ from local_server import running
 from PIL import Image
 
 from app import fake_project
+from app.fake_project import REPOSITORY
 from app.test_suspects import suspect
 from pipeline.app import server
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
+from pipeline.core import params
 from pipeline.register import versions
 from pipeline.sources.feedback import Feedback
 
@@ -405,6 +409,67 @@ def test_confirming_is_of_what_the_card_says(page, feedback, tmp_path):
     assert decisions_on(tmp_path / "stranger.jpg", feedback) == {"Anna": "okapi"}
 
 
+def test_a_photo_is_corrected_where_it_is_shown_large(page, feedback, tmp_path):
+    path = tmp_path / "mistaken.jpg"
+    path.write_bytes(jpeg((140, 7, 3)))
+    add(page, path)
+    page.locator(".gallery .card").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Your name").fill("Anna")
+    dialog.get_by_role("button", name="blue & co").click()
+    dialog.get_by_text("Kept: blue & co").wait_for()
+    assert dialog.get_by_role("button", name="blue & co", pressed=True).count() == 1
+    assert decisions_on(path, feedback) == {"Anna": "blue & co"}
+    dialog.get_by_role("button", name="Undo").click()
+    dialog.get_by_text("Kept:").wait_for(state="detached")
+    assert decisions_on(path, feedback) == {}
+    dialog.get_by_role("button", name="Another species").click()
+    page.get_by_role("combobox", name="Type").fill("okapi")
+    page.keyboard.press("Enter")
+    dialog.get_by_text("Kept: okapi").wait_for()
+    assert decisions_on(path, feedback) == {"Anna": "okapi"}
+    page.keyboard.press("Escape")
+    assert page.locator(".gallery .badge").inner_text() == "okapi"
+    assert page.evaluate("document.activeElement.className").startswith("card")
+
+
+def test_in_review_one_sees_what_the_buttons_act_on_and_a_photo_large(page, feedback, tmp_path):
+    for i in range(8):
+        (tmp_path / f"{i}.jpg").write_bytes(jpeg((130 + 9 * i, 5, 2), (60, 80)))
+    page.set_viewport_size({"width": 390, "height": 700})
+    review(page, *tmp_path.iterdir())
+    cards, target = page.locator(".review .card"), page.locator(".target")
+    assert target.inner_text() == "0.jpg: red"
+    cards.nth(5).scroll_into_view_if_needed()
+    cards.nth(5).click(position={"x": 5, "y": 5})
+    assert target.inner_text() == "5.jpg: red"
+    cards.nth(4).click(position={"x": 5, "y": 5}, modifiers=["Control"])
+    assert target.inner_text() == "2 photos are selected"
+    for name in ("Confirm", "No animal", "Undo"):  # in sight, wherever one is on the page
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert 300 < box["y"] < 700 - box["height"], name
+    page.keyboard.press("Escape")
+    page.locator(".review .enlarge").nth(3).click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.locator(".photo").evaluate("image => getComputedStyle(image).objectFit") == (
+        "contain"
+    )
+    dialog.get_by_role("button", name="blue & co").click()
+    dialog.get_by_text("Kept: blue & co").wait_for()
+    page.keyboard.press("ArrowRight")
+    dialog.get_by_text("4.jpg").wait_for()
+    page.keyboard.press("Escape")
+    assert decisions_on(tmp_path / "3.jpg", feedback) == {"Anna": "blue & co"}
+    page.get_by_text("1 of 8 reviewed").wait_for()
+    assert target.inner_text() == "4.jpg: red"  # the one that was shown last
+    page.keyboard.press("+")
+    dialog.get_by_text("4.jpg").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    page.get_by_text("0 of 8 reviewed").wait_for()
+    assert decisions_on(tmp_path / "3.jpg", feedback) == {}
+
+
 def test_another_persons_decision_is_shown_and_stays(page, photos, feedback, tmp_path):
     path = tmp_path / "disputed.jpg"
     path.write_bytes(jpeg((222, 3, 3)))
@@ -436,11 +501,30 @@ def test_a_folder_is_chosen_and_trained_on(page, project):
     page.locator(".problem", has_text="too few good photos of owl").wait_for()
     assert page.locator(".stages .failed .name").inner_text() == "Set test photos apart"
     assert page.get_by_role("link", name="Data card").get_attribute("href").startswith("reports/")
-    row = page.locator(".versions tbody tr")
-    assert "test accuracy: 0.5 is below 0.7" in row.inner_text()
-    row.get_by_role("button", name="Let it serve").click()
-    assert page.get_by_label("The gate did not let it serve").evaluate("field => field.required")
+    assert page.get_by_text("Running stage").count() == 1  # in the log, which is folded
+    assert not page.get_by_text("Running stage").is_visible()
+    row = page.locator(".versions > li")
+    shown = row.inner_text()
+    assert "1 Mar 2026" in shown and "right on 50% of 40 test photos" in shown
+    assert "test accuracy: 0.5 is below 0.7" in shown
+    row.get_by_role("button", name="Use this one: Version 7").click()
+    assert page.get_by_label("It did not pass every check").evaluate("field => field.required")
     page.keyboard.press("Escape")
+
+
+def test_what_was_found_in_a_collection_stands_on_the_page(page):
+    page.get_by_role("link", name="Train").click()
+    page.get_by_role("button", name="Look through it").click()
+    page.get_by_role("heading", name="47 good photos of 2 species").wait_for()
+    page.get_by_text("Taken for folders of photos, each named after its species.").wait_for()
+    assert page.locator(".findings .chip").all_inner_texts() == ["cat\n40", "dog\n7"]
+    page.get_by_text("dog has fewer than 10 photos, which is too few to learn from.").wait_for()
+    page.get_by_role("heading", name="3 files are left out").wait_for()
+    assert page.locator(".refused li").all_inner_texts() == [
+        "2\nThe same file as another one.\ncat/b.jpg",
+        "1\nIt lies in no species’ folder.\n<i>notes.txt",
+    ]
+    page.get_by_text("old.csv was not used: no column names a file that is here").wait_for()
 
 
 def test_settings_are_edited_with_their_comments_and_refused_by_the_same_words(page, project):
@@ -469,6 +553,22 @@ def test_every_language_has_every_text_and_is_shown(page):
     page.get_by_role(
         "heading", name=json.loads(TEXTS[-1].read_text())["recognise.title"]
     ).wait_for()
+
+
+def test_each_text_that_the_page_shows_exists():
+    words = json.loads((server.STATIC / "text" / "en.json").read_text())
+    scripts = "".join(path.read_text() for path in (server.STATIC / "js").glob("*.js"))
+    keys = set(re.findall(r"""\bt\("([^"]+)"[,)]""", scripts))
+    assert len(keys) > 100 and keys - words.keys() == set()
+
+
+def test_each_reason_why_a_file_is_left_out_has_a_text():
+    documented = (REPOSITORY / "docs/collections.md").read_text().split("| reason | meaning |")[1]
+    rows = [line for line in documented.split("\n\n")[0].splitlines() if line.startswith("| `")]
+    reasons = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
+    reasons += get_args(params.Flag)
+    words = json.loads((server.STATIC / "text" / "en.json").read_text())
+    assert len(reasons) > 30 and [one for one in reasons if f"reason.{one}" not in words] == []
 
 
 def test_the_keyboard_is_enough(page, photos):
@@ -517,6 +617,10 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, tmp_path):
     check("gallery")
     page.locator(".card.known").first.click()
     check("photo")
+    page.get_by_role("dialog").get_by_role("button", name="Bad photo").click()
+    page.get_by_text("Kept: Bad photo").wait_for()
+    check("corrected photo")
+    page.get_by_role("button", name="Undo").click()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="About it").click()
     check("model")
@@ -532,6 +636,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, tmp_path):
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Settings (params.yaml)").click()
     page.locator("[id='param-train.epochs']").wait_for()
+    page.get_by_role("button", name="Look through it").click()
+    page.locator(".findings").wait_for()
     check("train")
     page.get_by_role("button", name="Choose a collection").click()
     page.get_by_role("button", name="pets").wait_for()

@@ -64,6 +64,49 @@ def test_a_run_that_fails_says_at_which_stage(project):
     assert (ended["code"], states(ended)["split"]) == (255, "failed")
     assert (states(ended)["resize"], states(ended)["train"]) == ("done", "waiting")
     assert ended["log"][-1] == "error: too few good photos of owl"
+    assert ended["problem"] == "too few good photos of owl"
+
+
+LOG = """\
+Running stage 'ingest':
+> python -m stages.ingest
+error: an earlier one
+Running stage 'ingest':
+> python -m stages.ingest
+ingest: 4 of 9 photos, 3/s
+{said}
+ERROR: failed to reproduce 'ingest': failed to run: python -m stages.ingest, exited with {code}
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "problem"),
+    [
+        (LOG.format(said="error: two files\na.csv\nb.csv", code=1), "two files\na.csv\nb.csv"),
+        (
+            LOG.replace("error: an earlier one\n", "").format(
+                said="Traceback (most recent call last):\nKeyError: 'fox'", code=1
+            ),
+            "KeyError: 'fox'",
+        ),
+        (
+            "Updating lock file 'dvc.lock'\n"
+            "ERROR: failed to reproduce 'ingest': missing data 'source': /photos\n",
+            "missing data 'source': /photos",
+        ),
+        ("ERROR: Unable to acquire lock.\n", "Unable to acquire lock."),
+        ("", None),
+    ],
+)
+def test_what_was_said_last_is_the_problem_and_not_what_dvc_says_of_it(project, log, problem):
+    folder = project / ".cache/app"
+    folder.mkdir(parents=True)
+    (folder / "run.log").write_text(log)
+    (folder / "run.json").write_text(json.dumps({"pid": 1, "started": 0.0, "target": None}))
+    (folder / "exit_code").write_text("255")
+    assert PipelineRun(project).describe()["problem"] == problem
+    (folder / "exit_code").write_text("0")
+    assert PipelineRun(project).describe()["problem"] is None
 
 
 def test_a_run_can_be_stopped_and_one_that_was_killed_is_not_running(project):

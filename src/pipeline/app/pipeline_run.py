@@ -30,6 +30,12 @@ _HEED = (
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 _RAN = re.compile(r"Running stage '(\w+)'")
+# What DVC writes around a stage's own words.
+_OF_DVC = re.compile(
+    r"ERROR: (?:failed to reproduce|failed to run)|Running stage |Stage '|> |Updating lock file|"
+    r"To track the changes|To enable auto staging|\t(?:git add|dvc config)|Use `dvc push`"
+)
+_FAILED_TO = re.compile(r"ERROR: (?:failed to reproduce '\w+': )?(?=.)")
 _SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
 
 
@@ -120,7 +126,8 @@ class PipelineRun:
             `running`; `code`, how it ended (None: it was killed); `started` (s, Unix time);
             `target`; `stages`, a state for each (waiting, running, done, unchanged, failed) with
             the seconds that it took the last time; `left`, the seconds that the rest takes by
-            that, or None; and `log`, its last lines.
+            that, or None; `problem`, the sentence with which it failed, or None; and `log`, its
+            last lines.
         """
         state = self._read()
         if state is None:
@@ -137,6 +144,7 @@ class PipelineRun:
         return {
             **{name: state[name] for name in ("started", "target")},
             **{"running": running, "code": code, "stages": stages, "left": left},
+            "problem": None if running or code == 0 else _problem(lines),
             "log": lines[-_TAIL:],
         }
 
@@ -148,6 +156,26 @@ class PipelineRun:
         except OSError:
             return []
         return [line for line in text.splitlines() if line.strip()]
+
+
+def _problem(lines: list[str]) -> str | None:
+    """Returns what a stage said last, or DVC where none did; None where nobody said anything.
+
+    A person's mistake is a message after `error: `, of one line or several. Else the last line
+    counts, which is the exception's of a traceback, and DVC's own reason where no stage began.
+    """
+    said = [i for i, line in enumerate(lines) if line.startswith("error: ")]
+    if said:
+        message = []
+        for line in lines[said[-1] :]:
+            if _OF_DVC.match(line):
+                break
+            message.append(line)
+        return "\n".join(message).removeprefix("error: ")
+    plain = [line for line in lines if not _OF_DVC.match(line)]
+    reasons = [_FAILED_TO.sub("", line) for line in lines if line.startswith("ERROR: ")]
+    reasons = [line for line in reasons if not line.startswith("failed to run")]
+    return next(iter([*reasons[-1:], *plain[-1:]]), None)
 
 
 def _states(lines: list[str], running: bool, code: int | None, target: str | None) -> dict:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipeline.app import params_lines
+from pipeline.app import collection_findings, params_lines
 from pipeline.app.folder_browser import FolderBrowser
 from pipeline.app.pipeline_run import PipelineRun
 from pipeline.core import params
@@ -106,6 +106,12 @@ def _project_routes(
             "run": run.describe(),
             "reports": [page for page in pages if (reports / page).is_file()],
         }
+
+    @router.get("/collection")
+    def collection() -> dict[str, Any] | None:
+        """Returns what ingest found in the collection that is chosen now."""
+        ingest = _call(params.load).ingest
+        return collection_findings.read(project, ingest.source, ingest.min_per_species)
 
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Sums up what ingest left out of a collection, for the data card and the log."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.ingest.reviewed import Effect
-from pipeline.sources import annotations, labels
+from pipeline.sources import annotations, archive, labels
 from pipeline.sources.reader import Collection
+from pipeline.sources.recipes import recipe
 
 
 def tables(
@@ -52,6 +54,28 @@ def describe(corrections: Path, corrected: pd.Series, feedback: Path, effect: Ef
     decisions = effect.describe()
     by_file = f"lines of {corrections}: {corrected.sum()} applied\n" if len(corrected) else ""
     return by_file + (f"photos of {feedback}: {decisions}\n" if decisions else "")
+
+
+def write_sources(folder: Path, source: str, collection: Collection) -> None:
+    """Writes down what the collection was taken for, and a table of the files with metadata.
+
+    Args:
+        folder: Gets `metadata.csv` and `source.json`.
+        source: `ingest.source` of the params.
+        collection: The collection that was read.
+    """
+    metadata = collection.metadata
+    metadata.to_csv(folder / "metadata.csv", index=False)
+    tables = metadata.loc[metadata["used_for"] == "labels", "file"].tolist()
+    path = Path(source)
+    if recipe.is_recipe(path):
+        form = "recipe"
+    elif path.is_file() and archive.is_archive(path):
+        form = "archive_of_tables" if tables else "archive"
+    else:
+        form = "tables" if tables else "class_folders"
+    described = json.dumps({"source": source, "form": form, "tables": tables}, indent=2)
+    (folder / "source.json").write_text(described + "\n", encoding="utf-8")
 
 
 def left_out(quarantine: pd.DataFrame) -> str:

@@ -1,15 +1,20 @@
-// Shows one photo, large: its candidates, and where the recogniser looked.
+// Shows one photo, large: its candidates, where the recogniser looked, and what a person says it is.
 
 import * as api from "./api.js";
-import { dialog, h, icon } from "./dom.js";
+import { about, chooseSpecies, isDone, nameField, store, summarise, who } from "./decisions.js";
+import { dialog, h, icon, note } from "./dom.js";
 import { model, named } from "./model.js";
 import { bar, kind, reason, title } from "./recognise.js";
 import { date, percent, t } from "./text.js";
 
 const CANDIDATES = 5;
 
-/** Opens a dialog with one of several photos; the arrow keys lead to the others. */
-export function open(items, item) {
+/**
+ * Opens a dialog with one of several photos; the arrow keys lead to the others.
+ * @param decided (item, kind) => void, after a decision on a photo
+ * @param left (item) => void, with the photo that was shown last, when the dialog is closed
+ */
+export function open(items, item, decided, left) {
   const body = h("div", { class: "detail" });
   const shown = dialog(t("detail"), t("close"), body);
   shown.classList.add("wide");
@@ -19,21 +24,40 @@ export function open(items, item) {
     URL.revokeObjectURL(address);
     address = URL.createObjectURL(item.file);
     shown.querySelector("h2").textContent = title(item);
-    body.replaceChildren(picture(item, address), words(item), steps(items, item, put));
+    body.replaceChildren(picture(item, address), words(item, decide), steps(items, item, put));
+  };
+  const decide = async (kind, species = null) => {
+    if (!who()) {
+      note(t("review.name-first"), t("close"));
+      body.querySelector("input").focus();
+      return;
+    }
+    const on = item;
+    try {
+      await store(on, kind, species);
+    } catch (error) {
+      note(error.message, t("close"));
+      return;
+    }
+    decided(on, kind);
+    if (on !== item) return;
+    body.querySelector(".answers").replaceWith(words(item, decide));
+    body.querySelector(".decision [tabindex]")?.focus();
   };
   put(item);
-  shown.addEventListener("close", () => URL.revokeObjectURL(address));
+  shown.addEventListener("close", () => (URL.revokeObjectURL(address), left(item)));
   shown.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
+    if (!step || event.target.matches("input")) return;
     const next = items[items.indexOf(item) + (document.documentElement.dir === "rtl" ? -step : step)];
     if (next) put(next);
   });
 }
 
 function picture(item, address) {
+  // The whole photo; under the heat map the part of it that the recogniser saw.
   const fit = { crop: "cover", pad: "contain", stretch: "fill" }[model.fit] ?? "cover";
-  const photo = h("img", { src: address, alt: t("photo-of", { name: item.name }), class: `photo ${fit}` });
+  const photo = h("img", { src: address, alt: t("photo-of", { name: item.name }), class: "photo contain" });
   // A format that the browser does not know is shown as the recogniser saw it.
   photo.addEventListener("error", () => {
     if (item.picture) photo.src = `data:image/jpeg;base64,${item.picture}`;
@@ -61,6 +85,7 @@ function picture(item, address) {
       button.disabled = false;
     }
     const on = !frame.querySelector(".heat").hidden;
+    photo.className = `photo ${on ? fit : "contain"}`;
     button.setAttribute("aria-pressed", String(on));
     hint.textContent = on ? t("heat.hint", { name: item.answer.species }) : "";
     button.focus();
@@ -68,7 +93,7 @@ function picture(item, address) {
   return h("div", {}, frame, h("div", { class: "row" }, button, hint));
 }
 
-function words(item) {
+function words(item, decide) {
   const facts = [[t("file"), item.name]];
   if (item.answer?.taken_at) facts.push([t("taken"), date(item.answer.taken_at, true)]);
   if (item.answer?.latitude) facts.push([t("where"), `${item.answer.latitude.toFixed(4)}, ${item.answer.longitude.toFixed(4)}`]);
@@ -87,12 +112,30 @@ function words(item) {
     "div",
     { class: "answers" },
     h("p", { class: "answer" }, sentence),
-    h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) =>
-      h("li", {}, h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)))),
+    about.stored ? h("p", { class: "faint" }, t("detail.which")) : null,
+    h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) => {
+      const parts = [h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)];
+      return h("li", {}, about.stored ? h("button", { type: "button", class: "candidate", "aria-pressed": String(item.decisions?.by[who()] === species), onclick: () => decide("species", species) }, parts) : h("div", { class: "candidate" }, parts));
+    })),
+    about.stored ? decision(item, decide) : null,
     what === "unknown" && answer.looks_like ? h("p", { class: "faint" }, t("looks-like", { name: answer.looks_like })) : null,
     answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
     list,
   );
+}
+
+/** Makes the buttons with which a person says what else a photo shows, under what was said before. */
+function decision(item, decide) {
+  const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
+  const said = isDone(item)
+    ? h("p", { class: "said", tabindex: "-1" }, icon("check"), t("detail.kept", { name: summarise(item.decisions) }), button(t("review.undo"), () => decide("withdrawn"), { class: "link" }))
+    : null;
+  return h("div", { class: "decision" },
+    h("div", { class: "row" },
+      button(t("review.other"), () => chooseSpecies("", 1, (name) => decide("species", name))),
+      button(t("review.no-animal"), () => decide("no_animal")),
+      button(t("review.bad"), () => decide("bad_photo"))),
+    said ?? nameField());
 }
 
 function steps(items, item, put) {

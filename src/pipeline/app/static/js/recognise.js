@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import * as camera from "./camera.js";
+import * as decisions from "./decisions.js";
 import * as detail from "./detail.js";
 import * as local from "./local.js";
 import { announce, h, icon, note } from "./dom.js";
@@ -67,6 +68,7 @@ export function show(main) {
   place = main;
   place.replaceChildren();
   draw();
+  decisions.load();
 }
 
 export function leave() {
@@ -234,11 +236,19 @@ function drawCards() {
   if (focused?.isConnected) focused.firstChild.focus();
 }
 
+/** Opens a photo, large, where a person may correct it. */
+async function open(item) {
+  const some = visible().filter((one) => one.state !== "waiting");
+  await decisions.loadThoseOn(some);
+  detail.open(some, item, drawCards, (last) => last.card?.firstChild.focus());
+}
+
 function card(item) {
   const what = kind(item);
   const name = title(item);
   const words = [name];
   if (what === "known" || what === "unsure") words.push(percent(item.answer.probability));
+  const said = decisions.isDone(item) ? decisions.summarise(item.decisions) : null;
   const badge = { unsure: "question", unknown: "question", failed: "warning" }[what];
   const second = {
     unsure: () => t("or", { names: item.answer.prediction_set.slice(1, 3).join(", ") }),
@@ -250,10 +260,11 @@ function card(item) {
   const picture = item.picture
     ? h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" })
     : h("span", { class: "no-picture" }, icon(what === "failed" ? "warning" : "photo"));
-  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, item.name].filter(Boolean).join(", ");
+  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, said, item.name].filter(Boolean).join(", ");
   return h("li", {},
-    h("button", { type: "button", class: `card ${what}`, "aria-label": label, disabled: what === "waiting", onclick: () => detail.open(visible().filter((one) => one.state !== "waiting"), item) },
-      h("span", { class: "picture" }, picture, badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
+    h("button", { type: "button", class: `card ${what}`, "aria-label": label, disabled: what === "waiting", onclick: () => open(item) },
+      h("span", { class: "picture" }, picture,
+        said ? h("span", { class: "badge good" }, icon("check"), said) : badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
       h("span", { class: "words" }, h("span", { class: "name" }, name), words[1] ? h("span", { class: "percent" }, words[1]) : null),
       words[1] ? bar(item.answer.probability) : null,
       second ? h("span", { class: "second" }, second) : null,

@@ -1,18 +1,15 @@
 // The second part of the page: confirm or correct the names, with the keyboard or the pointer.
 
 import * as api from "./api.js";
-import { announce, dialog, h, icon, note } from "./dom.js";
-import { model } from "./model.js";
+import { about, chooseSpecies, isDone, load, loadThoseOn, nameField, store, summarise, who } from "./decisions.js";
+import * as detail from "./detail.js";
+import { announce, h, icon, note } from "./dom.js";
 import { allAnswered, items, kind, put, title } from "./recognise.js";
-import * as offline from "./offline.js";
 import { percent, t } from "./text.js";
 
-const NAME_KEY = "animal.name";
-const FEEDBACK_KEY = "animal.feedback";
 const CHOICES = 9; // species that have a key
 
 let place;
-let about = { stored: false };
 let suspects = []; // photos of the collection whose label is probably wrong
 let reading = null; // { done, n } while they are fetched and answered
 let everything = false; // whether photos that are done are shown too
@@ -25,16 +22,10 @@ const undoable = []; // lists of photos whose decisions can be taken back
 export async function show(main) {
   place = main;
   place.replaceChildren();
-  try {
-    about = await api.feedback();
-    localStorage.setItem(FEEDBACK_KEY, JSON.stringify(about));
-  } catch (error) {
-    // Without a network the last response holds; without a server of ours nothing is stored.
-    about = error.status ? { stored: false } : JSON.parse(localStorage.getItem(FEEDBACK_KEY) ?? '{ "stored": false }');
-  }
+  await load();
   const added = new Set(items.filter((item) => item.suspect).map((item) => item.suspect.photo));
   suspects = (await api.suspects().catch(() => [])).filter(({ photo }) => !added.has(photo));
-  await loadDecisions();
+  await loadThoseOn(answered());
   redraw();
 }
 
@@ -43,7 +34,6 @@ export function leave() {
 }
 
 const answered = () => items.filter((item) => item.state === "done");
-const isDone = (item) => Boolean(item.decisions && Object.keys(item.decisions.by).length);
 
 const rank = (item) => item.suspect?.rank ?? Infinity; // of photos whose label is probably wrong
 const byGain = (a, b) => rank(a) - rank(b) || a.answer.probability - b.answer.probability;
@@ -55,14 +45,6 @@ function reviewOrder() {
   const added = shown.filter((item) => !order.includes(item)).sort(byGain);
   order = [...order.filter((item) => shown.includes(item)), ...added];
   return order;
-}
-
-/** Gets the decisions made before on these photos, on another day or another machine. */
-async function loadDecisions() {
-  const unknown = answered().filter((item) => item.decisions === undefined);
-  if (!about.stored || !unknown.length) return;
-  const decisions = await api.decisionsOf(unknown.map((item) => item.answer.photo)).catch(() => ({}));
-  for (const item of unknown) item.decisions = decisions[item.answer.photo] ?? null;
 }
 
 /** Puts the photos of the collection whose label is probably wrong before all others. */
@@ -85,7 +67,7 @@ async function addSuspects() {
   }
   await allAnswered();
   reading = null;
-  await loadDecisions();
+  await loadThoseOn(answered());
   order = [];
   redraw();
   if (place) focus(0);
@@ -116,7 +98,8 @@ export function redraw() {
   }
   at = Math.min(at, shown.length - 1);
   const list = h("div", { class: "review", role: "listbox", "aria-multiselectable": "true", "aria-label": t("review.list"), onkeydown: key }, shown.map(option));
-  place.replaceChildren(tools(shown), list);
+  place.replaceChildren(head(), list, actions(shown));
+  showTarget();
 }
 
 function empty() {
@@ -138,40 +121,69 @@ function empty() {
   );
 }
 
-const who = () => localStorage.getItem(NAME_KEY) ?? about.who ?? "";
-
-function tools(shown) {
-  const name = h("input", { type: "text", value: who(), maxlength: "60", autocomplete: "name", onchange: (event) => localStorage.setItem(NAME_KEY, event.target.value.trim()) });
-  const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
+function head() {
   const done = answered().filter(isDone).length;
+  const name = nameField();
+  name.classList.add("push");
   return h(
     "div",
     { class: "gallery-head review-head" },
     h("div", { class: "row" },
       h("h1", { class: "small" }, t("review.title")),
       h("span", { class: "faint review-count", role: "status" }, t("review.count", { done, n: answered().length })),
-      h("label", { class: "push order" }, h("span", {}, t("review.name")), name)),
+      name),
     h("p", { class: "faint" }, t("review.stored")),
     h("p", { class: "faint reading", role: "status" }, readingText()),
     h("div", { class: "row" },
+      suspectsButton(),
+      h("details", { class: "keys" }, h("summary", {}, t("keys")),
+        h("dl", { class: "facts" }, KEYS.flatMap(([keys, what]) => [h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(what))])))),
+  );
+}
+
+/** Makes the buttons, which stay in sight at the foot of the window, under the photo that they act on. */
+function actions(shown) {
+  const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
+  return h(
+    "div",
+    { class: "actions", role: "group", "aria-label": t("review.actions") },
+    h("p", { class: "target", id: "target" }),
+    h("div", { class: "row", "aria-describedby": "target" },
       button(t("review.confirm"), confirm, { class: "main" }),
       shown.some((item) => item.suspect) ? button(t("review.keep"), keep) : null,
       button(t("review.other"), () => pick()),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo")),
+      button(t("review.enlarge"), enlarge, { class: "quiet" }),
       button(t("review.undo"), undo, { class: "quiet", disabled: !undoable.length }),
-      h("span", { class: "push" }),
-      suspectsButton(),
       button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" })),
-    h("details", { class: "keys" }, h("summary", {}, t("keys")),
-      h("dl", { class: "facts" }, KEYS.flatMap(([keys, what]) => [h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(what))]))),
   );
+}
+
+/** Shows which photos the buttons act on. */
+function showTarget() {
+  const some = target();
+  const one = some.length === 1 ? some[0] : null;
+  const text = one ? t("review.target", { name: one.name.split("/").pop(), answer: title(one) }) : t("review.targets", { n: some.length });
+  place.querySelector(".target").replaceChildren(
+    ...some.slice(0, 3).map((item) => h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", width: "36", height: "36" })),
+    h("span", {}, text));
+}
+
+/** Opens the photo with the focus, large; what is decided there holds here. */
+function enlarge() {
+  const decided = (item, kind) => {
+    if (kind !== "withdrawn") undoable.push([item]);
+    redraw();
+  };
+  detail.open(order, order[at], decided, (item) => place && focus(order.indexOf(item)));
 }
 
 const KEYS = [
   [["Enter"], "keys.confirm"],
   [["1", "…", "9"], "keys.number"],
   [["A", "…", "Z"], "keys.letter"],
+  [["+"], "review.enlarge"],
   [["0"], "review.no-animal"],
   [["−"], "review.bad"],
   [["←", "↑", "→", "↓"], "keys.arrows"],
@@ -196,21 +208,16 @@ function option(item, i) {
       "aria-label": label,
       tabindex: i === at ? "0" : "-1",
       onclick: (event) => click(event, i),
+      ondblclick: () => (focus(i), enlarge()),
     },
     h("span", { class: "picture" }, h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" }),
-      summary ? h("span", { class: `badge ${item.decisions.disputed ? "" : "good"}` }, icon(item.decisions.disputed ? "question" : "check"), summary) : null),
+      summary ? h("span", { class: `badge ${item.decisions.disputed ? "" : "good"}` }, icon(item.decisions.disputed ? "question" : "check"), summary) : null,
+      h("span", { class: "enlarge", title: t("review.enlarge"), onclick: (event) => (event.stopPropagation(), focus(i), enlarge()) }, icon("enlarge"))),
     answer.unknown ? h("strong", { class: "verdict" }, title(item)) : null,
     labelled ? h("strong", { class: "verdict" }, labelled) : null,
     h("ol", { class: "candidates" }, top.map(({ species, probability }, j) =>
       h("li", { onclick: (event) => (event.stopPropagation(), focus(i), decide("species", j, null, [item])) }, h("kbd", {}, String(j + 1)), h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability))))),
   );
-}
-
-/** Summarises the decisions on a photo in a few words. */
-function summarise(decisions) {
-  const name = (what) => (what === "no_animal" ? t("review.no-animal") : what === "bad_photo" ? t("review.bad") : what);
-  if (decisions.disputed) return Object.entries(decisions.by).map(([person, what]) => `${person}: ${name(what)}`).join(", ");
-  return name(decisions.verdict);
 }
 
 const cards = () => [...place.querySelectorAll(".review > .card")];
@@ -221,6 +228,7 @@ function mark() {
     card.setAttribute("aria-selected", String(chosen.has(order[i])));
     card.tabIndex = i === at ? 0 : -1;
   });
+  showTarget();
 }
 
 function focus(to) {
@@ -271,6 +279,7 @@ function key(event) {
   else if (control || event.altKey) return;
   else if (pressed === "Home" || pressed === "End") act = () => focus(pressed === "Home" ? 0 : order.length - 1);
   else if (pressed === "Enter") act = confirm;
+  else if (pressed === "+") act = enlarge;
   else if (pressed === " ") act = () => (toggle(order[at]), mark());
   else if (pressed === "Escape") act = () => ((chosen = new Set()), mark());
   else if (pressed === "0") act = () => decide("no_animal");
@@ -310,12 +319,10 @@ async function decide(kind, nth = 0, label = null, some = target()) {
   const next = order.findIndex((item, i) => i > at && !isDone(item) && !some.includes(item));
   const stored = [];
   for (const item of some) {
-    const { answer } = item;
-    const species = kind === "species" ? (label ?? answer.top[nth]?.species) : null;
+    const species = kind === "species" ? (label ?? item.answer.top[nth]?.species) : null;
     if (kind === "species" && !species) continue;
-    const decision = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
     try {
-      item.decisions = await save(item, decision);
+      await store(item, kind, species);
       stored.push(item);
     } catch (error) {
       note(error.message, t("close"));
@@ -324,28 +331,12 @@ async function decide(kind, nth = 0, label = null, some = target()) {
   }
   if (kind === "withdrawn") return;
   if (stored.length) undoable.push(stored);
-  if (label && !about.species.includes(label)) about.species.push(label);
   chosen = new Set();
   at = next < 0 ? at : next;
   anchor = at;
   redraw();
   focus(at);
   if (stored.length) announce(`${stored.length === 1 ? stored[0].name : stored.length}: ${summarise(stored[0].decisions)}`);
-}
-
-/** Stores a decision on the server or, without a network, on this device until there is one. */
-async function save(item, decision) {
-  try {
-    return await api.saveDecision(item.file, decision);
-  } catch (error) {
-    if (error.status) throw error;
-  }
-  await offline.queue(item.file, decision);
-  const what = decision.kind === "species" ? decision.label : decision.kind;
-  const by = { ...item.decisions?.by, [decision.who]: what };
-  if (decision.kind === "withdrawn") delete by[decision.who];
-  const all = [...new Set(Object.values(by))];
-  return { by, disputed: all.length > 1, verdict: all.length === 1 ? all[0] : null };
 }
 
 async function undo() {
@@ -358,52 +349,9 @@ async function undo() {
   announce(t("review.undone"));
 }
 
-/** Opens a dialog to choose any species or type a new one; `letter` is typed already. */
+/** Lets a person choose the species of photos; `letter` is typed already. */
 function pick(letter = "", some = target()) {
-  const known = [...new Set([...model.species, ...about.species])].sort((a, b) => a.localeCompare(b));
-  const field = h("input", { type: "text", id: "species", maxlength: "100", autocomplete: "off", value: letter, role: "combobox", "aria-expanded": "true", "aria-controls": "species-list", "aria-autocomplete": "list" });
-  const list = h("div", { id: "species-list", role: "listbox", "aria-label": t("review.species"), class: "options" });
-  let first = 0;
-  const matches = () => {
-    const typed = field.value.trim().toLocaleLowerCase();
-    const begins = known.filter((name) => name.toLocaleLowerCase().startsWith(typed));
-    return [...begins, ...known.filter((name) => !begins.includes(name) && name.toLocaleLowerCase().includes(typed))];
-  };
-  const draw = () => {
-    const names = matches();
-    first = Math.max(0, Math.min(first, names.length - 1));
-    const typed = field.value.trim();
-    const shown = names.map((name, i) => h("div", { role: "option", id: `option-${i}`, "aria-selected": String(i === first), onclick: () => take(name) }, name));
-    if (typed && !known.includes(typed)) {
-      const isFirst = !names.length;
-      shown.push(h("div", { role: "option", id: `option-${names.length}`, class: "new", "aria-selected": String(isFirst), onclick: () => take(typed) }, t("review.new", { name: typed })));
-    }
-    list.replaceChildren(...shown);
-    field.setAttribute("aria-activedescendant", shown.length ? `option-${names.length ? first : 0}` : "");
-    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
-  };
-  const take = (name) => {
-    shown.close();
-    decide("species", 0, name, some);
-  };
-  field.addEventListener("input", () => ((first = 0), draw()));
-  field.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) {
-      event.preventDefault();
-      first += step;
-      draw();
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      const typed = field.value.trim();
-      const name = event.shiftKey ? typed : (matches()[first] ?? typed);
-      if (name) take(name);
-    }
-  });
-  const shown = dialog(t("review.which", { n: some.length }), t("close"), h("label", { for: "species", class: "faint" }, t("review.type")), field, list);
-  draw();
-  field.focus();
-  field.setSelectionRange(letter.length, letter.length);
+  chooseSpecies(letter, some.length, (name) => decide("species", 0, name, some));
 }
 
 addEventListener("model", () => place && redraw());

@@ -31,19 +31,22 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : values[name]));
 }
 
-export const number = (value) => new Intl.NumberFormat(language).format(value);
+/** Returns the language as the browser's settings name it: dates differ between countries. */
+const locale = () => navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+
+export const number = (value) => new Intl.NumberFormat(locale()).format(value);
 
 /** Formats a probability for people: never 100 % and never 0 %. */
 export function percent(value) {
   const shown = Math.min(Math.max(value, 0.01), 0.99);
-  const text = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(shown);
+  const text = new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(shown);
   return value > 0.995 ? `>${text}` : value < 0.005 ? `<${text}` : text;
 }
 
-export const share = (value) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(value);
+export const share = (value) => new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(value);
 
 export const date = (iso, time = false) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", ...(time && { timeStyle: "short" }) }).format(new Date(iso));
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", ...(time && { timeStyle: "short" }) }).format(new Date(iso));
 
 export function duration(seconds) {
   if (seconds < 90) return t("seconds", { n: Math.max(1, Math.round(seconds)) });

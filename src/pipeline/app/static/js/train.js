@@ -3,13 +3,15 @@
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { refresh as refreshModel } from "./model.js";
-import { date, duration, share, t } from "./text.js";
+import { date, duration, number, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 2;
+const SHOWN = 60; // species at once
 
 let place;
 let about = { possible: false };
 let versions = [];
+let found = null; // what ingest found in the collection
 let timer;
 
 /** Shows the part in an element. */
@@ -32,9 +34,12 @@ export function redraw() {
 
 /** Gets the run's progress, and again every 2 s as long as it goes on. */
 async function refresh(first = false) {
-  const before = about.run?.running;
+  const former = about;
+  const before = former.run?.running;
   try {
     about = await api.training();
+    const seen = about.possible && (first || ingest(about) !== ingest(former) || (before && !about.run.running));
+    if (seen) found = await api.collection();
     if (about.possible && (first || (before && !about.run.running))) {
       versions = await api.versions();
       if (before) {
@@ -51,6 +56,9 @@ async function refresh(first = false) {
   clearTimeout(timer);
   if (about.run?.running) timer = setTimeout(refresh, SECONDS_BETWEEN_REFRESHES * 1000);
 }
+
+/** Returns the state of the stage that looks through the collection. */
+const ingest = ({ run: last }) => last?.stages.find(({ name }) => name === "ingest")?.state;
 
 const sheet = (title, ...children) => h("section", { class: "sheet" }, h("h2", {}, title), ...children);
 
@@ -94,7 +102,36 @@ function collection() {
       h("button", { type: "button", disabled: running, onclick: () => start({ target: "ingest" }) }, t("train.inspect")),
       about.reports.includes("ingest/index.html") ? report("ingest/index.html", t("train.card")) : null),
     h("p", { class: "faint" }, t("train.collection-hint")),
+    found ? findings() : null,
   );
+}
+
+/** Shows what ingest found: the form, the species, what it refused and why. */
+function findings() {
+  const { form, tables, species, refused, unused } = found;
+  const accepted = species.reduce((sum, [, count]) => sum + count, 0);
+  const left = refused.reduce((sum, { files }) => sum + files, 0);
+  const few = species.filter(([, count]) => count < found.least);
+  const chips = (some) => h("ul", { class: "chips" }, some.map(([name, count]) =>
+    h("li", { class: `chip still ${count < found.least ? "few" : ""}` }, name, h("span", { class: "count" }, number(count)))));
+  const why = ({ reason, files, example }) =>
+    h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, because(reason), h("span", { class: "faint example" }, example)));
+  return h("div", { class: "findings" },
+    h("h3", {}, t("found.title", { photos: number(accepted), n: accepted, species: number(species.length) })),
+    h("p", { class: "faint" }, t(`found.${form}`, { tables: tables.join(", ") })),
+    chips(species.slice(0, SHOWN)),
+    species.length > SHOWN ? h("details", { class: "keys" }, h("summary", {}, t("found.more", { n: species.length - SHOWN })), chips(species.slice(SHOWN))) : null,
+    few.length ? h("p", { class: "doubt" }, icon("warning"), t("found.few", { n: few.length, names: few.slice(0, 5).map(([name]) => name).join(", "), least: found.least })) : null,
+    refused.length
+      ? [h("h4", {}, t("found.refused", { n: left })), h("ul", { class: "refused" }, refused.map(why))]
+      : h("p", { class: "faint" }, t("found.nothing-refused")),
+    unused.map(({ file, why: reason }) => h("p", { class: "faint" }, t("found.unused", { file, why: reason }))));
+}
+
+/** Returns why files were refused, in the page's language where there is a text for it. */
+function because(reason) {
+  const text = t(`reason.${reason}`);
+  return text === `reason.${reason}` ? reason.replaceAll("_", " ") : text;
 }
 
 function run() {
@@ -114,11 +151,10 @@ function run() {
   const outcome = running
     ? last.left === null ? t("train.running") : t("left", { time: duration(last.left) })
     : t(last.code === 0 ? "train.done" : "train.failed");
-  const problem = !running && last.code !== 0 ? last.log.filter((line) => line.startsWith("error: ")).join(" ").slice(7) : "";
   return sheet(
     t("train.run"),
     h("p", { class: last.code ? "problem" : "faint" }, outcome),
-    problem ? h("p", { class: "problem" }, problem) : null,
+    last.problem ? h("p", { class: "problem" }, last.problem) : null,
     stages,
     running ? h("p", { class: "faint line" }, last.log.at(-1) ?? "") : null,
     buttons,
@@ -172,19 +208,22 @@ async function browse() {
 
 function served() {
   if (!versions.length) return null;
-  const row = ({ version, serves, made, accuracy, photos, judged, checks }) => {
+  const entry = ({ version, serves, made, accuracy, photos, judged, checks }) => {
     const failed = checks.filter((check) => !check.passed);
-    const verdict = failed.length ? failed.map((check) => check.reason).join("; ") : judged ? t("gate.passed") : t("gate.none");
-    const act = serves ? h("strong", {}, t("serves")) : h("button", { type: "button", onclick: () => promote(version, failed.length || !judged) }, t("promote"));
-    return h("tr", { class: serves ? "serves" : "" },
-      h("th", { scope: "row" }, t("model.version", { version })), h("td", {}, date(made, true)),
-      h("td", {}, accuracy === null ? "–" : `${share(accuracy)} (${photos})`), h("td", {}, verdict), h("td", {}, act));
+    const verdict = failed.length
+      ? h("ul", { class: "problem" }, failed.map((check) => h("li", {}, check.reason)))
+      : h("p", { class: "faint" }, t(judged ? "gate.passed" : "gate.none"));
+    const facts = [date(made, true), accuracy === null ? null : t("versions.right", { share: share(accuracy), n: Number(photos) })];
+    return h("li", { class: serves ? "serves" : "" },
+      h("div", { class: "row" }, h("h3", {}, t("model.version", { version })), serves ? h("span", { class: "badge good" }, icon("check"), t("serves")) : null),
+      h("p", {}, facts.filter(Boolean).join(" · ")),
+      verdict,
+      serves ? null : h("button", { type: "button", "aria-label": `${t("promote")}: ${t("model.version", { version })}`, onclick: () => promote(version, failed.length || !judged) }, t("promote")));
   };
-  const head = ["versions", "versions.made", "versions.right", "versions.gate", "versions.serves"];
   return sheet(
     t("versions"),
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("versions") },
-      h("table", { class: "versions" }, h("thead", {}, h("tr", {}, head.map((key) => h("th", { scope: "col" }, t(key))))), h("tbody", {}, versions.map(row)))),
+    h("p", { class: "faint" }, t("versions.hint")),
+    h("ul", { class: "versions", role: "list" }, versions.map(entry)),
     versions.length > 1 ? h("div", { class: "row" }, h("button", { type: "button", onclick: () => move(() => api.rollback()) }, t("rollback"))) : null,
   );
 }
