@@ -1,7 +1,9 @@
 """What a person corrects on the page, the next champion knows; and the page trains it."""
 
 import json
+import os
 import shutil
+import signal
 import time
 from urllib.parse import urlencode
 
@@ -50,10 +52,25 @@ def wait_for(condition, seconds):
     raise AssertionError(f"not within {seconds} s")
 
 
+def training(address):
+    return request(address, "GET", "training")["run"]
+
+
+def start_and_kill(copy, address, source):
+    """Starts a run and kills it in the second trial of its search, as a machine that goes off."""
+    request(address, "POST", "training/start", json.dumps({"source": source}), **JSON)
+    searched = lambda: "\ntrial   0" in "\n".join(training(address)["log"])  # noqa: E731
+    wait_for(lambda: searched() or not training(address)["running"], 600)
+    assert searched(), training(address)["log"]
+    pid = json.loads((copy.folder / ".cache/app/run.json").read_text())["pid"]
+    os.killpg(pid, signal.SIGKILL)
+    wait_for(lambda: not training(address)["running"], 20)
+
+
 def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(project, tmp_path):
     """The champion knows no horses; in the folder they stand among the zebras."""
     copy, photos = project.copy(tmp_path / "project"), tmp_path / "photos"
-    copy.set(**{"tune.trials": 1, "register.max_drop": 1.0})
+    copy.set(**{"tune.trials": 2, "register.max_drop": 1.0})
     shutil.copytree(project.folder / "data/ingested/files", photos)
     draw(HORSES, tmp_path / "drawn")
     horses = sorted((tmp_path / "drawn/horse").iterdir())
@@ -66,11 +83,15 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(proje
         answers = species(address, horses)
         for path, answered in zip(horses[:CORRECTED], answers, strict=False):
             correct(address, path, answered, "horse")
+        start_and_kill(copy, address, "photos")
+        first_log = (copy.folder / ".cache/app/run.log").read_text()
+        assert training(address)["code"] is None
         request(address, "POST", "training/start", json.dumps({"source": "photos"}), **JSON)
-        wait_for(lambda: not request(address, "GET", "training")["run"]["running"], 600)
-        run = request(address, "GET", "training")["run"]
+        wait_for(lambda: not training(address)["running"], 600)
+        run = training(address)
         assert run["code"] == 0, run["log"]
-        assert {stage["state"] for stage in run["stages"]} == {"done"}
+        states = {stage["name"]: stage["state"] for stage in run["stages"]}
+        assert list(states.values()) == ["unchanged"] * 5 + ["done"] * 3, states
         wait_for(lambda: request(address, "GET", "model")["version"] != former["version"], 60)
         new, known = request(address, "GET", "model"), species(address, horses)
     assert "horse" not in [*former["species"], *answers]
@@ -78,7 +99,11 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(proje
     manifest = pd.read_parquet(copy.folder / "data/ingested/manifest.parquet")
     corrected = manifest[manifest["path"].str.startswith("zebra/horse ")]
     assert set(corrected["species"]) == {"horse"} and len(corrected) == CORRECTED
-    log = (copy.folder / ".cache/app/run.log").read_text()
-    assert "photos of data/feedback: 20 relabelled, 0 added, 0 left out\n" in log
+    assert "photos of data/feedback: 20 relabelled, 0 added, 0 left out\n" in first_log
+    last_log = (copy.folder / ".cache/app/run.log").read_text()
+    assert "trial   0" not in last_log and "trial   1" in last_log, "a search goes on"
+    trials = pd.read_csv(copy.folder / "models/tuned/trials.csv")
+    finished = trials[trials["state"].isin(["complete", "pruned"])]
+    assert len(finished) == 2 and not finished.filter(like=".").duplicated().any()
     assert known[:CORRECTED].count("horse") >= 18
     assert known[CORRECTED:].count("horse") >= 7, "of ten that nobody corrected"

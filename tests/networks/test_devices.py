@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 from train.test_trainer import train
 
-from pipeline.networks import backbones, devices, heads, keras_setup
+from networks import test_litert_export
+from pipeline.networks import backbones, devices, heads, keras_setup, litert_export
 from pipeline.train import batches as batching
 from pipeline.train import early_stopping, feature_store, losses, schedules
 
@@ -51,21 +53,6 @@ def pixels():
     return keras.Model(whole.input, top(whole.output)), inputs
 
 
-def apart(module: str, function: str) -> None:
-    """Runs a test in a process with two CPUs: TensorFlow's devices are decided once."""
-    code = f"""
-import sys
-sys.path[:] = {[str(Path(__file__).parents[1]), *sys.path]!r}
-import tensorflow as tf
-halves = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
-import {module}
-{module}.{function}()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 def on_two_devices() -> None:
     for made, steps in ((head, 1), (head, 4), (pixels, 1)):
         (alone, inputs), (shared, _) = made(), made()
@@ -80,11 +67,6 @@ def on_two_devices() -> None:
             np.testing.assert_allclose(left, right, rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.slow
-def test_two_devices_together_learn_what_one_does():
-    apart("networks.test_devices", "on_two_devices")
-
-
 def where_one_of_two_devices_overflows() -> None:
     devices.training_gpus = lambda: ["cpu:0", "cpu:1"]
     network, inputs = head()
@@ -97,9 +79,61 @@ def where_one_of_two_devices_overflows() -> None:
         assert not np.array_equal(left, right)
 
 
+def on_another_device() -> None:
+    import tensorflow as tf
+
+    with tf.device("CPU:1"):  # as if it were a GPU, where Keras would have XLA compile it
+        model = test_litert_export.network(seed=None)  # but where all is deterministic
+        pictures = test_litert_export.some()
+        model.jit_compile = True
+        expected = model(pictures)
+    batches = pictures[:13], pictures[13:]
+    np.testing.assert_allclose(litert_export.predict_on_cpu(model, batches), expected, atol=1e-6)
+
+
+# TensorFlow's devices are decided once, so a process of its own has two CPUs.
+TWO_CPUS = f"""
+import json, sys, traceback
+sys.path[:] = {[str(Path(__file__).parents[1]), *sys.path]!r}
+import tensorflow as tf
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+from networks import test_devices
+errors = {{}}
+for name in sys.argv[1:]:
+    try:
+        getattr(test_devices, name)()
+        errors[name] = ""
+    except Exception:
+        errors[name] = traceback.format_exc()
+print(json.dumps(errors))
+"""
+
+
+@pytest.fixture(scope="module")
+def errors():
+    """What went wrong in each of the functions above in a process with two CPUs."""
+    functions = on_two_devices, where_one_of_two_devices_overflows, on_another_device
+    command = [sys.executable, "-c", TWO_CPUS, *(function.__name__ for function in functions)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.slow
-def test_a_step_that_overflows_on_one_of_two_devices_is_left_out():
-    apart("networks.test_devices", "where_one_of_two_devices_overflows")
+def test_two_devices_together_learn_what_one_does(errors):
+    assert not errors["on_two_devices"], errors["on_two_devices"]
+
+
+@pytest.mark.slow
+def test_a_step_that_overflows_on_one_of_two_devices_is_left_out(errors):
+    name = "where_one_of_two_devices_overflows"
+    assert not errors[name], errors[name]
+
+
+@pytest.mark.slow
+def test_the_cpu_answers_for_a_network_on_another_device(errors):
+    assert not errors["on_another_device"], errors["on_another_device"]
 
 
 def test_what_is_fed_goes_on_over_the_epochs():

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from networks.test_devices import apart
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
 from pipeline.inference.litert import Network
@@ -50,22 +49,6 @@ def test_keras_and_litert_agree(model, pictures):
     agreement = litert_export.compare(expected, answers)
     assert agreement.same_label == 20
     assert agreement.largest_difference < 1e-5
-
-
-def on_another_device() -> None:
-    import tensorflow as tf
-
-    with tf.device("CPU:1"):  # as if it were a GPU, where Keras would have XLA compile it
-        model, pictures = network(seed=None), some()  # but where all is deterministic
-        model.jit_compile = True
-        expected = model(pictures)
-    batches = pictures[:13], pictures[13:]
-    np.testing.assert_allclose(litert_export.predict_on_cpu(model, batches), expected, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_the_cpu_answers_for_a_network_on_another_device():
-    apart("networks.test_litert_export", "on_another_device")
 
 
 @pytest.mark.slow

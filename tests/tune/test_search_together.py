@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import challengers
 import optuna
 import pytest
 
@@ -19,8 +20,9 @@ from pipeline.tune import search
 from pipeline.tune import study as studies
 
 TRIALS = 16
+# Imports take longer than all trials, so the processes begin as one.
 SEARCH = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from pipeline.core import params
 from pipeline.tune import study
@@ -39,12 +41,24 @@ def fit(model, train, data, on_epoch, deadline):
     time.sleep(0.5)
     return Trained(train.learning_rate)
 
+def work():
+    p = params.load(Path("params.yaml"))
+    opened = study.open_study(p, "digest", Path("studies"))
+    print("opened", flush=True)
+    search.search(opened, p, None)
+    print("best", search.best(opened, p).number, flush=True)
+
 trainer.fit = fit
-p = params.load(Path("params.yaml"))
-study = study.open_study(p, "digest", Path("studies"))
-print("opened", flush=True)
-search.search(study, p, None)
-print("best", search.best(study, p).number, flush=True)
+tracking.mlflow()
+for folder in sys.argv[1:]:
+    if (pid := os.fork()) == 0:
+        os.chdir(folder)
+        os.dup2(os.open("printed", os.O_WRONLY | os.O_CREAT), 1)
+        work()
+        os._exit(0)
+    print(pid, flush=True)
+for _ in sys.argv[1:]:
+    os.wait()
 """
 
 
@@ -82,29 +96,36 @@ def database():
         shutil.rmtree(folder)
 
 
+def printed(folder: Path) -> str:
+    return (folder / "printed").read_text()
+
+
 @pytest.mark.slow
 def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path, request):
     written = (request.config.rootpath / "params.yaml").read_text()
     written = written.replace("storage: local ", f"storage: {database} ")
     written = re.sub(r"trials: \d+", f"trials: {TRIALS}", written)
-    processes = []
-    for number in range(4):
-        folder = tmp_path / str(number)
+    folders = [tmp_path / str(number) for number in range(4)]
+    for folder in folders:
         folder.mkdir()
         (folder / "params.yaml").write_text(written)
-        command = [sys.executable, "-c", SEARCH]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-        processes.append(process)
+        challengers.store(folder)
+    command = [sys.executable, "-c", SEARCH, *folders]
+    processes = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pids = [int(processes.stdout.readline()) for _ in folders]
     p = params.load(tmp_path / "0/params.yaml")
     assert p.tune.trials == TRIALS
-    assert processes[0].stdout.readline() == "opened\n"
+    while not (folders[0] / "printed").exists() or "opened\n" not in printed(folders[0]):
+        assert processes.poll() is None
+        time.sleep(0.1)
     study = studies.open_study(p, "digest", tmp_path)
     while not any(trial.state.is_finished() for trial in study.trials):
         time.sleep(0.1)
     time.sleep(1)  # all are at work
-    processes[3].send_signal(signal.SIGKILL)
+    os.kill(pids[3], signal.SIGKILL)
 
-    told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes[:3]]
+    assert processes.wait(timeout=120) == 0
+    told = [printed(folder).splitlines()[-1] for folder in folders[:3]]
     trials = study.trials
     best = search.best(study, p)
     assert told == [f"best {best.number}"] * 3
