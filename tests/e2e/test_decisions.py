@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -101,7 +102,8 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(proje
     assert set(corrected["species"]) == {"horse"} and len(corrected) == CORRECTED
     assert "photos of data/feedback: 20 relabelled, 0 added, 0 left out\n" in first_log
     last_log = (copy.folder / ".cache/app/run.log").read_text()
-    assert "trial   0" not in last_log and "trial   1" in last_log, "a search goes on"
+    trials = re.findall(r"^trial +(\d+)", last_log, re.MULTILINE)
+    assert trials in (["1"], ["2"]), "the search goes on; a trial that was killed has a new number"
     trials = pd.read_csv(copy.folder / "models/tuned/trials.csv")
     finished = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(finished) == 2 and not finished.filter(like=".").duplicated().any()

@@ -64,6 +64,7 @@ def test_a_phone_gets_both_networks_and_what_to_make_of_their_answers(exported, 
     assert about["input"]["shape"] == [1, 32, 32, 3]
     assert about["calibrated_for"] == "float"
     assert (folder / "float.tflite").read_bytes() == (final / "model.tflite").read_bytes()
+    assert (folder / "int8.tflite").read_bytes() != (final / "model.tflite").read_bytes()
     assert {name: checksums.sha256(folder / name) for name in about["sha256"]} == about["sha256"]
     assert set(about["sha256"]) == {"float.tflite", "int8.tflite"}
 

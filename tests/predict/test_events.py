@@ -79,19 +79,20 @@ def test_other_programs_read_which_photos_are_one_event(events, tmp_path):
     for number in (1, 2, 3):
         (tmp_path / f"{number}.jpg").touch()
     # The files say other times than the package, which knows its cameras' clocks.
-    answers = [answer(str(tmp_path / f"{n}.jpg"), "2001-01-01T01:01:01", tops[n - 1])
-               for n in (2, 1, 3)]  # fmt: skip
     events = Events(LABELS, events.pooling, gap=60, locate=camtrap_dp.locator())
-    camtrap_dp.write(events.beside(answers), LABELS, tmp_path / "o.csv")
-    with (tmp_path / "o.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    for order in (1, 2, 3), (2, 1, 3):
+        answers = [answer(str(tmp_path / f"{n}.jpg"), "2001-01-01T01:01:01", tops[n - 1])
+                   for n in order]  # fmt: skip
+        camtrap_dp.write(events.beside(answers), LABELS, tmp_path / "o.csv")
+        with (tmp_path / "o.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert (rows[3]["eventStart"], rows[3]["eventEnd"]) == (
+            *("2020-05-30T23:59:37+02:00", "2020-05-31T00:00:10+02:00"),
+        ), order
     assert [row["observationLevel"] for row in rows] == ["media"] * 3 + ["event"] * 2
     assert [row["mediaID"] for row in rows] == ["m2", "m1", "m3", "", ""]
     fox, nothing = rows[3:]
     assert rows[0]["eventID"] == rows[1]["eventID"] == fox["eventID"] != nothing["eventID"]
-    assert (fox["eventStart"], fox["eventEnd"]) == (
-        *("2020-05-30T23:59:37+02:00", "2020-05-31T00:00:10+02:00"),
-    )
     assert (fox["observationType"], fox["scientificName"]) == ("animal", "fox")
     assert float(fox["classificationProbability"]) == pytest.approx(0.6)
     assert (nothing["observationType"], nothing["scientificName"]) == ("blank", "")
