@@ -12,13 +12,14 @@ is registered. Each stage is also started with all its imports and without its w
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from pipeline.networks import backbones, keras_setup, litert_export
 
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 CORES = os.cpu_count() or 1
+RUNS = {"train": "train", "tune": ("tune", "trial")}  # names of MLflow's runs
 START = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='started')"
 
 
@@ -69,17 +71,17 @@ def on_all_cores(work: Callable[[Path], object], paths: list[Path]) -> None:
         list(pool.map(work, paths, chunksize=32))
 
 
-def products(rows: int, widths: Iterable[int], batch: int) -> None:
-    """One epoch of dense layers of these widths: forward, and both products of the way back."""
-    widths = list(widths)
-    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+def products(rows: int, widths: Sequence[int], batch: int) -> None:
+    """One epoch of dense layers of these widths: forward, and gradients of weights and inputs."""
+    pairs = list(itertools.pairwise(widths))
     layers = [np.random.default_rng(0).random(pair, dtype=np.float32) for pair in pairs]
     inputs = [np.ones((batch, width), np.float32) for width in widths]
     for _ in range(-(-rows // batch)):
-        for weights, x, y in zip(layers, inputs, inputs[1:], strict=False):
+        for i, (weights, (x, y)) in enumerate(zip(layers, itertools.pairwise(inputs), strict=True)):
             x @ weights
             x.T @ y
-            y @ weights.T
+            if i:  # the features below the first layer are frozen
+                y @ weights.T
 
 
 class Run:
@@ -148,9 +150,7 @@ class Run:
         client = mlflow.MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
         (experiment,) = client.search_experiments(filter_string="name = 'animal'")
         for run in client.search_runs([experiment.experiment_id]):
-            if (run.info.run_name or "").startswith(
-                ("tune", "trial") if stage == "tune" else stage
-            ):
+            if (run.info.run_name or "").startswith(RUNS[stage]):
                 drawn = run.data.params
                 epochs = len(client.get_metric_history(run.info.run_id, "val_accuracy"))
                 channels = sum(
