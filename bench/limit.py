@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -84,6 +84,12 @@ def products(rows: int, widths: Sequence[int], batch: int) -> None:
                 y @ weights.T
 
 
+@cache
+def channels(backbone: str) -> int:
+    """Returns how many features a network, or several side by side, give."""
+    return backbones.get(backbone).network(224).output.shape[-1]
+
+
 class Run:
     """A run of the pipeline in a folder of its own, and the bare work of it."""
 
@@ -125,8 +131,8 @@ class Run:
             "resize": seconds(lambda: on_all_cores(partial(resized, size=size), self.paths)),
             "split": 0.0,
             "augment": seconds(lambda: self._warp(copies)),
-            "train": self._passes() + seconds(lambda: self._heads("train")),
-            "tune": seconds(lambda: self._heads("tune")),
+            "train": self._passes() + self._heads("train"),
+            "tune": self._heads("tune"),
             "evaluate": seconds(lambda: self._convert(network))
             + seconds(lambda: bare_on_threads(model, np.concatenate([tested, worsened]))),
             "register": seconds(lambda: bare_on_threads(model, again))
@@ -145,22 +151,20 @@ class Run:
             took += seconds(lambda m=model: bare_on_threads(m, sample))
         return took / len(sample) * self.learned
 
-    def _heads(self, stage: str) -> None:
-        """Multiplies what the runs of a stage have multiplied."""
-        client = mlflow.MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
+    def _heads(self, stage: str) -> float:
+        """Returns the seconds of multiplying what the runs of a stage have multiplied."""
+        client, took = mlflow.MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}"), 0.0
         (experiment,) = client.search_experiments(filter_string="name = 'animal'")
         for run in client.search_runs([experiment.experiment_id]):
             if (run.info.run_name or "").startswith(RUNS[stage]):
                 drawn = run.data.params
                 epochs = len(client.get_metric_history(run.info.run_id, "val_accuracy"))
-                channels = sum(
-                    backbones.get(name).build(self.shards.size).whole.output.shape[-1]
-                    for name in drawn["model.backbone"].split("+")
-                )
-                hidden, labels = int(drawn["model.hidden"]) * self.folds, self.species * self.folds
-                widths = [channels, *([hidden] if hidden else []), labels]
-                for _ in range(epochs):
-                    products(self.learned, widths, int(drawn["train.batch_size"]))
+                hidden = int(drawn["model.hidden"]) * self.folds
+                widths = [channels(drawn["model.backbone"]), self.species * self.folds]
+                widths[1:1] = [hidden] if hidden else []
+                batch = int(drawn["train.batch_size"])
+                took += epochs * seconds(lambda w=widths, b=batch: products(self.learned, w, b))
+        return took
 
     @staticmethod
     def _convert(network: object) -> None:
