@@ -400,9 +400,9 @@ def test_a_champion_is_only_compared_on_photos_it_has_not_learned_from(
 @pytest.mark.parametrize(
     ("recorded", "altered", "replayed"),
     [
-        (slice(None), 0, 10),  # a sample alone
-        (slice(200), 0, 10 + 72),
-        (slice(None), 272, 10 + 272),  # what the test says is not what it answers
+        (slice(None), 0, 100),  # a sample alone
+        (slice(200), 0, 100 + 72),
+        (slice(None), 272, 100 + 272),  # what the test says is not what it answers
     ],
 )
 def test_a_champion_answers_again_what_its_test_does_not_show(
@@ -424,7 +424,7 @@ def test_a_champion_answers_again_what_its_test_does_not_show(
     monkeypatch.setattr(replay, "answers", counted)
     check = against(replace(worse, metrics=metrics))
     assert f"accuracy {233 / 272:.4f} against {245 / 272:.4f} of the champion" in check.reason
-    assert sum(rows) == 10 + replayed, "ten of them are the challenger's own"
+    assert sum(rows) == 100 + replayed, "a hundred are the challenger's own"
 
 
 def test_too_few_photos_that_are_new_to_the_champion_say_nothing(home, tested):

@@ -13,7 +13,7 @@ from pipeline.inference.calibration import Calibration
 from pipeline.inference.litert import Network
 from pipeline.train.metrics import calibration_error, positions
 
-PHOTOS = 50  # each is worsened once by each corruption, by each at another strength
+PHOTOS = 40  # each is worsened once by each corruption, by each at another strength
 MIDDLE = 3  # the strength at which the calibration error is measured
 
 

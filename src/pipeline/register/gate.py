@@ -16,6 +16,7 @@ from pipeline.register import audit_log, comparison, packaging, promotion, repla
 from pipeline.register.packaging import Challenger
 
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
+REPLAYED = 100  # test photos at least
 LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about its recall
 PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
 
@@ -202,9 +203,9 @@ def _answers(version: versions.Version, challenger: Challenger) -> Check:
 
 
 def _sample(photos: pd.DataFrame, challenger: Challenger) -> pd.DataFrame:
-    """Draws as many photos as Keras and LiteRT were compared on, `evaluate.parity` of params."""
+    """Draws the photos to replay: a hundred, or more where `evaluate.parity` was more."""
     named = photos.assign(species=photos["actual"])
-    count = challenger.metrics["keras_and_litert"]["pictures"]
+    count = max(REPLAYED, challenger.metrics["keras_and_litert"]["pictures"])
     return photos.loc[sampling.sample(named, count).index]
 
 
