@@ -119,7 +119,9 @@ def test_boxes_in_pixels_become_shares_where_the_size_is_known():
         ("2020:05:30 04:57:37", "2020-05-30T04:57:37"),
         ("2020/5/3 4:57", "2020-05-03T04:57:00"),
         ("2020-05-30", "2020-05-30T00:00:00"),
-        ("30.05.2020", None),
+        ("30.05.2020", "2020-05-30T00:00:00"),
+        ("5/31/2020 12:05:09 AM", "2020-05-31T00:05:09"),
+        ("31/05/2020, 1:30 p.m.", "2020-05-31T13:30:00"),
         ("05/06/2020 10:00", None),
         ("2020-13-45", None),
         ("soon", None),
@@ -129,6 +131,24 @@ def test_boxes_in_pixels_become_shares_where_the_size_is_known():
 def test_times(written, time):
     (got,) = annotations.times(pd.Series([written], dtype="str"))
     assert got == time or (pd.isna(got) and time is None)
+
+
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [("31/05/2020", "2020-06-05"), ("05/31/2020", "2020-05-06"), ("05/05/2020", None)],
+)
+def test_day_and_month_are_known_apart_by_all_rows(last, first):
+    written = pd.Series(["05/06/2020 10:00", last, "2020-01-02"], dtype="str", index=[3, 1, 2])
+    got = annotations.times(written)
+    assert got[2] == "2020-01-02T00:00:00"
+    assert pd.isna(got[3]) if first is None else got[3] == f"{first}T10:00:00"
+
+
+def test_both_orders_in_one_column_are_no_times():
+    """Nobody knows then which of the others are which."""
+    rows = annotations.frame(path=["a", "b"], taken_at=["31/05/2020", "05/31/2020"])
+    assert rows["taken_at"].isna().all()
+    assert rows["unread_time"].tolist() == ["31/05/2020", "05/31/2020"]
 
 
 def relabelled(labels, **columns):

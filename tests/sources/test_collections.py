@@ -8,6 +8,7 @@ import runpy
 import unicodedata
 import zipfile
 from dataclasses import dataclass, field
+from datetime import datetime, time
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def halves(paths: list[str]) -> dict[str, str]:
     return {path: ("deer", "fox")[int(Path(path).stem.rpartition("_")[2]) % 2] for path in paths}
 
 
+def book(merged: tuple[str, ...] = (), **sheets: list[list]) -> bytes:
+    """A spreadsheet; `merged` are cells of its first sheet."""
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    for cells in merged:
+        made.worksheets[0].merge_cells(cells)
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
 def unique(*folders: str, each: int = 4) -> list[str]:
     """Names that occur once, `each` in every folder."""
     return [
@@ -94,6 +110,33 @@ TABLE = lines(["file", "species"], *FLAT_ROWS)
 SOORT = lines(["Bestand", "Soort"], *FLAT_ROWS)
 STATIONS = [f"{folder}/IMG_{i}.JPG" for folder in ("Nord", "Sued") for i in NUMBERS]
 DEEP = grid("Nord/DCIM", "Sued/DCIM")
+UNLIKE = (
+    "Nord/2024-05-31/fox",
+    "Nord/2024-06-01/deer",
+    "Sued/2024-05-31/lynx",
+    "Sued/2024-06-01/badger",
+)
+TABLE_OF_STATIONS = lines(["file", "species"], *halves(STATIONS).items())
+LEGEND = [["Code", "Meaning"], ["fox", "Vulpes vulpes"]]
+# A title over merged cells, and date and time of day apart, as texts and as spreadsheets have them.
+SIGHTINGS = {
+    place: [
+        ["Survey of the forest", None, None, None, None],
+        [],
+        ["Station", "File", "Date", "Time", "Species"],
+        *[
+            [place, f"IMG_{i}.JPG", day, hour, ("deer", "fox")[i % 2]]
+            for i in NUMBERS
+            for day, hour in [
+                (f"1{2 + i}/05/2024", f"06:0{i}")
+                if i % 2
+                else (datetime(2024, 5, 12 + i), time(6, i))
+            ]
+        ],
+    ]
+    for place in ("Nord", "Sued")
+}
+ALL_SIGHTINGS = [*SIGHTINGS["Nord"], *SIGHTINGS["Sued"][3:]]
 DEEP_TRUTH = {path: ("Füchse", "Reh")[path.startswith("Sued")] for path in DEEP}
 GERMAN = "Wildkameras;;;\r\n\r\nStandort;Datei;Tierart;Anzahl\r\n" + "".join(
     f"{path.split('/')[0]};{Path(path).name};{name};1\r\n" for path, name in DEEP_TRUTH.items()
@@ -446,6 +489,106 @@ CASES = {
         FLAT, {"a.csv": TABLE, "b.csv": TABLE.replace("fox", "owl")},
         stop=("a.csv and b.csv name the same 8 photos, and 4 of them",),
     ),
+    # what may label the photos beside folders that do not
+    "sheets of one kind behind a legend": Case(
+        STATIONS, {"r.xlsx": book(legend=LEGEND, **{place: SIGHTINGS[place] for place in SIGHTINGS})},
+        expected=halves(STATIONS),
+        column=("taken_at", {STATIONS[0]: "2024-05-13T06:01:00", STATIONS[-1]: "2024-05-16T06:04:00"}),
+        printed=("r.xlsx: table (sheet legend), 0 of 0 names fit; not used",
+                 "r.xlsx: table (sheet Nord, Sued), 8 of 8 names fit"),
+    ),
+    "a cell that spans rows": Case(
+        REPEATED, {"r.xlsx": book(merged=("A2:A5", "A6:A9"), all=[
+            ["Station", "File", "Species"],
+            *[[c if n == "IMG_1.JPG" else None, n, s] for c, n, s in APART]])},
+        expected=TRUTH,
+    ),
+    "a sheet that is no table": Case(
+        STATIONS, {"r.xlsx": book(sums=[["a"], ["a"], ["a"], [1, 2, 3]], Nord=ALL_SIGHTINGS)},
+        expected=halves(STATIONS), printed=("r.xlsx: unreadable table (sheet sums); not used",),
+    ),
+    "a table saved as text": Case(
+        STATIONS, {"r.txt": TABLE_OF_STATIONS.replace(",", "\t")},
+        expected=halves(STATIONS),
+    ),
+    "a list of photos and species without a header": Case(
+        STATIONS, {"r.txt": TABLE_OF_STATIONS.replace(",", " ").partition("\n")[2]},
+        stop=("r.txt names photos from its first line on", "file,species", "folder:1"),
+    ),
+    "a table without a header": Case(
+        FLAT, {"labels.csv": TABLE.partition("\n")[2]}, stop=("labels.csv names photos from its first",),
+    ),
+    "a list of photos and nothing else": Case(
+        STATIONS, {"train.txt": "".join(f"{i} {p}\n" for i, p in enumerate(STATIONS))},
+        expected={p: p.split("/")[0] for p in STATIONS} | {"train.txt": "-"},
+        printed=("train.txt: list without a header; not used: lists photos and nothing else",),
+    ),
+    "a list of photos for each species": Case(
+        STATIONS, {f"{name}.csv": lines(["file"], *[[p] for p, s in halves(STATIONS).items() if s == name])
+                   for name in ("fox", "deer")},
+        stop=("deer.csv and fox.csv list different photos and no species", "folder:1"),
+    ),
+    "sightings by station and time": Case(
+        STATIONS, {"r.csv": lines(["Station", "DateTime", "Species"], *[["Nord", "2024-05-31", s]
+                                                                       for s in ("fox", "deer") * 2])},
+        stop=("r.csv names no photo that is here", "Station, DateTime, Species", 'file: "..."', "folder:1"),
+    ),
+    "sightings of the species that folders are called": Case(
+        grid("fox", "deer"), {"r.csv": lines(["Station", "Species"], *[["Nord", s] for s in ("fox", "deer") * 2])},
+        expected={p: p.split("/")[0] for p in grid("fox", "deer")} | {"r.csv": "-"},
+    ),
+    "a list of species": Case(
+        STATIONS, {"r.csv": lines(["species", "status"], ["fox", "LC"], ["deer", "LC"])},
+        expected={p: p.split("/")[0] for p in STATIONS} | {"r.csv": "-"},
+    ),
+    "a database": Case(
+        STATIONS, {"TimelapseData.ddb": b"SQLite format 3\0"},
+        stop=("TimelapseData.ddb is a database", "as CSV", "folder:1   # 2 species: Nord, Sued"),
+    ),
+    "GeoJSON": Case(
+        STATIONS, {"r.geojson": json.dumps({"features": [{"photo": p, "what": "fox"} for p in STATIONS]})},
+        stop=("r.geojson is GEOJSON of no known form, and holds the names of 8 photos", "metadata.csv"),
+    ),
+    "JSON of no known form without folders": Case(
+        [Path(p).name for p in FLAT], {"r.json": json.dumps({"of": {Path(p).name: "fox" for p in FLAT}})},
+        stop=("r.json is JSON of no known form", "write them into a table, metadata.csv"),
+    ),
+    **{
+        f"sidecars with {name}": Case(
+            STATIONS, {f"{p}.json": json.dumps(content) for p in STATIONS},
+            stop=("describes one photo, and may label it", "7 others", "folder:1"),
+        )
+        for name, content in {
+            "a species deep in them": {"camera": "x", "annotation": {"species": "fox"}},
+            "keywords": {"camera": "x", "tags": ["fox"]},
+            "a taxon": {"taxon": {"id": 3, "name": "Vulpes vulpes"}},
+        }.items()
+    },
+    "sidecars of a camera": Case(
+        STATIONS, {f"{p}.json": json.dumps({"camera": "x", "tags": [], "title": p}) for p in STATIONS},
+        expected={p: p.split("/")[0] for p in STATIONS} | {f"{p}.json": "-" for p in STATIONS},
+    ),
+    "station/date/species, none of them twice": Case(
+        grid(*UNLIKE), stop=("several named folders below each", "folder:1   # 2 species: Nord, Sued",
+                             "folder:3   # 4 species: badger, deer, fox, lynx"),
+    ),
+    "station/date/species, by the level": Case(
+        grid(*UNLIKE), params={"species_from": "folder:3"},
+        expected={p: p.split("/")[2] for p in grid(*UNLIKE)},
+    ),
+    "species/numbered": Case(
+        grid("fox/T 1", "fox/T 2", "deer/seq_03", "deer/seq_04"),
+        expected={p: p.split("/")[0] for p in grid("fox/T 1", "fox/T 2", "deer/seq_03", "deer/seq_04")},
+    ),
+    "archives among the photos": Case(
+        STATIONS, {"more.zip": zipped("a.jpg", "x"), "old.7z": b"7z"},
+        expected={p: p.split("/")[0] for p in STATIONS} | dict.fromkeys(["more.zip", "old.7z"], "-"),
+        printed=("more.zip: archive; not used: archives in a collection are not read: unpack it",),
+    ),
+    "times that cannot be read": Case(
+        FLAT, {"labels.csv": lines(["file", "species", "date"], *[[*r, "05/06/2024"] for r in FLAT_ROWS])},
+        expected=halves(FLAT), printed=("8 times in the metadata cannot be read, such as 05/06/2024",),
+    ),
     # the long tail
     "rare species stop": Case(RARE, stop=("lynx (2), owl (1)", "ingest.rare: drop or pool")),
     "rare species dropped": Case(
@@ -511,7 +654,7 @@ def test_what_people_bring(name, ingest, capsys):
     ingest(case)
     got = outcome()
     strays = {p for p, what in case.expected.items() if what == "-"}
-    leftover = {"not_in_metadata", "outside_class_folders", "not_an_image"}
+    leftover = {"not_in_metadata", "outside_class_folders", "not_an_image", "archive"}
     assert all(got[path] in leftover for path in strays)
     metadata = set(case.files) - strays
     got = {p: what for p, what in got.items() if p not in strays | metadata}
@@ -545,6 +688,14 @@ def test_a_spreadsheet_is_read(ingest, tmp_path):
     data = (tmp_path / "labels.xlsx").read_bytes()
     ingest(Case(FLAT, {"labels.xlsx": data}))
     assert {p: s for p, s in outcome().items() if p in FLAT} == halves(FLAT)
+
+
+def test_a_text_about_a_photo_is_no_table(ingest):
+    ingest(Case(STATIONS, {"README.txt": f"{STATIONS[0]} is fine,\nthe\nothers\n\nas well\n"}))
+    assert outcome() == {p: p.split("/")[0] for p in STATIONS} | {
+        "README.txt": "outside_class_folders"
+    }
+    assert pd.read_csv("reports/ingest/metadata.csv").empty
 
 
 @pytest.mark.parametrize("size", [20_000])

@@ -116,6 +116,10 @@ INATURALIST = {
     "14,2021-05-02,,https://x.org/photos/504/medium.jpg,,,,casual,Sus scrofa\n",
     **dict.fromkeys(("all/11.jpg", "all/502.jpeg", "photos/503/medium.jpg"), "x"),
 }
+INATURALIST_BY_OBSERVATION = {
+    "observations-1.csv": INATURALIST["observations-1.csv"].replace("photos/504", "photos/11"),
+    **dict.fromkeys(("p/12/1.jpg", "p/12/2.jpg", "p/13/1.jpg", "photos/11/medium.jpg"), "x"),
+}
 
 CASES = {
     "Wildlife Insights": (
@@ -142,6 +146,15 @@ CASES = {
             "all/502.jpeg": ("Lynx lynx", None, None),
             "photos/503/medium.jpg": ("Meles meles", None, None),
             "https://x.org/photos/504/medium.jpg": ("Sus scrofa", "remote", None),
+        },
+    ),
+    "iNaturalist, a folder an observation": (
+        INATURALIST_BY_OBSERVATION,
+        {
+            "p/12/1.jpg": ("Lynx lynx", None, None),
+            "p/12/2.jpg": ("Lynx lynx", None, None),
+            "p/13/1.jpg": ("Meles meles", None, None),
+            "photos/11/medium.jpg": ("Sus scrofa", None, None),
         },
     ),
     "Label Studio": (

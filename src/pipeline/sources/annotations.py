@@ -22,17 +22,20 @@ from pipeline.sources.filenames import RAW
 
 RANKS = ["class", "order", "family", "genus"]
 FIELDS = ["group", "location", "taken_at", "split_hint", "licence", *RANKS]
-_TEXT = ["path", "species", "reason", *FIELDS, "zone"]
+_TEXT = ["path", "species", "reason", *FIELDS, "zone", "unread_time"]
 _NUMBERS = ["x", "y", "w", "h", "width", "height"]
 ABSENT = ("remote", "video")  # a file that is no photo here, whatever it shows
 _REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
 _RAW = rf"(?i)(?:{'|'.join(map(re.escape, RAW))})$"
 _VIDEO = r"(?i)\.(?:mp4|avi|mov|m4v|mkv|mts|mpe?g|wmv|webm|3gp)$"
 _TIME_PARTS = ("year", "month", "day", "hour", "minute", "second")
-_TIME = (
-    r"^\s*(?P<year>\d{4})[-:/](?P<month>\d\d?)[-:/](?P<day>\d\d?)"
-    r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
+_OF_DAY = r"(?:,?[T ]\s*(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
+_TIME = rf"^\s*(?P<year>\d{{4}})[-:/](?P<month>\d\d?)[-:/](?P<day>\d\d?){_OF_DAY}"
+_YEAR_LAST = r"^\s*(?P<{}>\d\d?)[./-](?P<{}>\d\d?)[./-](?P<year>\d{{4}})"
+_DAY_FIRST, _MONTH_FIRST = (
+    _YEAR_LAST.format(*order) + _OF_DAY for order in (("day", "month"), ("month", "day"))
 )
+_HALVES = r"(?i)\d\s*([ap])\.?m\b"
 _ZONE = r":\d\d(?:\.\d+)?\s*(Z|[+-]\d\d:?(?:\d\d)?)\s*$"
 _PLAIN = re.compile(r"[^\W\d_][\w -]*\w")  # YAML needs no quotes around it
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off"}  # but around these
@@ -46,7 +49,8 @@ def frame(**columns: Any) -> pd.DataFrame:
     Args:
         columns: `path` as the metadata write it; `species`; `reason` where there is nothing to
             learn (`blank`, `person_or_vehicle`, `video`); group, location, taken_at (as `times`
-            takes it; its time zone, if it has one, becomes the column `zone`), split_hint and
+            takes it; its time zone, if it has one, becomes the column `zone`, and what is no time
+            the column `unread_time`), split_hint and
             licence; the taxonomic ranks of the species (`class`, `order`, `family`,
             `genus`); a box from its left upper corner (`x`, `y`, `w`, `h`), in pixels where
             `width` and `height` of the picture are given or a number is above 2, else in shares
@@ -56,7 +60,8 @@ def frame(**columns: Any) -> pd.DataFrame:
     text = rows[_TEXT].astype("str")
     text[_TEXT[1:]] = text[_TEXT[1:]].apply(lambda column: column.str.strip())
     text["zone"] = text["taken_at"].str.extract(_ZONE, expand=False)
-    text["taken_at"] = times(text["taken_at"])
+    read = times(text["taken_at"])
+    text = text.assign(taken_at=read, unread_time=text["taken_at"].where(read.isna()))
     numbers = rows[_NUMBERS].apply(pd.to_numeric, errors="coerce").astype("float64")
     return pd.concat([text.mask(text == ""), numbers], axis=1).dropna(subset="path")
 
@@ -65,13 +70,29 @@ def times(written: pd.Series) -> pd.Series:
     """Returns the camera's own time as ISO 8601 without a zone; null where a text is no time.
 
     Args:
-        written: The year first, as ISO 8601 and EXIF have it, with or without a time of day.
+        written: The year first, as ISO 8601 and EXIF have it, with or without a time of day. Where
+            it is last, day and month are known apart by those of all rows: one goes beyond 12. If
+            none does, such texts are no times.
     """
-    parsed = pc.extract_regex(pa.array(written.astype("str"), from_pandas=True), _TIME)
+    text = written.astype("str").reset_index(drop=True)
+    times = pd.to_datetime(_parts(text, _TIME), errors="coerce")
+    rest = text[times.isna() & text.notna()]
+    for pattern in (_DAY_FIRST, _MONTH_FIRST) if len(rest) else ():
+        parts = _parts(rest, pattern)
+        dates = parts[parts["year"] > 0]
+        if (dates["month"] <= 12).all() and (dates["day"] > 12).any():
+            times = times.fillna(pd.to_datetime(parts, errors="coerce"))
+    return times.set_axis(written.index).dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
+
+
+def _parts(text: pd.Series, pattern: str) -> pd.DataFrame:
+    """Returns year, month, day, hour, minute and second of each text; 0 where there is none."""
+    parsed = pc.extract_regex(pa.array(text, from_pandas=True), pattern)
     parts = pd.DataFrame({name: pc.struct_field(parsed, name).to_pandas() for name in _TIME_PARTS})
-    parts = parts.replace("", "0").fillna("0").astype("int64")
-    times = pd.to_datetime(parts, errors="coerce").set_axis(written.index)
-    return times.dt.strftime("%Y-%m-%dT%H:%M:%S").astype("str")
+    parts = parts.replace("", "0").fillna("0").astype("int64").set_axis(text.index)
+    half = text.str.extract(_HALVES, expand=False).str.lower()
+    of_twelve = parts["hour"] % 12 + 12 * (half == "p").fillna(False).astype("int64")
+    return parts.assign(hour=parts["hour"].where(half.isna(), of_twelve))
 
 
 def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFrame:

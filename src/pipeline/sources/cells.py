@@ -6,7 +6,8 @@ import io
 import json
 import re
 from collections import Counter
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import date, datetime, time
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,9 +20,21 @@ import pyarrow as pa
 from pipeline.core.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
-REFUSED = (".xls", ".ods", ".numbers", ".xlsm")  # save them as CSV or .xlsx
+_ADVICE = {  # what to do with tables that are not read
+    **dict.fromkeys(
+        (".xls", ".ods", ".numbers", ".xlsm"),
+        "is a spreadsheet in a format that is not supported: save it as CSV",
+    ),
+    **dict.fromkeys(
+        (".ddb", ".db", ".sqlite", ".sqlite3", ".mdb", ".accdb", ".lrcat"),
+        "is a database of another program, and not read: export from there as CSV what it says of "
+        "the photos",
+    ),
+}
+REFUSED = tuple(_ADVICE)
 _SEPARATORS = ",;\t|"
 _DEPTH = 3  # of objects within objects
+_SAMPLE_BYTES = 2**16
 _SAMPLE_ROWS = 40  # rows that determine the separator and the header
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -33,28 +46,64 @@ _MARKS = (
 def load(path: Path) -> pd.DataFrame:
     """Reads a table; each cell is a text, or null where there is none.
 
-    Of a spreadsheet's sheets the first that has rows is read.
+    Of a spreadsheet's sheets the first that has rows is read, with those of the same columns.
 
     Raises:
         UserError: It cannot be read; the message says what to do.
     """
     suffix = path.suffix.lower()
+    if suffix in REFUSED:
+        raise UserError(f"{path} {_ADVICE[suffix]}")
+    if suffix == ".xlsx":
+        first = next(iter(sheets(path).values()), pd.DataFrame())
+        if isinstance(first, UserError):
+            raise first
+        return first
     try:
         if suffix == ".parquet":
             table = pd.read_parquet(path)
         elif suffix in (".jsonl", ".ndjson"):
             table = pd.read_json(path, lines=True, dtype=False)
-        elif suffix in REFUSED:
-            raise UserError(
-                f"{path} is a spreadsheet in a format that is not supported: save it as CSV"
-            )
         else:
-            table = _framed(_sheet(path) if suffix == ".xlsx" else _csv(path))
+            table = _framed(_csv(path))
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (ValueError, OSError, RecursionError, csv.Error, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from None
+        raise _unreadable(path, error) from None
     return texts(table)
+
+
+def sheets(path: Path) -> dict[str, pd.DataFrame | UserError]:
+    """Reads the tables of a spreadsheet, sheets with the same columns as one.
+
+    Args:
+        path: An `.xlsx` file.
+
+    Returns:
+        A table, as from `load`, for each set of columns, or the error of a sheet that is no table;
+        by the names of the sheets. Empty sheets are left out.
+
+    Raises:
+        UserError: It is no such file.
+    """
+    alike: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+    errors: dict[str, pd.DataFrame | UserError] = {}
+    for name, rows in _sheets(path):
+        try:
+            table = _framed(rows)
+        except ValueError as error:
+            errors[name] = _unreadable(path, f"sheet {name}: {error}")
+            continue
+        if not table.empty:
+            alike.setdefault(tuple(table), {})[name] = table
+    return {
+        ", ".join(tables): texts(pd.concat(tables.values(), ignore_index=True))
+        for tables in alike.values()
+    } | errors
+
+
+def _unreadable(path: Path, error: object) -> UserError:
+    return UserError(f"{path} cannot be read as a table: {error}")
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:
@@ -122,8 +171,15 @@ def _one_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _decoded(path: Path) -> str:
-    data = path.read_bytes()
+def first_lines(path: Path) -> list[str]:
+    """Returns the first lines of a text that are not empty; none of a file that holds no text."""
+    with suppress(ValueError, OSError), path.open("rb") as file:
+        lines = _decoded(file.read(_SAMPLE_BYTES)).splitlines()
+        return [line for line in lines if line.strip()][:_SAMPLE_ROWS]
+    return []
+
+
+def _decoded(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding)
@@ -141,7 +197,7 @@ def _decoded(path: Path) -> str:
 
 def _csv(path: Path) -> list[list[str]]:
     """Returns the rows of a text table, with the separator that most of its lines agree about."""
-    text = _decoded(path).lstrip("\ufeff")
+    text = _decoded(path.read_bytes()).lstrip("\ufeff")
     named = re.match(r'"?sep=(.)"?[^\S\n]*\r?\n', text)
     if named:
         text = text[named.end() :]
@@ -198,27 +254,30 @@ def _trimmed(row: list[str]) -> list[str]:
     return row[:width]
 
 
-def _sheet(path: Path) -> list[list[str]]:
+def _sheets(path: Path) -> list[tuple[str, list[list[str]]]]:
+    """Returns name and rows of each sheet; a cell that spans rows stands in each of them."""
     import openpyxl  # here, for it takes a tenth of a second that few collections need
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(path, data_only=True)
+        several = []
         for sheet in book.worksheets:
             rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
-            if any(any(row) for row in rows):
-                return rows
-    except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
-        raise ValueError(f"it is not a valid .xlsx file ({error})") from None
-    except Exception as error:  # zipfile's and openpyxl's own errors share no base class
-        raise ValueError(
-            f"it is not a valid .xlsx file ({type(error).__name__}: {error})"
-        ) from None
-    return []
+            for merged in sheet.merged_cells.ranges:
+                left, top, right, bottom = merged.bounds
+                for row in rows[top:bottom] if left == right else ():
+                    row[left - 1] = rows[top - 1][left - 1]
+            several.append((sheet.title, rows))
+        return several
+    except Exception as error:  # openpyxl's, zipfile's and those of its parsers share no base class
+        raise _unreadable(path, f"it is not a valid .xlsx file ({error})") from None
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()  # spreadsheets have no dates without a time of day
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, float) and value.is_integer():

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, cells, folders, forms, labels, metadata, table
+from pipeline.sources import annotations, folders, labels, metadata, table
 from pipeline.sources.metadata import Metadata
 
 _SHOWN = 12  # columns in a message
-_COULD_LABEL = (*forms.SUFFIXES, *cells.REFUSED, ".gz", ".zip")
+_COULD_LABEL = (*metadata.SUFFIXES, *metadata.TEXTS, ".gz", ".zip")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def label_sources(
     _require_columns(entries, rules.columns)
     named = [one for one in entries if one.path == rules.chosen]
     candidates = named or list(entries)
-    if named and named[0].error:
+    if named and all(one.error for one in named):
         raise UserError(named[0].error)
     documents = _documents(top, disk, candidates)
     if documents and rules.level is None:
@@ -74,6 +74,7 @@ def label_sources(
     if chosen and (named or _are_wide(chosen, disk)):
         return _used(chosen, "labels")
     _require_understood(top, disk, candidates, rules, bool(named))
+    _require_no_lists(top, disk, candidates)
     if not chosen:
         usual = [one for one in tables if named or one.stem in metadata.USUAL]
         chosen = _fullest([one for one in usual if one.photos])
@@ -98,7 +99,7 @@ def _used(chosen: list[Metadata], what: str) -> list[Metadata]:
 
 def _documents(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> list[Metadata]:
     """Returns documents in a form of their own: one package, or all of the first form."""
-    plain = ("table", "MegaDetector", "sidecar of one photo", "part of another")
+    plain = ("table", "MegaDetector", metadata.SIDECAR, "part of another", *metadata.UNREAD)
     special = [
         one
         for one in candidates
@@ -253,7 +254,8 @@ def _require_understood(
     for one in candidates:
         if one.error:
             if one.path.lower().endswith(_COULD_LABEL) or is_named:
-                raise UserError(one.error)
+                lines = "\n".join(folders.readings(disk))
+                raise UserError(one.error + f"; or write into params.yaml\n{lines}" * bool(lines))
             continue
         if one.described is not None and (one.described.has_species and one.photos):
             continue  # understood, though of few photos
@@ -271,6 +273,32 @@ def _require_understood(
             raise UserError(_undecided(top, disk, one, species, files, fits))
 
 
+def _require_no_lists(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> None:
+    """Checks that no files list different photos each, as one of each species would.
+
+    Raises:
+        UserError: Some do, and folders are not called as they are.
+    """
+    lists = {}
+    for one in candidates:
+        is_list = one.kind == metadata.HEADLESS or (one.described and not one.described.has_species)
+        if is_list and not one.split and (listed := metadata.photos_in(one, disk)):
+            lists[one.path] = listed
+    several = set().union(*lists.values())
+    inner = {labels.comparable(part) for path in several for part in path.split("/")[:-1]}
+    stems = {labels.comparable(Path(path).stem) for path in lists}
+    is_apart = len(several) == sum(map(len, lists.values()))
+    is_most = 2 * len(several) >= len(metadata.photos(disk))
+    if len(lists) > 1 and is_apart and is_most and not stems <= inner:
+        names, lines = " and ".join(sorted(lists)[:_SHOWN]), "\n".join(folders.readings(disk))
+        raise UserError(
+            f"{top}: {names} list different photos and no species, so that each may be of one: "
+            "write them into one table, metadata.csv, with file_name and species"
+            + f"; or write into params.yaml\n{lines}"
+            * bool(lines)
+        )
+
+
 def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str], int]:
     """Returns columns that may be the species and the file, and how many photos fit."""
     described = one.described
@@ -279,17 +307,30 @@ def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str]
         fits = len(one.photos)
     else:
         files = metadata.fitting_columns(one, disk)
-        likely = [
-            name
-            for _, name in described.files
-            if one.document[name].str.contains(r"\.[A-Za-z]{3,4}$").mean() > 0.5
-        ]
-        fits = len(one.document) if files or (likely and described.has_species) else 0
+        fits = len(one.document) if files or _records_species(one, disk) else 0
     apart = {*files, *metadata.folder_columns(one, disk)}
     species = [name for name in described.may_be_species if name not in apart]
     if described.species is not None:
         species = [described.species]
     return species or described.flags, files, fits
+
+
+def _records_species(one: Metadata, disk: pd.DataFrame) -> bool:
+    """Returns whether a table with species is one of photos or sightings, though of none here.
+
+    Its cells look like names of files; or it names species again and again, and folders are not
+    called as these are. A list of species has each of them once.
+    """
+    described = one.described
+    if not described.has_species:
+        return False
+    of_files = [one.document[name].str.contains(r"\.[A-Za-z]{3,4}$") for _, name in described.files]
+    if any(fits.mean() > 0.5 for fits in of_files):
+        return True
+    seen = one.document[described.species or described.flags[0]].dropna().map(labels.comparable)
+    upper = {path.partition("/")[0] for path in metadata.photos(disk) if "/" in path}
+    named = {labels.comparable(name) for name in upper} & set(seen)
+    return bool(seen.duplicated().any()) and 2 * len(named) < max(1, len(upper))
 
 
 def _undecided(
@@ -313,7 +354,13 @@ def _undecided(
         for path, detail in one.lost["detail"].dropna().head(1).items():
             what += f"; {path} {detail}"
     lines = _column_lines(one, disk, species, files) + folders.readings(disk)
-    return f"{top / one.path} {what}; write into params.yaml one of\n" + "\n".join(lines)
+    advice = (
+        []
+        if one.described
+        else ["write them into a table, metadata.csv, with file_name and species"]
+    )
+    advice += ["write into params.yaml one of\n" + "\n".join(lines)] if lines else []
+    return f"{top / one.path} {what}; {'; or '.join(advice)}"
 
 
 def _column_lines(
@@ -322,7 +369,9 @@ def _column_lines(
     """Returns the lines of params.yaml that name a table's columns."""
     if one.described is None:
         return []
-    names = {"file": files[0]} if files else {}
+    names = dict(one.described.named)
+    if files or not (one.photos or "file" in names or one.lost["detail"].notna().any()):
+        names["file"] = files[0] if files else "..."
     if not one.photos and one.lost["detail"].notna().any():
         columns = metadata.folder_columns(one, disk)
         if not columns and not any(folder for folder, _ in one.described.files):
@@ -331,10 +380,16 @@ def _column_lines(
     lines = []
     for name in species[:3]:
         line = names | {"species": name}
-        text = ", ".join(f"{key}: {annotations.written(v)}" for key, v in line.items())
+        text = ", ".join(f"{key}: {_written(v)}" for key, v in line.items())
         lines.append(f"  ingest.columns: {{{text}}}")
     flags = [name for name in species if table.is_flag(one.document[name])]
     if len(flags) > 1:
         text = ", ".join(map(annotations.written, flags))
         lines.append(f"  ingest.columns: {{species: [{text}]}}   # columns of 0 and 1")
     return lines or ["  ingest.columns: {file: ..., species: ...}"]
+
+
+def _written(columns: str | Sequence[str]) -> str:
+    if isinstance(columns, str):
+        return annotations.written(columns)
+    return f"[{', '.join(map(annotations.written, columns))}]"

@@ -26,6 +26,7 @@ _CAMERAS = re.compile(
     r"|transect|standort)[\W_]*[a-z]?\d+[a-z]?",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"[\W\d_]*|[^\W\d_]{0,12}[\W_]*\d+[a-z]?", re.IGNORECASE)
 _SHOWN = 4  # names in a message
 
 
@@ -180,19 +181,21 @@ def require_one_reading(top: Path, disk: pd.DataFrame) -> None:
         disk: Its files (`Listing.files`).
 
     Raises:
-        UserError: The same names recur below the upper folders, or the upper folders are called as
-            cameras are; says how the folders can be read, with the line of params for each.
+        UserError: The same names recur below the upper folders, these hold several named folders
+            each, or they are called as cameras are; says how the folders can be read, with the line
+            of params for each.
     """
     above = _above_photos(disk)
     levels = _recurring(above)
     upper = sorted({names[0] for names in above if names})
-    if not levels and not (len(upper) > 1 and all(map(_CAMERAS.fullmatch, upper))):
+    if levels:
+        why = "holds the same names below each of its folders, so that the species may be either"
+    elif _branching(above):
+        why = "holds several named folders below each of its folders, and the species may be either"
+    elif len(upper) > 1 and all(map(_CAMERAS.fullmatch, upper)):
+        why = "has folders that are called as cameras are, and nothing else says what is shown"
+    else:
         return
-    why = (
-        "holds the same names below each of its folders, so that the species may be either"
-        if levels
-        else "has folders that are called as cameras are, and nothing else says what is shown"
-    )
     raise UserError(f"{top} {why}; write into params.yaml\n" + "\n".join(readings(disk)))
 
 
@@ -204,7 +207,7 @@ def readings(disk: pd.DataFrame) -> list[str]:
     """
     above = _above_photos(disk)
     lines = []
-    for level in (1, *_recurring(above)):
+    for level in sorted({1, *_recurring(above), *_branching(above)}):
         names = sorted({names[level - 1] for names in above if len(names) >= level})
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         if names:
@@ -254,6 +257,25 @@ def _recurring(above: pd.Series) -> list[int]:
         times = Counter(name for _, name in pairs)
         spread = 2 * len({first for first, _ in pairs}) >= len(upper)
         if spread and len(times) > 1 and max(times.values()) > 1:
+            levels.append(level)
+    return levels
+
+
+def _branching(above: pd.Series) -> list[int]:
+    """Returns the levels below the uppermost of which most upper folders have several names.
+
+    Names that are dates, numbered, or what cameras call their folders, are none.
+    """
+    unique = {tuple(names) for names in above if names}
+    upper = {names[0] for names in unique}
+    levels = []
+    for level in range(2, max(map(len, unique), default=0) + 1):
+        pairs = {(n[0], n[level - 1]) for n in unique if len(n) >= level}
+        named = (p for p in pairs if not (_GENERIC.fullmatch(p[1]) or _NUMBERED.fullmatch(p[1])))
+        several = [
+            first for first, times in Counter(first for first, _ in named).items() if times > 1
+        ]
+        if len(upper) > 1 and 2 * len(several) >= len(upper):
             levels.append(level)
     return levels
 

@@ -51,7 +51,7 @@ FORMS = (
     Form("CVAT", cvat.is_one, cvat.read),
     Form("YOLO", yolo.is_one, yolo.read, r"(?:^|/)labels/.*\.(?:txt|cache)$"),
 )
-SUFFIXES = (*table.SUFFIXES, ".json", ".xml", "data.yaml", "data.yml")
+SUFFIXES = (*table.SUFFIXES, ".json", ".geojson", ".xml", "data.yaml", "data.yml")
 
 
 def load(path: Path) -> Any:
@@ -64,12 +64,12 @@ def load(path: Path) -> Any:
         UserError: It cannot be read; the message names the line where it is known.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".json", ".xml", ".yaml", ".yml"):
+    if suffix not in (".json", ".geojson", ".xml", ".yaml", ".yml"):
         return table.load(path)  # which reports other spreadsheets too
     try:
         if suffix == ".xml":
             return ElementTree.fromstring(path.read_bytes())
-        if suffix == ".json":
+        if suffix in (".json", ".geojson"):
             return json.loads(path.read_bytes())
         return yaml.safe_load(path.read_bytes())
     except (ValueError, RecursionError, ElementTree.ParseError, yaml.YAMLError) as error:

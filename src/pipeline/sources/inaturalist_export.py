@@ -2,7 +2,7 @@
 
 A row is an observation with the address of its first photo, and no name of a file. Photos are
 looked for under the address' own path (`photos/<photo>/medium.jpg`), the photo's number and the
-observation's.
+observation's, which may be the name of a folder with all of its photos.
 """
 
 from pathlib import Path
@@ -45,15 +45,25 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
     inner = "photos/" + address["photo"] + "/" + address["size"]
     within = inner.where(inner.str.rsplit(".", n=1).str[0].isin(_tails(files)))
     names = [within, address["photo"], number, rows["image_url"]]
+    path = ids.first_there(names, files)
+    inside = number.map(_by_folder(files, set(address["photo"])))
+    path = path.astype(object).where((path != rows["image_url"]) | inside.isna(), inside).explode()
+    rows, number = rows.loc[path.index].reset_index(drop=True), number[path.index]
     return annotations.frame(
-        path=ids.first_there(names, files),
+        path=path.reset_index(drop=True),
         species=rows["scientific_name"],
-        group=number,
+        group=number.reset_index(drop=True),
         location=ids.places(rows["latitude"], rows["longitude"], _DECIMALS),
         taken_at=rows["time_observed_at"].fillna(rows["observed_on"]),
         licence=rows["license"],
         **{rank: rows.get(f"taxon_{rank}_name") for rank in ("class", "order", "family", "genus")},
     )
+
+
+def _by_folder(files: pd.Series, photos: set[str]) -> pd.Series:
+    """Returns the files in each folder that is called by a number, but those of one photo alone."""
+    folder = files.str.extract(r"(?:^|/)(\d+)/[^/]+$", expand=False)
+    return files[~folder.isin(photos)].groupby(folder).agg(list)
 
 
 def _tails(files: pd.Series) -> set[str]:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,11 +28,21 @@ from pipeline.sources.filenames import split_named
 
 SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
 _ZIPPED = (".json.zip", ".json.gz", ".zip", ".csv.gz")
+_PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+TEXTS = (".txt", ".tab")
+_OF_YOLO = r"(?:^|/)labels/"  # a text a photo, in numbers
+_WORD = re.compile(r"[^\W\d_]{2}")
 _LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
-_NO_PHOTOS = (*SUFFIXES, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz")
+_NO_PHOTOS = (
+    *(*SUFFIXES, *_PACKED, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz"),
+)
 USUAL = ("metadata", "labels", "annotations")
 COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
+SIDECAR = "sidecar of one photo"
+ARCHIVE, HEADLESS = UNREAD = ("archive", "list without a header")
 _SAMPLE = 500
+# Where sidecars of phones and programs write what is shown, beside columns called as species are.
+_KEYWORDS = {"tag", "tags", "keyword", "keywords", "subject", "hierarchicalsubject", "labels"}
 
 
 @dataclass
@@ -41,6 +52,7 @@ class Metadata:
     Attributes:
         path: Below the collection's top folder.
         kind: The name of its form.
+        sheet: The sheets of a spreadsheet that it is of; empty where it is all of the file.
         document: Its content: a frame of texts, or parsed JSON; None if it cannot be read.
         error: Why it cannot be read.
         described: The meaning of its columns, of a table of no special form.
@@ -55,6 +67,7 @@ class Metadata:
     kind: str
     document: Any = None
     error: str = ""
+    sheet: str = ""
     described: table.Table | None = None
     rows: pd.DataFrame | None = None
     lost: pd.DataFrame | None = None
@@ -89,6 +102,11 @@ class Metadata:
         """Returns the columns of a table; none of any other document."""
         return list(self.document) if isinstance(self.document, pd.DataFrame) else []
 
+    @property
+    def taken_for(self) -> str:
+        """Returns its form, with the sheets that it is on."""
+        return f"{self.kind} (sheet {self.sheet})" if self.sheet else self.kind
+
     def row(self) -> dict[str, Any]:
         """Returns its line of the report."""
         names = None if self.rows is None else self.rows["path"].nunique()
@@ -96,7 +114,7 @@ class Metadata:
             zip(
                 COLUMNS,
                 [
-                    *(self.path, self.kind, self.used_for, self.why_not or self.error),
+                    *(self.path, self.taken_for, self.used_for, self.why_not or self.error),
                     *(names, None if names is None else len(self.photos)),
                     ", ".join(self.columns),
                 ],
@@ -123,14 +141,22 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
         One for each file, in the order of their paths. Nothing is matched with photos yet.
     """
     there = disk.loc[disk["problem"].isna(), "path"]
-    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED))]
+    names = {paths.name_key(path) for path in photos(disk)}
+    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED))]
+    lists = _lists(top, there, names)
     sidecars = _sidecars(likely, photos(disk))
-    entries = [
-        Metadata(path, "sidecar of one photo") if path in sidecars else _read(top, path)
-        for path in likely
-    ]
+    entries = []
+    for path in sorted([*likely, *lists]):
+        if path in sidecars:
+            entries.append(Metadata(path, SIDECAR))
+        elif path.lower().endswith(".xlsx"):
+            entries += _sheets(top, path)
+        else:
+            entries.append(_read(top, path))
     entries = _merged(entries)
     _name_label_of_sidecars(top, [one for one in entries if one.path in sidecars])
+    for one in entries:
+        _mark_headless(one, top, names)
     for one in entries:  # a form of its own gives way to columns that a person named
         if one.kind != "table" and isinstance(one.document, pd.DataFrame):
             mine = (table.named_columns(one.document, names) for names in columns.values())
@@ -141,7 +167,51 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
             one.kind, one.described = "part of another", None
         if one.kind == "table":
             one.described = table.describe(one.document, columns)
-    return [one for one in entries if one.kind != "archive"]
+    return entries
+
+
+def _lists(top: Path, there: pd.Series, names: set[str]) -> list[str]:
+    """Returns the texts of which most lines name a photo: tables saved as text, and lists."""
+    texts = there[there.str.lower().str.endswith(TEXTS) & ~there.str.contains(_OF_YOLO)]
+    lists = []
+    for path in texts:
+        lines = cells.first_lines(top / path)
+        rows = [re.split(r"[\t,;|]", line) for line in lines]
+        named = sum(_other_words(row, names) != row for row in rows)
+        if rows and 2 * named >= len(rows):
+            lists.append(path)
+    return lists
+
+
+def _mark_headless(one: Metadata, top: Path, names: set[str]) -> None:
+    """Marks a table whose first line names a photo, for it is no header and would be lost.
+
+    A list of photos and nothing else, as of a split, labels nothing.
+    """
+    if one.kind != "table" or _other_words(one.columns, names) == one.columns:
+        return
+    one.kind = HEADLESS
+    rows = [one.columns, *one.document.head(_SAMPLE).fillna("").to_numpy().tolist()]
+    if any(_WORD.search(" ".join(_other_words(row, names))) for row in rows):
+        one.error = (
+            f"{top / one.path} names photos from its first line on: put a line above it that says "
+            "what its columns are, such as file,species"
+        )
+    else:
+        one.why_not = "lists photos and nothing else"
+
+
+def _other_words(row: Sequence[str], names: set[str]) -> list[str]:
+    """Returns the cells of a row, or their words, that name no photo."""
+    cells_left = [cell for cell in row if paths.name_key(cell.strip()) not in names]
+    split = [cell.split() for cell in cells_left]
+    named = [any(paths.name_key(word) in names for word in words) for words in split]
+    return [
+        word
+        for cell, words, is_named in zip(cells_left, split, named, strict=True)
+        for word in (words if is_named else [cell])
+        if paths.name_key(word) not in names
+    ]
 
 
 def _merged(entries: list[Metadata]) -> list[Metadata]:
@@ -167,17 +237,45 @@ def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
 def _name_label_of_sidecars(top: Path, sidecars: list[Metadata]) -> None:
     """Marks the first of the sidecars if it holds a label, for all others like it may."""
     for one in sidecars[:_SAMPLE]:
-        document = _read(top, one.path).document
-        keys = [str(key) for key in document] if isinstance(document, dict) else []
-        labels = [key for key in keys if table.is_species_name(key)]
-        if labels:
+        if label := _label(_read(top, one.path).document):
             one.error = (
-                f"{top / one.path} describes one photo, and may label it ({labels[0]}), as may "
+                f"{top / one.path} describes one photo, and may label it ({label}), as may "
                 f"{len(sidecars) - 1} others; labels in a file for each photo are not read: write "
-                "them into one table, metadata.csv, with file_name and species, or use the folders "
-                "with ingest.species_from: folder:1"
+                "them into one table, metadata.csv, with file_name and species"
             )
             return
+
+
+def _label(document: Any, below: str = "") -> str | None:
+    """Returns the key, at any depth, that holds a species or keywords; None if there is none."""
+    if isinstance(document, list):
+        found = (_label(value, below) for value in document)
+    elif isinstance(document, dict):
+        found = (
+            _label(value, below if below and key == "name" else str(key))
+            for key, value in document.items()
+        )
+    else:
+        is_text = isinstance(document, str) and bool(_WORD.search(document))
+        return below if is_text and (table.is_species_name(below, _KEYWORDS)) else None
+    return next(filter(None, found), None)
+
+
+def _sheets(top: Path, path: str) -> list[Metadata]:
+    """Reads a spreadsheet; one of each set of sheets that have the same columns."""
+    try:
+        tables = cells.sheets(top / path)
+    except UserError as error:
+        return [Metadata(path, "unreadable table", error=str(error))]
+    several = []
+    for name, sheet in tables.items():
+        if isinstance(sheet, UserError):
+            one = Metadata(path, "unreadable table", error=str(sheet))
+        else:
+            one = _identified(path, sheet)
+        one.sheet = name if len(tables) > 1 else ""
+        several.append(one)
+    return several or [_identified(path, pd.DataFrame())]
 
 
 def _read(top: Path, path: str) -> Metadata:
@@ -187,8 +285,13 @@ def _read(top: Path, path: str) -> Metadata:
     except UserError as error:
         kind = "not valid JSON" if path.lower().endswith(".json") else "unreadable table"
         return Metadata(path, kind, error=str(error))
-    if document is None:
-        return Metadata(path, "archive")
+    if document is None:  # of photos, perhaps
+        return Metadata(path, ARCHIVE, why_not="archives in a collection are not read: unpack it")
+    return _identified(path, document)
+
+
+def _identified(path: str, document: Any) -> Metadata:
+    """Identifies the form of what a file holds."""
     if isinstance(document, dict) and _holds(camtrap_dp.is_one, document):
         tables = [str(r.get("path")) for r in document["resources"] if isinstance(r, dict)]
         folder = path.rpartition("/")[0]
@@ -219,6 +322,8 @@ def _holds(is_one: Callable[[Any], bool], document: Any) -> bool:
 def _document(path: Path) -> Any:
     """Parses a file; returns None for an archive that holds anything but one JSON file."""
     name = path.name.lower()
+    if name.endswith(_PACKED):
+        return None
     if name.endswith(cells.REFUSED):
         return cells.load(path)
     if not name.endswith(_ZIPPED):
@@ -319,6 +424,18 @@ def folder_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:
         for column in one.columns
         if any(paths.name_key(value) in inner for value in one.document[column].dropna().unique())
     ]
+
+
+def photos_in(one: Metadata, disk: pd.DataFrame) -> set[str]:
+    """Returns the photos that a table without species names in any of its cells."""
+    files = list(photos(disk))
+    names = {paths.name_key(path) for path in files}
+    cells_of = [one.columns, *one.document.to_numpy().tolist()]
+    written = [
+        c for row in cells_of for c in row if isinstance(c, str) and paths.name_key(c) in names
+    ]
+    matched = paths.match(pd.Series(written, dtype="str"), files) if written else None
+    return set() if matched is None else set(matched["path"][matched["problem"].isna()])
 
 
 def names_in(document: Any, disk: pd.DataFrame) -> int:

@@ -36,6 +36,7 @@ class Collection:
         ignored: The number of files by the hidden or system folder that they lie in.
         times: How many times of photos the metadata hold.
         without_zone: How many of these have no time zone.
+        unread_times: Texts in their place that are no time.
     """
 
     files: pd.DataFrame
@@ -43,6 +44,7 @@ class Collection:
     ignored: dict[str, int]
     times: int = 0
     without_zone: int = 0
+    unread_times: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Describes the files that are not photos, a line each."""
@@ -58,6 +60,11 @@ class Collection:
             lines.append(
                 f"{self.without_zone:,} of {self.times:,} times in the metadata have no time zone; "
                 "all are taken as the camera's own clock shows them"
+            )
+        if self.unread_times:
+            lines.append(
+                f"{len(self.unread_times):,} times in the metadata cannot be read, such as "
+                f"{self.unread_times[0]}: write the year first, 2024-05-31 18:30:00"
             )
         return "\n".join(lines)
 
@@ -162,14 +169,17 @@ def read(top: Path, rules: Rules) -> Collection:
     """
     disk, ignored = folders.listed(top)
     entries = metadata.find(top, disk, rules.columns)
+    archives = disk["path"].isin([one.path for one in entries if one.kind == metadata.ARCHIVE])
+    disk.loc[archives, "problem"] = "archive"
     sources = choice.label_sources(top, disk, entries, rules)
     detected = [one for one in entries if one.kind == "MegaDetector"]
     for one in detected:
         metadata.annotate(one, top, disk)
         one.used_for = "boxes"
-    inner = {path for one in [*sources, *detected] for path in (one.path, *one.beside)}
+    beside = {path for one in [*sources, *detected] for path in one.beside}
+    inner = {one.path for one in [*sources, *detected]} | beside
     for one in entries:
-        if one.path in inner and not one.used_for:
+        if one.path in beside and not one.used_for:
             one.used_for = "part of another"
         elif not one.used_for and not one.why_not:
             one.why_not = _why_not(one, sources)
@@ -181,8 +191,9 @@ def read(top: Path, rules: Rules) -> Collection:
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    times = pd.concat([one.rows for one in sources], ignore_index=True) if sources else None
-    return Collection(files, metadata.report(entries), ignored, *_zones(times))
+    rows = pd.concat([one.rows for one in sources], ignore_index=True) if sources else None
+    unread = () if rows is None else tuple(rows.drop_duplicates("path")["unread_time"].dropna())
+    return Collection(files, metadata.report(entries), ignored, *_zones(rows), unread)
 
 
 def _zones(rows: pd.DataFrame | None) -> tuple[int, int]:
@@ -194,7 +205,7 @@ def _zones(rows: pd.DataFrame | None) -> tuple[int, int]:
 
 
 def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:
-    if one.kind == "sidecar of one photo":
+    if one.kind == metadata.SIDECAR:
         return "speaks of one photo alone"
     if sources:
         return f"labels come from {sources[0].path}"

@@ -4,7 +4,7 @@
 of Kaggle's sets (`id,breed`), of Timelapse (`RelativePath,File`) and of most field projects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -46,6 +46,7 @@ _OTHERS = {
     "split_hint": ("split", "dataset", "subset", "partition"),
     "licence": ("licence", "license", "licencecode", "licensecode"),
 }
+_OF_DAY = ("time", "timeofday", "hora", "heure", "uhrzeit", "zeit", "tijd", "ora", "hour")
 _BOX = ("bbox", "box", "boxes")
 _SIDES = ("bboxx", "bboxy", "bboxwidth", "bboxheight")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -69,6 +70,7 @@ class Table:
         files: (folder column or None, file column), the likeliest first.
         places: Columns whose values may be names of folders.
         may_be_species: Unknown columns that could be the species.
+        named: What a person named of it: `ingest.columns`.
     """
 
     cells: pd.DataFrame
@@ -79,6 +81,7 @@ class Table:
     files: list[tuple[str | None, str]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     may_be_species: list[str] = field(default_factory=list)
+    named: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
     @property
     def has_species(self) -> bool:
@@ -100,7 +103,7 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     by_name = {_key(n.rpartition(".")[2]): n for n in reversed(table.columns)}  # label.species
     by_name |= {_key(name): name for name in reversed(table.columns)}
     mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
-    described = Table(table)
+    described = Table(table, named={key: value for key, value in named.items() if key in mine})
     described.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
     if len(described.ranks) < 2 and not ({"genus"} & set(described.ranks) and "species" in by_name):
         described.ranks = {}
@@ -210,9 +213,14 @@ def _may_be_species(column: pd.Series) -> bool:
     return letters and annotations.times(words.iloc[:50]).isna().all()
 
 
-def is_species_name(name: str) -> bool:
-    """Returns whether a column or key of this name holds the species."""
-    return _key(name) in _SPECIES
+def is_species_name(name: str, others: Collection[str] = ()) -> bool:
+    """Returns whether a column or key of this name holds the species.
+
+    Args:
+        name: The name.
+        others: Further names, in small letters and digits. Defaults to none.
+    """
+    return _key(name) in (*_SPECIES, *others)
 
 
 def is_flag(column: pd.Series) -> bool:
@@ -244,6 +252,8 @@ def read(
     if matched is None:
         return annotations.frame(path=pd.Series(dtype="str")), matched_none()
     fields = {key: rows[name] for key, name in table.others.items()}
+    if "taken_at" in fields:
+        fields["taken_at"] = _with_time_of_day(fields["taken_at"], rows)
     if "split_hint" in fields:
         hint = fields["split_hint"]
         fields["split_hint"] = hint.map({name: split_named(name) for name in hint.unique()})
@@ -254,6 +264,14 @@ def read(
     everything = pd.DataFrame(everything).loc[listed.index].assign(species=listed.astype("str"))
     lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
     return annotations.frame(**everything.reset_index(drop=True)), lost[["problem", "detail"]]
+
+
+def _with_time_of_day(dates: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Joins dates with the time of day that stands in a column of its own."""
+    hours = next((name for name in rows if _key(name) in _OF_DAY), None)
+    if hours is None or hours == dates.name or dates.str.contains(":").mean() > _MOSTLY:
+        return dates
+    return dates.where(rows[hours].isna(), dates + " " + rows[hours])
 
 
 def matched_none() -> pd.DataFrame:
