@@ -110,6 +110,10 @@ TABLE = lines(["file", "species"], *FLAT_ROWS)
 SOORT = lines(["Bestand", "Soort"], *FLAT_ROWS)
 STATIONS = [f"{folder}/IMG_{i}.JPG" for folder in ("Nord", "Sued") for i in NUMBERS]
 DEEP = grid("Nord/DCIM", "Sued/DCIM")
+XMP = (
+    '<x:xmpmeta><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag>'
+    "<rdf:li>{}</rdf:li></rdf:Bag></dc:subject></rdf:Description></x:xmpmeta>"
+)
 UNLIKE = (
     "Nord/2024-05-31/fox",
     "Nord/2024-06-01/deer",
@@ -564,6 +568,16 @@ CASES = {
             "a taxon": {"taxon": {"id": 3, "name": "Vulpes vulpes"}},
         }.items()
     },
+    "sidecars with keywords of Lightroom": Case(
+        STATIONS, {f"{p}.xmp": XMP.format("fox") for p in STATIONS} | {"Nord/IMG_2.JPG.xmp": "no XMP"},
+        stop=("Nord/IMG_1.JPG.xmp describes one photo, and may label it (fox), as may 7", "folder:1"),
+    ),
+    "sidecars with keywords, and folders that are called so": Case(
+        grid("fox", "deer"),
+        {p[:-4] + ".xmp": XMP.format(f"Animals|{p.split('/')[0].title()}") for p in grid("fox", "deer")},
+        expected={p: p.split("/")[0] for p in grid("fox", "deer")}
+        | {p[:-4] + ".xmp": "-" for p in grid("fox", "deer")},
+    ),
     "sidecars of a camera": Case(
         STATIONS, {f"{p}.json": json.dumps({"camera": "x", "tags": [], "title": p}) for p in STATIONS},
         expected={p: p.split("/")[0] for p in STATIONS} | {f"{p}.json": "-" for p in STATIONS},
@@ -688,6 +702,29 @@ def test_a_spreadsheet_is_read(ingest, tmp_path):
     data = (tmp_path / "labels.xlsx").read_bytes()
     ingest(Case(FLAT, {"labels.xlsx": data}))
     assert {p: s for p, s in outcome().items() if p in FLAT} == halves(FLAT)
+
+
+@pytest.mark.parametrize(
+    ("level", "keyword"), [("auto", "Species|fox"), ("auto", None), ("folder:1", "fox")]
+)
+def test_keywords_in_photos_are_no_labels_and_are_not_passed_over(ingest, level, keyword):
+    """As digiKam writes them; of half of the photos at most they are of something else."""
+    packet = XMP.format(keyword).encode() if keyword else b""
+    photos = {}
+    for i, path in enumerate(STATIONS):
+        file = io.BytesIO()
+        here = packet if keyword and i else XMP.format("x").encode() if i % 2 else b""
+        Image.open(io.BytesIO(jpeg(i))).save(file, "JPEG", xmp=here)
+        photos[path] = file.getvalue()
+    case = Case([], photos, {"species_from": level})
+    if level == "auto" and keyword:
+        with pytest.raises(
+            UserError, match=r"7 of 8 photos looked at hold keywords.*: Species, fox;"
+        ):
+            ingest(case)
+    else:
+        ingest(case)
+        assert outcome() == {p: p.split("/")[0] for p in STATIONS}
 
 
 def test_a_text_about_a_photo_is_no_table(ingest):

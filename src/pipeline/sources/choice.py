@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, folders, labels, metadata, table
+from pipeline.sources import annotations, folders, keywords, labels, metadata, table
 from pipeline.sources.metadata import Metadata
 
 _SHOWN = 12  # columns in a message
-_COULD_LABEL = (*metadata.SUFFIXES, *metadata.TEXTS, ".gz", ".zip")
+_COULD_LABEL = (*metadata.SUFFIXES, *metadata.TEXTS, keywords.SUFFIX, ".gz", ".zip")
+_LOOKED_AT = 40  # photos, for keywords in them
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def label_sources(
             f"{_seen(entries)}"
         )
     _require_agreement(top, disk, chosen)
+    _require_no_keywords(top, disk)
     folders.require_one_reading(top, disk)
     return []
 
@@ -254,8 +256,7 @@ def _require_understood(
     for one in candidates:
         if one.error:
             if one.path.lower().endswith(_COULD_LABEL) or is_named:
-                lines = "\n".join(folders.readings(disk))
-                raise UserError(one.error + f"; or write into params.yaml\n{lines}" * bool(lines))
+                raise UserError(one.error + _or_folders(disk))
             continue
         if one.described is not None and (one.described.has_species and one.photos):
             continue  # understood, though of few photos
@@ -290,13 +291,37 @@ def _require_no_lists(top: Path, disk: pd.DataFrame, candidates: list[Metadata])
     is_apart = len(several) == sum(map(len, lists.values()))
     is_most = 2 * len(several) >= len(metadata.photos(disk))
     if len(lists) > 1 and is_apart and is_most and not stems <= inner:
-        names, lines = " and ".join(sorted(lists)[:_SHOWN]), "\n".join(folders.readings(disk))
+        names = " and ".join(sorted(lists)[:_SHOWN])
         raise UserError(
             f"{top}: {names} list different photos and no species, so that each may be of one: "
             "write them into one table, metadata.csv, with file_name and species"
-            + f"; or write into params.yaml\n{lines}"
-            * bool(lines)
+            + _or_folders(disk)
         )
+
+
+def _require_no_keywords(top: Path, disk: pd.DataFrame) -> None:
+    """Checks, on a sample, that most photos do not hold keywords which their folders are not.
+
+    Raises:
+        UserError: Most do, as where somebody tagged what each shows.
+    """
+    pictures = metadata.photos(disk)
+    sample = pictures.iloc[:: max(1, len(pictures) // _LOOKED_AT)]
+    tagged = {path: words for path in sample if (words := metadata.unlike_folders(top, path))}
+    if 2 * len(tagged) > len(sample):
+        path, words = next(iter(tagged.items()))
+        raise UserError(
+            f"{len(tagged)} of {len(sample)} photos looked at hold keywords other than the names "
+            f"of their folders, such as {top / path}: {', '.join(words[:_SHOWN])}; keywords are "
+            "not read: write what the photos show into a table, metadata.csv, with file_name and "
+            "species" + _or_folders(disk)
+        )
+
+
+def _or_folders(disk: pd.DataFrame) -> str:
+    """Returns the end of a message: the lines of params.yaml by which folders are the species."""
+    lines = folders.readings(disk)
+    return "; or write into params.yaml\n" + "\n".join(lines) if lines else ""
 
 
 def _may_decide(one: Metadata, disk: pd.DataFrame) -> tuple[list[str], list[str], int]:

@@ -19,6 +19,8 @@ from pipeline.sources import (
     cells,
     coco,
     forms,
+    keywords,
+    labels,
     megadetector,
     pascal_voc,
     paths,
@@ -35,12 +37,14 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 _LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
 _NO_PHOTOS = (
     *(*SUFFIXES, *_PACKED, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz"),
+    keywords.SUFFIX,
 )
 USUAL = ("metadata", "labels", "annotations")
 COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
 SIDECAR = "sidecar of one photo"
 ARCHIVE, HEADLESS = UNREAD = ("archive", "list without a header")
 _SAMPLE = 500
+_SHOWN = 3  # keywords in a message
 # Where sidecars of phones and programs write what is shown, beside columns called as species are.
 _KEYWORDS = {"tag", "tags", "keyword", "keywords", "subject", "hierarchicalsubject", "labels"}
 
@@ -142,7 +146,7 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     """
     there = disk.loc[disk["problem"].isna(), "path"]
     names = {paths.name_key(path) for path in photos(disk)}
-    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED))]
+    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED, keywords.SUFFIX))]
     lists = _lists(top, there, names)
     sidecars = _sidecars(likely, photos(disk))
     entries = []
@@ -228,22 +232,32 @@ def _merged(entries: list[Metadata]) -> list[Metadata]:
 
 def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
     """Returns the JSON files that are named after one photo beside them, as phones write them."""
-    json_files = likely[likely.str.lower().str.endswith(".json")]
-    stems = json_files.str[: -len(".json")]
+    there = likely[likely.str.lower().str.endswith((".json", keywords.SUFFIX))]
     names = set(pictures) | set(pictures.str.replace(r"\.\w+$", "", regex=True))
-    return set(json_files[stems.isin(names)])
+    return set(there[there.str.replace(r"\.\w+$", "", regex=True).isin(names)])
 
 
 def _name_label_of_sidecars(top: Path, sidecars: list[Metadata]) -> None:
     """Marks the first of the sidecars if it holds a label, for all others like it may."""
     for one in sidecars[:_SAMPLE]:
-        if label := _label(_read(top, one.path).document):
+        if one.path.lower().endswith(keywords.SUFFIX):
+            label = ", ".join(unlike_folders(top, one.path)[:_SHOWN])
+        else:
+            label = _label(_read(top, one.path).document)
+        if label:
             one.error = (
                 f"{top / one.path} describes one photo, and may label it ({label}), as may "
                 f"{len(sidecars) - 1} others; labels in a file for each photo are not read: write "
                 "them into one table, metadata.csv, with file_name and species"
             )
             return
+
+
+def unlike_folders(top: Path, path: str) -> list[str]:
+    """Returns the keywords in a photo or a sidecar; none if one is the name of its folder."""
+    found = keywords.read(top / path)
+    inside = {labels.comparable(part) for part in path.split("/")[:-1]}
+    return [] if any(labels.comparable(word) in inside for word in found) else found
 
 
 def _label(document: Any, below: str = "") -> str | None:
