@@ -102,6 +102,37 @@ def test_real_camera_traps_come_as_near_as_whole_bursts_can(photos_folder):
     assert off[sizes.index].sum() <= best.sum() + 1e-6
 
 
+def with_blanks(manifest, number):
+    """Adds so many blank photos to each group."""
+    rows = [(f"{group}/{i}", "blank", group) for group, n in number.items() for i in range(int(n))]
+    return pd.concat([manifest, pd.DataFrame(rows, columns=manifest.columns)], ignore_index=True)
+
+
+def test_blank_photos_of_bursts_do_not_cost_the_animals_their_shares():
+    """Bursts of 1 to 20 blank photos beside those of an animal."""
+    sizes = {"fox": [10, 8, 6, 4], "deer": [9, 9, 3, 2], "lynx": [7, 5, 5, 4, 1]}
+    animals = bursts(sizes)
+    groups = animals["group"].unique()
+    number = np.random.default_rng(1).integers(1, 21, len(groups))
+    manifest = with_blanks(animals, dict(zip(groups, number, strict=True)))
+    split = assignment.assign(manifest, 0.7, 0.15, 0)
+    assert split.groupby(manifest["group"]).nunique().eq(1).all()
+    held = counted(manifest, split)
+    assert held.to_numpy().all()
+    off = np.abs(held - np.outer(held.sum(axis=1), SHARES)).sum(axis=1) / 2
+    for species, each in sizes.items():
+        assert off[species] == pytest.approx(fewest_off(each))
+
+
+def test_blank_photos_are_in_every_split_even_so():
+    """Three bursts have one, and without it all of these would train."""
+    animals = bursts({"deer": [1] * 30})
+    training = animals["group"][assignment.assign(animals, 0.7, 0.15, 0) == "train"]
+    manifest = with_blanks(animals, dict.fromkeys(training[:3], 1))
+    split = assignment.assign(manifest, 0.7, 0.15, 0)
+    assert counted(manifest, split).loc["blank"].tolist() == [1, 1, 1]
+
+
 def cameras(photos=900):
     """Cameras of uneven activity over a year, each with several species, in bursts of three."""
     rng = np.random.default_rng(2)

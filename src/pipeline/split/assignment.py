@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import near_duplicates, stratified_groups
+from pipeline.inference.pooling import BLANK
 
 By = Literal["group", "location", "time"]
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
@@ -38,6 +39,8 @@ def assign(
     together, assigned by `stratified_groups.settle`. By `time`, the groups stand in the order of
     their last photos and are cut at the two moments that leave the species' shares nearest to those
     wanted, within 3 % of all photos around the moments that leave all photos' shares right.
+
+    Blank photos of a group that holds animals follow these and do not count.
 
     Where the collection came split, a photo that is to be tested or validated by is, the missing
     ones of the three splits are carved out of what is to be trained on, and of a group in several
@@ -121,8 +124,25 @@ def _carve(
     split[unplaced[manifest["species"][unplaced].isin(others)]] = None
     table = pool.assign(unit=units(pool, by))
     wanted = np.array(list(shares.values()))
-    split[pool.index] = np.array(list(shares))[_METHODS[by](table, wanted / wanted.sum(), seed)]
+    part = _METHODS[by](table, wanted / wanted.sum(), seed)
+    if by != "time" and (table["species"] == BLANK).any():
+        animals_first = _with_blanks_behind(table, wanted / wanted.sum(), by, seed)
+        if set(animals_first[table["species"] == BLANK]) == set(range(len(wanted))):
+            part = animals_first
+    split[pool.index] = np.array(list(shares))[part]
     return split
+
+
+def _with_blanks_behind(table: pd.DataFrame, shares: np.ndarray, by: By, seed: int) -> np.ndarray:
+    """Carves by the animals alone where a unit holds some; its blank photos go with them.
+
+    Bursts hold both, and blank photos are many: counted like a species they would decide what is
+    learned of each, and no score over species counts them.
+    """
+    is_blank = table["species"] == BLANK
+    counted = table[~is_blank | is_blank.groupby(table["unit"]).transform("all")]
+    part = pd.Series(_METHODS[by](counted, shares, seed), counted["unit"].to_numpy())
+    return table["unit"].map(part[~part.index.duplicated()]).to_numpy()
 
 
 def folds(manifest: pd.DataFrame, by: By, number: int, seed: int) -> np.ndarray:
