@@ -515,6 +515,10 @@ CASES = {
         STATIONS, {"r.txt": TABLE_OF_STATIONS.replace(",", "\t")},
         expected=halves(STATIONS),
     ),
+    "columns of one's own, and names that repeat in every folder": Case(
+        REPEATED, {"r.csv": lines(["Armadilha", "Ficheiro", "Especie"], *[[c, n, s] for c, n, s in APART])},
+        stop=("ingest.columns: {file: Ficheiro, folder: Armadilha, species: Especie}",),
+    ),
     "a list of photos and species without a header": Case(
         STATIONS, {"r.txt": TABLE_OF_STATIONS.replace(",", " ").partition("\n")[2]},
         stop=("r.txt names photos from its first line on", "file,species", "folder:1"),

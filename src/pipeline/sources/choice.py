@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, folders, keywords, labels, metadata, table
+from pipeline.sources import annotations, folders, keywords, labels, metadata, paths, table
 from pipeline.sources.metadata import Metadata
 
 _SHOWN = 12  # columns in a message
@@ -397,6 +397,9 @@ def _column_lines(
     names = dict(one.described.named)
     if files or not (one.photos or "file" in names or one.lost["detail"].notna().any()):
         names["file"] = files[0] if files else "..."
+        keys = metadata.photos(disk).map(paths.name_key)
+        if files and keys.duplicated().any() and (columns := metadata.folder_columns(one, disk)):
+            names["folder"] = columns[0]  # bare names would fit several photos
     if not one.photos and one.lost["detail"].notna().any():
         columns = metadata.folder_columns(one, disk)
         if not columns and not any(folder for folder, _ in one.described.files):
