@@ -1,11 +1,12 @@
-"""Takes the screenshots of README and docs, from a run on the demo collection in this folder.
+"""Takes the screenshots and the animation of README and docs, from a run on the demo collection.
 
 Chromium is Debian's; Playwright comes with the test tools.
 
-    make run setup-dev && python docs/screenshots.py
+    make run setup-dev && python docs/screenshots.py    # in the folder of the run
 """
 
 import contextlib
+import io
 import shutil
 import socket
 import subprocess
@@ -15,11 +16,13 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).parent
 PORT = 8317
 PHOTOS = 30
+SECONDS = 120  # the longest time until something is on the page
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
 
@@ -48,6 +51,64 @@ def save(page: Page, name: str) -> None:
     print(DOCS / name)
 
 
+class Animation:
+    """Pictures of the page, each shown for some time."""
+
+    def __init__(self, page: Page):
+        self._page, self._pictures, self._times = page, [], []
+
+    def show(self, seconds: float) -> None:
+        """Takes what is in sight, to be shown for so long."""
+        self._page.wait_for_timeout(300)  # what is on its way is drawn
+        self._pictures.append(Image.open(io.BytesIO(self._page.screenshot())))
+        self._times.append(round(1000 * seconds))
+
+    def save(self, name: str) -> None:
+        """Writes the animation."""
+        first, *others = self._pictures
+        options = {"save_all": True, "append_images": others, "loop": 0, "quality": 60}
+        first.save(DOCS / name, duration=self._times, **options)
+        print(DOCS / name)
+
+
+def choose(page: Page, photos: list[Path]) -> None:
+    """Adds photos to the page, and waits until they are named."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose photos").click()
+    chooser.value.set_files(photos)
+    page.locator(".card.known").first.wait_for()
+    page.locator(".progress progress").wait_for(state="detached")
+    page.wait_for_timeout(500)  # the last pictures are drawn
+
+
+def animate(page: Page, address: str, photos: list[Path]) -> None:
+    """Shows one who names photos, asks where it looked, corrects, and looks at Review and Train."""
+    animation = Animation(page)
+    page.goto(address)
+    page.locator(".dot.on").wait_for()
+    animation.show(1.5)
+    choose(page, photos)
+    animation.show(2.5)
+    page.get_by_label("Order").select_option("unsure")
+    page.locator(".card.unsure, .card.known").first.click()
+    animation.show(2)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Show where it looked").click()
+    dialog.locator("img.heat").wait_for()
+    animation.show(2.5)
+    dialog.locator(".candidate").first.click()
+    dialog.get_by_text("Kept:").wait_for()
+    animation.show(2)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Review").click()
+    page.locator(".review .card").nth(1).click(position={"x": 5, "y": 5})
+    animation.show(2.5)
+    page.get_by_role("link", name="Train").click()
+    page.locator(".versions").wait_for()
+    animation.show(3)
+    animation.save("app.webp")
+
+
 def main() -> None:
     """Takes all of them."""
     if not Path("reports/index.html").exists():
@@ -62,18 +123,19 @@ def main() -> None:
         )
         try:
             page = browser.new_page(viewport={"width": 1200, "height": 800}, locale="en-GB")
+            page.set_default_timeout(SECONDS * 1000)
             page.goto(Path("reports/index.html").absolute().as_uri())
             save(page, "report.jpg")
             wait_for(app)
-            page.goto(f"http://127.0.0.1:{PORT}/")
+            address = f"http://127.0.0.1:{PORT}/"
+            page.goto(address)
             page.locator(".dot.on").wait_for()
-            with page.expect_file_chooser() as chooser:
-                page.get_by_role("button", name="Choose photos").click()
-            chooser.value.set_files(photos)
-            page.locator(".card.known").first.wait_for()
-            page.locator(".progress progress").wait_for(state="detached", timeout=60_000)
-            page.wait_for_timeout(500)  # the last pictures are drawn
+            choose(page, photos)
             save(page, "app.jpg")
+            page = browser.new_page(viewport={"width": 1000, "height": 720}, locale="en-GB")
+            page.set_default_timeout(SECONDS * 1000)
+            page.add_init_script("localStorage.setItem('animal.name', 'Anna')")
+            animate(page, address, photos)
         finally:
             browser.close()
             app.terminate()

@@ -23,6 +23,12 @@ DRAWN = Drawn(
     broken=0,
 )
 
+CHROMIUM = (  # a machine without a screen, and no request to Google's hosts
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+)
+
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items):
@@ -110,6 +116,19 @@ def recogniser(tmp_path_factory):
     about = litert_export.Description(("blue & co", "red"), "crop", 10**8, calibration)
     litert_export.write(final, folder / "model.keras", litert, about)
     return final
+
+
+@pytest.fixture(scope="module")  # longer, and asyncio would not run in other modules
+def browser():
+    """Chromium, as Debian has it; tests are skipped where it is absent."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

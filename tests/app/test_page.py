@@ -603,8 +603,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, tmp_path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
     def check(state):
-        for width in (360, 1280):
-            page.set_viewport_size({"width": width, "height": 720})
+        for width, height in ((360, 720), (640, 360), (1280, 720)):  # the second: 200 % zoom
+            page.set_viewport_size({"width": width, "height": height})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, state
         assert not violations(page, axe), state
         page.emulate_media(color_scheme="dark")  # of axe's rules, colours touch this one

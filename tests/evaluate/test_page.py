@@ -4,7 +4,6 @@ import html
 import io
 import json
 import re
-import shutil
 from pathlib import Path
 
 import jsonschema
@@ -159,18 +158,6 @@ def test_pictures_are_those_of_the_shards(reports, drawn):
         whole = shards.Shards(reports / "resized").take([row["picture"]])[0]
         small = np.asarray(Image.open(io.BytesIO(data)).resize((24, 24)), float)
         assert np.corrcoef(small.ravel(), whole.ravel())[0, 1] > 0.5
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no Chromium is installed (Debian's package chromium)")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def luminance(colour):

@@ -154,9 +154,10 @@ function actions(shown) {
       button(t("review.other"), () => pick()),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo")),
-      button(t("review.enlarge"), enlarge, { class: "quiet" }),
-      button(t("review.undo"), undo, { class: "quiet", disabled: !undoable.length }),
-      button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" })),
+      h("div", { class: "row" },
+        button(t("review.enlarge"), enlarge, { class: "quiet" }),
+        button(t("review.undo"), undo, { class: "quiet", disabled: !undoable.length }),
+        button(t("review.select-all"), () => ((chosen = new Set(shown)), mark()), { class: "quiet" }))),
   );
 }
 
