@@ -94,6 +94,10 @@ ERROR: failed to reproduce 'ingest': failed to run: python -m stages.ingest, exi
             "ERROR: failed to reproduce 'ingest': missing data 'source': /photos\n",
             "missing data 'source': /photos",
         ),
+        (
+            LOG.replace("error: an earlier one\n", "").format(said="trial 0", code=-9),
+            "failed to run: python -m stages.ingest, exited with -9",
+        ),
         ("ERROR: Unable to acquire lock.\n", "Unable to acquire lock."),
         ("", None),
     ],
@@ -122,7 +126,7 @@ def test_a_run_can_be_stopped_and_one_that_was_killed_is_not_running(project):
     pid = json.loads((project / ".cache/app/run.json").read_text())["pid"]
     os.killpg(pid, 9)
     ended = until(run, lambda described: not described["running"])
-    assert ended["code"] is None
+    assert (ended["code"], ended["problem"]) == (None, None)
 
 
 def test_a_run_may_end_early_and_a_bad_source_is_a_sentence(project):

@@ -92,7 +92,7 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
         first_log = (copy.folder / ".cache/app/run.log").read_text()
         page.get_by_role("button", name="Train", exact=True).click()
         kill_in_the_search(copy.folder)
-        page.get_by_text("It stopped before the end.").wait_for()
+        page.locator("#run").get_by_text("It stopped before the end.").wait_for()
         page.get_by_role("button", name="Train", exact=True).click()
         page.wait_for_function(SERVES_ANOTHER, arg=former)
         stages = page.locator(".stages li").evaluate_all("all => all.map((one) => one.className)")

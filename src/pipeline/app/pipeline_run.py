@@ -35,6 +35,7 @@ _OF_DVC = re.compile(
     r"ERROR: (?:failed to reproduce|failed to run)|Running stage |Stage '|> |Updating lock file|"
     r"To track the changes|To enable auto staging|\t(?:git add|dvc config)|Use `dvc push`"
 )
+_TRACEBACK = "Traceback (most recent call last):"
 _FAILED_TO = re.compile(r"ERROR: (?:failed to reproduce '\w+': )?(?=.)")
 _SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
 
@@ -144,7 +145,7 @@ class PipelineRun:
         return {
             **{name: state[name] for name in ("started", "target")},
             **{"running": running, "code": code, "stages": stages, "left": left},
-            "problem": None if running or code == 0 else _problem(lines),
+            "problem": _problem(lines) if code else None,
             "log": lines[-_TAIL:],
         }
 
@@ -161,8 +162,8 @@ class PipelineRun:
 def _problem(lines: list[str]) -> str | None:
     """Returns what a stage said last, or DVC where none did; None where nobody said anything.
 
-    A person's mistake is a message after `error: `, of one line or several. Else the last line
-    counts, which is the exception's of a traceback, and DVC's own reason where no stage began.
+    A person's mistake is a message after `error: `, of one line or several. Else the last line of a
+    traceback counts, which names the exception, and then DVC's reason.
     """
     said = [i for i, line in enumerate(lines) if line.startswith("error: ")]
     if said:
@@ -172,10 +173,10 @@ def _problem(lines: list[str]) -> str | None:
                 break
             message.append(line)
         return "\n".join(message).removeprefix("error: ")
-    plain = [line for line in lines if not _OF_DVC.match(line)]
+    if _TRACEBACK in lines:
+        return [line for line in lines if not _OF_DVC.match(line)][-1]
     reasons = [_FAILED_TO.sub("", line) for line in lines if line.startswith("ERROR: ")]
-    reasons = [line for line in reasons if not line.startswith("failed to run")]
-    return next(iter([*reasons[-1:], *plain[-1:]]), None)
+    return reasons[-1] if reasons else None
 
 
 def _states(lines: list[str], running: bool, code: int | None, target: str | None) -> dict:

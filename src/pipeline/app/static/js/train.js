@@ -153,7 +153,7 @@ function run() {
     : t(last.code === 0 ? "train.done" : "train.failed");
   return sheet(
     t("train.run"),
-    h("p", { class: last.code ? "problem" : "faint" }, outcome),
+    h("p", { class: running || last.code === 0 ? "faint" : "problem" }, outcome),
     last.problem ? h("p", { class: "problem" }, last.problem) : null,
     stages,
     running ? h("p", { class: "faint line" }, last.log.at(-1) ?? "") : null,
