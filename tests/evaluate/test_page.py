@@ -160,6 +160,14 @@ def test_pictures_are_those_of_the_shards(reports, drawn):
         assert np.corrcoef(small.ravel(), whole.ravel())[0, 1] > 0.5
 
 
+@pytest.fixture(scope="module")
+def tab(browser):
+    """One tab, for a new one takes a second."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
 def luminance(colour):
     return np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]])
 
@@ -175,27 +183,32 @@ def luminance(colour):
         (794, "light", "print"),
     ],
 )
-def test_a_browser_shows_it_without_a_request(drawn, browser, tmp_path, width, scheme, media):
+def test_a_browser_shows_it_without_a_request(drawn, tab, tmp_path, width, scheme, media):
     """From the disk: nothing is asked of a network, nothing is wider than the window."""
     (tmp_path / "index.html").write_text(drawn)
-    shown = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     requests, said = [], []
-    shown.on("request", lambda request: requests.append(request.url))
-    shown.on("console", lambda message: said.append(message.text))
-    shown.on("pageerror", lambda error: said.append(str(error)))
-    shown.emulate_media(media=media)
-    shown.goto((tmp_path / "index.html").as_uri())
-    wide = shown.evaluate("document.documentElement.scrollWidth")
+    listeners = {
+        "request": lambda request: requests.append(request.url),
+        "console": lambda message: said.append(message.text),
+        "pageerror": lambda error: said.append(str(error)),
+    }
+    for event, listener in listeners.items():
+        tab.on(event, listener)
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(media=media, color_scheme=scheme)
+    tab.goto((tmp_path / "index.html").as_uri())
+    wide = tab.evaluate("document.documentElement.scrollWidth")
     broken = "[...document.images].filter((i) => !i.complete || !i.naturalWidth).length"
     assert wide <= width
-    assert shown.evaluate(broken) == 0
-    assert shown.evaluate("document.images.length") == drawn.count("<img ") > 10
-    assert shown.locator("h2").count() == drawn.count("<h2")
-    text = luminance(shown.evaluate("getComputedStyle(document.body).color"))
+    assert tab.evaluate(broken) == 0
+    assert tab.evaluate("document.images.length") == drawn.count("<img ") > 10
+    assert tab.locator("h2").count() == drawn.count("<h2")
+    text = luminance(tab.evaluate("getComputedStyle(document.body).color"))
     assert (text > 200) == (scheme == "dark"), "text is as dark as the page"
     if media == "print":
-        assert shown.pdf().startswith(b"%PDF")
-    shown.close()
+        assert tab.pdf().startswith(b"%PDF")
+    for event, listener in listeners.items():
+        tab.remove_listener(event, listener)
     assert [url for url in requests if not url.startswith("data:")] == [
         (tmp_path / "index.html").as_uri()
     ]
