@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -94,7 +95,7 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
         kill_in_the_search(copy.folder)
         page.locator("#run").get_by_text("It stopped before the end.").wait_for()
         page.get_by_role("button", name="Train", exact=True).click()
-        page.wait_for_function(SERVES_ANOTHER, arg=former)
+        page.wait_for_function(SERVES_ANOTHER, arg=former, polling=1000)  # not at each frame
         stages = page.locator(".stages li").evaluate_all("all => all.map((one) => one.className)")
 
         serves = page.locator(".versions .serves h3").inner_text()
@@ -106,7 +107,8 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
     assert "photos of data/feedback: 20 relabelled, 0 added, 0 left out\n" in first_log
     assert stages == ["unchanged"] * 5 + ["done"] * 3
     last_log = (copy.folder / ".cache/app/run.log").read_text()
-    assert "trial   0" not in last_log and "trial   1" in last_log, "a search goes on"
+    trials = re.findall(r"^trial +(\d+)", last_log, re.MULTILINE)
+    assert trials in (["1"], ["2"]), "the search goes on; a trial that was killed has a new number"
     trials = pd.read_csv(copy.folder / "models/tuned/trials.csv")
     finished = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(finished) == 2 and not finished.filter(like=".").duplicated().any()
