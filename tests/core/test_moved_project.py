@@ -1,7 +1,9 @@
 """A project folder that was moved or renamed after versions were registered in it."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import challengers
@@ -49,6 +51,10 @@ def moved(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_versions_load_and_runs_are_written_where_the_project_is_now(moved):
     old, new, run_id = moved
+    assert moved_project.mend(f"sqlite:///{new}/mlflow.db") > 0
+    with closing(sqlite3.connect(new / "mlflow.db")) as records:
+        lines = [line for line in records.iterdump() if f"{old}/mlruns" in line]
+    assert not lines, "these still lead to the old folder"
     located = registry.locate("Production")
     assert located.recogniser.is_relative_to(new)
     assert (located.recogniser / "model.tflite").is_file()

@@ -388,6 +388,18 @@ def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixu
 
 
 @pytest.mark.slow
+def test_the_fold_of_a_picture_is_that_of_its_photo(tmp_path, cache):
+    data = noise(tmp_path, cache, folds=3, copies=1)
+    inputs = data.fit_inputs(backbones.get("efficientnet_lite0").build(SIZE).frozen, folded=True)
+    fold = pd.read_parquet(tmp_path / "split.parquet").set_index("photo")["fold"]
+    learned = [*data.training.shards.index["photo"], *data.validation.shards.index["photo"]]
+    np.testing.assert_array_equal(inputs.training.fold, fold[learned])
+    judged = inputs.index["photo"]
+    assert not judged.duplicated().any() and len(judged) == 90
+    np.testing.assert_array_equal(inputs.validation.fold, fold[judged], "of another photo")
+
+
+@pytest.mark.slow
 def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
     how = model(dropout=0.0), train(epochs=40, patience=40)
     trained = trainer.fit(*how, noise(tmp_path, cache))
