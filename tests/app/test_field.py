@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
@@ -96,6 +97,22 @@ def test_a_browser_answers_what_the_server_answers(page, name):
     if name != "grey":  # which this recogniser finds as red as blue
         for key in ("species", "kind", "unknown", "prediction_set"):
             assert ours[key] == theirs[key], key
+
+
+def test_the_runtime_is_small_as_it_is_sent(address):
+    sent = 0
+    for name in ("index.js", "wasm-utils.js", "wasm/litert_wasm_internal.js"):
+        sent += compressed(address, f"static/litert/{name}")
+    sent += compressed(address, "static/litert/wasm/litert_wasm_internal.wasm")
+    assert 2e6 < sent < 3e6
+
+
+def compressed(address, path) -> int:
+    """Returns the number of bytes that a browser gets of a file."""
+    request = urllib.request.Request(f"{address}{path}", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip", path
+        return len(answer.read())
 
 
 def random_detector(generator: np.random.Generator, threshold: float) -> NoveltyDetector:
