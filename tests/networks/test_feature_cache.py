@@ -60,6 +60,14 @@ def test_the_same_bytes_in_another_shape_are_another_picture(mean, tmp_path):
         assert had == 0, f"pictures of {shape} get the features of other ones"
 
 
+def test_pictures_that_begin_with_the_same_one_are_not_the_same(mean, tmp_path):
+    pictures = Pictures(3)
+    for positions in ([0, 1], [0, 2]):
+        found, had = feature_cache.extract(mean, pictures, np.array(positions), tmp_path)
+        assert had == 0, "the features of others are taken"
+        np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
+
+
 def test_a_picture_that_comes_or_goes_leaves_the_others_known(mean, tmp_path):
     pictures, all_of_them = Pictures(3000), np.arange(3000)
     feature_cache.extract(mean, pictures, all_of_them, tmp_path)
