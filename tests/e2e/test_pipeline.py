@@ -149,7 +149,6 @@ def test_another_split_leaves_ingest_and_resize_alone(project):
     assert "data/augmented" in project.run("dvc", "status", "train")
     project.set(**{"split.seed": 0})
     project.repro("augment")
-    assert project.run("dvc", "status", "train").strip() == "Data and pipelines are up to date."
 
 
 def test_a_mistake_in_the_params_is_one_sentence(project):

@@ -40,6 +40,7 @@ def test_split(tmp_path):
 def test_each_picture_is_worsened_by_each_corruption(test_split, monkeypatch):
     """Answer by answer."""
     monkeypatch.setattr(robustness, "Network", Light)
+    monkeypatch.setattr(robustness, "PHOTOS", 50)
     resized, test = test_split
     found = robustness.measure(b"", resized, test, LABELS, CALIBRATION)
     assert (found["photos"], found["clean_accuracy"]) == (50, 1)
