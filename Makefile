@@ -42,12 +42,11 @@ run: setup ## run the pipeline on the demo collection, or from now on on SOURCE=
 	dvc repro
 	@animal summary
 
-# Three processes: on two cores one is always waiting for a server, a browser or a killed stage.
 test: setup-dev ## run all tests
-	python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup-dev ## run the tests that take seconds
-	python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them (0: all), in MODULES="split register.gate"
 	uv pip install --quiet --requirement pyproject.toml --extra mutants
