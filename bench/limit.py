@@ -11,7 +11,9 @@ is registered. Each stage is also started with all its imports and without its w
 """
 
 import argparse
+import contextlib
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -170,7 +172,8 @@ class Run:
     def _convert(network: object) -> None:
         import tensorflow as tf
 
-        tf.lite.TFLiteConverter.from_keras_model(network).convert()
+        with contextlib.redirect_stdout(io.StringIO()):  # it lists all weights
+            tf.lite.TFLiteConverter.from_keras_model(network).convert()
 
     def table(self) -> pd.DataFrame:
         """Returns a row a stage and one of the sums, in seconds."""
