@@ -517,7 +517,7 @@ def test_what_was_found_in_a_collection_stands_on_the_page(page):
     page.get_by_role("button", name="Look through it").click()
     page.get_by_role("heading", name="47 good photos of 2 species").wait_for()
     page.get_by_text("Taken for folders of photos, each named after its species.").wait_for()
-    assert page.locator(".findings .chip").all_inner_texts() == ["cat\n40", "dog\n7"]
+    assert page.locator(".collection-summary .chip").all_inner_texts() == ["cat\n40", "dog\n7"]
     page.get_by_text("dog has fewer than 10 photos, which is too few to learn from.").wait_for()
     page.get_by_role("heading", name="3 files are left out").wait_for()
     assert page.locator(".refused li").all_inner_texts() == [
@@ -637,7 +637,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, tmp_path):
     page.get_by_text("Settings (params.yaml)").click()
     page.locator("[id='param-train.epochs']").wait_for()
     page.get_by_role("button", name="Look through it").click()
-    page.locator(".findings").wait_for()
+    page.locator(".collection-summary").wait_for()
     check("train")
     page.get_by_role("button", name="Choose a collection").click()
     page.get_by_role("button", name="pets").wait_for()

@@ -160,15 +160,15 @@ class PipelineRun:
 
 
 def _problem(lines: list[str]) -> str | None:
-    """Returns what a stage said last, or DVC where none did; None where nobody said anything.
+    """Returns the last message of a stage, or of DVC where no stage wrote one; None without any.
 
     A person's mistake is a message after `error: `, of one line or several. Else the last line of a
     traceback counts, which names the exception, and then DVC's reason.
     """
-    said = [i for i, line in enumerate(lines) if line.startswith("error: ")]
-    if said:
+    errors = [i for i, line in enumerate(lines) if line.startswith("error: ")]
+    if errors:
         message = []
-        for line in lines[said[-1] :]:
+        for line in lines[errors[-1] :]:
             if _OF_DVC.match(line):
                 break
             message.append(line)

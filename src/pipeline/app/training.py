@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipeline.app import collection_findings, params_lines
+from pipeline.app import collection_summary, params_lines
 from pipeline.app.folder_browser import FolderBrowser
 from pipeline.app.pipeline_run import PipelineRun
 from pipeline.core import params
@@ -109,9 +109,9 @@ def _project_routes(
 
     @router.get("/collection")
     def collection() -> dict[str, Any] | None:
-        """Returns what ingest found in the collection that is chosen now."""
+        """Returns what ingest says of the collection that is chosen now."""
         ingest = _call(params.load).ingest
-        return collection_findings.read(project, ingest.source, ingest.min_per_species)
+        return collection_summary.read(project, ingest.source, ingest.min_per_species)
 
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:

@@ -158,7 +158,7 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
 
 
 def _kind(rows: list[dict[str, Any]], probability: float, limit: float) -> tuple[str, str]:
-    """Judges a clip: nothing where most frames show no animal, else by what they show together."""
+    """Returns kind and reason: nothing where most frames show no animal, else by all together."""
     empty = sum(row["kind"] == NO_ANIMAL for row in rows)
     if 2 * empty > len(rows):
         return NO_ANIMAL, f"{empty} of {len(rows)} frames show no animal"

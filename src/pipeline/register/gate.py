@@ -9,14 +9,12 @@ import pandas as pd
 
 from pipeline.core import params
 from pipeline.core.errors import UserError
-from pipeline.dataset import sampling
 from pipeline.inference import checksums
 from pipeline.inference.pooling import BLANK
 from pipeline.register import audit_log, comparison, packaging, promotion, replay, versions
 from pipeline.register.packaging import Challenger
 
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
-REPLAYED = 100  # test photos at least
 LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about its recall
 PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
 
@@ -185,7 +183,7 @@ def _parity(compared: dict) -> Check:
 
 def _answers(version: versions.Version, challenger: Challenger) -> Check:
     """Checks that a version answers as evaluate wrote down, on a sample of the test photos."""
-    evaluated = _sample(challenger.predictions, challenger)
+    evaluated = replay.sample(challenger.predictions, challenger.compared)
     try:
         replayed = replay.answers(replay.version(version), evaluated, challenger.root)
     except replay.PhotoUnreadable:
@@ -200,13 +198,6 @@ def _answers(version: versions.Version, challenger: Challenger) -> Check:
         f"{apart:.2g} apart; {PARITY:g} is allowed"
     )
     return Check("answers", apart, PARITY, passed, reason)
-
-
-def _sample(photos: pd.DataFrame, challenger: Challenger) -> pd.DataFrame:
-    """Draws the photos to replay: a hundred, or more where `evaluate.parity` was more."""
-    named = photos.assign(species=photos["actual"])
-    count = max(REPLAYED, challenger.metrics["keras_and_litert"]["pictures"])
-    return photos.loc[sampling.sample(named, count).index]
 
 
 def _data(
@@ -247,32 +238,12 @@ def _compared(champion: versions.Version, challenger: Challenger) -> dict[str, A
     fresh = challenger.predictions[~known].rename(columns={"predicted": "challenger"})
     if len(fresh) < LEAST_TO_COMPARE:
         return f"has learned from all but {len(fresh)} of these test photos"
-    theirs = _answers_of(champion, packaging.recorded_answers(folder), fresh, challenger)
+    recorded = packaging.recorded_answers(folder)
+    answer = replay.version(champion)
+    theirs = replay.species(answer, recorded, fresh, challenger.root, challenger.compared)
     groups = fresh["photo"].map(challenger.split.set_index("photo")["group"])
     compared = comparison.compare(fresh.assign(champion=theirs, group=groups))
     return {"champion": champion.number, **compared}
-
-
-def _answers_of(
-    champion: versions.Version,
-    recorded: pd.DataFrame,
-    photos: pd.DataFrame,
-    challenger: Challenger,
-) -> pd.Series:
-    """Returns the species that the champion names on photos, from its own test where that had them.
-
-    The rest, and a sample of those, go to its network from their files. If it names another species
-    on one of the sample than its test says, they all do.
-    """
-    same = photos[["photo", "box"]].merge(recorded, "left", ["photo", "box"])["predicted"]
-    before = same.set_axis(photos.index)
-    checked = _sample(photos[before.notna()], challenger).index
-    again = photos.index.isin(checked) | before.isna()
-    predict = replay.version(champion)
-    now = replay.answers(predict, photos[again], challenger.root)["species"]
-    if (now[checked] != before[checked]).any():
-        return replay.answers(predict, photos, challenger.root)["species"]
-    return before.fillna(now)
 
 
 def _against(

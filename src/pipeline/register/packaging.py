@@ -58,6 +58,11 @@ class Challenger:
         return json.loads((self.folder / "labels.json").read_text())["labels"]
 
     @property
+    def compared(self) -> int:
+        """How many test photos Keras and LiteRT were compared on: `evaluate.parity`."""
+        return self.metrics["keras_and_litert"]["pictures"]
+
+    @property
     def content(self) -> str:
         """The sha256 of what answers: network, labels, the code that serves and what it needs."""
         digest = hashlib.sha256(" ".join(_requirements()).encode())

@@ -14,11 +14,13 @@ import pandas as pd
 
 from pipeline.core import parallel, tracking
 from pipeline.core.errors import UserError
+from pipeline.dataset import sampling
 from pipeline.inference import decoding
 from pipeline.inference.litert import Network
 from pipeline.register import versions
 
 Predict = Callable[[list[bytes]], pd.DataFrame]
+REPLAYED = 100  # test photos at least
 _ROWS = 16  # photos predicted at once; they may have 10 MB each
 _ROUNDS, _REPEATS, _SECONDS = 5, 11, 10.0  # of timing one picture
 
@@ -82,6 +84,45 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
         answered = predict([image(root / path, box) for path, box in chunk])
         frames.append(answered.iloc[:, :2].set_axis(["species", "probability"], axis=1))
     return pd.concat(frames, ignore_index=True).set_index(predictions.index)
+
+
+def sample(predictions: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Draws test photos to replay, of every species in turn.
+
+    Args:
+        predictions: With a column actual.
+        least: How many at least; there are never fewer than `REPLAYED`, where there are as many.
+
+    Returns:
+        Rows of `predictions`, in their order.
+    """
+    named = predictions.assign(species=predictions["actual"])
+    return predictions.loc[sampling.sample(named, max(REPLAYED, least)).index]
+
+
+def species(
+    predict: Predict, recorded: pd.DataFrame, photos: pd.DataFrame, root: Path, least: int
+) -> pd.Series:
+    """Returns the species that a version names on photos, from its own test where that had them.
+
+    The rest, and a sample of those, are predicted from their files. If one of the sample gets
+    another species than in the test, all are.
+
+    Args:
+        predict: From bytes to answers, as `version` returns it.
+        recorded: Of its test: photo, box and predicted.
+        photos: With columns photo, path, box and actual.
+        root: The folder that the paths start from.
+        least: The size of the sample, as in `sample`.
+    """
+    in_test = photos[["photo", "box"]].merge(recorded, "left", ["photo", "box"])["predicted"]
+    in_test = in_test.set_axis(photos.index)
+    checked = sample(photos[in_test.notna()], least).index
+    again = photos.index.isin(checked) | in_test.isna()
+    now = answers(predict, photos[again], root)["species"]
+    if (now[checked] != in_test[checked]).any():
+        return answers(predict, photos, root)["species"]
+    return in_test.fillna(now)
 
 
 def latency(model: bytes) -> float:

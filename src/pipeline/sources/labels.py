@@ -129,3 +129,10 @@ def _parts(cell: str) -> list[str]:
 def _distinct(names: Iterable[object]) -> list[str]:
     texts = (str(name).strip() for name in names if name is not None)
     return list(dict.fromkeys(text for text in texts if text))
+
+
+def of_photos(rows: pd.DataFrame) -> dict[str, set[str]]:
+    """Returns the labels that each photo has in rows of path and species, as they are compared."""
+    known = rows[["path", "species"]].dropna()
+    names = known["species"].map(comparable)
+    return names.groupby(known["path"]).agg(set).to_dict()

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import os
-import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from pipeline.sources import (
     coco,
     forms,
     keywords,
-    labels,
+    lists,
     megadetector,
     pascal_voc,
     paths,
+    sidecars,
     table,
 )
 from pipeline.sources.filenames import split_named
@@ -31,9 +31,6 @@ from pipeline.sources.filenames import split_named
 SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
 _ZIPPED = (".json.zip", ".json.gz", ".zip", ".csv.gz")
 _PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
-TEXTS = (".txt", ".tab")
-_OF_YOLO = r"(?:^|/)labels/"  # a text a photo, in numbers
-_WORD = re.compile(r"[^\W\d_]{2}")
 _LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
 _NO_PHOTOS = (
     *(*SUFFIXES, *_PACKED, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz"),
@@ -44,9 +41,7 @@ COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit"
 SIDECAR = "sidecar of one photo"
 ARCHIVE, HEADLESS = UNREAD = ("archive", "list without a header")
 _SAMPLE = 500
-_SHOWN = 3  # keywords in a message
-# Where sidecars of phones and programs write what is shown, beside columns called as species are.
-_KEYWORDS = {"tag", "tags", "keyword", "keywords", "subject", "hierarchicalsubject", "labels"}
+_COLUMNS_SHOWN = 12  # in a message
 
 
 @dataclass
@@ -107,6 +102,13 @@ class Metadata:
         return list(self.document) if isinstance(self.document, pd.DataFrame) else []
 
     @property
+    def shown_columns(self) -> str:
+        """Returns the first columns of a table as text, or why there is none."""
+        shown = ", ".join(self.columns[:_COLUMNS_SHOWN])
+        more = ", ..." if len(self.columns) > _COLUMNS_SHOWN else ""
+        return shown + more or self.why_not or "no columns"
+
+    @property
     def taken_for(self) -> str:
         """Returns its form, with the sheets that it is on."""
         return f"{self.kind} (sheet {self.sheet})" if self.sheet else self.kind
@@ -147,23 +149,21 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     there = disk.loc[disk["problem"].isna(), "path"]
     names = {paths.name_key(path) for path in photos(disk)}
     likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED, keywords.SUFFIX))]
-    lists = _lists(top, there, names)
-    sidecars = _sidecars(likely, photos(disk))
+    of_one_photo = sidecars.named_after(likely, photos(disk))
     entries = []
-    for path in sorted([*likely, *lists]):
-        if path in sidecars:
+    for path in sorted([*likely, *lists.find(top, there, names)]):
+        if path in of_one_photo:
             entries.append(Metadata(path, SIDECAR))
         elif path.lower().endswith(".xlsx"):
             entries += _sheets(top, path)
         else:
             entries.append(_read(top, path))
     entries = _merged(entries)
-    _name_label_of_sidecars(top, [one for one in entries if one.path in sidecars])
-    for one in entries:
-        _mark_headless(one, top, names)
+    _mark_labels_of_sidecars(top, [one for one in entries if one.path in of_one_photo])
+    _mark_headless(top, entries, names)
     for one in entries:  # a form of its own gives way to columns that a person named
         if one.kind != "table" and isinstance(one.document, pd.DataFrame):
-            mine = (table.named_columns(one.document, names) for names in columns.values())
+            mine = (table.named_columns(one.document, value) for value in columns.values())
             one.kind = "table" if any(mine) else one.kind
     parts = {path for one in entries for path in one.beside}
     for one in entries:
@@ -174,48 +174,32 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     return entries
 
 
-def _lists(top: Path, there: pd.Series, names: set[str]) -> list[str]:
-    """Returns the texts of which most lines name a photo: tables saved as text, and lists."""
-    texts = there[there.str.lower().str.endswith(TEXTS) & ~there.str.contains(_OF_YOLO)]
-    lists = []
-    for path in texts:
-        lines = cells.first_lines(top / path)
-        rows = [re.split(r"[\t,;|]", line) for line in lines]
-        named = sum(_other_words(row, names) != row for row in rows)
-        if rows and 2 * named >= len(rows):
-            lists.append(path)
-    return lists
+def _mark_labels_of_sidecars(top: Path, entries: list[Metadata]) -> None:
+    """Marks the first of the sidecars if it holds a label, for all others like it may."""
+    for one in entries[:_SAMPLE]:
+        if label := sidecars.label(top, one.path):
+            one.error = (
+                f"{top / one.path} describes one photo, and may label it ({label}), as may "
+                f"{len(entries) - 1} others; labels in a file for each photo are not read: write "
+                "them into one table, metadata.csv, with file_name and species"
+            )
+            return
 
 
-def _mark_headless(one: Metadata, top: Path, names: set[str]) -> None:
-    """Marks a table whose first line names a photo, for it is no header and would be lost.
-
-    A list of photos and nothing else, as of a split, labels nothing.
-    """
-    if one.kind != "table" or _other_words(one.columns, names) == one.columns:
-        return
-    one.kind = HEADLESS
-    rows = [one.columns, *one.document.head(_SAMPLE).fillna("").to_numpy().tolist()]
-    if any(_WORD.search(" ".join(_other_words(row, names))) for row in rows):
-        one.error = (
-            f"{top / one.path} names photos from its first line on: put a line above it that says "
-            "what its columns are, such as file,species"
-        )
-    else:
-        one.why_not = "lists photos and nothing else"
-
-
-def _other_words(row: Sequence[str], names: set[str]) -> list[str]:
-    """Returns the cells of a row, or their words, that name no photo."""
-    cells_left = [cell for cell in row if paths.name_key(cell.strip()) not in names]
-    split = [cell.split() for cell in cells_left]
-    named = [any(paths.name_key(word) in names for word in words) for words in split]
-    return [
-        word
-        for cell, words, is_named in zip(cells_left, split, named, strict=True)
-        for word in (words if is_named else [cell])
-        if paths.name_key(word) not in names
-    ]
+def _mark_headless(top: Path, entries: list[Metadata], names: set[str]) -> None:
+    """Marks tables whose first line names a photo, for it is no header and would be lost."""
+    for one in entries:
+        if one.kind != "table" or not lists.names_photo(one.columns, names):
+            continue
+        one.kind = HEADLESS
+        rows = [one.columns, *one.document.head(_SAMPLE).fillna("").to_numpy().tolist()]
+        if lists.says_more(rows, names):
+            one.error = (
+                f"{top / one.path} names photos from its first line on: put a line above it that "
+                "says what its columns are, such as file,species"
+            )
+        else:
+            one.why_not = "lists photos and nothing else"
 
 
 def _merged(entries: list[Metadata]) -> list[Metadata]:
@@ -228,51 +212,6 @@ def _merged(entries: list[Metadata]) -> list[Metadata]:
     path = f"{folder}/*.xml" if folder else "*.xml"
     merged = Metadata(path, pascal_voc.KIND, documents, beside=list(documents))
     return [merged, *(one for one in entries if one.kind != pascal_voc.KIND)]
-
-
-def _sidecars(likely: pd.Series, pictures: pd.Series) -> set[str]:
-    """Returns the JSON files that are named after one photo beside them, as phones write them."""
-    there = likely[likely.str.lower().str.endswith((".json", keywords.SUFFIX))]
-    names = set(pictures) | set(pictures.str.replace(r"\.\w+$", "", regex=True))
-    return set(there[there.str.replace(r"\.\w+$", "", regex=True).isin(names)])
-
-
-def _name_label_of_sidecars(top: Path, sidecars: list[Metadata]) -> None:
-    """Marks the first of the sidecars if it holds a label, for all others like it may."""
-    for one in sidecars[:_SAMPLE]:
-        if one.path.lower().endswith(keywords.SUFFIX):
-            label = ", ".join(unlike_folders(top, one.path)[:_SHOWN])
-        else:
-            label = _label(_read(top, one.path).document)
-        if label:
-            one.error = (
-                f"{top / one.path} describes one photo, and may label it ({label}), as may "
-                f"{len(sidecars) - 1} others; labels in a file for each photo are not read: write "
-                "them into one table, metadata.csv, with file_name and species"
-            )
-            return
-
-
-def unlike_folders(top: Path, path: str) -> list[str]:
-    """Returns the keywords in a photo or a sidecar; none if one is the name of its folder."""
-    found = keywords.read(top / path)
-    inside = {labels.comparable(part) for part in path.split("/")[:-1]}
-    return [] if any(labels.comparable(word) in inside for word in found) else found
-
-
-def _label(document: Any, below: str = "") -> str | None:
-    """Returns the key, at any depth, that holds a species or keywords; None if there is none."""
-    if isinstance(document, list):
-        found = (_label(value, below) for value in document)
-    elif isinstance(document, dict):
-        found = (
-            _label(value, below if below and key == "name" else str(key))
-            for key, value in document.items()
-        )
-    else:
-        is_text = isinstance(document, str) and bool(_WORD.search(document))
-        return below if is_text and (table.is_species_name(below, _KEYWORDS)) else None
-    return next(filter(None, found), None)
 
 
 def _sheets(top: Path, path: str) -> list[Metadata]:
@@ -438,18 +377,6 @@ def folder_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:
         for column in one.columns
         if any(paths.name_key(value) in inner for value in one.document[column].dropna().unique())
     ]
-
-
-def photos_in(one: Metadata, disk: pd.DataFrame) -> set[str]:
-    """Returns the photos that a table without species names in any of its cells."""
-    files = list(photos(disk))
-    names = {paths.name_key(path) for path in files}
-    cells_of = [one.columns, *one.document.to_numpy().tolist()]
-    written = [
-        c for row in cells_of for c in row if isinstance(c, str) and paths.name_key(c) in names
-    ]
-    matched = paths.match(pd.Series(written, dtype="str"), files) if written else None
-    return set() if matched is None else set(matched["path"][matched["problem"].isna()])
 
 
 def names_in(document: Any, disk: pd.DataFrame) -> int:

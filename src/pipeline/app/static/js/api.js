@@ -57,7 +57,7 @@ export async function saveDecision(photo, decision) {
 const postTraining = (path, body = {}) => post(`training/${path}`, JSON.stringify(body), JSON_BODY);
 
 export const training = async () => (await request("training")).json();
-/** Returns what ingest found in the collection that is chosen now; null where it has not looked. */
+/** Returns what ingest says of the collection that is chosen now; null where it has not looked. */
 export const collection = async () => (await request("training/collection")).json();
 export const folders = async (path) => (await request(`training/folders?${new URLSearchParams({ path })}`)).json();
 export const startTraining = (options) => postTraining("start", options);

@@ -42,7 +42,7 @@ export function open(items, item, decided, left) {
     decided(on, kind);
     if (on !== item) return;
     body.querySelector(".answers").replaceWith(words(item, decide));
-    body.querySelector(".decision [tabindex]")?.focus();
+    body.querySelector(".decision-made")?.focus();
   };
   put(item);
   shown.addEventListener("close", () => (URL.revokeObjectURL(address), left(item)));
@@ -124,18 +124,18 @@ function words(item, decide) {
   );
 }
 
-/** Makes the buttons with which a person says what else a photo shows, under what was said before. */
+/** Makes the buttons with which a person decides what else a photo shows, under the decision before. */
 function decision(item, decide) {
   const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
-  const said = isDone(item)
-    ? h("p", { class: "said", tabindex: "-1" }, icon("check"), t("detail.kept", { name: summarise(item.decisions) }), button(t("review.undo"), () => decide("withdrawn"), { class: "link" }))
+  const made = isDone(item)
+    ? h("p", { class: "decision-made", tabindex: "-1" }, icon("check"), t("detail.stored", { name: summarise(item.decisions) }), button(t("review.undo"), () => decide("withdrawn"), { class: "link" }))
     : null;
   return h("div", { class: "decision" },
     h("div", { class: "row" },
       button(t("review.other"), () => chooseSpecies("", 1, (name) => decide("species", name))),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo"))),
-    said ?? nameField());
+    made ?? nameField());
 }
 
 function steps(items, item, put) {

@@ -248,7 +248,7 @@ function card(item) {
   const name = title(item);
   const words = [name];
   if (what === "known" || what === "unsure") words.push(percent(item.answer.probability));
-  const said = decisions.isDone(item) ? decisions.summarise(item.decisions) : null;
+  const decided = decisions.isDone(item) ? decisions.summarise(item.decisions) : null;
   const badge = { unsure: "question", unknown: "question", failed: "warning" }[what];
   const second = {
     unsure: () => t("or", { names: item.answer.prediction_set.slice(1, 3).join(", ") }),
@@ -260,11 +260,11 @@ function card(item) {
   const picture = item.picture
     ? h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" })
     : h("span", { class: "no-picture" }, icon(what === "failed" ? "warning" : "photo"));
-  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, said, item.name].filter(Boolean).join(", ");
+  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, decided, item.name].filter(Boolean).join(", ");
   return h("li", {},
     h("button", { type: "button", class: `card ${what}`, "aria-label": label, disabled: what === "waiting", onclick: () => open(item) },
       h("span", { class: "picture" }, picture,
-        said ? h("span", { class: "badge good" }, icon("check"), said) : badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
+        decided ? h("span", { class: "badge good" }, icon("check"), decided) : badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
       h("span", { class: "words" }, h("span", { class: "name" }, name), words[1] ? h("span", { class: "percent" }, words[1]) : null),
       words[1] ? bar(item.answer.probability) : null,
       second ? h("span", { class: "second" }, second) : null,

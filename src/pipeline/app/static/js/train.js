@@ -11,7 +11,7 @@ const SHOWN = 60; // species at once
 let place;
 let about = { possible: false };
 let versions = [];
-let found = null; // what ingest found in the collection
+let summary = null; // what ingest says of the one that is chosen
 let timer;
 
 /** Shows the part in an element. */
@@ -39,7 +39,7 @@ async function refresh(first = false) {
   try {
     about = await api.training();
     const seen = about.possible && (first || ingest(about) !== ingest(former) || (before && !about.run.running));
-    if (seen) found = await api.collection();
+    if (seen) summary = await api.collection();
     if (about.possible && (first || (before && !about.run.running))) {
       versions = await api.versions();
       if (before) {
@@ -102,30 +102,30 @@ function collection() {
       h("button", { type: "button", disabled: running, onclick: () => start({ target: "ingest" }) }, t("train.inspect")),
       about.reports.includes("ingest/index.html") ? report("ingest/index.html", t("train.card")) : null),
     h("p", { class: "faint" }, t("train.collection-hint")),
-    found ? findings() : null,
+    summary ? summarised() : null,
   );
 }
 
-/** Shows what ingest found: the form, the species, what it refused and why. */
-function findings() {
-  const { form, tables, species, refused, unused } = found;
+/** Shows what ingest says of the collection: the form, the species, what it refused and why. */
+function summarised() {
+  const { form, tables, species, refused, unused } = summary;
   const accepted = species.reduce((sum, [, count]) => sum + count, 0);
   const left = refused.reduce((sum, { files }) => sum + files, 0);
-  const few = species.filter(([, count]) => count < found.least);
+  const few = species.filter(([, count]) => count < summary.least);
   const chips = (some) => h("ul", { class: "chips" }, some.map(([name, count]) =>
-    h("li", { class: `chip still ${count < found.least ? "few" : ""}` }, name, h("span", { class: "count" }, number(count)))));
+    h("li", { class: `chip still ${count < summary.least ? "few" : ""}` }, name, h("span", { class: "count" }, number(count)))));
   const why = ({ reason, files, example }) =>
     h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, because(reason), h("span", { class: "faint example" }, example)));
-  return h("div", { class: "findings" },
-    h("h3", {}, t("found.title", { photos: number(accepted), n: accepted, species: number(species.length) })),
-    h("p", { class: "faint" }, t(`found.${form}`, { tables: tables.join(", ") })),
+  return h("div", { class: "collection-summary" },
+    h("h3", {}, t("collection.title", { photos: number(accepted), n: accepted, species: number(species.length) })),
+    h("p", { class: "faint" }, t(`collection.${form}`, { tables: tables.join(", ") })),
     chips(species.slice(0, SHOWN)),
-    species.length > SHOWN ? h("details", { class: "keys" }, h("summary", {}, t("found.more", { n: species.length - SHOWN })), chips(species.slice(SHOWN))) : null,
-    few.length ? h("p", { class: "doubt" }, icon("warning"), t("found.few", { n: few.length, names: few.slice(0, 5).map(([name]) => name).join(", "), least: found.least })) : null,
+    species.length > SHOWN ? h("details", { class: "keys" }, h("summary", {}, t("collection.more", { n: species.length - SHOWN })), chips(species.slice(SHOWN))) : null,
+    few.length ? h("p", { class: "doubt" }, icon("warning"), t("collection.few", { n: few.length, names: few.slice(0, 5).map(([name]) => name).join(", "), least: summary.least })) : null,
     refused.length
-      ? [h("h4", {}, t("found.refused", { n: left })), h("ul", { class: "refused" }, refused.map(why))]
-      : h("p", { class: "faint" }, t("found.nothing-refused")),
-    unused.map(({ file, why: reason }) => h("p", { class: "faint" }, t("found.unused", { file, why: reason }))));
+      ? [h("h4", {}, t("collection.refused", { n: left })), h("ul", { class: "refused" }, refused.map(why))]
+      : h("p", { class: "faint" }, t("collection.nothing-refused")),
+    unused.map(({ file, why: reason }) => h("p", { class: "faint" }, t("collection.unused", { file, why: reason }))));
 }
 
 /** Returns why files were refused, in the page's language where there is a text for it. */

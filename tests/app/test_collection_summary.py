@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from pipeline.app import collection_findings
+from pipeline.app import collection_summary
 from pipeline.ingest import summary
 from pipeline.sources.reader import Collection
 
@@ -36,7 +36,7 @@ def project(tmp_path):
 
 
 def test_species_and_refused_files_are_counted_the_most_first(project):
-    found = collection_findings.read(project, "/photos", 5)
+    found = collection_summary.read(project, "/photos", 5)
     assert found == {
         "form": "tables",
         "tables": ["coco.json"],
@@ -51,11 +51,11 @@ def test_species_and_refused_files_are_counted_the_most_first(project):
 
 
 def test_of_another_collection_or_a_report_that_is_being_written_nothing_is_shown(project):
-    assert collection_findings.read(project, "/others", 5) is None
+    assert collection_summary.read(project, "/others", 5) is None
     (project / "reports/ingest/counts.csv").write_text("")
-    assert collection_findings.read(project, "/photos", 5) is None
+    assert collection_summary.read(project, "/photos", 5) is None
     (project / "reports/ingest/source.json").unlink()
-    assert collection_findings.read(project, "/photos", 5) is None
+    assert collection_summary.read(project, "/photos", 5) is None
 
 
 @pytest.mark.parametrize(

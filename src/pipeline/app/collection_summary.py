@@ -1,4 +1,4 @@
-"""Sums up what ingest found in a collection, for the page; its report has the rest."""
+"""Sums up what ingest says of a collection, for the page; its report has the rest."""
 
 import json
 from pathlib import Path
