@@ -42,7 +42,7 @@ def scores(frames: pd.DataFrame, most: int) -> dict[str, float]:
     hit = {0.3: 0, 0.1: 0}
     animals = wrong = boxed = 0
     for row in frames.itertuples():
-        found, given = boxes(row.moving, most), boxes(row.box)
+        found, given = boxes(row.detections, most), boxes(row.box)
         pairs = overlaps(found, given)
         animals += len(given)
         for least in hit:

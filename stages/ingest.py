@@ -7,8 +7,8 @@ import pandas as pd
 from pipeline.core import atomic, caches, parallel, params, stage_timer, workspace
 from pipeline.dataset import shortcut_baseline
 from pipeline.ingest import blanks, corrections, data_card, rare_species, reviewed, summary
+from pipeline.ingest import detections as animals
 from pipeline.ingest import manifest as manifests
-from pipeline.ingest import motion_boxes as motion
 from pipeline.sources import choice, folders, reader
 from pipeline.sources.recipes import recipe
 
@@ -41,7 +41,8 @@ def main() -> None:
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
-        manifest["moving"] = motion.find(root, manifest, max_pixels, jobs)
+        detections = animals.find(root, manifest, ingest.find, max_pixels, jobs)
+    manifest[detections.columns] = detections
     effect = reviewed.effect(relabelled, decided, manifest, quarantine)
     counts = manifests.count(manifest, quarantine)
     appearance = shortcut_baseline.appearance(manifest, inspected)

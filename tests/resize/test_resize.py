@@ -211,7 +211,7 @@ BOXED = pd.DataFrame(
         "width": [400, 100, 50],
         "height": [200, 300, 50],
         "box": [json.dumps([[0.4, 0.3, 0.1, 0.4], [0.9, 0.9, 0.1, 0.1]]), None, "[[0, 0, 1, 1]]"],
-        "moving": [
+        "detections": [
             json.dumps([[0.5, 0.3, 0.05, 0.2], [0, 0, 1, 1]]),
             None,
             "[[0.2, 0.2, 0.6, 0.1]]",
@@ -223,7 +223,7 @@ BOXED = pd.DataFrame(
 def test_whole_photos_are_pictures_as_they_are():
     rows = crops.pictures(BOXED, "none", 0.1)
     assert rows["box"].isna().all()
-    whole = BOXED.drop(columns=["box", "moving"])
+    whole = BOXED.drop(columns=["box", "detections"])
     pd.testing.assert_frame_equal(rows.drop(columns="box"), whole)
 
 

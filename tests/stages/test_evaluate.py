@@ -114,7 +114,7 @@ class Evaluated:
         manifest[["class", "order", "family", "genus"]] = None
         if chosen == "tuned":
             manifest["class"] = manifest["species"].map({"owl": "flier", "bee": "flier"})
-        manifest["moving"] = "[[0, 0, 1, 1]]" if chosen == "tuned" else None
+        manifest["detections"] = "[[0, 0, 1, 1]]" if chosen == "tuned" else None
         manifest = manifest.assign(location=None, box=None, flags="").astype({"location": "str"})
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}

@@ -28,9 +28,9 @@ def folder(tmp_path):
     table = pd.DataFrame(rows, columns=["photo", "path", "species", "width", "height"])
     table["box"] = pd.Series(["[[0.7, 0.33333333, 0.2, 0.33333333]]", None, None], dtype="str")
     # The subject of the second moves, and what moves most in the third is its upper half.
-    moving = [None, "[[0.7, 0.33333333, 0.2, 0.33333333]]"]
-    moving += ["[[0.7, 0.33333333, 0.2, 0.16666667], [0, 0, 0.5, 0.5]]"]
-    table["moving"] = pd.Series(moving, dtype="str")
+    detections = [None, "[[0.7, 0.33333333, 0.2, 0.33333333]]"]
+    detections += ["[[0.7, 0.33333333, 0.2, 0.16666667], [0, 0, 0.5, 0.5]]"]
+    table["detections"] = pd.Series(detections, dtype="str")
     (tmp_path / "data/ingested/files").mkdir(parents=True)
     table.to_parquet(tmp_path / "data/ingested/manifest.parquet")
     workspace.write_collection(tmp_path / "data/ingested", tmp_path / "found")
@@ -79,7 +79,7 @@ def test_what_moves_is_cut_out_where_most_photos_are_of_bursts(folder):
     assert np.abs(pictures[2, :18] - [0, 200, 0]).max() < 8
     assert np.abs(pictures[2, 22:] - [200, 0, 0]).max() < 8
     table = pd.read_parquet(folder / "data/ingested/manifest.parquet")
-    table["moving"] = table["moving"].where(table["species"] == "owl")
+    table["detections"] = table["detections"].where(table["species"] == "owl")
     table.to_parquet(folder / "data/ingested/manifest.parquet")
     written, _ = resized(folder, box_margin=0.0)
     assert written.index["box"].isna().all(), "one photo of three is too few"

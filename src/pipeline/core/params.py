@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 
 from pipeline.core import atomic
@@ -29,7 +29,13 @@ Flag = Literal[
     "wrong_extension",
     "cut_short",
 ]
+BoxSource = Literal["auto", "none", "boxes", "motion"]
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _listed(value: Any) -> Any:
+    """Returns one name as a list of it."""
+    return [value] if isinstance(value, str) else value
 
 
 class Columns(Section):
@@ -57,6 +63,14 @@ class Ingest(Section):
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
     reject: list[Flag]
     event_gap: Annotated[float, Field(ge=0, le=86_400)]
+    find: Annotated[list[BoxSource], BeforeValidator(_listed), Field(min_length=1)]
+
+    @field_validator("find")
+    @classmethod
+    def _alone(cls, sources: list[BoxSource]) -> list[BoxSource]:
+        if alone := {"auto", "none"} & {*sources} if len(sources) > 1 else None:
+            raise ValueError(f"{min(alone)} stands among others; it must stand alone")
+        return sources
 
 
 class Parallel(Section):

@@ -20,7 +20,7 @@ def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "moti
     """
     if crop != "auto":
         return crop
-    return "motion" if manifest["moving"].notna().mean() >= _ENOUGH else "none"
+    return "motion" if manifest["detections"].notna().mean() >= _ENOUGH else "none"
 
 
 def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]:

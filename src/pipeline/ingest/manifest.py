@@ -35,7 +35,9 @@ MANIFEST = {
     "taken_at": "str",
     "split_hint": "str",
     "box": "str",
-    "moving": "str",
+    "detections": "str",
+    "detection_sources": "str",
+    "detection_scores": "str",
     "flags": "str",
     "licence": "str",
     "origin": "str",
@@ -118,8 +120,8 @@ def screen(
         such as a sequence or an observation, or else of a camera's burst; a photo without either is
         an event of its own. `group` is the smallest photo of those that belong together:
         near-duplicates, events, and chains of both. `box` is a JSON list of [x, y, w, h] in shares
-        of the sides, or null; `flags` are those of `quality_flags.of`. `moving` is null: whoever
-        has the files finds it (`motion_boxes.find`).
+        of the sides, or null; `flags` are those of `quality_flags.of`. `detections` and the
+        two columns after it are null: whoever has the files finds them (`detections.columns`).
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)

@@ -1,6 +1,5 @@
 """Finds what moves in the bursts of fixed cameras."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,8 @@ BURST = 32  # frames that are compared at once, at most: of a longer event one s
 _MOST = 3  # boxes a frame
 
 
-def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.Series:
-    """Finds what moves in each photo of an event.
+def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.DataFrame:
+    """Finds what moves in each photo of an event of at least `motion.LEAST` frames.
 
     Args:
         root: The folder that paths start from.
@@ -25,18 +24,20 @@ def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.S
         jobs: Processes to use; they change nothing in the result.
 
     Returns:
-        For each photo a JSON list of up to three [x, y, width, height] in shares of the sides, what
-        differs most from the scene first; null where nothing moves, and in events of fewer than
-        `motion.LEAST` frames.
+        A row a box, up to three a photo, what differs most from the scene first: the fields of
+        `motion.Box`. The index is the photo's in the manifest.
     """
     bursts = list(_bursts(manifest))
     work = partial(_find, root.absolute(), max_pixels)
     done = parallel.map_ordered(work, [paths for _, paths in bursts], jobs)
     total = sum(len(paths) for _, paths in bursts)
-    written = {}
-    for (rows, _), boxes in zip(bursts, track(done, total, "find motion", count=len), strict=True):
-        written |= {row: text for row, text in zip(rows, boxes, strict=True) if text}
-    return pd.Series(written, dtype="str").reindex(manifest.index)
+    rows, boxes = [], []
+    tracked = track(done, total, "find motion", count=len)
+    for (photos, _), found in zip(bursts, tracked, strict=True):
+        for photo, some in zip(photos, found, strict=True):
+            rows += [photo] * len(some)
+            boxes += some
+    return pd.DataFrame(boxes, index=rows, columns=list(motion.Box._fields), dtype="float64")
 
 
 def _bursts(manifest: pd.DataFrame) -> Iterator[tuple[list, list[str]]]:
@@ -48,9 +49,6 @@ def _bursts(manifest: pd.DataFrame) -> Iterator[tuple[list, list[str]]]:
             yield some.index.tolist(), some.tolist()
 
 
-def _find(root: Path, max_pixels: int, paths: list[str]) -> list[str | None]:
+def _find(root: Path, max_pixels: int, paths: list[str]) -> list[list[motion.Box]]:
     frames = [decoding.grey((root / path).read_bytes(), motion.SIDE, max_pixels) for path in paths]
-    return [
-        json.dumps([list(box[:4]) for box in boxes[:_MOST]]) if boxes else None
-        for boxes in motion.find(frames)
-    ]
+    return [boxes[:_MOST] for boxes in motion.find(frames)]

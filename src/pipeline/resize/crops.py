@@ -9,7 +9,7 @@ from pipeline.dataset import views
 from pipeline.inference.crops import LEAST, squares
 
 # Of the manifest.
-COLUMNS = ["photo", "path", "species", "width", "height", "box", "moving"]
+COLUMNS = ["photo", "path", "species", "width", "height", "box", "detections"]
 
 
 def pictures(manifest: pd.DataFrame, crop: views.Crop, margin: float) -> pd.DataFrame:
@@ -31,12 +31,12 @@ def pictures(manifest: pd.DataFrame, crop: views.Crop, margin: float) -> pd.Data
     """
     rows = manifest[COLUMNS].sort_values("path", ignore_index=True)
     view = views.chosen(manifest, crop)
-    boxes = rows["moving" if view == "motion" else "box"].map(json.loads, na_action="ignore")
+    boxes = rows["detections" if view == "motion" else "box"].map(json.loads, na_action="ignore")
     if view == "motion":
         boxes = boxes.map(lambda several: several[:1], na_action="ignore")
     elif view == "none":
         boxes = None
-    rows = rows.drop(columns="moving").assign(box=boxes).explode("box", ignore_index=True)
+    rows = rows.drop(columns="detections").assign(box=boxes).explode("box", ignore_index=True)
     cut = rows["box"].notna()
     sides = rows.loc[cut, ["width", "height"]].to_numpy(dtype=np.float64)
     boxes = np.array(rows.loc[cut, "box"].tolist(), dtype=np.float64).reshape(-1, 4)

@@ -1,0 +1,65 @@
+import json
+
+import pandas as pd
+import pytest
+
+from pipeline.ingest import detections
+
+FIELDS = ["x", "y", "width", "height", "score"]
+
+
+def table(*rows):
+    """Rows of photo, x, y, width, height and score."""
+    photos = [photo for photo, *_ in rows]
+    return pd.DataFrame([row[1:] for row in rows], photos, FIELDS, dtype="float64")
+
+
+def lists(columns):
+    """The columns' cells as Python lists, by photo; None where there is nothing."""
+    return {
+        name: [None if pd.isna(cell) else json.loads(cell) for cell in column]
+        for name, column in columns.items()
+    }
+
+
+def test_the_best_boxes_of_each_photo_are_written_with_their_sources():
+    motion = table((7, 0, 0, 0.5, 0.5, 0.4), (7, 0.6, 0.6, 0.1, 0.1, 0.3), (3, 0, 0, 1, 1, 0.2))
+    # It shares 0.2 with the first of photo 7, IoU 0.67: one animal, and the better box stays.
+    given = table((7, 0, 0, 0.5, 0.4, 1), (3, 0.5, 0, 0.5, 0.5, 1))
+    columns = detections.columns({"boxes": given, "motion": motion}, pd.Index([3, 5, 7]))
+    assert columns.index.tolist() == [3, 5, 7]
+    assert lists(columns) == {
+        "detections": [
+            [[0.5, 0, 0.5, 0.5], [0, 0, 1, 1]],
+            None,
+            [[0, 0, 0.5, 0.4], [0.6, 0.6, 0.1, 0.1]],
+        ],
+        "detection_sources": [["boxes", "motion"], None, ["boxes", "motion"]],
+        "detection_scores": [[1, 0.2], None, [1, 0.3]],
+    }
+
+
+def test_boxes_of_one_source_may_overlap_and_three_are_kept():
+    rows = [(0, 0, 0, 0.5, 0.5, score) for score in (0.1, 0.4, 0.2, 0.3)]
+    columns = lists(detections.columns({"motion": table(*rows)}, pd.Index([0])))
+    assert columns["detection_scores"] == [[0.4, 0.3, 0.2]]
+
+
+def test_without_a_source_or_a_box_the_columns_are_null():
+    for boxes in ({}, {"motion": table()}):
+        columns = detections.columns(boxes, pd.RangeIndex(2))
+        assert list(columns) == list(detections.COLUMNS)
+        assert columns.isna().all(axis=None) and len(columns) == 2
+        assert (columns.dtypes == "str").all()
+
+
+@pytest.mark.parametrize(
+    ("sources", "first"),
+    [(["auto"], [None] * 2), (["none"], [None] * 2), (["boxes"], [[0.1, 0.2, 0.3, 0.4], None])],
+)
+def test_sources_are_those_of_the_params(tmp_path, sources, first):
+    """The photos are no burst, so nothing can move, and no file is read."""
+    manifest = pd.DataFrame({"path": ["a", "b"], "event": ["a", "b"], "taken_at": [None] * 2})
+    manifest["box"] = ["[[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]]", None]
+    found = lists(detections.find(tmp_path, manifest, sources, 10**7, 1))
+    assert [boxes and boxes[0] for boxes in found["detections"]] == first
