@@ -15,6 +15,7 @@ COPIED = (
     "src",
     "data/sources",
     "data/corrections.csv",
+    "data/detectors",
     "data/feedback",
     "data/weights",
     "dvc.yaml",

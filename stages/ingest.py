@@ -41,7 +41,7 @@ def main() -> None:
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
-        detections = animals.find(root, manifest, ingest.find, max_pixels, jobs)
+        detections = animals.find(root, manifest, ingest, jobs)
     manifest[detections.columns] = detections
     effect = reviewed.effect(relabelled, decided, manifest, quarantine)
     counts = manifests.count(manifest, quarantine)

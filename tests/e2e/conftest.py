@@ -20,6 +20,7 @@ COPIED = (
     "stages",
     "src",
     "data/corrections.csv",
+    "data/detectors",
     "data/feedback",
     "data/sources",
     "data/weights",

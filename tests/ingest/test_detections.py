@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass
 
 import pandas as pd
 import pytest
@@ -24,13 +25,13 @@ def lists(columns):
 
 def test_the_best_boxes_of_each_photo_are_written_with_their_sources():
     motion = table((7, 0, 0, 0.5, 0.5, 0.4), (7, 0.6, 0.6, 0.1, 0.1, 0.3), (3, 0, 0, 1, 1, 0.2))
-    # It shares 0.2 with the first of photo 7, IoU 0.67: one animal, and the better box stays.
-    given = table((7, 0, 0, 0.5, 0.4, 1), (3, 0.5, 0, 0.5, 0.5, 1))
+    # The first lies in that of photo 7 that moves: one animal, and the better box stays.
+    given = table((7, 0, 0, 0.5, 0.4, 1), (3, 0.5, 0, 0.5, 0.1, 1))
     columns = detections.columns({"boxes": given, "motion": motion}, pd.Index([3, 5, 7]))
     assert columns.index.tolist() == [3, 5, 7]
     assert lists(columns) == {
         "detections": [
-            [[0.5, 0, 0.5, 0.5], [0, 0, 1, 1]],
+            [[0.5, 0, 0.5, 0.1], [0, 0, 1, 1]],
             None,
             [[0, 0, 0.5, 0.4], [0.6, 0.6, 0.1, 0.1]],
         ],
@@ -53,6 +54,29 @@ def test_without_a_source_or_a_box_the_columns_are_null():
         assert (columns.dtypes == "str").all()
 
 
+def test_two_sources_that_agree_are_surer_than_either():
+    """Both are wrong with a probability of 0.6 * 0.7; the boxes overlap by 0.11 and by 0.09."""
+    motion = table((0, 0, 0, 0.4, 0.5, 0.4), (1, 0, 0, 0.4, 0.5, 0.4))
+    network = table((0, 0.32, 0, 0.4, 0.5, 0.3), (1, 0.334, 0, 0.4, 0.5, 0.3))
+    columns = detections.columns({"motion": motion, "detector": network}, pd.RangeIndex(2))
+    assert lists(columns)["detection_scores"] == [[0.58], [0.4, 0.3]]
+    assert lists(columns)["detection_sources"] == [["motion"], ["motion", "detector"]]
+
+
+def test_the_best_box_of_a_photo_needs_a_lower_score_than_the_others():
+    rows = [(0, x, 0, 0.1, 0.1, score) for x, score in ((0, 0.3), (0.3, 0.45), (0.6, 0.55))]
+    rows += [(1, 0, 0, 1, 1, 0.3), (1, 0, 0, 1, 1, 0.3), (2, 0, 0, 1, 1, 0.2)]
+    columns = detections.columns({"detector": table(*rows)}, pd.RangeIndex(3), (0.25, 0.4))
+    assert lists(columns)["detection_scores"] == [[0.55, 0.45], [0.3], None]
+
+
+@dataclass
+class Settings:
+    find: list
+    detector: str = "data/detectors/none.onnx"
+    max_pixels: int = 10**7
+
+
 @pytest.mark.parametrize(
     ("sources", "first"),
     [(["auto"], [None] * 2), (["none"], [None] * 2), (["boxes"], [[0.1, 0.2, 0.3, 0.4], None])],
@@ -61,5 +85,17 @@ def test_sources_are_those_of_the_params(tmp_path, sources, first):
     """The photos are no burst, so nothing can move, and no file is read."""
     manifest = pd.DataFrame({"path": ["a", "b"], "event": ["a", "b"], "taken_at": [None] * 2})
     manifest["box"] = ["[[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]]", None]
-    found = lists(detections.find(tmp_path, manifest, sources, 10**7, 1))
+    found = lists(detections.find(tmp_path, manifest, Settings(sources), 1))
     assert [boxes and boxes[0] for boxes in found["detections"]] == first
+
+
+def test_a_detector_finds_what_motion_cannot(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        detections.detector_boxes,
+        "find",
+        lambda root, manifest, weights, *_: table((1, 0, 0, 0.5, 0.5, 0.9)),
+    )
+    manifest = pd.DataFrame({"path": ["a", "b"], "event": ["a", "b"], "taken_at": [None] * 2})
+    found = lists(detections.find(tmp_path, manifest, Settings(["motion", "detector"]), 1))
+    assert found["detections"] == [None, [[0, 0, 0.5, 0.5]]]
+    assert found["detection_sources"] == [None, ["detector"]]

@@ -15,6 +15,7 @@ from pipeline.core import atomic
 from pipeline.core.yaml_file import Section, parse
 
 PATH = Path("params.yaml")
+DETECTORS = Path("data/detectors")  # the stage ingest depends on this folder
 WEIGHTS = Path("data/weights")  # the stages train and tune depend on this folder
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -29,13 +30,23 @@ Flag = Literal[
     "wrong_extension",
     "cut_short",
 ]
-BoxSource = Literal["auto", "none", "boxes", "motion"]
+BoxSource = Literal["auto", "none", "boxes", "motion", "detector"]
 Name = Annotated[str, Field(min_length=1)]
 
 
 def _listed(value: Any) -> Any:
     """Returns one name as a list of it."""
     return [value] if isinstance(value, str) else value
+
+
+def _inside(path: str, folder: Path) -> str:
+    """Returns the path of a file that a stage depends on by its folder."""
+    if not Path(os.path.abspath(path)).is_relative_to(folder.absolute()):  # noqa: PTH100
+        raise ValueError(
+            f"{path!r} is outside {folder}, and DVC looks there for what has changed: "
+            "move it there, or a link to it"
+        )
+    return path
 
 
 class Columns(Section):
@@ -63,6 +74,7 @@ class Ingest(Section):
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)]
     reject: list[Flag]
     event_gap: Annotated[float, Field(ge=0, le=86_400)]
+    detector: str
     find: Annotated[list[BoxSource], BeforeValidator(_listed), Field(min_length=1)]
 
     @field_validator("find")
@@ -71,6 +83,11 @@ class Ingest(Section):
         if alone := {"auto", "none"} & {*sources} if len(sources) > 1 else None:
             raise ValueError(f"{min(alone)} stands among others; it must stand alone")
         return sources
+
+    @field_validator("detector")
+    @classmethod
+    def _where_dvc_looks(cls, detector: str) -> str:
+        return _inside(detector, DETECTORS)
 
 
 class Parallel(Section):
@@ -157,12 +174,7 @@ class Model(Section):
             return weights
         if not Path(weights).is_file():
             raise ValueError(f"{weights!r} is neither imagenet, none nor the path of a file")
-        if not Path(os.path.abspath(weights)).is_relative_to(WEIGHTS.absolute()):  # noqa: PTH100
-            raise ValueError(
-                f"{weights!r} is outside {WEIGHTS}, and DVC looks there for what has changed: "
-                "move it there, or a link to it"
-            )
-        return weights
+        return _inside(weights, WEIGHTS)
 
 
 class Train(Section):

