@@ -57,7 +57,7 @@ def count(
     pair = np.searchsorted(labels, PAIR)
     mistaken = np.isin(actual, pair) & np.isin(likeliest, pair) & (actual != likeliest)
     shares = {name: (rank == position).mean() for position, name in enumerate(RANKS)}
-    genus = rank[mistaken] == RANKS.index("genus")
+    genus, became = RANKS.index("genus"), rank[mistaken]
     return {
         "sure from": taxonomy.sure_from,
         "accuracy": (likeliest == actual).mean(),
@@ -65,11 +65,9 @@ def count(
         **shares,
         "no answer": (rank < 0).mean(),
         "mistakes": mistaken.sum(),
-        "of them Panthera": genus.sum(),
-        "of them higher or none": (
-            (rank[mistaken] > RANKS.index("genus")) | (rank[mistaken] < 0)
-        ).sum(),
-        "of them species": (rank[mistaken] == 0).sum(),
+        "of them species": (became == 0).sum(),
+        "of them Panthera": (became == genus).sum(),
+        "of them higher or none": ((became > genus) | (became < 0)).sum(),
     }
 
 

@@ -59,6 +59,7 @@ def test_params_are_frozen(written):
 @pytest.mark.parametrize(
     ("name", "value", "found", "allowed"),
     [
+        ("ingest.find", "[]", "[]", "at least 1 item"),
         ("resize.size", '"224"', "'224'", "integer"),
         ("resize.size", "224.5", "224.5", "integer"),
         ("resize.size", "224.0", "224.0", "integer"),
@@ -117,6 +118,25 @@ def test_weights_are_a_word_or_a_file_that_dvc_sees(written, tmp_path, monkeypat
         assert params.load(written).model.weights == path
     change(written, "model.weights", "data/weights/../../mine.h5")
     assert "mine.h5' is outside data/weights" in mistake(written)
+
+
+def test_sources_of_boxes_are_one_or_several(written):
+    for value, sources in (("motion", ["motion"]), ("[boxes, detector]", ["boxes", "detector"])):
+        change(written, "ingest.find", value)
+        assert params.load(written).ingest.find == sources
+    for unknown in ("everything", "[everything]"):
+        change(written, "ingest.find", unknown)
+        assert "ingest.find.0 is 'everything'; it should be 'auto', 'none'" in mistake(written)
+    for alone in ("auto", "none"):
+        line = change(written, "ingest.find", f"[motion, {alone}]")
+        expected = f"line {line}: ingest.find: {alone} stands among others; it must stand alone"
+        assert expected in mistake(written)
+
+
+def test_a_detector_lies_where_dvc_sees_it(written):
+    line = change(written, "ingest.detector", "../md_v5a.onnx")
+    expected = f"line {line}: ingest.detector: '../md_v5a.onnx' is outside data/detectors"
+    assert expected in mistake(written)
 
 
 def test_no_jobs_are_a_mistake(written):
