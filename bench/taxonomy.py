@@ -3,9 +3,9 @@
 Heads for five folds are trained once on `main13`, as `train` does but without altered copies, so
 that each photo has an answer of a head that has not learned from it or from a near-duplicate. Then,
 ten times, whole groups are dealt out by chance: on 60 % calibration and threshold are fitted as
-evaluate does, and 40 % are counted: the share of photos whose answer is right or none, the share
-answered at each rank, and what becomes of the photos that show a leopard and would be answered
-jaguar, or the other way round.
+evaluate does, and 40 % are counted: the share of photos whose answer is right or none, of all and
+of those that look most like a jaguar or a leopard, the share answered at each rank, and what
+becomes of the photos that show a leopard and would be answered jaguar, or the other way round.
 
     python bench/taxonomy.py ../shared/photos --cache .cache/bench
 """
@@ -55,15 +55,18 @@ def count(
     rank, right = taxonomy_fit.answered(taxonomy, tested, actual)
     likeliest = tested.argmax(axis=1)
     pair = np.searchsorted(labels, PAIR)
-    mistaken = np.isin(actual, pair) & np.isin(likeliest, pair) & (actual != likeliest)
+    alike = np.isin(likeliest, pair)
+    mistaken = np.isin(actual, pair) & alike & (actual != likeliest)
     shares = {name: (rank == position).mean() for position, name in enumerate(RANKS)}
     genus, became = RANKS.index("genus"), rank[mistaken]
     return {
-        "sure from": taxonomy.sure_from,
+        "sure from, leopard": taxonomy.sure_from[labels.index("leopard")],
         "accuracy": (likeliest == actual).mean(),
         "not wrong": (right | (rank < 0)).mean(),
         **shares,
         "no answer": (rank < 0).mean(),
+        "accuracy, pair": (likeliest == actual)[alike].mean(),
+        "not wrong, pair": (right | (rank < 0))[alike].mean(),
         "mistakes": mistaken.sum(),
         "of them species": (became == 0).sum(),
         "of them Panthera": (became == genus).sum(),

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.inference.taxonomy import RANKS, Taxonomy
 
 RIGHT = 0.95  # share of photos whose answer shall not be wrong
-_GRID = np.arange(0.2, 1.0, 0.005)
+_GRID = np.arange(0.2, 1.0, 0.005).round(3)
 
 
 def names(manifest: pd.DataFrame, labels: tuple[str, ...]) -> dict[str, list[str]] | None:
@@ -34,30 +34,63 @@ def names(manifest: pd.DataFrame, labels: tuple[str, ...]) -> dict[str, list[str
 def fit(
     names: dict[str, list[str]] | None, probabilities: np.ndarray, targets: np.ndarray
 ) -> Taxonomy | None:
-    """Fits how sure an answer must be.
+    """Fits how sure an answer must be, for photos that look most like each species.
 
-    By conformal risk control (Angelopoulos et al. 2022, https://arxiv.org/abs/2208.02814): the
-    lowest threshold from which on at most 5 % of such photos get a wrong answer, and to give none
-    is not wrong; if no threshold reaches that, the highest. The surer an answer must be, the higher
-    its rank, and the fewer are wrong.
+    By conformal risk control (Angelopoulos et al. 2022, https://arxiv.org/abs/2208.02814) among the
+    photos that look most like a species: the lowest threshold from which on at most 5 % of them get
+    a wrong answer, and to give none is not wrong; if no threshold reaches that, the highest. The
+    surer an answer must be, the higher its rank, and the fewer are wrong. Over all photos together,
+    many that are easily told would hide that every third leopard is called a jaguar.
 
     Args:
         names: From `names`; None makes no taxonomy.
         probabilities: Calibrated answers to photos that training held out, (n, species).
         targets: The right positions, int (n,).
+
+    Returns:
+        The taxonomy. Species that too few photos look like to show 5 % share the threshold that all
+        photos show.
     """
     if names is None:
         return None
-    wrong = [_wrong(Taxonomy(names, float(least)), probabilities, targets) for least in _GRID]
-    risk = (np.array(wrong) + 1) / (len(targets) + 1)
+    sums, rights = _climbed(names, probabilities, targets)
+    shared, likeliest = _least(sums, rights), probabilities.argmax(axis=1)
+    sure_from = []
+    for species in range(probabilities.shape[1]):
+        here = likeliest == species
+        is_enough = 1 / (here.sum() + 1) <= 1 - RIGHT
+        sure_from.append(_least(sums[:, here], rights[:, here]) if is_enough else shared)
+    return Taxonomy(names, sure_from)
+
+
+def _least(sums: np.ndarray, rights: np.ndarray) -> float:
+    """Returns the lowest threshold from which on few enough answers are wrong.
+
+    Args:
+        sums: The probability of the likeliest taxon at each rank, (ranks, n).
+        rights: Whether that is the right one, bool (ranks, n).
+    """
+    wrong = []
+    for least in _GRID:
+        sure = sums >= least
+        right = np.take_along_axis(rights, sure.argmax(axis=0)[None], axis=0)[0]
+        wrong.append(int((sure.any(axis=0) & ~right).sum()))
+    risk = (np.array(wrong) + 1) / (sums.shape[1] + 1)
     too_low = np.flatnonzero(risk > 1 - RIGHT)
     first = min(too_low.max() + 1, len(_GRID) - 1) if len(too_low) else 0
-    return Taxonomy(names, round(float(_GRID[first]), 3))
+    return float(_GRID[first])
 
 
-def _wrong(taxonomy: Taxonomy, probabilities: np.ndarray, targets: np.ndarray) -> int:
-    rank, right = answered(taxonomy, probabilities, targets)
-    return int(((rank >= 0) & ~right).sum())
+def _climbed(
+    names: dict[str, list[str]], probabilities: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the probability of the likeliest taxon at each rank, and whether it is right."""
+    sums, rights = [], []
+    for name in RANKS:
+        taxa, summed = Taxonomy(names, 0.0).summed(probabilities, name)
+        sums.append(summed.max(axis=1))
+        rights.append(taxa[summed.argmax(axis=1)] == np.array(names[name])[targets])
+    return np.stack(sums), np.stack(rights)
 
 
 def answered(
@@ -73,14 +106,11 @@ def answered(
     Returns:
         The position in `RANKS`, int (n,), -1 where no answer is sure; and bool (n,).
     """
-    rank, right = np.full(len(targets), -1), np.zeros(len(targets), dtype=bool)
-    for position, name in enumerate(RANKS):
-        taxa, summed = taxonomy.summed(probabilities, name)
-        sure = (summed.max(axis=1) >= taxonomy.sure_from) & (rank < 0)
-        actual = np.array(taxonomy.names[name])[targets]
-        rank[sure] = position
-        right[sure] = (taxa[summed.argmax(axis=1)] == actual)[sure]
-    return rank, right
+    sums, rights = _climbed(taxonomy.names, probabilities, targets)
+    sure = sums >= taxonomy.least(probabilities)
+    first, answered = sure.argmax(axis=0), sure.any(axis=0)
+    right = np.take_along_axis(rights, first[None], axis=0)[0]
+    return np.where(answered, first, -1), right & answered
 
 
 def tested(
@@ -94,8 +124,8 @@ def tested(
         targets: The right positions, int (n,).
 
     Returns:
-        The section `ranks` of `metrics.json`: sure_from; not_wrong, the share of photos whose
-        answer is right or none; no_answer; and by rank accuracy (of the most probable taxon),
+        The section `ranks` of `metrics.json`: sure_from, by species; not_wrong, the share of photos
+        whose answer is right or none; no_answer; and by rank accuracy (of the most probable taxon),
         answered (the share of photos that are answered at it) and right (of those; None if there
         are none). Nothing where there is no taxonomy.
     """
@@ -103,7 +133,7 @@ def tested(
         return {}
     rank, right = answered(taxonomy, probabilities, targets)
     section: dict[str, Any] = {
-        "sure_from": taxonomy.sure_from,
+        "sure_from": dict(zip(taxonomy.names["species"], taxonomy.sure_from, strict=True)),
         "not_wrong": float((right | (rank < 0)).mean()),
         "no_answer": float((rank < 0).mean()),
     }

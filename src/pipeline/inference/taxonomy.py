@@ -34,11 +34,12 @@ class Taxonomy:
     Attributes:
         names: The name of each species at each of `RANKS`, in the order of the network's answers.
             Where a rank is not known it is the species' own, so that it is shared with none.
-        sure_from: The summed probability that an answer must reach.
+        sure_from: The summed probability that an answer must reach, by the species that the photo
+            looks most like, in the same order; or one for all.
     """
 
     names: Mapping[str, Sequence[str]]
-    sure_from: float
+    sure_from: Sequence[float] | float
 
     @classmethod
     def load(cls, recogniser: Path) -> "Taxonomy | None":
@@ -63,16 +64,26 @@ class Taxonomy:
         taxa, number = np.unique(np.array(self.names[rank]), return_inverse=True)
         return taxa, probabilities @ np.eye(len(taxa))[number]
 
+    def least(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns the summed probability that the answer to each photo must reach, (n,).
+
+        Args:
+            probabilities: Calibrated, (n, species).
+        """
+        by_species = np.broadcast_to(self.sure_from, probabilities.shape[1])
+        return by_species[probabilities.argmax(axis=1)]
+
     def answer(self, probabilities: np.ndarray) -> Taxon:
         """Returns the lowest taxon that is sure.
 
         Args:
             probabilities: Calibrated, of one photo, (species,).
         """
+        (least,) = self.least(probabilities[None])
         for rank in RANKS:
             taxa, summed = self.summed(probabilities[None], rank)
             best = int(summed[0].argmax())
-            if summed[0, best] >= self.sure_from:
+            if summed[0, best] >= least:
                 return Taxon(rank, str(taxa[best]), float(summed[0, best]))
         return Taxon(None, None, float(summed[0, best]))
 
