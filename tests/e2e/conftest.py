@@ -2,20 +2,26 @@
 
 import os
 import re
+import runpy
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.core import atomic
+
 REPOSITORY = Path(__file__).parents[2]
+STAGES = tuple(YAML(typ="safe").load(REPOSITORY / "dvc.yaml")["stages"])
 COPIED = (
     "stages",
     "src",
@@ -68,7 +74,8 @@ class Project:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(folder / "src"),
         }
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):  # of a stage run in here
+            self.environment.pop(name, None)
 
     @classmethod
     def make(cls, folder: Path) -> "Project":
@@ -110,6 +117,30 @@ class Project:
     def stages_of(printed: str) -> list[str]:
         """Finds the stages that ran in what `dvc repro` printed."""
         return re.findall(r"Running stage '(\w+)'", printed)
+
+    def stage(self, name: str) -> None:
+        """Runs a stage in this process, where TensorFlow and MLflow need loading only once."""
+        atomic._remove_abandoned.cache_clear()  # it looks once a process
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{self.folder / 'mlflow.db'}")
+            runpy.run_path(str(self.folder / f"stages/{name}.py"), run_name="__main__")
+
+    def kill(self, name: str, ready: Callable[[], object]) -> None:
+        """Runs a stage in processes of its own, and kills them all once `ready()` is true."""
+        running = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{name}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while not ready():
+            assert running.poll() is None, f"{name} ended before it could be killed"
+            time.sleep(0.01)
+        os.killpg(running.pid, signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
 
     def python(self, code: str) -> str:
         """Runs code in the project's folder and gives the last line it printed."""
@@ -170,7 +201,12 @@ class Project:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Project:
-    """The project after one `dvc repro`. Tests that change it leave it in a good state."""
+    """The project after all stages. Tests that change it leave it in a good state.
+
+    The stages run in this process, and DVC notes what they wrote; in test_decisions DVC runs them.
+    """
     made = Project.make(tmp_path_factory.mktemp("project"))
-    made.first_run = made.repro()
+    for name in STAGES:
+        made.stage(name)
+    made.run("dvc", "commit", "--force")
     return made

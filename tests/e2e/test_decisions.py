@@ -10,6 +10,7 @@ import time
 import pandas as pd
 import pytest
 
+from e2e.conftest import STAGES
 from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 pytestmark = pytest.mark.slow
@@ -49,13 +50,17 @@ def species(page, files):
 
 
 def kill_in_the_search(folder, seconds=600):
-    """Kills the run in the second trial of its search, as a machine that goes off."""
+    """Kills the run in the second trial of its search, as a machine that goes off.
+
+    Gives what it printed before.
+    """
     log, state = folder / ".cache/app/run.log", folder / ".cache/app/run.json"
     end = time.monotonic() + seconds
     while "\ntrial   0" not in log.read_text():
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.2)
     os.killpg(json.loads(state.read_text())["pid"], signal.SIGKILL)
+    return log.read_text()
 
 
 def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
@@ -89,10 +94,10 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
         page.get_by_role("button", name="Choose a collection").click()
         page.get_by_role("button", name="photos", exact=True).click()
         page.get_by_role("button", name="Use this folder").click()
-        page.locator(".findings .chip", has_text="horse").wait_for()
+        page.locator(".collection-summary .chip", has_text="horse").wait_for()
         first_log = (copy.folder / ".cache/app/run.log").read_text()
         page.get_by_role("button", name="Train", exact=True).click()
-        kill_in_the_search(copy.folder)
+        killed_log = kill_in_the_search(copy.folder)
         page.locator("#run").get_by_text("It stopped before the end.").wait_for()
         page.get_by_role("button", name="Train", exact=True).click()
         page.wait_for_function(SERVES_ANOTHER, arg=former, polling=1000)  # not at each frame
@@ -107,6 +112,8 @@ def test_a_folder_and_twenty_corrections_become_a_champion_that_knows_them(
     assert "photos of data/feedback: 20 relabelled, 0 added, 0 left out\n" in first_log
     assert stages == ["unchanged"] * 5 + ["done"] * 3
     last_log = (copy.folder / ".cache/app/run.log").read_text()
+    ran = copy.stages_of(first_log + killed_log + last_log)
+    assert ran == [*STAGES[:6], *STAGES[5:]], "each once and in order, but for the search"
     trials = re.findall(r"^trial +(\d+)", last_log, re.MULTILINE)
     assert trials in (["1"], ["2"]), "the search goes on; a trial that was killed has a new number"
     trials = pd.read_csv(copy.folder / "models/tuned/trials.csv")
