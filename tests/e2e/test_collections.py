@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import staged
 from PIL import Image
-from ruamel.yaml import YAML
 
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate.predictions import photos_of
@@ -65,14 +65,9 @@ def stage(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
 
     def run(name: str, **lines) -> Ran:
-        yaml = YAML()
-        params = yaml.load(REPOSITORY / "params.yaml")
-        params["parallel"]["jobs"] = 1
-        params["ingest"]["min_per_species"] = 3
-        for line, value in lines.items():
-            section, _, key = line.partition("__")
-            params[section][key] = value
-        yaml.dump(params, folder / "params.yaml")
+        usual = {"parallel.jobs": 1, "ingest.min_per_species": 3}
+        changed = {line.replace("__", ".", 1): value for line, value in lines.items()}
+        staged.write_params(folder, usual | changed)
         said = None
         try:
             runpy.run_path(str(REPOSITORY / "stages" / f"{name}.py"), run_name="__main__")

@@ -16,8 +16,8 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import staged
 from PIL import Image
-from ruamel.yaml import YAML
 
 from pipeline.core.errors import UserError
 
@@ -635,14 +635,10 @@ def ingest(tmp_path, monkeypatch):
             (collection / path).write_bytes(data)
         project = tmp_path / "project"
         project.mkdir()
-        yaml = YAML()
-        params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
         source = collection / case.source if case.source else collection
-        params["ingest"].update(source=str(source), min_per_species=3, near_duplicate_bits=0)
-        params["ingest"].update(case.params)
-        params["parallel"]["jobs"] = 1
-        with (project / "params.yaml").open("w", encoding="utf-8") as file:
-            yaml.dump(params, file)
+        params = {"source": str(source), "min_per_species": 3, "near_duplicate_bits": 0}
+        params = {f"ingest.{key}": value for key, value in (params | case.params).items()}
+        staged.write_params(project, params | {"parallel.jobs": 1})
         monkeypatch.chdir(project)
         runpy.run_path(str(PROJECT / "stages" / "ingest.py"))["main"]()
 
