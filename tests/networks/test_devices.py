@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from train import test_trainer
 from train.test_trainer import train
 
 from networks import test_litert_export
-from pipeline.networks import backbones, devices, heads, keras_setup, litert_export
+from pipeline.networks import devices, heads, keras_setup, litert_export
 from pipeline.train import batches as batching
 from pipeline.train import early_stopping, feature_store, losses, schedules
 
@@ -47,7 +48,7 @@ def head():
 
 def pixels():
     keras = keras_setup.keras(0)
-    whole = backbones.get("scratch_cnn").build(SIZE).whole
+    whole = test_trainer.network(SIZE)
     top = heads.build(whole.output.shape[-1], LABELS, 0, 0.0)
     inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
     return keras.Model(whole.input, top(whole.output)), inputs
@@ -185,7 +186,10 @@ def test_steps_that_run_at_once_end_with_the_same_weights():
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
-    network = backbones.get("mobilenet_v3_small").network(SIZE)
+    pixels = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(4, 3)(pixels)
+    x = x * keras.ops.relu6(x + 3.0) / 6.0  # as in MobileNetV3
+    network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x))
     learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
     for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
