@@ -174,6 +174,7 @@ def tested(tmp_path):
 
 def test_a_report_is_written(tested, tmp_path):
     report, resized = tested
+    report.summary["label_errors"] = {"first": [{"picture": 6}]}
     report.save(tmp_path, resized)
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["chosen"] == "tuned"
@@ -189,11 +190,11 @@ def test_a_report_is_written(tested, tmp_path):
     assert sum(row["photos"] for row in written["confusion"]) == 7
     assert {row["picture"] for row in written["mistakes"]} == {5, 8}
     assert written["slices"] == []
-    assert (tmp_path / "plots/photos/8.jpg").is_file() and (
-        tmp_path / "plots/photos/5.jpg"
-    ).is_file()
+    for picture in (5, 6, 8):
+        assert (tmp_path / f"plots/photos/{picture}.jpg").is_file()
     assert all((tmp_path / name).exists() for name in FILES)
     predictions = pd.read_csv(tmp_path / "predictions.csv")
+    assert predictions.columns[0] == "photo" and "group" not in predictions
     assert predictions["photo"].tolist() == list("tuvwxyz")
     assert predictions["actual"].tolist() == ["ant", "bee", "ant", "cat", "ant", "ant", "cat"]
     assert predictions["predicted"].tolist() == ["ant", "ant", "dog", "cat", "ant", "ant", "bee"]
@@ -201,6 +202,9 @@ def test_a_report_is_written(tested, tmp_path):
     sheet = Image.open(tmp_path / "plots" / "mistakes.png").convert("L")
     assert [sheet.getpixel((60 + 118 * i, 50)) for i in range(2)] == [8, 5]
     assert "accuracy 0.5714" in str(report)
+    scores = {"accuracy": 0.5, "standard_error": 0.25, "macro_f1": 0.4, "log_loss": 1.5}
+    report.summary["events"] = {"events": 3} | scores
+    assert "pooled to 3 events: accuracy 0.5000 ± 0.2500, macro-F1 0.4000" in str(report)
 
 
 def test_the_mistakes_of_the_highest_probability_come_first_and_near_duplicates_once(tested):

@@ -89,17 +89,19 @@ def test_stage_alias_and_log_move_together(database):
     assert first.when < second.when
 
 
-@pytest.mark.slow
 def test_each_rollback_takes_one_step_back(database):
     for number in (1, 2, 3):
         promote(number)
     assert rollback() == 2
     assert rollback() == 1
+    assert audit_log.read()[-1].by == "hand"
     with pytest.raises(UserError, match="no former champion"):
         rollback()
     promote(3)
     assert rollback() == 1
     assert serving() == ([1], 1)
+    with pytest.raises(UserError, match="no former champion"):
+        rollback()
 
 
 def test_a_version_whose_files_were_altered_comes_back_by_no_way(database, monkeypatch):

@@ -217,12 +217,20 @@ def test_count_has_a_row_a_species_and_one_for_all(manifest):
     assert counts.filter(like="_share").sum(axis=1).sub(1).abs().max() < 0.002
 
 
+def test_a_split_without_photos_is_counted_too():
+    table = pd.DataFrame({"species": ["ant"] * 3, "split": ["test", "train", "train"]})
+    counts = report.count(table).set_index("species")
+    shares = {"train_share": 0.667, "validation_share": 0, "test_share": 0.333}
+    assert counts.loc["ant"].to_dict() == {"train": 2, "validation": 0, "test": 1} | shares
+
+
 def test_a_split_that_cannot_be_learned_from_names_what_is_missing():
     table = pd.DataFrame({"species": ["ant", "bee", "ant"], "split": ["train", "test", "test"]})
     with pytest.raises(UserError, match="no photos are left for validation"):
         report.require(table)
-    table["split"] = ["train", "test", "validation"]
-    with pytest.raises(UserError, match="no training photos of bee"):
+    table.loc[3] = "cat", "test"
+    table["split"] = ["train", "test", "validation", "test"]
+    with pytest.raises(UserError, match="no training photos of bee, cat: "):
         report.require(table)
 
 
