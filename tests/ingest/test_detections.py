@@ -93,9 +93,9 @@ def test_a_detector_finds_what_motion_cannot(tmp_path, monkeypatch):
     monkeypatch.setattr(
         detections.detector_boxes,
         "find",
-        lambda root, manifest, weights, *_: table((1, 0, 0, 0.5, 0.5, 0.9)),
+        lambda root, manifest, weights, *_: table((1, 0, 0, 0.5, 1 / 3, 0.9)),
     )
     manifest = pd.DataFrame({"path": ["a", "b"], "event": ["a", "b"], "taken_at": [None] * 2})
     found = lists(detections.find(tmp_path, manifest, Settings(["motion", "detector"]), 1))
-    assert found["detections"] == [None, [[0, 0, 0.5, 0.5]]]
+    assert found["detections"] == [None, [[0, 0, 0.5, 0.333333]]]
     assert found["detection_sources"] == [None, ["detector"]]

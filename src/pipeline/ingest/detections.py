@@ -78,7 +78,7 @@ def columns(
     rows = pd.concat([empty, *(table.assign(source=name) for name, table in boxes.items())])
     rows["photo"] = photos.get_indexer(rows.index)
     rows = rows.sort_values("photo", kind="stable")
-    places, sources = rows[_FIELDS].to_numpy(), rows["source"].to_numpy()
+    places, sources = rows[_FIELDS].round(6).to_numpy(), rows["source"].to_numpy()
     scores, photo = rows["score"].to_numpy(), rows["photo"].to_numpy()
     firsts = np.flatnonzero(np.diff(photo, prepend=-1))
     ends = np.flatnonzero(np.diff(photo, append=len(photos))) + 1
