@@ -24,7 +24,8 @@ def main() -> None:
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
         study.set_user_attr(run_key, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        search.search(study, p, data)
+        ended = search.search(study, p, data)
+        tracking.mlflow().set_tag("search", ended)
         best = search.best(study, p)
         tuned = params.replaced(p, best.params)
         network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
@@ -41,7 +42,7 @@ def main() -> None:
     study.set_user_attr(run_key, None)  # only what did not end goes on in its run
     checkpoint.remove()
     caches.prune(CACHE, "features", "litert", "checkpoints", "studies")
-    print(f"best is trial {best.number} of {len(study.trials)}: {trained}")
+    print(f"{ended}; the best is trial {best.number}: {trained}")
     print(report.seeds(by_seed))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import challengers
 import optuna
+import pandas as pd
 import pytest
 
 from pipeline.core import params
@@ -23,7 +24,7 @@ def p(request):
     written = params.replaced(written, {"model.backbone": "efficientnet_lite2"})
     one = params.Options(choices=[written.model.backbone])
     space = written.tune.space | {"model.backbone": one}
-    tune = {"tune.trials": 6, "tune.time_budget": 5.0, "tune.space": space}
+    tune = {"tune.trials": 6, "tune.time_budget": 5.0, "tune.space": space, "tune.stop_below": 0.0}
     return params.replaced(written, tune | {"train.learning_rate": 0.0007})
 
 
@@ -43,6 +44,8 @@ def tried(store, tmp_path, monkeypatch):
     class Trained:
         def __init__(self, rate):
             self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
+            right = [photo < 100 * self.validation.accuracy for photo in range(100)]
+            self.held_out = pd.DataFrame({"photo": range(100), "right": right})
             self.feature_seconds = 0.0
 
     def fit(model, train, data, on_epoch, deadline):
@@ -150,6 +153,28 @@ def test_a_trial_below_the_median_is_stopped_and_one_above_it_is_not(
     search.search(study, p, None)
     assert epochs == [8, 8, 8, 8, 4, 8], "the fifth, worst one is to end with its fourth epoch"
     assert [trial.state.name == "PRUNED" for trial in study.trials] == [False] * 4 + [True, False]
+
+
+def test_a_search_ends_when_no_trial_can_be_expected_to_gain(p, tried, tmp_path):
+    best = params.replaced(p, {"train.learning_rate": 0.003, "tune.trials": 60})
+    enough = params.replaced(best, {"tune.stop_below": 0.3})
+    study = studies.open_study(enough, "digest", tmp_path)
+    ended = search.search(study, enough, None)
+    count = len(study.trials)
+    assert 5 <= count < 60, "nothing beats the first trial, whose formula is at its peak"
+    assert f"ended after {count} of 60 trials" in ended
+    assert search.search(study, enough, None) == ended
+    assert len(tried) == count, "what was decided once stands"
+    assert search.search(study, params.replaced(best, {"tune.trials": count + 1}), None) == (
+        f"all {count + 1} trials are done"
+    )
+
+
+def test_a_search_goes_on_while_trials_gain(p, tried, tmp_path):
+    poor = params.replaced(p, {"train.learning_rate": 0.01, "tune.trials": 9})
+    study = studies.open_study(poor, "digest", tmp_path)
+    ended = search.search(study, params.replaced(poor, {"tune.stop_below": 0.05}), None)
+    assert ended == "all 9 trials are done"
 
 
 def test_with_fewer_trials_later_ones_do_not_count(p, tried, tmp_path):
@@ -430,7 +455,7 @@ def test_a_trial_given_up_keeps_its_place_until_it_is_queued_again(p, tried, tmp
     rate = lost.suggest_float("train.learning_rate", 0.001, 0.01, log=True)
     lost.set_user_attr("run_id", "one that MLflow has not")
     study.tell(lost, state=optuna.trial.TrialState.FAIL)  # by a process that was killed there
-    assert not search._has_room(p, study.trials, 100)
+    assert search._ended(p, study.trials, 100)
     late = study.ask()  # by one that had seen room just before
     assert studies.trial_slot(study, late) == 6
     late.set_user_attr(studies.OVER_LIMIT, True)
@@ -511,14 +536,14 @@ def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
     trials = [ended("COMPLETE", 10), ended("COMPLETE", 10), ended("PRUNED", 1), ended("PRUNED", 1)]
     for seeds, left in ((1, 20), (3, 40)):
         several = params.replaced(p, {"tune.seeds": seeds})
-        assert search._has_room(several, trials, left + 1)
-        assert not search._has_room(several, trials, left - 1)
+        assert search._ended(several, trials, left + 1) is None
+        assert search._ended(several, trials, left - 1)
 
 
 def test_the_next_trial_need_not_wait_for_features_as_the_first_one_did(p):
     trials = [ended("COMPLETE", 110, feature_seconds=100)]
-    assert search._has_room(p, trials, 21)
-    assert not search._has_room(p, trials, 19)
+    assert search._ended(p, trials, 21) is None
+    assert search._ended(p, trials, 19)
 
 
 def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monkeypatch):

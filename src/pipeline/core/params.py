@@ -234,6 +234,7 @@ class Options(Section):
 class Tune(Section):
     trials: Annotated[int, Field(ge=1)]
     time_budget: Annotated[float, Field(gt=0)]
+    stop_below: Annotated[float, Field(ge=0, le=1)]
     storage: Annotated[str, Field(min_length=1)]
     seeds: Annotated[int, Field(ge=1)]
     seed: Seed

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.core import atomic
 from pipeline.train.metrics import Score
+from pipeline.tune import stopping
 
 
 def files(
@@ -22,7 +23,8 @@ def files(
     """Returns the tables of a search, as texts by the name of their file.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
-    log-loss, the value it was ranked by, seconds, params. `best.yaml` has the best one's lines of
+    log-loss, the gain in accuracy over the first trial and its standard error, the value it was
+    ranked by, seconds, params. `best.yaml` has the best one's lines of
     the params, and `seeds.csv` a row for each seed that it was trained from.
     """
     sections: dict[str, dict[str, Any]] = {}
@@ -52,6 +54,8 @@ def _table(study: optuna.Study) -> pd.DataFrame:
             "accuracy": trial.user_attrs.get("accuracy"),
             "standard_error": trial.user_attrs.get("standard_error"),
             "log_loss": trial.user_attrs.get("log_loss"),
+            "gain": trial.user_attrs.get(stopping.GAIN),
+            "gain_error": trial.user_attrs.get(stopping.GAIN_ERROR),
             "value": trial.value,
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             **trial.params,

@@ -13,6 +13,7 @@ from pipeline.networks import backbones
 from pipeline.train import datasets, trainer
 from pipeline.train.metrics import Score
 from pipeline.train.settings import NetworkSettings, TrainingSettings
+from pipeline.tune import stopping
 from pipeline.tune import study as studies
 
 _BEGAN = "began"  # of a trial: when, in seconds since the epoch; Optuna's times have no zone
@@ -69,21 +70,25 @@ def check(p: params.Params) -> None:
             backbone.build(variant.resize.size, weights=variant.model.weights)
 
 
-def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -> None:
+def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -> str:
     """Runs trials, each an MLflow run below the open one.
 
-    There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first. No trial
-    but the first starts that could not be run as often again in what is left as the winner is
-    trained at the end, once for each of `tune.seeds`. A trial that diverges counts as pruned; one
-    that an error or Ctrl-C ends is queued again. Where several processes search, each waits at the
-    end for the others' last trials, so that all see the same. A search that is started again with
-    the same params has the minutes that it had left: one that was killed while it trained the
-    winner ends with that winner.
+    There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first or those
+    that are left can hardly change what is served (`tune.stop_below`). No trial but the first
+    starts that could not be run as often again in what is left as the winner is trained at the end,
+    once for each of `tune.seeds`. A trial that diverges counts as pruned; one that an error or
+    Ctrl-C ends is queued again. Where several processes search, each waits at the end for the
+    others' last trials, so that all see the same. A search that is started again with the same
+    params has the minutes that it had left: one that was killed while it trained the winner ends
+    with that winner.
 
     Args:
         study: From `open_study`.
         p: The params that trials start from.
         data: What trials train on.
+
+    Returns:
+        Why it ended, as a sentence.
     """
     check(p)
     last_heartbeat: dict[tuple[int, studies.State], float] = {}
@@ -91,12 +96,13 @@ def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -
         studies.abandon_silent_trials(study, last_heartbeat)
         trials = study.get_trials(deepcopy=False)
         seconds = _remaining_seconds(study, p, trials)
-        if _has_room(p, trials, seconds):
+        ended = _ended(p, trials, seconds)
+        if ended is None:
             _run_one(study, p, data, deadline=time.monotonic() + seconds)
         elif _in(studies.State.RUNNING, trials) or studies.abandoned_trials(trials):
             time.sleep(1)
         else:
-            break
+            return ended
 
 
 def _remaining_seconds(study: optuna.Study, p: params.Params, trials: Trials) -> float:
@@ -152,13 +158,22 @@ def _in(state: studies.State, trials: Trials) -> Trials:
     return [trial for trial in trials if trial.state == state]
 
 
-def _has_room(p: params.Params, trials: Trials, seconds: float) -> bool:
-    """Tells whether one more trial may start in the seconds that are left."""
+def _ended(p: params.Params, trials: Trials, seconds: float) -> str | None:
+    """Says why no further trial may start; None if one may in the seconds that are left."""
     running = len(_in(studies.State.RUNNING, trials)) + len(studies.abandoned_trials(trials))
-    done = sum(trial.state in _DONE for trial in trials)
-    if done + running >= p.tune.trials:
-        return False
-    return seconds > (1 + p.tune.seeds) * _typical_seconds(trials)
+    done = [trial for trial in trials if trial.state in _DONE]
+    left = p.tune.trials - len(done) - running
+    if left <= 0:
+        return f"all {p.tune.trials} trials are done"
+    if seconds <= (1 + p.tune.seeds) * _typical_seconds(trials):
+        return f"the {p.tune.time_budget:g} minutes of tune.time_budget are over"
+    chance = stopping.chance_of_change(done, left)
+    if chance >= p.tune.stop_below:
+        return None
+    return (
+        f"ended after {len(done)} of {p.tune.trials} trials: the chance that another one changes "
+        f"which recogniser is served is {chance:.0%} (tune.stop_below)"
+    )
 
 
 def _typical_seconds(trials: Trials) -> float:
@@ -194,6 +209,7 @@ def _score(
     trial.set_user_attr(_FEATURE_SECONDS, trained.feature_seconds)
     for name, number in asdict(trained.validation).items():
         trial.set_user_attr(name, number)
+    stopping.compare(trial, trained.held_out)
     return trained.validation.accuracy_lower_bound
 
 
