@@ -53,13 +53,8 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="also write a CSV with a row an event: photos of one folder that follow each other",
     )
-    predict.add_argument(
-        "--event-gap",
-        type=float,
-        default=60,
-        metavar="SECONDS",
-        help="the longest pause inside an event (default: 60)",
-    )
+    gap = "the longest pause inside an event (default: 60)"
+    predict.add_argument("--event-gap", type=float, default=60, metavar="SECONDS", help=gap)
     predict.add_argument(
         "--list",
         metavar="FILE",

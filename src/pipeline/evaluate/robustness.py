@@ -45,20 +45,12 @@ def measure(
     strength = np.array(STRENGTHS)[(first + turn) % len(STRENGTHS)]
     run = Network(network)
     clean = (run(pictures).argmax(axis=1) == targets).mean()
-    answers = np.stack(
-        [
-            calibration.apply(run([corrupt(*each, i) for i, each in enumerate(rows)]))
-            for rows in track(
-                [
-                    list(zip(pictures, [name] * len(photos), of_each, strict=True))
-                    for name, of_each in zip(CORRUPTIONS, strength, strict=True)
-                ],
-                len(CORRUPTIONS),
-                "answer worsened pictures",
-                "corruptions",
-            )
-        ]
+    rows = track(CORRUPTIONS, len(CORRUPTIONS), "answer worsened pictures", "corruptions")
+    worse = (
+        [corrupt(pictures[i], name, of_each[i], i) for i in range(len(photos))]
+        for name, of_each in zip(rows, strength, strict=True)
     )
+    answers = np.stack([calibration.apply(run(row)) for row in worse])
     right, middle = answers.argmax(axis=2) == targets, strength == MIDDLE
     by_corruption = right.mean(axis=1)
     all_targets = np.broadcast_to(targets, strength.shape)

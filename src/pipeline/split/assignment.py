@@ -46,10 +46,9 @@ def assign(
     ones of the three splits are carved out of what is to be trained on, and of a group in several
     splits the copies that a later split tests are left out of the earlier one.
 
-    A photo without a location or a time that `by` needs, and whose group has none, is left out. It
-    may show the camera or the days of any split, so in each it could leak: tested it might be known
-    already, and learned from it might tell of what is tested. Where no photo of its species has
-    one, it trains, for nothing of that species is tested.
+    A photo without a location or a time that `by` needs, and whose group has none, is left out: it
+    may show the camera or the days of any split, and leak. Where no photo of its species has one,
+    it trains, for nothing of that species is tested.
 
     Args:
         manifest: With columns photo, species and group; location, taken_at and split_hint where

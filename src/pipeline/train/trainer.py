@@ -58,21 +58,17 @@ def fit(
 ) -> Trained:
     """Trains a recogniser and stops when validation no longer improves.
 
-    A pretrained backbone is frozen and its features are computed once, so that a head trains in
-    seconds; unfrozen blocks follow afterwards from cached activations, at a lower rate. A
-    backbone without weights, or with all blocks unfrozen, trains from pixels and sees no copy
-    twice.
+    A pretrained backbone is frozen and its features are computed once; unfrozen blocks follow from
+    cached activations, at a lower rate. One without weights trains from pixels.
 
     Args:
         model: What to build.
         train: How to train it.
         data: What to train on.
-        on_epoch: Called after each epoch with its number, from 0, and its metrics. Defaults to
-            nothing.
+        on_epoch: Called after each epoch with its number, from 0, and its metrics.
         checkpoint: Where a killed training goes on; it ends with the weights of one that nobody
             disturbed. Defaults to None: training starts anew, and leaves nothing.
-        deadline: When to stop, by `time.monotonic`, after the epoch in which that is. Defaults to
-            never.
+        deadline: When to stop, by `time.monotonic`, after the epoch in which that is.
 
     Raises:
         TrainingDiverged: The loss became NaN or infinite.
