@@ -29,14 +29,16 @@ def test_files(study):
     scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
     found = report.files(study, study.trials[1], scores)
     head, *rows = found["trials.csv"].splitlines()
-    assert head.startswith("trial,state,accuracy,standard_error,log_loss,value,seconds,")
+    assert head.startswith(
+        "trial,state,accuracy,standard_error,log_loss,gain,gain_error,value,seconds,"
+    )
     assert [row.split(",")[:3] for row in rows] == [
         ["0", "complete", "0.8"],
         ["1", "complete", "0.9"],
         ["2", "complete", "0.7"],
         ["3", "pruned", ""],
     ]
-    values = [row.split(",")[5] for row in rows]
+    values = [row.split(",")[7] for row in rows]
     assert [float(value) for value in values[:3]] == pytest.approx([0.79, 0.89, 0.69])
     seeds = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
     assert found["seeds.csv"].splitlines() == [*seeds, "1,100,0.9,0.01,0.3"]
