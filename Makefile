@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast mutants lint types site ui dashboard app serve lock clean
+.PHONY: help setup setup-dev run test test-fast mutants lint site ui dashboard app serve lock clean
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,11 +56,9 @@ site: setup ## write docs/ as a website to site/
 	uv pip install --quiet --requirement pyproject.toml --extra site
 	zensical build
 
-lint: setup-dev ## check style, docstrings and formatting
+lint: setup-dev ## check style, docstrings, formatting and types
 	ruff check .
 	ruff format --check .
-
-types: setup-dev ## check types, in a minute or less
 	basedpyright
 
 ui: setup ## look at all runs, trials and versions in the browser

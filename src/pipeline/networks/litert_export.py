@@ -55,7 +55,7 @@ def _converter(model: "keras.Model") -> Any:
 
     (pixels,) = model.inputs
     signature = [tf.TensorSpec((1, *pixels.shape[1:]), tf.float32, pixels.name)]
-    module = tf.Module()
+    module: Any = tf.Module()
     module.serve = tf.function(_with_constants(model), input_signature=signature)
     function = module.serve.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([function], module)
