@@ -82,7 +82,7 @@ def test_params_are_frozen(written):
         ("augment.seed", "4294967296", "4294967296", "less than 4294967296"),
         ("model.dropout", "1.0", "1.0", "less than 1"),
         ("resize.fit", "yes", "'yes'", "'crop', 'pad' or 'stretch'"),
-        ("resize.crop", "true", "True", "'auto', 'none', 'boxes' or 'motion'"),
+        ("resize.crop", "true", "True", "'auto', 'none', 'boxes' or 'views'"),
         ("train.epochs", "0", "0", "greater than or equal to 1"),
         ("train.learning_rate", "0", "0", "greater than 0"),
         ("train.learning_rate", ".nan", "nan", ""),

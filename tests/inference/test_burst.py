@@ -47,6 +47,36 @@ def test_what_moves_in_the_rows_is_seen_if_they_are_one_burst(moving, recogniser
     assert [row["species"] for row in answers(whole, frames, burst=True)] == ["blue & co"] * 4
 
 
+def test_a_recogniser_of_views_answers_by_the_mean_over_the_photo_and_its_parts(
+    recogniser, tmp_path
+):
+    shutil.copytree(recogniser, tmp_path / "views")
+    (tmp_path / "views/finding.json").write_bytes(SubjectCrop(0.0, views=True).written())
+    several, whole = (Recogniser(folder, workers=1) for folder in (tmp_path / "views", recogniser))
+    pixels = np.asarray(Image.open(io.BytesIO(frame(2))))
+    # The block has 60 x 40 px around (190, 120): squares of 60 px, and of twice as many.
+    views = [pixels, pixels[90:150, 160:220], pixels[60:180, 130:250]]
+    files = [io.BytesIO() for _ in views]
+    for view, file in zip(views, files, strict=True):
+        Image.fromarray(view).save(file, "PNG")
+    alone = answers(whole, [file.getvalue() for file in files])
+    reds = np.array(
+        [{one["species"]: one["probability"] for one in row["top"]}["red"] for row in alone]
+    )
+    odds = np.exp(np.log(reds / (1 - reds)).mean())
+    box = [160 / 352, 100 / 240, 60 / 352, 40 / 240]
+    (row,) = answers(several, [frame(2)], boxes=box)
+    red = {one["species"]: one["probability"] for one in row["top"]}["red"]
+    assert red == pytest.approx(odds / (1 + odds), rel=1e-4)
+    assert reds.max() - reds.min() > 0.5, "the views differ"
+    frames = [frame(n) for n in range(4)]
+    assert answers(several, frames) == answers(whole, frames), "a photo alone is seen whole"
+    found = {
+        one["species"]: one["probability"] for one in answers(several, frames, burst=True)[2]["top"]
+    }
+    assert found["red"] == pytest.approx(red, abs=0.1)
+
+
 def test_each_row_has_what_all_show_together(recogniser):
     shown = [(200, 0, 0), (0, 0, 190), (0, 0, 180)]
     images = []

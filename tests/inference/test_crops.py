@@ -1,11 +1,14 @@
 import io
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from pipeline.inference import decoding
 from pipeline.inference.crops import SubjectCrop, squares
+from pipeline.resize import crops as resize
 
 
 def test_a_square_has_its_margin_and_stays_in_the_photo():
@@ -36,13 +39,38 @@ def test_what_moves_in_a_burst_is_cut_out_of_each_frame(orientation, tmp_path):
     (tmp_path / "finding.json").write_bytes(SubjectCrop(0.1).written())
     crop = SubjectCrop.load(tmp_path)
     frames = [photo(20 + 70 * n, orientation) for n in range(4)]
-    parts = crop.parts([frames[0], b"no picture", *frames[1:]])
-    assert parts.pop(1) is None
-    for data, part in zip(frames, parts, strict=True):
+    views = crop.in_burst([frames[0], b"no picture", *frames[1:]])
+    assert views.pop(1) == [None]
+    for data, (part,) in zip(frames, views, strict=True):
         seen = decoding.square(decoding.cut(data, part), 60)
         assert (np.abs(seen[20:40, 15:45].astype(int) - [0, 250, 0]) < 40).all()
         assert (seen[:3].astype(int).max(axis=(0, 2)) < 140).all(), "the scene around it"
-    assert crop.parts(frames[:2]) == [None, None]
+    assert crop.in_burst(frames[:2]) == [[None], [None]]
+
+
+def test_views_are_those_that_the_network_learned_from(tmp_path):
+    """By the code that cuts pictures to train on."""
+    (tmp_path / "finding.json").write_bytes(SubjectCrop(0.1, views=True).written())
+    crop = SubjectCrop.load(tmp_path)
+    box = [0.5, 0.25, 0.125, 0.5]
+    row = {"photo": "a", "path": "a", "species": "cat", "width": 640, "height": 480}
+    row |= {"box": None, "detections": f"[{box}]", "detection_sources": '["motion"]'}
+    rows = resize.pictures(pd.DataFrame([row]), "views", 0.1)
+    expected = rows["box"].map(json.loads, na_action="ignore").tolist()
+    assert crop.around(box, (640, 480)) == [None, *expected[1:]]
+    frames = [photo(20 + 70 * n) for n in range(4)]
+    single = SubjectCrop(0.1).in_burst(frames)
+    several = crop.in_burst(frames)
+    assert [len(views) for views in several] == [3] * 4
+    assert [[views[1]] for views in several] == single
+    assert SubjectCrop(0.1, "boxes", views=True).in_burst(frames) == [[None]] * 4
+
+
+def test_a_file_of_before_there_were_views_cuts_out(tmp_path):
+    (tmp_path / "finding.json").write_text('{"margin": 0.0, "find": "boxes"}')
+    assert SubjectCrop.load(tmp_path).around([0.5, 0.5, 0.1, 0.1], (50, 50)) == [
+        [0.5, 0.5, 0.1, 0.1]
+    ]
 
 
 def test_a_recogniser_of_whole_photos_cuts_nothing(tmp_path):

@@ -216,6 +216,7 @@ BOXED = pd.DataFrame(
             None,
             "[[0.2, 0.2, 0.6, 0.1]]",
         ],
+        "detection_sources": ['["motion", "boxes"]', None, '["boxes"]'],
     }
 )
 
@@ -223,7 +224,7 @@ BOXED = pd.DataFrame(
 def test_whole_photos_are_pictures_as_they_are():
     rows = crops.pictures(BOXED, "none", 0.1)
     assert rows["box"].isna().all()
-    whole = BOXED.drop(columns=["box", "detections"])
+    whole = BOXED.drop(columns=["box", "detections", "detection_sources"])
     pd.testing.assert_frame_equal(rows.drop(columns="box"), whole)
 
 
@@ -240,16 +241,22 @@ def test_each_subject_is_cut_out_as_a_square_within_the_photo():
     assert sizes == [[120, 120], [60, 60], [100, 300], [50, 50]]
 
 
-def test_what_moves_most_is_cut_out_with_some_of_its_surroundings():
-    rows = crops.pictures(BOXED, "motion", 0.25)
-    assert rows["photo"].tolist() == ["a", "b", "c"]
+def test_views_are_the_whole_photo_and_two_parts_around_the_best_detection():
+    rows = crops.pictures(BOXED, "views", 0.25)
+    assert rows["photo"].tolist() == ["a", "a", "a", "b", "c", "c", "c"]
+    assert rows["view"].tolist() == [0, 1, 2, 0, 0, 1, 2]
+    assert rows["species"].tolist() == ["cat"] * 3 + ["owl"] * 4
     boxes = rows["box"].map(json.loads, na_action="ignore").tolist()
-    # 20 x 40 px around (210, 80): 60 px a side with the margin, over 0.13 of 400.
-    assert boxes[0] == [0.45, 0.25, 0.15, 0.3]
-    assert pd.isna(boxes[1])
-    assert boxes[2] == [0.05, 0.0, 0.9, 0.9]
-    (row,) = crops.pictures(BOXED[:1], "motion", 0).itertuples()
-    assert json.loads(row.box) == [0.46, 0.27, 0.13, 0.26], "0.13 of the longer side, not 40 px"
+    assert rows["box"].isna().tolist() == [True, False, False, True, True, False, False]
+    # 20 x 40 px around (210, 80): 60 px a side with the margin, over 0.13 of 400; the wider one
+    # would have 80 px, and has 0.3 of 400.
+    assert boxes[1:3] == [[0.45, 0.25, 0.15, 0.3], [0.375, 0.1, 0.3, 0.6]]
+    # 30 x 5 px around (25, 12.5): 45 px a side with the margin, and all of 50.
+    assert boxes[5:] == [[0.05, 0.0, 0.9, 0.9], [0.0, 0.0, 1.0, 1.0]]
+    sizes = rows[["width", "height"]].to_numpy().tolist()
+    assert sizes[:4] == [[400, 200], [60, 60], [120, 120], [100, 300]]
+    row = crops.pictures(BOXED[:1], "views", 0).iloc[1]
+    assert json.loads(row["box"]) == [0.46, 0.27, 0.13, 0.26], "0.13 of the longer side, not 40 px"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +264,10 @@ def test_what_moves_most_is_cut_out_with_some_of_its_surroundings():
     [
         ("none", ""),
         ("boxes", "resize.crop boxes: the box of each subject is cut out, 3 pictures; 1 are uncut"),
-        ("auto", "resize.crop auto: what moves is cut out, 2 pictures; 1 are uncut photos\n"),
+        (
+            "auto",
+            "resize.crop auto: 3 photos are seen whole, and 2 of them closely too, 4 pictures more",
+        ),
     ],
 )
 def test_what_is_cut_out_is_printed(crop, line):

@@ -31,6 +31,8 @@ def folder(tmp_path):
     detections = [None, "[[0.7, 0.33333333, 0.2, 0.33333333]]"]
     detections += ["[[0.7, 0.33333333, 0.2, 0.16666667], [0, 0, 0.5, 0.5]]"]
     table["detections"] = pd.Series(detections, dtype="str")
+    sources = [None, '["motion"]', '["motion", "motion"]']
+    table["detection_sources"] = pd.Series(sources, dtype="str")
     (tmp_path / "data/ingested/files").mkdir(parents=True)
     table.to_parquet(tmp_path / "data/ingested/manifest.parquet")
     workspace.write_collection(tmp_path / "data/ingested", tmp_path / "found")
@@ -41,7 +43,7 @@ def resized(folder, **lines):
     lines = {f"resize.{name}": value for name, value in lines.items()}
     staged.run("resize", folder, lines | {"resize.size": 40})
     written = Shards(folder / "data/resized")
-    assert written.index["species"].tolist() == ["cat", "cat", "owl"]
+    assert written.index["species"].unique().tolist() == ["cat", "owl"]
     return written, written.take(range(len(written))).astype(int)
 
 
@@ -71,17 +73,24 @@ def test_subjects_are_cut_out_with_the_margin_of_params_if_they_are_to_be(folder
     assert whole[:, 2, 2, 2].min() >= 200
 
 
-def test_what_moves_is_cut_out_where_most_photos_are_of_bursts(folder):
+def test_photos_have_views_where_most_are_of_bursts(folder):
     written, pictures = resized(folder, box_margin=0.0)
-    # The first cat stays whole; the other is green around its middle; the owl is green above red.
-    assert written.index["box"].notna().tolist() == [False, True, True]
-    assert np.abs(pictures[1, 14:26, 4:36] - [0, 200, 0]).max() < 8
-    assert np.abs(pictures[2, :18] - [0, 200, 0]).max() < 8
-    assert np.abs(pictures[2, 22:] - [200, 0, 0]).max() < 8
+    # Of the first cat there is no more; the other is green around its middle; the owl is green
+    # above red.
+    assert written.index["view"].tolist() == [0, 0, 1, 2, 0, 1, 2]
+    assert written.index["box"].isna().tolist() == [True, True, False, False, True, False, False]
+    assert pictures[[0, 1, 4], 2, 2, 2].min() >= 200, "whole photos are blue"
+    assert np.abs(pictures[2, 14:26, 4:36] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[5, :18] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[5, 22:] - [200, 0, 0]).max() < 8
+    # 0.3 of 100 px around (80, 25): the 20 px in its middle are green above 30, red below.
+    assert np.abs(pictures[6, 14:25, 8:32] - [0, 200, 0]).max() < 8
+    assert pictures[6, 4, 4, 2] >= 200
     table = pd.read_parquet(folder / "data/ingested/manifest.parquet")
     table["detections"] = table["detections"].where(table["species"] == "owl")
     table.to_parquet(folder / "data/ingested/manifest.parquet")
     written, _ = resized(folder, box_margin=0.0)
     assert written.index["box"].isna().all(), "one photo of three is too few"
-    written, _ = resized(folder, box_margin=0.0, crop="motion")
-    assert written.index["box"].notna().tolist() == [False, False, True]
+    assert "view" not in written.index
+    written, _ = resized(folder, box_margin=0.0, crop="views")
+    assert written.index["view"].tolist() == [0, 0, 0, 1, 2]

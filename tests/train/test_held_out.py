@@ -36,6 +36,26 @@ def test_some_photos_have_their_features(monkeypatch):
     np.testing.assert_array_equal(np.stack(table["features"][drawn]), FEATURES[drawn])
 
 
+def test_a_photo_of_several_views_has_the_mean_of_their_logits_and_features(monkeypatch):
+    monkeypatch.setattr(held_out, "FEATURES_OF", 2)
+    index = INDEX.assign(photo=[*"vvwxx"], view=[0, 1, 0, 0, 1], split=[*["train"] * 3, *["x"] * 2])
+    index["split"] = index["split"].replace("x", "validation")
+    table = held_out.table(index, *PICTURES[1:], features=lambda rows: FEATURES[rows])
+    assert table.columns.tolist() == [
+        *("photo", "split", "species", "probabilities", "largest_logit", "right", "features")
+    ]
+    assert table["photo"].tolist() == [*"vwx"]
+    assert table["species"].tolist() == ["ant", "ant", "bee"]
+    assert table["largest_logit"].tolist() == [1.0, 3.0, 2.25]
+    assert table["right"].tolist() == [True, True, True]
+    odds = np.exp([0.5, 2.0, -1.75])  # of ants to bees, by the mean logits
+    np.testing.assert_allclose(np.stack(table["probabilities"])[:, 0], odds / (1 + odds))
+    assert table["features"][2].tolist() == [7, 8]
+    assert table["features"].notna().sum() == 2
+    drawn = table["features"].dropna()[:-1].map(list).tolist()
+    assert drawn in ([[1.0, 2.0]], [[4.0, 5.0]])
+
+
 @pytest.mark.parametrize(("limit", "validation", "train"), [(150, 100, 50), (60, 60, 0)])
 def test_of_many_photos_those_of_the_validation_split_come_first(
     monkeypatch, limit, validation, train

@@ -14,6 +14,9 @@ from pipeline.core import atomic
 from pipeline.core.progress import track
 from pipeline.dataset import shards
 from pipeline.dataset.shards import Shards
+from pipeline.dataset.views import COLUMN as VIEW
+
+INDEX = ("photo", "species", VIEW, "copy")
 
 
 def copies(species: pd.Series, least: int, most: int) -> pd.Series:
@@ -55,8 +58,8 @@ def write(
     Args:
         folder: The folder; it appears when everything is written.
         resized: The shards of the pictures.
-        rows: A row a picture and copy, as `expand` returns them: photo, species, copy, and shard
-            and row of the picture.
+        rows: A row a picture and copy, as `expand` returns them: photo, species, copy, shard and
+            row of the picture, and its view where photos have several.
         ranges: How far copies may differ.
         seed: Another seed gives other copies.
         jobs: Processes to use; they change no byte.
@@ -68,7 +71,7 @@ def write(
         sources = rows[["shard", "row", "photo", "copy"]]
         starts = range(0, len(sources), shards.LENGTH)
         parts = [sources.iloc[start : start + shards.LENGTH] for start in starts]
-        index = rows[["photo", "species", "copy"]]
+        index = rows[[name for name in INDEX if name in rows]]
         shards.write_index(unfinished, index, [len(part) for part in parts])
         drawn = (
             (shards.path(unfinished, number), list(part.itertuples(index=False, name=None)))

@@ -1,30 +1,32 @@
-"""Decides which part of photos networks see: all of it, or the subject."""
+"""Decides what of photos networks see: all of it, the subject, or both."""
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from pipeline.inference import crops
 
-Crop = Literal["auto", "none", "boxes", "motion"]
+Crop = Literal["auto", "none", "boxes", "views"]
+COLUMN = "view"  # of an index of pictures: 0 is the whole photo; only where photos have views
 _ENOUGH = 0.5  # of the photos
 
 
-def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "motion"]:
-    """Returns what is cut out of the photos.
+def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "views"]:
+    """Returns what is seen of the photos.
 
     Args:
         manifest: A row a photo, as ingest wrote it.
-        crop: `resize.crop`. With `auto` it is what moves, if that was found in at least half of the
-            photos: so only in bursts of fixed cameras, where a served recogniser can find it too.
+        crop: `resize.crop`. With `auto` it is views, if an animal was found in at least half of the
+            photos: so in bursts of fixed cameras, where a served recogniser can find it too.
     """
     if crop != "auto":
         return crop
-    return "motion" if manifest["detections"].notna().mean() >= _ENOUGH else "none"
+    return "views" if manifest["detections"].notna().mean() >= _ENOUGH else "none"
 
 
 def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]:
-    """Returns what a network carries beside it to cut out of photos what it was trained to see.
+    """Returns what a network carries beside it to see of photos what it was trained to see.
 
     Args:
         manifest: A row a photo, as ingest wrote it.
@@ -34,5 +36,49 @@ def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]
     Returns:
         The content of a file by its name; nothing where photos are seen as they are sent.
     """
-    view = chosen(manifest, crop)
-    return {} if view == "none" else {crops.FILE: crops.SubjectCrop(margin, view).written()}
+    seen = chosen(manifest, crop)
+    return {} if seen == "none" else {crops.FILE: subject(manifest, seen, margin).written()}
+
+
+def subject(
+    manifest: pd.DataFrame, seen: Literal["boxes", "views"], margin: float
+) -> crops.SubjectCrop:
+    """Returns what cuts the subject out of photos.
+
+    Args:
+        manifest: A row a photo, with columns detections and detection_sources.
+        seen: From `chosen`.
+        margin: `resize.box_margin`.
+    """
+    moves = manifest["detection_sources"].str.contains("motion", na=False).any()
+    find = "motion" if seen == "views" and moves else "boxes"
+    return crops.SubjectCrop(margin, find, views=seen == "views")
+
+
+def counts(index: pd.DataFrame) -> np.ndarray:
+    """Counts the pictures that show each picture's photo from here on, int (n,).
+
+    Args:
+        index: Of pictures; the views of a photo follow each other, the whole photo first.
+
+    Returns:
+        For a whole photo the number of its views, at other views 0. Without views 1 each.
+    """
+    if COLUMN not in index:
+        return np.ones(len(index), dtype=int)
+    first = (index[COLUMN] == 0).to_numpy()
+    number = np.zeros(len(index), dtype=int)
+    number[first] = np.diff(np.flatnonzero(np.append(first, True)))
+    return number
+
+
+def pictures(counts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    """Lists the positions of all views of some photos, one photo after the other, int (n,).
+
+    Args:
+        counts: Of all pictures, from `counts`.
+        wholes: Positions of the photos' whole pictures, int (photos,).
+    """
+    lengths = counts[wholes]
+    starts = np.repeat(wholes - (lengths.cumsum() - lengths), lengths)
+    return starts + np.arange(lengths.sum())

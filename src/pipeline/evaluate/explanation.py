@@ -6,8 +6,7 @@ import pandas as pd
 from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
 from pipeline.inference import activation
-from pipeline.inference.litert import MAIN, Network
-from pipeline.inference.recogniser import MAPS
+from pipeline.inference.litert import MAIN, MAPS, Network
 
 PHOTOS = 40
 WINDOW = 0.3  # side of what is hidden, as a share of the picture's

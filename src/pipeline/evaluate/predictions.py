@@ -1,21 +1,24 @@
 """Runs networks over the pictures of a split, one batch in memory at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 
 from pipeline.core.progress import track
+from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.litert import MAIN, Network
 from pipeline.inference.open_set import OpenSetRule
+from pipeline.inference.view_mean import view_mean
 
 
 def photos_of(
     name: str, index: pd.DataFrame, manifest: pd.DataFrame, split: pd.DataFrame
 ) -> pd.DataFrame:
-    """Lists the pictures of a split.
+    """Lists the pictures of a split; of photos that have several views, the whole photo alone.
 
     Args:
         name: `train`, `validation` or `test`.
@@ -30,13 +33,14 @@ def photos_of(
         the shards.
     """
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
-    pictures = index.loc[index["photo"].map(splits) == name, ["photo", "species", "box"]]
+    chosen = (index["photo"].map(splits) == name) & (views.counts(index) > 0)
+    pictures = index.loc[chosen, ["photo", "species", "box"]]
     columns = ("path", "group", "event", "location")
     return pictures.assign(**{column: pictures["photo"].map(photos[column]) for column in columns})
 
 
 def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -> np.ndarray:
-    """Runs a LiteRT network over pictures on every core.
+    """Runs a LiteRT network over single pictures on every core.
 
     Args:
         network: The contents of a `.tflite` file.
@@ -47,24 +51,34 @@ def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -
     Returns:
         Probabilities, float32 (n, species).
     """
-    return np.stack([row[MAIN] for row in outputs(network, shards, pictures, what)])
+    rows = _outputs(network, shards, pictures.index.to_numpy(), what)
+    return np.stack([row[MAIN] for row in rows])
 
 
 def outputs(
     network: bytes, shards: Shards, pictures: pd.DataFrame, what: str
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields all outputs of a LiteRT network for each picture, as `Network.outputs` returns them.
+    """Yields all outputs of a LiteRT network for each picture, the mean over views where it is one.
 
     Args:
         network: The contents of a `.tflite` file.
         shards: The pictures.
-        pictures: Which of them; its index is their positions in the shards.
+        pictures: Which of them, as `photos_of` lists them; its index is their positions in the
+            shards.
         what: What the progress line calls them.
     """
+    counts, wholes = views.counts(shards.index), pictures.index.to_numpy()
+    rows = _outputs(network, shards, views.pictures(counts, wholes), what)
+    for length in counts[wholes].tolist():
+        yield view_mean(list(islice(rows, length)))
+
+
+def _outputs(
+    network: bytes, shards: Shards, positions: np.ndarray, what: str
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields all outputs of a LiteRT network for each picture, as `Network.outputs` does."""
     run = Network(network)
-    batches = track(
-        shards.batches(pictures.index), len(pictures), f"answer {what}", "pictures", len
-    )
+    batches = track(shards.batches(positions), len(positions), f"answer {what}", "pictures", len)
     for batch in batches:
         yield from run.map_ordered(run.outputs, batch)
 

@@ -1,4 +1,4 @@
-"""Decides which square part of a photo a network sees, given where its subject is."""
+"""Decides which square parts of a photo a network sees, given where its subject is."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,11 @@ from pipeline.inference import motion
 from pipeline.inference.decoding import MAX_PIXELS, PhotoError, grey
 
 FILE = "finding.json"  # beside the network
-LEAST = 0.13  # of the longer side: what moves is seen with as much around it, at least
+LEAST = 0.13  # of the longer side: what was found is seen with as much around it, at least
+# A second, wider part: the margin in shares of the box's longer side, and the least side.
+WIDER_MARGIN, WIDER_LEAST = 0.5, 0.3
+View = list[float] | None  # a part of a photo, as `decoding.cut` takes it; None for all of it
+WHOLE: list[View] = [None]
 
 
 def squares(boxes: np.ndarray, sides: np.ndarray, margin: float, least: float = 0.0) -> np.ndarray:
@@ -42,17 +46,17 @@ class SubjectCrop:
 
     Attributes:
         margin: Share of a box's longer side that is added on each side.
-        find: What training cut out, and so what a photo without a box is searched for: what moves
-            in the frames of a burst (`motion`), or nothing, as people drew the boxes (`boxes`).
+        find: Where the boxes of training came from, and so what a photo without a box is searched
+            for: what moves in the frames of a burst (`motion`), or nothing (`boxes`), as people
+            drew them.
+        views: Whether the network sees the whole photo, the part around the subject and a wider
+            part, and the mean of its answers counts. Defaults to False: it sees the part in place
+            of the photo.
     """
 
     margin: float
     find: Literal["motion", "boxes"] = "motion"
-
-    @property
-    def least(self) -> float:
-        """The share of the longer side that is seen at least."""
-        return LEAST if self.find == "motion" else 0.0
+    views: bool = False
 
     @classmethod
     def load(cls, recogniser: Path) -> "SubjectCrop | None":
@@ -64,8 +68,15 @@ class SubjectCrop:
         """Returns the content of its file."""
         return f"{json.dumps(asdict(self))}\n".encode()
 
-    def part(self, box: Sequence[float], sides: Sequence[float]) -> list[float]:
-        """Returns the part of a photo that the network shall see, as `decoding.cut` takes it.
+    @property
+    def parts(self) -> list[tuple[float, float]]:
+        """The margin of each part, and the share of the photo's longer side it has at least."""
+        if self.views:
+            return [(self.margin, LEAST), (WIDER_MARGIN, WIDER_LEAST)]
+        return [(self.margin, LEAST if self.find == "motion" else 0.0)]
+
+    def around(self, box: Sequence[float], sides: Sequence[float]) -> list[View]:
+        """Returns what of a photo the network shall see.
 
         Args:
             box: Around the subject: x and y of the left upper corner, width and height, in shares
@@ -73,22 +84,19 @@ class SubjectCrop:
             sides: Its width and height (px).
         """
         boxes, photos = np.array([box], np.float64), np.array([sides], np.float64)
-        return squares(boxes, photos, self.margin, self.least)[0].tolist()
+        parts = [squares(boxes, photos, *part)[0].tolist() for part in self.parts]
+        return [*WHOLE, *parts] if self.views else parts
 
-    def parts(
-        self, frames: Sequence[bytes], max_pixels: int = MAX_PIXELS
-    ) -> list[list[float] | None]:
-        """Returns the part of each frame of a burst that the network shall see.
+    def in_burst(self, frames: Sequence[bytes], max_pixels: int = MAX_PIXELS) -> list[list[View]]:
+        """Returns what of each frame of a burst the network shall see.
 
         Args:
             frames: The bytes of the photos' files.
-            max_pixels: A frame that claims more is left out.
-
-        Returns:
-            For each frame the box that `decoding.cut` takes; None for all of the photo.
+            max_pixels: A frame that claims more is not searched.
         """
+        views = [WHOLE] * len(frames)
         if self.find == "boxes":
-            return [None] * len(frames)
+            return views
         readable, small = [], []
         for number, data in enumerate(frames):
             try:
@@ -96,8 +104,7 @@ class SubjectCrop:
                 readable.append(number)
             except PhotoError:
                 continue  # whoever answers it says so
-        parts: list[list[float] | None] = [None] * len(frames)
         for number, frame, boxes in zip(readable, small, motion.find(small), strict=True):
             if boxes:
-                parts[number] = self.part(boxes[0][:4], frame.shape[::-1])
-        return parts
+                views[number] = self.around(boxes[0][:4], frame.shape[::-1])
+        return views

@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 T = TypeVar("T")
 R = TypeVar("R")
 MAIN = "probabilities"  # the output that is a network's answer
+MAPS = "activation_maps"  # an output that networks with a linear head have
 
 
 class Network:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.inference import decoding
+from pipeline.inference.crops import WHOLE, View
 from pipeline.inference.recogniser import TOP_K, Recogniser, bytes_of
 
 MAX_ROWS = 1000  # of one request to a server: about ten seconds of two cores
@@ -59,11 +60,11 @@ class Query:
         on_error: `fail` refuses all rows if one is no photo; `row` answers the others, and that row
             with a sentence in `error` and nothing else.
         burst: Whether the rows are frames that one fixed camera took shortly after each other. Then
-            what moves is cut out of them, if the recogniser was trained so, and each row has what
+            what moves is seen closely, if the recogniser was trained so, and each row has what
             all show together: `event_species`, `event_probability` and `event_unknown`.
         boxes: Where the animal is in each row, four numbers a row: x and y of the left upper
-            corner, width and height, in shares of the upright photo's sides. It is cut out, if the
-            recogniser was trained so. Empty: nobody says.
+            corner, width and height, in shares of the upright photo's sides. It is seen closely, if
+            the recogniser was trained so. Empty: nobody says.
     """
 
     top_k: int
@@ -160,19 +161,18 @@ def answer_rows(
     Raises:
         NotAPhoto: A row is none, and `on_error` is `fail`.
     """
-    parts = _parts(recogniser, images) if query.burst else [None] * len(images)
+    views = _views(recogniser, images) if query.burst else [WHOLE] * len(images)
     top_k = len(recogniser.labels) if query.burst else query.top_k
 
     def answer(row: tuple[int, Any]) -> dict[str, Any]:
         number, image = row
         try:
             data = bytes_of(image)
-            part, box = parts[number], query.box(number)
+            seen, box = views[number], query.box(number)
             if recogniser.crop is not None and box != _ALL_OF_IT:
-                part = recogniser.crop.part(box, decoding.upright_size(data, recogniser.max_pixels))
-            if part is not None:
-                data = decoding.cut(data, part, recogniser.max_pixels)
-            answered = recogniser.answer(data, top_k, query.threshold, query.explain, light)
+                sides = decoding.upright_size(data, recogniser.max_pixels)
+                seen = recogniser.crop.around(box, sides)
+            answered = recogniser.answer(data, top_k, query.threshold, query.explain, light, seen)
         except decoding.PhotoError as error:
             refused = NotAPhoto(number, str(error))
             if query.on_error == "fail":
@@ -185,17 +185,17 @@ def answer_rows(
     return _pooled(recogniser, rows, query.top_k) if query.burst else rows
 
 
-def _parts(recogniser: Recogniser, images: Sequence[Any]) -> list[list[float] | None]:
-    """Returns what moves in each frame; None for all of it."""
+def _views(recogniser: Recogniser, images: Sequence[Any]) -> list[list[View]]:
+    """Returns what of each frame the network shall see."""
     if recogniser.crop is None:
-        return [None] * len(images)
+        return [WHOLE] * len(images)
     frames = []
     for image in images:
         try:
             frames.append(bytes_of(image))
         except decoding.PhotoError:
             frames.append(b"")  # its own answer says why
-    return recogniser.crop.parts(frames, recogniser.max_pixels)
+    return recogniser.crop.in_burst(frames, recogniser.max_pixels)
 
 
 def event_probabilities(recogniser: Recogniser, rows: Sequence[dict]) -> np.ndarray:

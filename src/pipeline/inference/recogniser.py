@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ import numpy as np
 
 from pipeline.inference import activation, decoding, occlusion
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.crops import SubjectCrop
+from pipeline.inference.crops import WHOLE, SubjectCrop, View
 from pipeline.inference.imagenet import ImageNet
-from pipeline.inference.litert import MAIN, Network
+from pipeline.inference.litert import MAIN, MAPS, Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
 from pipeline.inference.open_set import SPECIES, OpenSetRule
 from pipeline.inference.pooling import Pooling
 from pipeline.inference.taxonomy import Taxonomy
+from pipeline.inference.view_mean import view_mean
 
 TOP_K = 3
-MAPS = "activation_maps"  # an output that networks with a linear head have
 MAX_BYTES = 64 * 2**20  # of one photo
 _URL_SAFE = str.maketrans("-_", "+/")
 # What people send in its place. All but hexadecimal digits hold a character that base64 lacks; a
@@ -50,8 +51,8 @@ class Recogniser:
         calibration: What makes its probabilities mean what they say.
         open_set: What tells known species, unknown animals and no animal apart.
         network: The network.
-        crop: Cuts out of the frames of a burst what the network was trained to see; None where that
-            is whole photos.
+        crop: Tells what of a photo the network was trained to see, given a burst or a box; None
+            where that is whole photos.
         pooling: How it answers for all frames of a burst.
         taxonomy: What says a genus or more where the species is unsure; None where it knows no
             ranks.
@@ -76,6 +77,7 @@ class Recogniser:
         threshold: float | None = None,
         explained: bool = False,
         light: bool = False,
+        views: Sequence[View] = WHOLE,
     ) -> dict[str, Any]:
         """Answers what a photo shows.
 
@@ -87,6 +89,8 @@ class Recogniser:
             explained: Whether to add a heat map. It costs nothing where the network gives
                 activation maps, and else as much as fifty answers.
             light: Whether to add brightness and sharpness, as `decoding.light` measures them.
+            views: What of the photo the network sees, from `crop`; the mean of its answers counts.
+                Heat map and light are those of the first. Defaults to the whole photo.
 
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
@@ -100,8 +104,9 @@ class Recogniser:
         Raises:
             PhotoError: The bytes give no picture.
         """
-        picture, cut_short = decoding.read(data, self.network.size, self._fit, self.max_pixels)
-        outputs = self.network.outputs(picture)
+        squares = [self._square(data, view) for view in views]
+        picture, cut_short = squares[0]
+        outputs = view_mean([self.network.outputs(square.pixels) for square in squares])
         probabilities = self.calibration.apply(outputs[MAIN])
         order = np.argsort(-probabilities, kind="stable")
         likely = [
@@ -133,6 +138,10 @@ class Recogniser:
     def picture(self, data: bytes) -> np.ndarray:
         """Returns the pixels that the network sees, uint8 (size, size, 3). Raises `PhotoError`."""
         return decoding.square(data, self.network.size, self._fit, self.max_pixels)
+
+    def _square(self, data: bytes, view: View) -> decoding.Square:
+        part = data if view is None else decoding.cut(data, view, self.max_pixels)
+        return decoding.read(part, self.network.size, self._fit, self.max_pixels)
 
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
         """Never waits in one of the network's threads for another of them."""

@@ -24,7 +24,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
 from pipeline.inference import decoding, novelty, pooling
-from pipeline.inference.crops import FILE, SubjectCrop
+from pipeline.inference.crops import FILE, WHOLE, SubjectCrop, View
 from pipeline.predict import clips, inputs
 
 if TYPE_CHECKING:
@@ -186,16 +186,16 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
         photos = [photo for photo in batch if crop is not None and not photo.is_clip]
         stamps = {photo.path: photo.stamp() for photo in photos}
         contents = {photo.path: _bytes_or_error(photo) for photo in photos}
-        parts = _parts(crop, list(contents.values()), recogniser.max_pixels) if photos else []
-        part = dict(zip(contents, parts, strict=True))
+        seen = _views(crop, list(contents.values()), recogniser.max_pixels) if photos else []
+        views = dict(zip(contents, seen, strict=True))
         for photo in batch:
             path = photo.path
             stamp = stamps.get(path) or photo.stamp()  # of before it is read
             if photo.is_clip:
                 row = answer_clip(recogniser, path, photo.read)
-            elif path in part:
+            elif path in views:
                 read = partial(_bytes_or_raise, contents[path])
-                row = answer_photo(recogniser, path, read, part[path])
+                row = answer_photo(recogniser, path, read, views[path])
             else:
                 row = answer_photo(recogniser, path, photo.read)
             yield row | {"stamp": stamp}
@@ -216,28 +216,27 @@ def _bytes_or_raise(content: bytes | decoding.PhotoError) -> bytes:
     return content
 
 
-def _parts(
+def _views(
     crop: SubjectCrop, contents: Sequence[bytes | decoding.PhotoError], max_pixels: int
-) -> list[list[float] | None]:
-    """Returns what moves in each photo, of those that follow each other shortly; else None."""
+) -> list[list[View]]:
+    """Returns what of each photo is seen, given those that were taken shortly before and after."""
     readable = [content if isinstance(content, bytes) else b"" for content in contents]
     times = pd.Series([decoding.capture(data)["taken_at"] for data in readable], dtype="str")
     number = events.number(pd.Series("", index=times.index), times, events.GAP)
-    parts: list[list[float] | None] = [None] * len(contents)
+    views = [WHOLE] * len(contents)
     for _, several in times.groupby(number):
         rows = several.sort_values(kind="stable").index
-        for row, part in zip(
-            rows, crop.parts([readable[i] for i in rows], max_pixels), strict=True
-        ):
-            parts[row] = part
-    return parts
+        found = crop.in_burst([readable[i] for i in rows], max_pixels)
+        for row, seen in zip(rows, found, strict=True):
+            views[row] = seen
+    return views
 
 
 def answer_photo(
     recogniser: "Recogniser",
     path: str,
     read: Callable[[], bytes],
-    part: Sequence[float] | None = None,
+    views: Sequence[View] = WHOLE,
 ) -> Answer:
     """Answers one photo.
 
@@ -245,7 +244,7 @@ def answer_photo(
         recogniser: Answers.
         path: The photo's name in the answer.
         read: Returns the bytes of its file, or raises `decoding.PhotoError`.
-        part: What of it the network shall see, as `decoding.cut` takes it. Defaults to None: all.
+        views: What of it the network shall see. Defaults to all of it.
 
     Returns:
         A row as `answers` yields it; `error` says why a photo has no answer.
@@ -254,9 +253,7 @@ def answer_photo(
     try:
         data = read()
         row |= {"photo": decoding.identity(data), **decoding.capture(data), "cut_short": False}
-        if part is not None:
-            data = decoding.cut(data, part, recogniser.max_pixels)
-        return row | _rounded(recogniser.answer(data, KEPT, light=True))
+        return row | _rounded(recogniser.answer(data, KEPT, light=True, views=views))
     except decoding.PhotoError as error:
         return row | {"top": [], "error": f"{error.reason}: {error}"}
 

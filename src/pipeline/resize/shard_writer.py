@@ -78,8 +78,7 @@ def write(folder: Path, squares: Squares, pictures: pd.DataFrame, jobs: int, cac
         pass
     with atomic.atomic_write(folder, shards.CONTENTS) as unfinished:
         unfinished.mkdir()
-        index = pictures[["photo", "species", "width", "height", "box"]]
-        shards.write_index(unfinished, index, lengths.tolist())
+        shards.write_index(unfinished, pictures.drop(columns="path"), lengths.tolist())
         for number, file in enumerate(files):
             atomic.link(file, shards.path(unfinished, number))
     with atomic.atomic_write(store / "photos.npy") as unfinished, unfinished.open("wb") as opened:

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.augment import transforms
 from pipeline.core.errors import UserError
 from pipeline.dataset.shards import Shards
+from pipeline.dataset.views import COLUMN as VIEW
 from pipeline.networks import backbones
 from pipeline.train.batches import Alter, Examples
 from pipeline.train.feature_store import Features, FeatureStore, Pictures
@@ -29,7 +30,7 @@ class FitInputs:
     Attributes:
         training: What it trains on.
         validation: What it is validated by; altered copies are not among them.
-        index: photo and split of each validation example.
+        index: photo and split of each validation example, and its view where photos have several.
         alter: Alters training inputs by chance. Defaults to None: they stay as they are.
     """
 
@@ -165,8 +166,9 @@ class TrainingData:
         """
         training, validation = self.inputs(frozen)
         targets, held_targets = self.targets(self.training), self.targets(self.validation)
-        photos = self.validation.shards.index["photo"].iloc[self.validation.positions]
-        index = pd.DataFrame({"photo": photos, "split": "validation"})
+        described = ["photo", *([VIEW] if VIEW in self.validation.shards.index else [])]
+        index = self.validation.shards.index[described].iloc[self.validation.positions]
+        index = index.assign(split="validation")
         count = len(self.labels)
         if not folded:
             return FitInputs(
@@ -189,5 +191,5 @@ class TrainingData:
                 num_labels=count,
                 fold=self.fold[originals],
             ),
-            index=index.loc[originals, ["photo", "split"]],
+            index=index.loc[originals, [*described, "split"]],
         )

@@ -16,7 +16,7 @@ from pipeline.train import held_out
 from pipeline.train.checkpoints import Checkpoint
 from pipeline.train.datasets import FitInputs, TrainingData
 from pipeline.train.epoch_log import OnEpoch, TrainingDiverged, TrainingInfeasible
-from pipeline.train.metrics import Score
+from pipeline.train.metrics import Score, positions
 from pipeline.train.phases import Phases, validation_batch
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.train.trained import Trained
@@ -99,7 +99,9 @@ def fit(
         model=keras.Model(fitted.whole.input, outputs, name="recogniser"),
         labels=data.labels,
         history=pd.DataFrame(phases.history),
-        validation=Score.of(np.stack(rows["probabilities"]), validation.targets),
+        validation=Score.of(
+            np.stack(rows["probabilities"]), positions(rows["species"], data.labels)
+        ),
         held_out=rows,
         stopped=fitted.stopped,
         network=model,
