@@ -1,16 +1,19 @@
-"""How much cutting out the animal and pooling bursts gain on camera traps, with bursts left out.
+"""How much views of the animal and pooling bursts gain on camera traps, with bursts left out.
 
-A collection with events and boxes is ingested, and resized once whole (`resize.crop: none`), once
-with what moves cut out of each frame (`motion`) and once with the boxes that people drew (`boxes`).
-One burst of every species in turn is left out, over four folds: heads as stage train makes them
-learn from the others, with the project's copies, and are judged by it. Prints for each view and
-seed the accuracy of frames with an animal (`blank` is one of the answers), that of events (blank
-ones too) by either mean, and how well blank frames are told from animals (AUROC).
+A collection with events and boxes is ingested twice, with `ingest.find` of what moves (`auto`) and
+of the boxes that people drew (`boxes`), and resized to views (`resize.crop: views`). One burst of
+every species in turn is left out, over four folds: as many heads as `split.folds`, side by side as
+stage train makes them, learn from the others, with the project's copies, and are judged by it. They
+see the whole photos alone (`whole`), or all views and answer by their mean. Prints for each and
+each seed the accuracy of frames with an animal (`blank` is one of the answers), the same if `blank`
+is none, that of events (blank ones too) by either mean, and how well blank frames are told from
+animals (AUROC).
 
     python bench/camtrap.py ../shared/photos/camtrap20 --seeds 0 1 2 --folder /tmp/camtrap
 """
 
 import argparse
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +26,11 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.augment import copies, transforms
 from pipeline.core import parallel, params
+from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import events
 from pipeline.inference.pooling import BLANK, pooled
-from pipeline.train import datasets, trainer
+from pipeline.train import datasets, held_out, trainer
 from pipeline.train.feature_store import Features, FeatureStore, Pictures
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
@@ -34,14 +38,23 @@ if TYPE_CHECKING:
     import keras
 
 FOLDS = 4
-VIEWS = ("none", "motion", "boxes")
+SOURCES = ("auto", "boxes")  # of `ingest.find`
 
 
-def folds(manifest: pd.DataFrame) -> pd.Series:
-    """Deals the bursts of each species out to folds; gives the fold of each photo, by photo."""
+def folds(manifest: pd.DataFrame, heads: int) -> pd.DataFrame:
+    """Deals the bursts of each species out to folds, and the others of each fold to heads.
+
+    Returns:
+        By photo its fold, and in `head n` the head that does not learn from it where fold n is
+        left out.
+    """
     species = events.species(manifest["species"], manifest["event"])
     fold = species.groupby(species).cumcount() % FOLDS
-    return manifest.set_index("photo")["event"].map(fold)
+    table = pd.DataFrame({"fold": fold})
+    for left_out in range(FOLDS):
+        others = species[fold != left_out].sort_values(kind="stable")
+        table[f"head {left_out}"] = pd.Series(np.arange(len(others)) % heads, others.index)
+    return table.loc[manifest["event"]].set_axis(manifest["photo"])
 
 
 def pictures(resized: Path, written: Path, p: params.Params) -> Shards:
@@ -55,47 +68,55 @@ def pictures(resized: Path, written: Path, p: params.Params) -> Shards:
 
 
 def answers(
-    shards: Shards, fold: pd.Series, cache: Path, p: params.Params, seed: int
+    shards: Shards, fold: pd.Series, whole: bool, cache: Path, p: params.Params, seed: int
 ) -> tuple[np.ndarray, pd.Index, tuple[str, ...]]:
     """Answers each photo by heads that learned from no frame of its fold.
+
+    Args:
+        shards: Views of the photos, and their copies.
+        fold: Of each photo, by photo.
+        whole: Whether heads see whole photos alone.
+        cache: Folder for features, which go by content, so that all folds share them.
+        p: The project's params.
+        seed: Of the training.
 
     Returns:
         Probabilities (n, species), the photos, and the species.
     """
-    of_row = shards.index["photo"].map(fold).to_numpy()
-    original = shards.index["copy"].to_numpy() == 0
-    # The cache of features goes by content, so all folds share those of all pictures.
+    index = shards.index
+    of_row, original = index["photo"].map(fold["fold"]).to_numpy(), index["copy"].to_numpy() == 0
+    seen = (index[views.COLUMN] == 0).to_numpy() | (not whole)
     store = FeatureStore({"pictures": Pictures(shards, np.arange(len(shards)))}, cache)
     tables: list[pd.DataFrame] = []
     for left_out in range(FOLDS):
-        learned = np.flatnonzero(of_row != left_out)
-        # Heads side by side, as with `split.folds`: each is validated by the bursts of one fold.
-        others = [fold for fold in range(FOLDS) if fold != left_out]
-        checked = np.flatnonzero((of_row == others[-1]) & original)
-        learned = learned[~((of_row[learned] == others[-1]) & original[learned])]
-        heads = np.searchsorted(others, np.concatenate([of_row[learned], of_row[checked]]))
+        head = index["photo"].map(fold[f"head {left_out}"]).to_numpy()
+        training = seen & (of_row != left_out)
+        checked = np.flatnonzero(training & (head == 0) & original)
+        learned = np.flatnonzero(training & ~((head == 0) & original))
         data = datasets.TrainingData(
             Pictures(shards, learned),
             Pictures(shards, checked),
-            heads,
+            head[np.concatenate([learned, checked])].astype(int),
             cache,
             transforms.Ranges.of(p.augment),
         )
         data.features = _Shared(store, learned, checked)
-        training = replace(TrainingSettings.of(p.train), seed=seed)
-        trained = trainer.fit(NetworkSettings.of(p.model), training, data)
-        tested = np.flatnonzero((of_row == left_out) & original)
-        whole = data.networks[p.model.backbone, p.model.weights].whole
-        (features,) = store.get(whole)
+        settings = replace(TrainingSettings.of(p.train), seed=seed)
+        trained = trainer.fit(NetworkSettings.of(p.model), settings, data)
+        tested = np.flatnonzero(seen & (of_row == left_out) & original)
+        network = data.networks[p.model.backbone, p.model.weights].whole
+        (features,) = store.get(network)
         logits = np.asarray(trained.model.get_layer("head")(features.take(tested)))
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        rows = pd.DataFrame({"photo": shards.index["photo"].to_numpy()[tested]})
-        tables.append(rows.assign(p=list(powers / powers.sum(axis=1, keepdims=True))))
-    # A photo with several boxes has several pictures.
-    table = (
-        pd.concat(tables).groupby("photo")["p"].apply(lambda several: np.mean([*several], axis=0))
-    )
-    return np.stack(table), table.index, data.labels
+        table = held_out.table(
+            index.iloc[tested].assign(split="test"),
+            data.targets(Pictures(shards, tested)),
+            data.labels,
+            logits,
+            features=None,
+        )
+        tables.append(table[["photo", "probabilities"]])
+    table = pd.concat(tables)
+    return np.stack(table["probabilities"]), pd.Index(table["photo"]), data.labels
 
 
 class _Shared:
@@ -121,7 +142,9 @@ def judged(
     animal = (known["species"] != BLANK).to_numpy()
     truth = events.species(known["species"], known["event"])
     number = truth.index.get_indexer(known["event"])
-    row = {"frames": right[animal].mean()}
+    animals = np.where(names == BLANK, -1, probabilities).argmax(axis=1)
+    named = names[animals] == known["species"].to_numpy()
+    row = {"frames": right[animal].mean(), "frames_no_blank": named[animal].mean()}
     for mean in ("geometric", "arithmetic"):
         told = names[pooled(mean, probabilities, number, labels).argmax(axis=1)]
         row[f"events_{mean}"] = (told == truth).mean()
@@ -136,6 +159,7 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, required=True, help="keeps pictures and features")
+    parser.add_argument("--find", nargs="+", choices=SOURCES, default=SOURCES)
     parser.add_argument("--backbone", help="by default that of params.yaml")
     arguments = parser.parse_args()
     folder = arguments.folder
@@ -147,14 +171,18 @@ def main() -> None:
     if arguments.backbone:
         p = params.replaced(p, {"model.backbone": arguments.backbone})
     rows = []
-    for view in VIEWS:
-        change(project, [f"resize.crop={view}"])
+    for source in arguments.find:
+        change(project, [f"ingest.find={source}", "resize.crop=views"])
         repro("resize", project, environment)
         manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")
-        shards = pictures(project / "data/resized", folder / f"copies-{view}", p)
-        for seed in arguments.seeds:
-            found = answers(shards, folds(manifest), folder / ".cache", p, seed)
-            rows.append({"view": view, "seed": seed, **judged(*found, manifest)})
+        shards = pictures(project / "data/resized", folder / f"copies-{source}", p)
+        fold = folds(manifest, p.split.folds)
+        seen = {"whole": True, f"views by {source}": False}
+        for (view, whole), seed in itertools.product(seen.items(), arguments.seeds):
+            if whole and source != arguments.find[0]:
+                continue  # whole photos are the same ones
+            told = answers(shards, fold, whole, folder / ".cache", p, seed)
+            rows.append({"view": view, "seed": seed, **judged(*told, manifest)})
             print(pd.DataFrame(rows[-1:]).round(4).to_string(index=False), flush=True)
     table = pd.DataFrame(rows).drop(columns="seed").groupby("view")
     print(

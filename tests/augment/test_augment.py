@@ -394,6 +394,16 @@ def test_photos_that_look_the_same_get_copies_that_do_not(pictures, tmp_path):
     assert len({copy.tobytes() for copy in copies}) == 5, "all photos are altered the same way"
 
 
+def test_copies_say_which_view_of_a_photo_they_are_of(pictures, tmp_path):
+    index = pd.DataFrame({"photo": [*"xxy"], "view": [0, 1, 0], "species": "cat"})
+    shards.write(tmp_path / "resized", index, [np.stack(pictures[:3])], 48)
+    rows = augment_copies.expand(shards.Shards(tmp_path / "resized").index, 1, 1)
+    augment_copies.write(tmp_path / "augmented", tmp_path / "resized", rows, LIVELY, 0, 1)
+    written = shards.Shards(tmp_path / "augmented").index
+    pairs = written[["photo", "view", "copy"]].to_numpy().tolist()
+    assert pairs == [["x", 0, 0], ["x", 0, 1], ["x", 1, 0], ["x", 1, 1], ["y", 0, 0], ["y", 0, 1]]
+
+
 def test_a_copy_does_not_depend_on_the_pictures_beside_it(write):
     _, copies = write()
     take = [30, 5, 1]

@@ -149,6 +149,35 @@ def test_the_photos_of_a_split_keep_their_places_in_the_shards():
     assert test["box"].isna().tolist() == [True, False]
 
 
+def test_photos_with_views_are_answered_by_the_mean_over_them(recogniser, tmp_path):
+    """The network says of a picture what its mean red less its mean blue is, a hundredth of it."""
+    red = np.array([200, 0, 120, 90, 30, 250, 40, 10], np.uint8)
+    pictures = np.zeros((8, 32, 32, 3), np.uint8)
+    pictures[..., 0] = red[:, None, None]
+    pictures[..., 2] = 100
+    index = pd.DataFrame({"photo": [*"aaabbcdd"], "view": [0, 1, 2, 0, 1, 0, 0, 1]})
+    index = index.assign(species="red", box=None)
+    shards.write(tmp_path / "resized", index, [pictures], 32)
+    columns = {"path": "p", "group": "g", "event": "e", "location": None}
+    manifest = pd.DataFrame({"photo": [*"dcba"]}).assign(**columns)
+    split = pd.DataFrame({"photo": [*"abcd"], "split": ["test", "train", "test", "test"]})
+    written = shards.Shards(tmp_path / "resized")
+    test = photos_of("test", written.index, manifest, split)
+    assert test.index.tolist() == [0, 5, 6], "the whole photos"
+    network = (recogniser / "model.tflite").read_bytes()
+    rows = list(predictions.outputs(network, written, test.iloc[::-1], "test"))
+    means = np.array([(40 + 10) / 2, 250, (200 + 0 + 120) / 3])
+    logits = 0.01 * (means - 100)
+    odds = np.exp(2 * logits)  # one species has the logit of the other with the other sign
+    np.testing.assert_allclose(
+        [row["probabilities"][1] for row in rows], odds / (1 + odds), rtol=1e-4
+    )
+    np.testing.assert_allclose([row["features"][0] for row in rows], means, rtol=1e-4)
+    alone = predictions.predict(network, written, test, "alone")
+    odds = np.exp(0.02 * (red[[0, 5, 6]] - 100.0))
+    np.testing.assert_allclose(alone[:, 1], odds / (1 + odds), rtol=1e-4)
+
+
 @pytest.fixture
 def tested(tmp_path):
     """A report on seven pictures among others, each as grey as its position; two are alike."""

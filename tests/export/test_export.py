@@ -171,10 +171,14 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
     (moving / "finding.json").write_bytes(SubjectCrop(margin=0.25).written())
     boxed = Path(shutil.copytree(final, tmp_path / "boxed"))
     (boxed / "finding.json").write_bytes(SubjectCrop(margin=0.25, find="boxes").written())
+    several = Path(shutil.copytree(final, tmp_path / "several"))
+    (several / "finding.json").write_bytes(SubjectCrop(margin=0.25, views=True).written())
     networks = {"float": (final / "model.tflite").read_bytes()}
+    part, wider = {"margin": 0.25, "least": 0.13}, {"margin": 0.5, "least": 0.3}
     for recogniser, said in (
-        (moving, {"find": "motion", "margin": 0.25, "least": 0.13}),
-        (boxed, {"find": "boxes", "margin": 0.25, "least": 0.0}),
+        (moving, {"find": "motion", "whole_too": False, "parts": [part]}),
+        (boxed, {"find": "boxes", "whole_too": False, "parts": [part | {"least": 0.0}]}),
+        (several, {"find": "motion", "whole_too": True, "parts": [part, wider]}),
         (final, None),
     ):
         page = tmp_path / f"page of {recogniser.name}"
@@ -184,6 +188,7 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
         text = " ".join((page / "README.md").read_text().split())
         assert ("widened by 0.25 of it" in text) == (said is not None)
         assert ("boxes of the collection" in text) == (recogniser is boxed)
+        assert ("widened by 0.5 and at least 0.3" in text) == (recogniser is several)
 
 
 def test_a_network_that_lies_beside_the_served_one_is_taken(final, tmp_path):

@@ -74,7 +74,7 @@ def test_a_recogniser_of_views_answers_by_the_mean_over_the_photo_and_its_parts(
     found = {
         one["species"]: one["probability"] for one in answers(several, frames, burst=True)[2]["top"]
     }
-    assert found["red"] == pytest.approx(red, abs=0.1)
+    assert found["red"] > 2 * reds[0], "what moves in a burst is seen"
 
 
 def test_each_row_has_what_all_show_together(recogniser):

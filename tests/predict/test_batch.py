@@ -16,6 +16,8 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.inference.crops import SubjectCrop
+from pipeline.inference.query import Query, answer_rows
+from pipeline.inference.recogniser import Recogniser
 from pipeline.predict import batch
 
 ANIMAL = [sys.executable, "-c", "from pipeline.cli import main; main()"]
@@ -224,6 +226,20 @@ def test_a_recogniser_of_what_moves_sees_it_in_bursts(bursts, animal):
     assert table["error"].notna().tolist() == [False, False, False, True, False, False]
     digest = hashlib.sha256(Path("cards/1/0.jpg").read_bytes()).hexdigest()
     assert table["photo"]["cards/1/0.jpg"] == digest
+
+
+def test_views_of_bursts_are_answered_as_in_a_request(bursts, animal):
+    (bursts / "finding.json").write_bytes(SubjectCrop(margin=0.0, views=True).written())
+    animal("predict", "cards", model=bursts)
+    table = pd.read_csv("predictions.csv").set_index("path")
+    names = [f"cards/1/{n}.jpg" for n in (3, 1, 2, 0)]  # as they were taken
+    photos = [Path(name).read_bytes() for name in names]
+    model = Recogniser(bursts, workers=1)
+    rows = answer_rows(model, photos, Query.of({"burst": True}), "")
+    expected = [row["probability"] for row in rows]
+    assert table["probability"][names].tolist() == pytest.approx(expected, abs=1e-6)
+    (alone,) = answer_rows(model, photos[:1], Query.of({}), "")
+    assert alone["probability"] != pytest.approx(expected[0], abs=0.01), "seen as a whole alone"
 
 
 def test_a_killed_run_sees_the_same_bursts(bursts, tmp_path):

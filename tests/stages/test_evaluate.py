@@ -114,7 +114,11 @@ class Evaluated:
         manifest[["class", "order", "family", "genus"]] = None
         if chosen == "tuned":
             manifest["class"] = manifest["species"].map({"owl": "flier", "bee": "flier"})
-        manifest["detections"] = "[[0, 0, 1, 1]]" if chosen == "tuned" else None
+        found = chosen == "tuned"
+        manifest["detections"] = "[[0, 0, 1, 1]]" if found else None
+        manifest["detection_sources"] = pd.Series(
+            '["motion"]' if found else None, manifest.index, dtype="str"
+        )
         manifest = manifest.assign(location=None, box=None, flags="").astype({"location": "str"})
         manifest.to_parquet(folder / "data/ingested/manifest.parquet")
         weights = {"trained": TRAINED, "tuned": TUNED}
@@ -310,7 +314,8 @@ def test_what_is_served_makes_photos_square_as_training_did(evaluated):
 def test_photos_in_events_are_judged_by_events_too(trained, tuned):
     assert "events" not in trained.metrics
     assert not (trained.final / "finding.json").exists()
-    assert json.loads((tuned.final / "finding.json").read_text())["margin"] == 0.3
+    seen = {"margin": 0.3, "find": "motion", "views": True}
+    assert json.loads((tuned.final / "finding.json").read_text()) == seen
     assert not (trained.final / "pooling.json").exists()
     events = tuned.metrics["events"]
     event = tuned.event[tuned.test["photo"]].to_numpy()

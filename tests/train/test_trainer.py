@@ -400,6 +400,35 @@ def test_the_fold_of_a_picture_is_that_of_its_photo(tmp_path, cache):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folds", [None, 3])
+def test_photos_with_views_are_judged_by_the_mean_over_them(folds, tmp_path, cache):
+    """Every third photo of those held out has a second view."""
+    data = noise(tmp_path, cache, folds=folds)
+    for pictures in (data.training, data.validation):
+        index = pictures.shards.index
+        second = np.arange(len(index)) % 3 == 1
+        index["view"] = second.astype(int)
+        index["photo"] = index["photo"].where(~second, index["photo"].shift())
+    split = pd.read_parquet(tmp_path / "split.parquet").set_index("photo")["fold"]
+    if folds is not None:
+        photos = [*data.training.shards.index["photo"], *data.validation.shards.index["photo"]]
+        data.fold = split[photos].to_numpy(dtype=np.int64)
+    trained = trainer.fit(model(), train(), data)
+    held = trained.held_out
+    expected = data.validation.shards.index["photo"].unique().tolist()
+    if folds is not None:
+        expected = [*data.training.shards.index["photo"].unique(), *expected]
+    assert held["photo"].tolist() == expected
+    assert trained.validation.photos == len(expected)
+    if folds is None:
+        network = data.networks["efficientnet_lite0", "imagenet"].whole
+        logits = np.asarray(trained.model.get_layer("head")(data.features.get(network)[1].values))
+        photo = data.validation.shards.index["photo"].to_numpy()
+        means = pd.DataFrame(logits).groupby(photo, sort=False).mean().to_numpy()
+        np.testing.assert_allclose(held["largest_logit"], means.max(axis=1), rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_without_folds_validation_photos_are_not_learned(tmp_path, cache):
     how = model(dropout=0.0), train(epochs=40, patience=40)
     trained = trainer.fit(*how, noise(tmp_path, cache))

@@ -111,7 +111,7 @@ class Parallel(Section):
 class Resize(Section):
     size: Annotated[int, Field(ge=32, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
-    crop: Literal["auto", "none", "boxes", "motion"]
+    crop: Literal["auto", "none", "boxes", "views"]
     box_margin: Fraction
 
 

@@ -38,7 +38,11 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
         shutil.copyfile(detector, folder / novelty.FILE)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     crop = crops.SubjectCrop.load(recogniser)
-    cut_out = crop and {"find": crop.find, "margin": crop.margin, "least": crop.least}
+    cut_out = crop and {
+        "find": crop.find,
+        "whole_too": crop.views,
+        "parts": [{"margin": margin, "least": least} for margin, least in crop.parts],
+    }
     metadata = {
         "input": {
             "name": network.input,
