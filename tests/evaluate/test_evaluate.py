@@ -160,10 +160,12 @@ def test_photos_with_views_are_answered_by_the_mean_over_them(recogniser, tmp_pa
     shards.write(tmp_path / "resized", index, [pictures], 32)
     columns = {"path": "p", "group": "g", "event": "e", "location": None}
     manifest = pd.DataFrame({"photo": [*"dcba"]}).assign(**columns)
+    manifest["detections"] = ["[[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]]", None, None, "[[0, 0, 1, 1]]"]
     split = pd.DataFrame({"photo": [*"abcd"], "split": ["test", "train", "test", "test"]})
     written = shards.Shards(tmp_path / "resized")
     test = photos_of("test", written.index, manifest, split)
     assert test.index.tolist() == [0, 5, 6], "the whole photos"
+    assert test["subject"].fillna("").tolist() == [*("[0, 0, 1, 1]", "", "[0.1, 0.2, 0.3, 0.4]")]
     network = (recogniser / "model.tflite").read_bytes()
     rows = list(predictions.outputs(network, written, test.iloc[::-1], "test"))
     means = np.array([(40 + 10) / 2, 250, (200 + 0 + 120) / 3])

@@ -17,7 +17,8 @@ def test_a_version_is_asked_about_what_was_cut_out_of_a_photo(tmp_path):
     boxes = ["[0.5, 0.0, 0.5, 1.0]", "", "[0.0, 0.0, 0.5, 1.0]"]
     predictions = pd.DataFrame({"path": "both.png", "box": boxes}, index=[7, 3, 5])
 
-    def ask(images):
+    def ask(images, boxes):
+        assert boxes == []
         seen = [Image.open(io.BytesIO(data)).convert("RGB") for data in images]
         answers = [str(sorted(colour for _, colour in image.getcolors())) for image in seen]
         return pd.DataFrame({"species": answers, "probability": 1.0})
@@ -25,6 +26,24 @@ def test_a_version_is_asked_about_what_was_cut_out_of_a_photo(tmp_path):
     red, blue = (255, 0, 0), (0, 0, 255)
     answered = replay.answers(ask, predictions, tmp_path)["species"]
     assert answered.to_dict() == {7: f"[{blue}]", 3: f"[{blue}, {red}]", 5: f"[{red}]"}
+
+
+def test_a_version_that_sees_views_is_told_where_the_animal_is(tmp_path):
+    for number in range(20):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    subjects = [f"[0.{n:02}, 0.25, 0.5, 0.125]" if n % 3 else "" for n in range(20)]
+    paths = [f"{number}.png" for number in range(20)]
+    predictions = pd.DataFrame({"path": paths, "box": "", "subject": subjects})
+
+    def ask(images, boxes):
+        reds = [Image.open(io.BytesIO(data)).getpixel((0, 0))[0] for data in images]
+        told = [boxes[start : start + 4] for start in range(0, len(boxes), 4)]
+        rows = zip(reds, told, strict=True)
+        return pd.DataFrame({"species": [f"{red} {box}" for red, box in rows], "probability": 1.0})
+
+    answered = replay.answers(ask, predictions, tmp_path)["species"].tolist()
+    boxes = [[n / 100, 0.25, 0.5, 0.125] if n % 3 else [0, 0, 1, 1] for n in range(20)]
+    assert answered == [f"{n} {box}" for n, box in enumerate(boxes)]
 
 
 def test_a_version_runs_its_own_code_and_ours_stays(tmp_path, monkeypatch):
@@ -37,13 +56,16 @@ def test_a_version_runs_its_own_code_and_ours_stays(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(folder)
         from pipeline.inference import decoding
 
-        return SimpleNamespace(predict=lambda frame: [decoding.species] * len(frame))
+        return SimpleNamespace(
+            predict=lambda frame, params=None: [decoding.species, params] * len(frame)
+        )
 
     ours = sys.modules["pipeline.inference.decoding"]
     pyfunc = SimpleNamespace(load_model=load_model)
     monkeypatch.setattr(replay.versions, "folder", lambda version: tmp_path)
     monkeypatch.setattr(replay.tracking, "mlflow", lambda: SimpleNamespace(pyfunc=pyfunc))
-    assert replay.version("3")([b"", b""]) == ["lion", "lion"]
+    assert replay.version("3")([b"", b""], []) == ["lion", None] * 2
+    assert replay.version("3")([b""], [0, 0, 0.5, 1]) == ["lion", {"boxes": [0, 0, 0.5, 1]}]
     from pipeline.inference import decoding
 
     assert decoding is ours is sys.modules["pipeline.inference.decoding"]

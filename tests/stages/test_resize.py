@@ -83,9 +83,9 @@ def test_photos_have_views_where_most_are_of_bursts(folder):
     assert np.abs(pictures[2, 14:26, 4:36] - [0, 200, 0]).max() < 8
     assert np.abs(pictures[5, :18] - [0, 200, 0]).max() < 8
     assert np.abs(pictures[5, 22:] - [200, 0, 0]).max() < 8
-    # Its 20 x 10 px, widened by half of 20 on each side: 40 px around (80, 25), from (60, 5) on.
-    assert np.abs(pictures[6, 16:24, 12:28] - [0, 200, 0]).max() < 8
-    assert np.abs(pictures[6, 27:33, 12:28] - [200, 0, 0]).max() < 8
+    # Its 20 x 20 px, widened by half of them on each side: 40 px from (60, 10) on.
+    assert np.abs(pictures[6, 12:18, 12:28] - [0, 200, 0]).max() < 8
+    assert np.abs(pictures[6, 22:28, 12:28] - [200, 0, 0]).max() < 8
     assert pictures[6, 4, 4, 2] >= 200
     table = pd.read_parquet(folder / "data/ingested/manifest.parquet")
     table["detections"] = table["detections"].where(table["species"] == "owl")

@@ -9,6 +9,7 @@ from pipeline.inference import crops
 
 Crop = Literal["auto", "none", "boxes", "views"]
 COLUMN = "view"  # of an index of pictures: 0 is the whole photo; only where photos have views
+SUBJECT = "subject"  # of test photos that have views: the box that these are around
 _ENOUGH = 0.5  # of the photos
 
 

@@ -1,5 +1,6 @@
 """Runs networks over the pictures of a split, one batch in memory at a time."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -29,14 +30,23 @@ def photos_of(
     Returns:
         photo, species, box (the part of the photo that the picture is; null for all of it), path,
         group (near-duplicates share one), event (frames of one burst share one) and location (the
-        camera; null where it is not known). The index of the frame is the pictures' positions in
-        the shards.
+        camera; null where it is not known), and where photos have several views `views.SUBJECT`,
+        the box [x, y, w, h] that they are around, as JSON, null for a photo that has but one. The
+        index of the frame is the pictures' positions in the shards.
     """
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
     chosen = (index["photo"].map(splits) == name) & (views.counts(index) > 0)
     pictures = index.loc[chosen, ["photo", "species", "box"]]
     columns = ("path", "group", "event", "location")
-    return pictures.assign(**{column: pictures["photo"].map(photos[column]) for column in columns})
+    pictures = pictures.assign(
+        **{column: pictures["photo"].map(photos[column]) for column in columns}
+    )
+    if views.COLUMN not in index:
+        return pictures
+    several = pd.Series(views.counts(index), index.index)[pictures.index] > 1
+    boxes = pictures["photo"].map(photos["detections"]).where(several)
+    first = boxes.map(lambda text: json.dumps(json.loads(text)[0]), na_action="ignore")
+    return pictures.assign(**{views.SUBJECT: first})
 
 
 def predict(network: bytes, shards: Shards, pictures: pd.DataFrame, what: str) -> np.ndarray:

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.core import atomic
 from pipeline.dataset import contact_sheets, group_bootstrap
 from pipeline.dataset.shards import Shards
+from pipeline.dataset.views import SUBJECT
 from pipeline.evaluate import confusion, plots, slices
 from pipeline.evaluate.intervals import Interval, Units, intervals
 from pipeline.evaluate.metrics import per_species, summarise
@@ -31,8 +32,9 @@ class Report:
         summary: The numbers, by section: the content of `metrics.json`.
         species: A row a species, as `metrics.per_species` returns it, with the ends of intervals in
             columns `_low` and `_high`.
-        predictions: A row a picture: photo, path, box, group, actual, predicted, probability (of
-            the predicted species) and kind (of the answer). Its index is the pictures' positions in
+        predictions: A row a picture: photo, path, box, subject (where photos have several views),
+            group, actual, predicted, probability (of the predicted species) and kind (of the
+            answer). Its index is the pictures' positions in
             the shards.
         labels: The species, in the order of the network's answers.
     """
@@ -68,7 +70,8 @@ class Report:
         units = Units.among(test)
         overall, of_species = intervals(Scores(probabilities, targets, labels), units.of)
         species = _beside(per_species(probabilities, targets, labels), of_species)
-        predictions = test[["photo", "path", "box", "group"]].assign(
+        subject = [SUBJECT] if SUBJECT in test else []
+        predictions = test[["photo", "path", "box", *subject, "group"]].assign(
             actual=test["species"],
             predicted=np.array(labels)[probabilities.argmax(axis=1)],
             probability=probabilities.max(axis=1),

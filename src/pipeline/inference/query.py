@@ -33,7 +33,7 @@ DEFAULTS = {
     "burst": False,
     "boxes": [],
 }
-_ALL_OF_IT = [0, 0, 1, 1]
+WHOLE_BOX = [0, 0, 1, 1]
 _PRECISION = 1e-6  # of a box, as programs round it
 
 
@@ -140,7 +140,7 @@ class Query:
 
     def box(self, row: int) -> list[float]:
         """Returns the box of a row; all of the photo where none is given."""
-        return self.boxes[4 * row : 4 * row + 4] or _ALL_OF_IT
+        return self.boxes[4 * row : 4 * row + 4] or WHOLE_BOX
 
 
 def answer_rows(
@@ -169,7 +169,7 @@ def answer_rows(
         try:
             data = bytes_of(image)
             seen, box = views[number], query.box(number)
-            if recogniser.crop is not None and box != _ALL_OF_IT:
+            if recogniser.crop is not None and box != WHOLE_BOX:
                 sides = decoding.upright_size(data, recogniser.max_pixels)
                 seen = recogniser.crop.around(box, sides)
             answered = recogniser.answer(data, top_k, query.threshold, query.explain, light, seen)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline import inference
 from pipeline.core import tracking
+from pipeline.dataset.views import SUBJECT
 from pipeline.inference import checksums, decoding, novelty, query
 from pipeline.register import model_card, versions
 
@@ -81,7 +82,8 @@ class Challenger:
 
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a table that evaluate wrote; a species may be called `7` or `NA`."""
-    text = {name: str for name in ("photo", "path", "box", "species", "actual", "predicted")}
+    columns = ("photo", "path", "box", SUBJECT, "species", "actual", "predicted")
+    text = dict.fromkeys(columns, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 

@@ -15,11 +15,14 @@ import pandas as pd
 from pipeline.core import parallel, tracking
 from pipeline.core.errors import UserError
 from pipeline.dataset import sampling
+from pipeline.dataset.views import SUBJECT
 from pipeline.inference import decoding
 from pipeline.inference.litert import Network
+from pipeline.inference.query import WHOLE_BOX
 from pipeline.register import versions
 
-Predict = Callable[[list[bytes]], pd.DataFrame]
+# Answers photos, given where the animal is in each: four numbers a photo, or none at all.
+Predict = Callable[[list[bytes], list[float]], pd.DataFrame]
 REPLAYED = 100  # test photos at least
 _ROWS = 16  # photos predicted at once; they may have 10 MB each
 _ROUNDS, _REPEATS, _SECONDS = 5, 11, 10.0  # of timing one picture
@@ -33,8 +36,8 @@ def version(registered: versions.Version) -> Predict:
     """Loads a version's own code and network into this process.
 
     Returns:
-        A function from the bytes of photos to a frame whose first columns are species and
-        probability.
+        A function from the bytes of photos, and boxes as `query.Query` has them, to a frame whose
+        first columns are species and probability.
 
     Raises:
         UserError: Its files are not the ones that were registered.
@@ -42,7 +45,12 @@ def version(registered: versions.Version) -> Predict:
     folder = versions.folder(registered)
     with _other_code():
         model = tracking.mlflow().pyfunc.load_model(folder.as_posix())
-    return lambda images: model.predict(pd.DataFrame({"image": images}))
+
+    def predict(images: list[bytes], boxes: list[float]) -> pd.DataFrame:
+        asked = {"params": {"boxes": boxes}} if boxes else {}
+        return model.predict(pd.DataFrame({"image": images}), **asked)
+
+    return predict
 
 
 @contextmanager
@@ -69,7 +77,8 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
 
     Args:
         predict: From bytes to answers, as `version` returns it.
-        predictions: With columns path and box, as `packaging.read_table` returns it.
+        predictions: With columns path and box, as `packaging.read_table` returns it, and subject
+            where photos were seen by several views.
         root: The folder that the paths start from.
 
     Returns:
@@ -79,9 +88,13 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
         PhotoUnreadable: A photo is gone, may not be read or is no photo any more.
     """
     frames = []
-    rows = list(zip(predictions["path"], predictions["box"], strict=True))
-    for chunk in parallel.chunks(rows, _ROWS):
-        answered = predict([image(root / path, box) for path, box in chunk])
+    for chunk in parallel.chunks(predictions, _ROWS):
+        images = [
+            image(root / path, box) for path, box in zip(chunk["path"], chunk["box"], strict=True)
+        ]
+        subjects = chunk.get(SUBJECT, pd.Series(dtype="str"))
+        boxes = [json.loads(subject) if subject else WHOLE_BOX for subject in subjects]
+        answered = predict(images, [number for box in boxes for number in box])
         frames.append(answered.iloc[:, :2].set_axis(["species", "probability"], axis=1))
     return pd.concat(frames, ignore_index=True).set_index(predictions.index)
 
