@@ -88,13 +88,14 @@ def answers(predict: Predict, predictions: pd.DataFrame, root: Path) -> pd.DataF
         PhotoUnreadable: A photo is gone, may not be read or is no photo any more.
     """
     frames = []
-    for chunk in parallel.chunks(predictions, _ROWS):
-        images = [
-            image(root / path, box) for path, box in zip(chunk["path"], chunk["box"], strict=True)
-        ]
-        subjects = chunk.get(SUBJECT, pd.Series(dtype="str"))
-        boxes = [json.loads(subject) if subject else WHOLE_BOX for subject in subjects]
-        answered = predict(images, [number for box in boxes for number in box])
+    subjects = predictions.get(SUBJECT, pd.Series("", predictions.index))
+    rows = list(zip(predictions["path"], predictions["box"], subjects, strict=True))
+    for chunk in parallel.chunks(rows, _ROWS):
+        images = [image(root / path, box) for path, box, _ in chunk]
+        boxes: list[float] = []
+        for *_, subject in chunk if SUBJECT in predictions else []:
+            boxes += json.loads(subject) if subject else WHOLE_BOX
+        answered = predict(images, boxes)
         frames.append(answered.iloc[:, :2].set_axis(["species", "probability"], axis=1))
     return pd.concat(frames, ignore_index=True).set_index(predictions.index)
 
