@@ -17,8 +17,9 @@ def manifest(sources, found):
     [
         ("auto", ['["motion"]', None, None], None),
         ("none", ['["motion"]', '["motion"]', None], None),
-        ("auto", ['["boxes", "motion"]', '["boxes"]', None], ("motion", True)),
-        ("auto", ['["boxes"]', '["boxes"]', None], ("boxes", True)),
+        ("auto", ['["boxes", "motion"]', '["motion"]', None], ("motion", True)),
+        ("auto", ['["detector"]', '["detector"]', '["motion"]'], None),
+        ("views", ['["boxes"]', '["boxes"]', None], ("boxes", True)),
         ("views", ['["motion"]', None, None], ("motion", True)),
         ("boxes", ['["motion"]', '["motion"]', None], ("boxes", False)),
     ],

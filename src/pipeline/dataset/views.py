@@ -18,12 +18,12 @@ def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "view
 
     Args:
         manifest: A row a photo, as ingest wrote it.
-        crop: `resize.crop`. With `auto` it is views, if an animal was found in at least half of the
-            photos: so in bursts of fixed cameras, where a served recogniser can find it too.
+        crop: `resize.crop`. With `auto` it is views, if motion showed an animal in at least half of
+            the photos: so in bursts of fixed cameras, where a served recogniser can find it too.
     """
     if crop != "auto":
         return crop
-    return "views" if manifest["detections"].notna().mean() >= _ENOUGH else "none"
+    return "views" if _by_motion(manifest).mean() >= _ENOUGH else "none"
 
 
 def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]:
@@ -51,9 +51,13 @@ def subject(
         seen: From `chosen`.
         margin: `resize.box_margin`.
     """
-    moves = manifest["detection_sources"].str.contains("motion", na=False).any()
-    find = "motion" if seen == "views" and moves else "boxes"
+    find = "motion" if seen == "views" and _by_motion(manifest).any() else "boxes"
     return crops.SubjectCrop(margin, find, views=seen == "views")
+
+
+def _by_motion(manifest: pd.DataFrame) -> pd.Series:
+    """Tells of each photo whether a box in it is of what moves."""
+    return manifest["detection_sources"].str.contains('"motion"', na=False)
 
 
 def counts(index: pd.DataFrame) -> np.ndarray:
