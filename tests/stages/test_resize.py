@@ -88,7 +88,8 @@ def test_photos_have_views_where_most_are_of_bursts(folder):
     assert np.abs(pictures[6, 22:28, 12:28] - [200, 0, 0]).max() < 8
     assert pictures[6, 4, 4, 2] >= 200
     table = pd.read_parquet(folder / "data/ingested/manifest.parquet")
-    table["detections"] = table["detections"].where(table["species"] == "owl")
+    found = ["detections", "detection_sources"]
+    table[found] = table[found].where(table["species"] == "owl")
     table.to_parquet(folder / "data/ingested/manifest.parquet")
     written, _ = resized(folder, box_margin=0.0)
     assert written.index["box"].isna().all(), "one photo of three is too few"
