@@ -34,8 +34,7 @@ class Report:
             columns `_low` and `_high`.
         predictions: A row a picture: photo, path, box, subject (where photos have several views),
             group, actual, predicted, probability (of the predicted species) and kind (of the
-            answer). Its index is the pictures' positions in
-            the shards.
+            answer). Its index is the pictures' positions in the shards.
         labels: The species, in the order of the network's answers.
     """
 

@@ -85,13 +85,13 @@ def columns(
     written = {name: {} for name in COLUMNS}
     for first, end in zip(firsts, ends, strict=True):
         here = np.s_[first:end]
-        kept, sure = _best(places[here], sources[here], scores[here])
+        best, sure = _best(places[here], sources[here], scores[here])
         enough = sure > np.where(np.arange(len(sure)) == 0, *least)
-        kept, sure = kept[enough][:_MOST], sure[enough][:_MOST]
-        if not len(kept):
+        best, sure = best[enough][:_MOST], sure[enough][:_MOST]
+        if not len(best):
             continue
         for name, values in zip(
-            COLUMNS, (places[here][kept], sources[here][kept], sure.round(6)), strict=True
+            COLUMNS, (places[here][best], sources[here][best], sure.round(6)), strict=True
         ):
             written[name][photos[photo[first]]] = json.dumps(values.tolist())
     return pd.DataFrame(
@@ -116,8 +116,8 @@ def _best(
     one = overlaps.between(boxes, boxes) > _OVERLAP
     one &= sources[:, None] != sources[None]
     surer = 1 - (1 - scores) * (1 - (one * scores).max(axis=1))
-    kept: list[int] = []
+    best: list[int] = []
     for row in np.argsort(-surer, kind="stable").tolist():
-        if not one[row, kept].any():
-            kept.append(row)
-    return np.array(kept), surer[kept]
+        if not one[row, best].any():
+            best.append(row)
+    return np.array(best), surer[best]

@@ -39,8 +39,8 @@ def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.D
     total = sum(len(paths) for _, paths in bursts)
     rows, boxes = [], []
     tracked = track(done, total, "find motion", count=len)
-    for (photos, _), found in zip(bursts, tracked, strict=True):
-        for photo, some in zip(photos, found, strict=True):
+    for (photos, _), of_frames in zip(bursts, tracked, strict=True):
+        for photo, some in zip(photos, of_frames, strict=True):
             rows += [photo] * len(some)
             boxes += some
     table = pd.DataFrame(boxes, index=rows, columns=list(FIELDS), dtype="float64")

@@ -226,8 +226,8 @@ def _views(
     views = [WHOLE] * len(contents)
     for _, several in times.groupby(number):
         rows = several.sort_values(kind="stable").index
-        found = crop.in_burst([readable[i] for i in rows], max_pixels)
-        for row, seen in zip(rows, found, strict=True):
+        of_frames = crop.in_burst([readable[i] for i in rows], max_pixels)
+        for row, seen in zip(rows, of_frames, strict=True):
             views[row] = seen
     return views
 

@@ -47,8 +47,8 @@ def version(registered: versions.Version) -> Predict:
         model = tracking.mlflow().pyfunc.load_model(folder.as_posix())
 
     def predict(images: list[bytes], boxes: list[float]) -> pd.DataFrame:
-        asked = {"params": {"boxes": boxes}} if boxes else {}
-        return model.predict(pd.DataFrame({"image": images}), **asked)
+        query = {"params": {"boxes": boxes}} if boxes else {}
+        return model.predict(pd.DataFrame({"image": images}), **query)
 
     return predict
 

@@ -79,6 +79,6 @@ def describe(pictures: pd.DataFrame, manifest: pd.DataFrame, crop: views.Crop) -
         what = f"the box of each subject is cut out, {cut} pictures; {len(pictures) - cut} are"
         return f"resize.crop {crop}: {what} uncut photos\n"
     photos = pictures["photo"].nunique()
-    found = pictures.loc[pictures["box"].notna(), "photo"].nunique()
-    what = f"{photos} photos are seen whole, and {found} of them closely too, {cut} pictures more"
+    closely = pictures.loc[pictures["box"].notna(), "photo"].nunique()
+    what = f"{photos} photos are seen whole, and {closely} of them closely too, {cut} pictures more"
     return f"resize.crop {crop}: {what}\n"
