@@ -33,7 +33,7 @@ from pipeline.inference import decoding
 from pipeline.networks import keras_setup
 
 SIZE, HUE, KERAS_BATCH = 224, 10, 32
-OCCASIONAL = ("grey", "blur", "jpeg", "cutout", "night")
+OCCASIONAL = ("grey", "blur", "jpeg", "cutout", "night", "resolution", "noise")
 
 
 def ours(ranges: transforms.Ranges, pictures: np.ndarray) -> None:

@@ -31,6 +31,7 @@ LIVELY = replace(
 )
 WIDEST = replace(LIVELY, strength=2, rotation=180, zoom=1, shift=0.5, shear=45)
 EVERYTHING = replace(LIVELY, grey=0.3, blur=0.5, jpeg=0.5, cutout=0.5, night=0.5)
+EVERYTHING = replace(EVERYTHING, resolution=0.5, noise=0.5)
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
@@ -218,11 +219,38 @@ def test_night_is_grey_dark_at_the_edges_noisy_and_of_low_contrast():
     assert seen[:20, :20].mean() < 0.7 * seen[15:40, 38:58].mean()
     assert seen[84:88, 46:50].mean() > seen[84:88, :10].mean() + 100  # glare
     assert 5 < np.diff(seen[:20, :20]).std() / 2**0.5 < 20
-    other = altered(picture, Change(night=1, place=(0.5, 0.9), noise=1))
+    other = altered(picture, Change(night=1, place=(0.5, 0.9), grains=1))
     assert 0 < np.abs(other.astype(int) - night).mean() < 20
 
 
-@pytest.mark.parametrize("name", ["grey", "blur", "jpeg", "cutout", "night"])
+def test_a_lower_resolution_keeps_means_and_loses_what_is_finer():
+    board = 60 + 120 * (np.indices((60, 60)).sum(axis=0) % 2)  # 1 px squares
+    halves = np.where(np.arange(60) < 30, 40, 200) * np.ones((60, 1))
+    fine, coarse = (np.dstack([grey] * 3).astype(np.uint8) for grey in (board, halves))
+    lower = altered(fine, Change(resolution=1))
+    assert np.abs(lower.astype(int) - 120).max() <= 5, "12 px cannot show squares of 1 px"
+    lower = altered(coarse, Change(resolution=1)).astype(int)
+    assert (lower[:, :24] == 40).all() and (lower[:, 36:] == 200).all()
+    widths = [
+        (np.abs(altered(coarse, Change(resolution=s)).astype(int) - coarse) > 8)[0, :, 0].sum()
+        for s in (0.25, 1, 2)
+    ]
+    assert sorted(set(widths)) == widths, "a stronger one is not blurred further"
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_noise_is_normal_differs_by_colour_and_has_its_sigma(strength):
+    grey = np.full((96, 96, 3), 128, np.uint8)
+    noise = altered(grey, Change(noise=strength, grains=5)).astype(float) - 128
+    assert noise.mean() == pytest.approx(0, abs=1)
+    assert noise.std() == pytest.approx(50 * strength, rel=0.05)
+    within = (np.abs(noise) < 50 * strength).mean()
+    assert within == pytest.approx(0.68, abs=0.03), "of a normal distribution 68 % are within sigma"
+    assert np.abs(np.corrcoef(noise.reshape(-1, 3).T) - np.eye(3)).max() < 0.05
+    assert np.abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("name", ["grey", "blur", "jpeg", "cutout", "night", "resolution", "noise"])
 def test_probabilities_are_heeded(name):
     drawn = [draw(replace(STILL, **{name: 0.25}), np.random.default_rng(i)) for i in range(400)]
     assert 0.18 < np.mean([bool(getattr(change, name)) for change in drawn]) < 0.32
@@ -240,9 +268,19 @@ def test_one_range_moves_no_other_part_of_a_change():
 
 
 def test_strength_is_a_factor_on_every_range_and_on_no_probability():
-    always = replace(EVERYTHING, blur=1, jpeg=1, cutout=1, night=1)
+    always = replace(EVERYTHING, blur=1, jpeg=1, cutout=1, night=1, resolution=1, noise=1)
     weak, strong = (draw(replace(always, strength=s), np.random.default_rng(3)) for s in (0.5, 1.0))
-    for name in ("rotation", "shear", "hue", "blur", "jpeg", "cutout", "night"):
+    for name in (
+        "rotation",
+        "shear",
+        "hue",
+        "blur",
+        "jpeg",
+        "cutout",
+        "night",
+        "resolution",
+        "noise",
+    ):
         assert getattr(weak, name) == pytest.approx(getattr(strong, name) / 2)
     for name in ("zoom", "brightness", "contrast", "saturation"):
         assert getattr(weak, name) == pytest.approx(getattr(strong, name) ** 0.5)
@@ -312,7 +350,7 @@ def test_processor_changes_no_byte():
         capture_output=True,
         text=True,
     )
-    expected = "ed9e205aa64cfaf9be374b04c81772aca8e63b46a1ea56a72e852b7c47be864d"
+    expected = "516763e0feb98b1b261fbfde28137aa9e5fc9c2365d7ddb1a2551616c19afd00"
     assert digest() == expected
     assert plain.stdout.strip() == expected
 

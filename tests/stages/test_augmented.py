@@ -65,7 +65,8 @@ def test_the_seed_and_the_ranges_of_params_decide(folder):
     pictures, copy = first.take(range(len(first))), first.index["copy"].to_numpy() > 0
     other = augmented(folder, seed=2).take(range(len(first)))
     assert ((pictures != other).any(axis=(1, 2, 3)) == copy).all()
-    still = dict.fromkeys(["flip_horizontal", "grey", "blur", "jpeg", "cutout", "night"], 0.0)
+    chances = ["flip_horizontal", "grey", "blur", "jpeg", "cutout", "night", "resolution", "noise"]
+    still = dict.fromkeys(chances, 0.0)
     same = augmented(folder, seed=1, strength=0.0, **still).take(range(len(first)))
     expected = Shards(folder / "data/resized").take([int(p[1:]) for p in first.index["photo"]])
     assert np.array_equal(same, expected), "with no range a copy is not its picture"

@@ -62,6 +62,8 @@ def extremes(picture: np.ndarray, ranges: Ranges) -> list[tuple[np.ndarray, str]
         "jpeg": s,
         "cutout": s,
         "night": s,
+        "resolution": s,
+        "noise": s,
     }
     return [
         (

@@ -39,6 +39,8 @@ class Ranges:
             (DeVries and Taylor 2017).
         night: Probability of the appearance of an infrared camera trap: grey, of low contrast,
             noisy, lit by a flash that fades to the edges and glares somewhere.
+        resolution: Probability of a lower resolution, of down to a fifth of the side.
+        noise: Probability of a sensor's noise, its sigma up to 50 of 255.
     """
 
     strength: float
@@ -57,6 +59,8 @@ class Ranges:
     jpeg: float
     cutout: float
     night: float
+    resolution: float
+    noise: float
 
     @classmethod
     def of(cls, section: params.Augment) -> "Ranges":
@@ -84,8 +88,10 @@ class Change:
         jpeg: Strength, from 0 up.
         cutout: Strength, from 0 up.
         night: Strength, from 0 up.
+        resolution: Strength, from 0 up.
+        noise: Strength, from 0 up.
         place: Where cutout and glare are, shares of the side, across and down.
-        noise: Seed of the noise of the night.
+        grains: Seed of the noise.
     """
 
     rotation: float = 0.0
@@ -103,15 +109,19 @@ class Change:
     jpeg: float = 0.0
     cutout: float = 0.0
     night: float = 0.0
+    resolution: float = 0.0
+    noise: float = 0.0
     place: tuple[float, float] = (0.5, 0.5)
-    noise: int = 0
+    grains: int = 0
 
 
 def draw(ranges: Ranges, rng: np.random.Generator) -> Change:
     """Draws a change. Each part has a draw of its own: to alter one range moves no other part."""
     signed = (rng.uniform(-1, 1, 9) * ranges.strength).tolist()
     happens, amount = rng.random(7).tolist(), (rng.random(4) * ranges.strength).tolist()
-    place, noise = rng.random(2).tolist(), int(rng.integers(2**32))
+    place, grains = rng.random(2).tolist(), int(rng.integers(2**32))
+    happens += rng.random(2).tolist()
+    amount += (rng.random(2) * ranges.strength).tolist()
     return Change(
         rotation=signed[0] * ranges.rotation,
         shear=signed[1] * np.tan(np.deg2rad(ranges.shear)),
@@ -128,8 +138,10 @@ def draw(ranges: Ranges, rng: np.random.Generator) -> Change:
         jpeg=amount[1] * (happens[4] < ranges.jpeg),
         cutout=amount[2] * (happens[5] < ranges.cutout),
         night=amount[3] * (happens[6] < ranges.night),
+        resolution=amount[4] * (happens[7] < ranges.resolution),
+        noise=amount[5] * (happens[8] < ranges.noise),
         place=(place[0], place[1]),
-        noise=noise,
+        grains=grains,
     )
 
 
@@ -161,8 +173,15 @@ def altered(picture: np.ndarray, change: Change) -> np.ndarray:
     if change.blur:
         sigma = change.blur * size / 100
         copy = cv2.GaussianBlur(copy, (0, 0), sigma, hint=cv2.ALGO_HINT_ACCURATE)
+    if change.resolution:
+        side = max(1, round(size / (1 + 4 * change.resolution)))
+        small = Image.fromarray(copy).resize((side, side), Image.Resampling.BOX)
+        copy = np.array(small.resize((size, size), Image.Resampling.BILINEAR))
     if change.night:
         copy = _night(copy, change)
+    if change.noise:
+        noise = _grains([change.grains, 1], copy.shape) * np.float32(change.noise * 50 / 148)
+        copy = np.rint(copy + noise).clip(0, 255).astype(np.uint8)
     if change.jpeg:
         buffer = io.BytesIO()
         quality = max(1, round(90 - 80 * change.jpeg))
@@ -222,11 +241,15 @@ def _night(picture: np.ndarray, change: Change) -> np.ndarray:
         across, down = ((at - np.float32(p)) / np.float32(scale) for p in (x, y))
         return across * across + (down * down)[:, None]
 
-    grains = np.random.default_rng(change.noise).integers(2**32, size=(size, size), dtype=np.uint32)
-    bytes_ = grains.view(np.uint8).reshape(4, size, size)
-    noise = bytes_.sum(axis=0, dtype=np.int16) - np.int16(510)  # near enough to normal, sigma 148
+    noise = _grains(change.grains, (size, size))
     flash = 1 / (1 + 3 * dark * away(0.5, 0.5, 0.7))
     glare = 180 * dark / (1 + away(*change.place, 0.1)) ** 2
     flat = 90 + (picture[..., 0] - np.float32(90)) / (1 + dark)
     seen = flat * flash + glare + noise * (dark * np.float32(0.08))
     return cv2.merge([np.rint(seen).clip(0, 255).astype(np.uint8)] * 3)
+
+
+def _grains(seed: int | list[int], shape: tuple[int, ...]) -> np.ndarray:
+    """Draws numbers that are near enough to normal, mean 0, sigma 148, as int16."""
+    drawn = np.random.default_rng(seed).integers(2**32, size=shape, dtype=np.uint32)
+    return drawn.view(np.uint8).reshape(4, *shape).sum(axis=0, dtype=np.int16) - np.int16(510)

@@ -151,6 +151,8 @@ class Augment(Section):
     jpeg: Fraction
     cutout: Fraction
     night: Fraction
+    resolution: Fraction
+    noise: Fraction
     seed: Seed
 
     @model_validator(mode="after")
