@@ -216,7 +216,7 @@ BOXED = pd.DataFrame(
             None,
             "[[0.2, 0.2, 0.6, 0.1]]",
         ],
-        "detection_sources": ['["motion", "boxes"]', None, '["boxes"]'],
+        "detection_sources": ['["motion", "boxes"]', None, '["motion"]'],
     }
 )
 
