@@ -18,8 +18,8 @@ CORRECTIONS = Path("data/corrections.csv")
 
 def main() -> None:
     p = params.load()
-    ingest, jobs = p.ingest, p.parallel.jobs
-    source, max_pixels = ingest.source, ingest.max_pixels
+    ingest, jobs, source = p.ingest, p.parallel.jobs, p.ingest.source
+    animals.require_detector(ingest)
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         reader.clear(source, INGESTED)
         columns = ingest.columns.model_dump(exclude_none=True)
@@ -31,7 +31,7 @@ def main() -> None:
         least, labels = ingest.min_per_species, ingest.labels
         decided = reviewed.listed(feedback, root, files, labels, least)
         files = pd.concat([files, decided])
-        inspected = manifests.inspect(root, files, max_pixels, jobs, CACHE / "inspections")
+        inspected = manifests.inspect(root, files, ingest.max_pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
     inspected, relabelled = reviewed.apply(inspected, decided)
     manifest, quarantine = manifests.screen(
@@ -49,15 +49,15 @@ def main() -> None:
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
         more = summary.tables(collection, quarantine, few, corrected, effect)
-        strips = data_card.PhotoStrips(root, max_pixels, jobs)
+        strips = data_card.PhotoStrips(root, ingest.max_pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
         summary.write_sources(folder, source, collection)
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
-    print(summary.describe(CORRECTIONS, corrected, feedback, effect), end="")
-    print(summary.left_out(quarantine), end="")
+    effects = summary.describe(CORRECTIONS, corrected, feedback, effect)
+    print(effects, summary.left_out(quarantine), sep="", end="")
     manifests.require(counts[~counts["species"].isin(few.index)], least)
     workspace.write_collection(INGESTED, root)
     for name, table in (("appearance", appearance), ("manifest", manifest)):

@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core.errors import UserError
 from pipeline.ingest import detector, detector_boxes
 
 FIELDS = ["x", "y", "width", "height", "score"]
@@ -73,8 +72,3 @@ def test_boxes_at_other_places_do_not_return():
     )
     assert not detector_boxes.returning(boxes, manifest(5)).any()
     assert not len(detector_boxes.returning(boxes[:0], manifest(5)))
-
-
-def test_a_detector_that_is_missing_is_told_before_photos_are_read(tmp_path):
-    with pytest.raises(UserError, match=r"there is no detector"):
-        detector_boxes.find(tmp_path, manifest(3), tmp_path / "none.onnx", 10**6, 1)

@@ -60,6 +60,16 @@ def test_species_are_renamed_merged_and_dropped(ingest):
     assert quarantine["path"].str.startswith("cat/").all()
 
 
+def test_a_detector_that_is_missing_is_reported_before_photos_are_read(ingest, capsys, tmp_path):
+    detector = "data/detectors/none.onnx"
+    with pytest.raises(SystemExit, match=f"there is no detector {detector}"):
+        ingest(find=["motion", "detector"], detector=detector)
+    assert "inspect" not in capsys.readouterr().err
+    assert not (tmp_path / ".cache/inspections").exists(), "photos were read before"
+    ingest(find=["motion"], detector=detector)
+    assert (tmp_path / ".cache/inspections").exists()
+
+
 def test_corrections_are_heeded_and_counted(ingest, tmp_path, capsys):
     """One photo of a cat shows an owl, one of a fish nothing; the files stay where they are."""
     manifest, _ = ingest()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.params import Ingest
-from pipeline.ingest import detector_boxes, motion_boxes, overlaps
+from pipeline.ingest import detector, detector_boxes, motion_boxes, overlaps
 
 COLUMNS = ("detections", "detection_sources", "detection_scores")
 _FIELDS = ["x", "y", "width", "height"]
@@ -16,6 +16,16 @@ _OVERLAP = 0.1  # intersection over union from which on boxes of two sources are
 # Where a detector looks at each photo alone, boxes below these scores are rather none: of the best
 # box of a photo, and of the others. Chosen on camtrap20.
 LEAST = (0.2, 0.5)
+
+
+def require_detector(ingest: Ingest) -> None:
+    """Checks that the detector can be read, if there is to be one, before any photo is.
+
+    Raises:
+        UserError: There is no such file, or it holds no detector.
+    """
+    if "detector" in ingest.find:
+        detector.load(Path(ingest.detector))
 
 
 def find(root: Path, manifest: pd.DataFrame, ingest: Ingest, jobs: int) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from pipeline.inference import decoding
 Run = Callable[[np.ndarray], np.ndarray]  # pixels as the network takes them -> its output
 MAX_BYTES = 1 << 30
 _MOST = 20  # boxes a photo
-_LEAST = 0.1  # score of a box that is worth a look
+_LEAST = 0.1  # score of a box that counts at all
 _OVERLAP = 0.45  # intersection over union from which on two boxes are one, as YOLOv5 has it
 _ANIMAL = 0  # of MegaDetector's classes: animal, person, vehicle
 _COCO_ANIMALS = (16, 25)  # bird to giraffe

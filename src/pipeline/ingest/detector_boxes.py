@@ -40,7 +40,6 @@ def find(
     Raises:
         UserError: There is no such detector, or it is none.
     """
-    detector.load(weights)  # a mistake is told before the photos are read
     batches = list(parallel.chunks(manifest["path"].tolist(), _AT_A_TIME))
     work = partial(_find, root.absolute(), weights.absolute(), max_pixels)
     done = parallel.map_ordered(work, batches, jobs)
