@@ -86,10 +86,12 @@ lock: setup ## write both lock files anew, from pyproject.toml
 define FORGET
 import json, pathlib
 folder = pathlib.Path("data/ingested")
-listing = folder / "gathered.json"
-gathered = json.loads(listing.read_text()) if listing.is_file() else []
-names = ["appearance.parquet", "manifest.parquet", "collection.json", "gathered.json"]
-for name in [*(f"files/{name}" for name in gathered), *names]:
+for below, listed in (("files", "gathered.json"), ("clips", "clips.json")):
+    listing = folder / listed
+    for name in json.loads(listing.read_text()) if listing.is_file() else []:
+        (folder / below / name).unlink(missing_ok=True)
+    listing.unlink(missing_ok=True)
+for name in ("appearance.parquet", "manifest.parquet", "collection.json"):
     (folder / name).unlink(missing_ok=True)
 endef
 export FORGET

@@ -9,7 +9,7 @@ from pipeline.dataset import shortcut_baseline
 from pipeline.ingest import blanks, corrections, data_card, rare_species, reviewed, summary
 from pipeline.ingest import detections as animals
 from pipeline.ingest import manifest as manifests
-from pipeline.sources import choice, folders, reader
+from pipeline.sources import choice, clip_frames, folders, reader
 from pipeline.sources.recipes import recipe
 
 INGESTED, REPORT, CACHE = Path("data/ingested"), Path("reports/ingest"), Path(".cache")
@@ -28,10 +28,12 @@ def main() -> None:
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
         files, feedback = blanks.as_species(collection.files), Path(ingest.feedback)
-        least, labels = ingest.min_per_species, ingest.labels
+        least, labels, pixels = ingest.min_per_species, ingest.labels, ingest.max_pixels
+        files = clip_frames.extract(files, root, INGESTED / "clips", pixels, jobs)
+        clips = clip_frames.count(files)
         decided = reviewed.listed(feedback, root, files, labels, least)
         files = pd.concat([files, decided])
-        inspected = manifests.inspect(root, files, ingest.max_pixels, jobs, CACHE / "inspections")
+        inspected = manifests.inspect(root, files, pixels, jobs, CACHE / "inspections")
     inspected, corrected = corrections.apply(inspected, corrections.read(CORRECTIONS), CORRECTIONS)
     inspected, relabelled = reviewed.apply(inspected, decided)
     manifest, quarantine = manifests.screen(
@@ -48,14 +50,15 @@ def main() -> None:
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
-        more = summary.tables(collection, quarantine, few, corrected, effect)
-        strips = data_card.PhotoStrips(root, ingest.max_pixels, jobs)
+        more = summary.tables(collection, clips, quarantine, few, corrected, effect)
+        strips = data_card.PhotoStrips(root, pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
         summary.write_sources(folder, source, collection)
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
+    print("".join(f"{what}: {number:,}\n" for what, number in clips.items()), end="")
     effects = summary.describe(CORRECTIONS, corrected, feedback, effect)
     print(effects, summary.left_out(quarantine), sep="", end="")
     manifests.require(counts[~counts["species"].isin(few.index)], least)

@@ -1,7 +1,10 @@
 """Made pictures that several tests look at."""
 
+import cv2
 import numpy as np
 from PIL import Image
+
+CONTAINERS = {"mp4": "mp4v", "avi": "MJPG", "mov": "mp4v"}  # and the codec of clips in each
 
 
 def noise(size=(200, 150), seed=0):
@@ -13,3 +16,14 @@ def noise(size=(200, 150), seed=0):
         picture += np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC), float)
     picture = (picture - picture.min()) / np.ptp(picture) * 255
     return Image.fromarray(picture.astype(np.uint8))
+
+
+def film(path, frames, codec=None, rate=10):
+    """Writes frames, uint8 (height, width, 3) in RGB, as a clip."""
+    height, width = frames[0].shape[:2]
+    code = cv2.VideoWriter_fourcc(*(codec or CONTAINERS[path.suffix[1:]]))
+    writer = cv2.VideoWriter(str(path), code, rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()

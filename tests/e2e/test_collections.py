@@ -372,7 +372,7 @@ def test_real_camera_traps(stage, tmp_path, photos_folder, form):
     assert ran.reasons == {
         "equid.webp": "not_in_metadata",
         "https://example.com/remote.jpg": "remote",
-        "skip_me.mp4": "video",
+        "skip_me.mp4": "missing_file",
     }
     assert ran.adds_up()
     assert ran.counts["files"].sum() == 6

@@ -8,29 +8,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import CONTAINERS, film
 from PIL import Image
 
 from pipeline import cli
 from pipeline.inference.crops import SubjectCrop
-from pipeline.inference.decoding import PhotoError
 from pipeline.inference.query import Query, answer_rows
 from pipeline.inference.recogniser import Recogniser
 from pipeline.predict import batch, clips
 from pipeline.predict.events import Events
 from pipeline.predict.formats import camtrap_dp
-
-CONTAINERS = {"mp4": "mp4v", "avi": "MJPG", "mov": "mp4v"}
-
-
-def film(path, frames, codec=None, rate=10):
-    """Writes frames, uint8 (height, width, 3) in RGB, as a clip."""
-    height, width = frames[0].shape[:2]
-    code = cv2.VideoWriter_fourcc(*(codec or CONTAINERS[path.suffix[1:]]))
-    writer = cv2.VideoWriter(str(path), code, rate, (width, height))
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    writer.release()
 
 
 def bursts():
@@ -111,25 +98,6 @@ def test_frames_of_real_bursts_answer_as_their_clip(recogniser, photos_folder, t
             assert answer["species"] == expected["event_species"]
 
 
-def test_few_frames_of_a_long_clip_are_seen_evenly(tmp_path):
-    grey = [np.full((48, 64, 3), number, np.uint8) for number in range(200)]
-    film(tmp_path / "long.avi", grey)
-    pictures, seconds = clips.frames((tmp_path / "long.avi").read_bytes())
-    assert clips.FRAMES / 2 <= len(pictures) <= clips.FRAMES
-    assert seconds == pytest.approx(np.arange(0, 20, 1.6)[: len(seconds)].tolist(), abs=0.11)
-    levels = [cv2.imdecode(np.frombuffer(p, np.uint8), 0).mean() for p in pictures]
-    assert levels == pytest.approx(list(range(0, 200, 16)), abs=3)
-
-
-def test_what_may_be_decoded_is_bounded(tmp_path, monkeypatch):
-    film(tmp_path / "1.avi", [np.zeros((48, 64, 3), np.uint8)] * 30)
-    data = (tmp_path / "1.avi").read_bytes()
-    monkeypatch.setattr(clips, "MAX_DECODED", 5 * 48 * 64)
-    assert len(clips.frames(data)[0]) == 5
-    with pytest.raises(PhotoError, match="claim 64 x 48, over 3,000 pixels"):
-        clips.frames(data, max_pixels=3000)
-
-
 def test_broken_clips_have_a_reason_and_the_others_an_answer(recogniser, tmp_path, animal):
     card = tmp_path / "card"
     card.mkdir()
@@ -158,29 +126,6 @@ def test_broken_clips_have_a_reason_and_the_others_an_answer(recogniser, tmp_pat
         assert row["error"] is None and len(row["frames"]) == 3
         assert [one["second"] for one in row["frames"]] == pytest.approx([0, 0.1, 0.2], abs=0.11)
     assert rows["photo.jpg"]["frames"] is None and rows["photo.jpg"]["species"] == "red"
-
-
-def test_a_clip_cut_off_has_the_frames_before(tmp_path):
-    film(tmp_path / "1.avi", list(bursts())[9])
-    data = (tmp_path / "1.avi").read_bytes()
-    pictures, _ = clips.frames(data[: len(data) * 2 // 3])
-    assert 4 <= len(pictures) < 12
-
-
-def test_a_clip_says_when_it_was_taken(tmp_path):
-    film(tmp_path / "1.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
-    data = bytearray((tmp_path / "1.mp4").read_bytes())
-    at = data.index(b"mvhd") + 8
-    seconds = int(
-        (pd.Timestamp("2024-05-01T10:00:05") - pd.Timestamp("1904-01-01")).total_seconds()
-    )
-    data[at : at + 4] = seconds.to_bytes(4, "big")
-    assert clips.taken_at(bytes(data)) == "2024-05-01T10:00:05"
-    data[at : at + 4] = bytes(4)
-    assert clips.taken_at(bytes(data)) is None
-    avi = b"RIFF\0\0\0\0AVI IDIT\x1a\0\0\0Wed May 01 10:00:05 2024\n\0"
-    assert clips.taken_at(avi) == "2024-05-01T10:00:05"
-    assert clips.taken_at(avi[:30]) is None and clips.taken_at(b"") is None
 
 
 def test_clips_of_a_package_get_observations(recogniser, tmp_path):

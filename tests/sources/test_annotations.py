@@ -89,10 +89,10 @@ def test_people_beside_an_animal_do_not_count():
     assert files["boxes"].tolist() == [((0.2, 0.2, 0.2, 0.2),)]
 
 
-def test_addresses_and_videos_are_no_photos_here_whatever_they_show():
+def test_addresses_are_no_photos_here_whatever_they_show():
     paths = ["https://a.b/1.jpg", "gs://a/2.jpg", "3.MP4", "C:/4.jpg"]
     files = settled(path=paths, species=["lion"] * 4)
-    assert files["reason"].dropna().tolist() == ["remote", "remote", "video"]
+    assert files["reason"].dropna().tolist() == ["remote", "remote"]
     assert (files["species"] == "lion").all()
 
 

@@ -54,7 +54,7 @@ def test_observations_of_media_and_of_events(package):
         "3.jpg": "person_or_vehicle",
         "6.jpg": "several_species",
         "7.jpg": "blank",
-        "9.bin": "video",
+        "9.bin": "missing_file",
         "https://example.com/8.jpg": "remote",
     }
     good = rows[rows["reason"].isna()]
@@ -87,7 +87,7 @@ def test_the_real_package(photos_folder):
     assert rows["reason"].dropna().to_dict() == {
         "equid.webp": "not_in_metadata",
         "https://example.com/remote.jpg": "remote",
-        "skip_me.mp4": "video",
+        "skip_me.mp4": "missing_file",
     }
     good = rows[rows["reason"].isna()]
     assert good["species"].to_dict() == {

@@ -104,7 +104,7 @@ def test_what_is_missing_on_either_side_is_told(tmp_path):
         "gone.jpg": "missing_file",
         "https://a.b/c.jpg": "remote",
         "../../x.jpg": "missing_file",
-        "clip.mp4": "video",
+        "clip.mp4": "missing_file",
     }
 
 

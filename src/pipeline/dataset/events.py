@@ -5,7 +5,7 @@ import pandas as pd
 GAP = 60.0  # s: the longest pause inside an event, where nobody says another
 # What a date without a time of day reads as. A burst over midnight that has a photo of that very
 # second is cut in two, which costs less than one event of a whole day.
-_NO_TIME = "T00:00:00"
+NO_TIME = "T00:00:00"
 
 
 def number(camera: pd.Series, taken_at: pd.Series, gap: float) -> pd.Series:
@@ -24,7 +24,7 @@ def number(camera: pd.Series, taken_at: pd.Series, gap: float) -> pd.Series:
         For each photo the number of its event, Int64, from 0 in the order of camera and time; null
         where its camera or time is not known.
     """
-    clock = taken_at.mask(taken_at.str.endswith(_NO_TIME, na=False))
+    clock = taken_at.mask(taken_at.str.endswith(NO_TIME, na=False))
     time = pd.to_datetime(clock, errors="coerce", format="ISO8601", utc=True)
     rows = pd.DataFrame({"camera": camera, "time": time}).dropna().sort_values(["camera", "time"])
     begins = (rows["camera"] != rows["camera"].shift()) | (

@@ -288,7 +288,7 @@ def _something_else(data: bytes) -> PhotoError:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return PhotoError("needs_plugin", "HEIC and AVIF need the Python package pillow-heif")
     if data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI ":
-        return PhotoError("video", "the bytes are a video")
+        return PhotoError("video", "the bytes are a video: name the file like one, such as .mp4")
     return PhotoError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}")
 
 

@@ -116,18 +116,19 @@ def screen(
 
     Returns:
         The manifest (columns `MANIFEST`, sorted by photo) and the quarantine (path, species,
-        reason, detail; sorted by path). `event` is the smallest photo of what the source groups,
-        such as a sequence or an observation, or else of a camera's burst; a photo without either is
-        an event of its own. `group` is the smallest photo of those that belong together:
-        near-duplicates, events, and chains of both. `box` is a JSON list of [x, y, w, h] in shares
-        of the sides, or null; `flags` are those of `quality_flags.of`. `detections` and the
-        two columns after it are null: whoever has the files finds them (`detections.columns`).
+        reason, detail; sorted by path). `event` is the smallest photo of a clip, or of what the
+        source groups, such as a sequence or an observation, or else of a camera's burst; a photo
+        without any is an event of its own. `group` is the smallest photo of those that belong
+        together: near-duplicates, clips, what the source groups, bursts, and chains of all. `box` is a
+        JSON list of [x, y, w, h] in shares of the sides, or null; `flags` are those of
+        `quality_flags.of`. `detections` and the two columns after it are null: whoever has the
+        files finds them (`detections.columns`).
     """
     rows = inspected.sort_values("path", ignore_index=True)
     _refuse_small(rows, min_side)
     rows["box"] = _shares(rows)
     rows["flags"] = quality_flags.of(rows)
-    rows = rows[rows.columns.intersection([*MANIFEST, "reason", "detail"])]
+    rows = rows[rows.columns.intersection([*MANIFEST, "clip", "reason", "detail"])]
     _refuse_flagged(rows, reject)
     _refuse_disputed(rows)
     first = _refuse_copies(rows)
@@ -191,7 +192,8 @@ def _grouped(
     """Makes the manifest of the accepted files, with their events and groups.
 
     Args:
-        rows: The files, with a `group` where the source gives one.
+        rows: The files, with a `group` where the source gives one, and `clip` where some are frames
+            of a clip.
         first: For each file the row of the first with its content, from `_refuse_copies`: what the
             source groups with a copy counts too.
         near_duplicate_bits: Pictures whose pHash differs in at most so many bits form a group.
@@ -202,10 +204,13 @@ def _grouped(
     near = pd.Series(near_duplicates.groups(hashes, near_duplicate_bits), accepted.index)
     burst = events.number(accepted["location"], accepted["taken_at"], event_gap)
     near = pd.Series(near_duplicates.linked(near, burst), accepted.index)
-    ties = near_duplicates.linked(near[first].set_axis(first.index), rows.loc[first.index, "group"])
-    group = pd.Series(ties, first.index)[accepted.index]
-    named = "source " + accepted["group"]
-    event = named.fillna(("burst " + burst.astype("str")).mask(burst.isna()))
+    clip = pd.Series(rows.get("clip"), rows.index, dtype="str")
+    ties = near[first].set_axis(first.index)
+    for together in (rows["group"], clip):
+        ties = pd.Series(near_duplicates.linked(ties, together[first.index]), first.index)
+    group = ties[accepted.index]
+    event = ("clip " + clip[accepted.index]).fillna("source " + accepted["group"])
+    event = event.fillna(("burst " + burst.astype("str")).mask(burst.isna()))
     event = event.fillna(accepted["photo"])
     accepted = accepted.reset_index(drop=True)
     accepted["group"] = _first_photo(accepted["photo"], group)

@@ -13,6 +13,7 @@ from pipeline.sources.recipes import recipe
 
 def tables(
     collection: Collection,
+    clips: pd.Series,
     quarantine: pd.DataFrame,
     rare: pd.Series,
     corrected: pd.Series,
@@ -22,6 +23,7 @@ def tables(
 
     Args:
         collection: The collection that was read.
+        clips: Videos and their frames, by what is counted (`clip_frames.count`).
         quarantine: The refused files: path, species, reason, detail.
         rare: Photos by rare species that were dropped or pooled.
         corrected: Corrections that were made, by `was -> is`.
@@ -29,6 +31,7 @@ def tables(
     """
     nobody = labels.left_out(quarantine)
     counts = {
+        "Videos": clips,
         "Labels that name no animal": nobody.set_axis(
             [f"{why}: {name}" for why, name in nobody.index]
         ),

@@ -17,9 +17,9 @@ from PIL import Image
 from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.sources import archive
+from pipeline.sources.clips import MAX_BYTES
 from pipeline.sources.filenames import RAW, RAW_ADVICE, VIDEO, ignored
 
-MAX_BYTES = 1 << 28  # of one photo; a 100 MP TIFF of 16 bits is the largest that can be meant
 _ONE_AT_A_TIME = threading.Lock()  # a tar is one file with one position
 
 

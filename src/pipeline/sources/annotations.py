@@ -24,10 +24,9 @@ RANKS = ["class", "order", "family", "genus"]
 FIELDS = ["group", "location", "taken_at", "split_hint", "licence", *RANKS]
 _TEXT = ["path", "species", "reason", *FIELDS, "zone", "unread_time"]
 _NUMBERS = ["x", "y", "w", "h", "width", "height"]
-ABSENT = ("remote", "video")  # a file that is no photo here, whatever it shows
+ABSENT = ("remote",)  # no file of the collection, whatever it shows
 _REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
 _RAW = rf"(?i)(?:{'|'.join(map(re.escape, RAW))})$"
-_VIDEO = r"(?i)\.(?:mp4|avi|mov|m4v|mkv|mts|mpe?g|wmv|webm|3gp)$"
 _TIME_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _OF_DAY = r"(?:,?[T ]\s*(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
 _TIME = rf"^\s*(?P<year>\d{{4}})[-:/](?P<month>\d\d?)[-:/](?P<day>\d\d?){_OF_DAY}"
@@ -48,7 +47,7 @@ def frame(**columns: Any) -> pd.DataFrame:
 
     Args:
         columns: `path` as the metadata write it; `species`; `reason` where there is nothing to
-            learn (`blank`, `person_or_vehicle`, `video`); group, location, taken_at (as `times`
+            learn (`blank`, `person_or_vehicle`); group, location, taken_at (as `times`
             takes it; its time zone, if it has one, becomes the column `zone`, and what is no time
             the column `unread_time`), split_hint and
             licence; the taxonomic ranks of the species (`class`, `order`, `family`,
@@ -176,7 +175,7 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
     files.loc[names.index, ["species", "reason", *RANKS]] = None
     files.loc[names.index, "reason"] = "several_species"
     files.loc[names.index, "detail"] = names
-    for reason, pattern in (("raw", _RAW), ("video", _VIDEO), ("remote", _REMOTE)):
+    for reason, pattern in (("raw", _RAW), ("remote", _REMOTE)):
         files.loc[files.index.str.contains(pattern), "reason"] = reason
     files["boxes"] = boxes(shown).reindex(files.index)
     return files

@@ -20,7 +20,7 @@ from pipeline.sources import annotations, ids, table
 _COLUMNS = {
     "deployments": ["deploymentID", "locationID", "latitude", "longitude"],
     "media": [
-        *("mediaID", "deploymentID", "captureMethod", "timestamp", "filePath", "fileMediatype")
+        *("mediaID", "deploymentID", "captureMethod", "timestamp", "filePath")
     ],
     "observations": [
         *("deploymentID", "mediaID", "eventID", "eventStart", "eventEnd", "observationType"),
@@ -104,11 +104,10 @@ def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
     judged = pd.concat([own, shared[~shared["medium"].isin(own["medium"])]])
     rows = media.join(judged.drop(columns=["mediaID", "deploymentID"]).set_index("medium"))
     kind = rows["observationType"].str.strip().str.lower()
-    is_video = rows["fileMediatype"].str.startswith("video/", na=False)
     return annotations.frame(
         path=rows["filePath"],
         species=rows["scientificName"].where(~kind.isin(list(_NOBODY)), kind),
-        reason=kind.map(_NOBODY).mask(is_video, "video"),
+        reason=kind.map(_NOBODY),
         group=rows.index.map(group),
         location=rows["deploymentID"].map(_places(deployments)).fillna(rows["deploymentID"]),
         taken_at=rows["timestamp"],

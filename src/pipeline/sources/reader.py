@@ -16,8 +16,10 @@ from pipeline.sources.filenames import METADATA
 from pipeline.sources.recipes import recipe
 
 _PRINTED = 20  # lines about metadata; the report has them all
-_GATHERED = "gathered.json"  # beside `files`: the paths of the files that `gather` put there
-_WRITTEN = ("files", _GATHERED, workspace.COLLECTION, "manifest.parquet", "appearance.parquet")
+# Folders, and the files beside them that list what was put there.
+_LISTINGS = {"files": "gathered.json", "clips": "clips.json"}
+_TABLES = (workspace.COLLECTION, "manifest.parquet", "appearance.parquet")
+_WRITTEN = (*_LISTINGS, *_LISTINGS.values(), *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,16 @@ def clear(source: str, folder: Path) -> None:
     folders.require_apart(source)
     # A killed run leaves what it was writing.
     atomic.require_only(folder, (*_WRITTEN, *(f".{name}.*partial" for name in _WRITTEN)))
-    listing = folder / _GATHERED
-    known = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else []
-    if added := atomic.files_below(folder / "files") - set(known):
-        raise UserError(
-            f"{folder / 'files'} holds {min(added)}, which ingest did not put there, and is about "
-            "to be removed: move it elsewhere"
-        )
+    for name, listing in _LISTINGS.items():
+        path = folder / listing
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        if added := atomic.files_below(folder / name) - set(known):
+            raise UserError(
+                f"{folder / name} holds {min(added)}, which ingest did not put there, and is about "
+                "to be removed: move it elsewhere"
+            )
     # The files go before the listing: what a killed run leaves of them is still listed.
-    atomic.clear(folder / "files", folder)
+    atomic.clear(*(folder / name for name in _LISTINGS), folder)
 
 
 def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
@@ -126,14 +129,24 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
                 f"ingest.source is {source}, which is neither a folder, nor a zip or tar, nor a "
                 f"table or JSON that speaks of photos ({', '.join(METADATA)}), nor a recipe (.yaml)"
             )
-        with atomic.atomic_write(files.with_name(_GATHERED)) as listing:
-            listing.write_text(json.dumps(sorted(atomic.files_below(partial))), encoding="utf-8")
+        write_listing(partial, files)
     chosen = path.name if is_metadata else None
     rules = Rules(rules.labels, rules.columns, rules.species_from, chosen)
     try:
         return read(folders.root(source, files), rules)
     except PermissionError as error:
         raise UserError(f"{error.filename} may not be read; give yourself the right to") from None
+
+
+def write_listing(folder: Path, name: Path) -> None:
+    """Writes down what ingest put into a folder, so that nothing else is ever removed with it.
+
+    Args:
+        folder: It, before it is renamed.
+        name: What it will be called.
+    """
+    with atomic.atomic_write(name.with_name(_LISTINGS[name.name])) as listing:
+        listing.write_text(json.dumps(sorted(atomic.files_below(folder))), encoding="utf-8")
 
 
 def list_files(
