@@ -27,7 +27,12 @@ def test_clean_removes_what_stages_wrote_and_no_photo_that_a_person_put_there(tm
     ours = ["ingested/manifest.parquet", "ingested/files/a/1.jpg", "resized/images-00000.npy"]
     ours += ["ingested/clips/a.mp4/00_0.0s.jpg"]
     ours += ["resized/index.parquet", "augmented/index.parquet", "../reports/metrics.json"]
-    theirs = ["ingested/files/a/mine.jpg", "ingested/clips/mine.jpg", "resized/fox/1.jpg", "augmented/2.jpg"]
+    theirs = [
+        "ingested/files/a/mine.jpg",
+        "ingested/clips/mine.jpg",
+        "resized/fox/1.jpg",
+        "augmented/2.jpg",
+    ]
     theirs += ["feedback/decisions.jsonl", "weights/lite.pth", "corrections.csv"]
     for name in ours + theirs:
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -36,15 +36,11 @@ def test_the_frames_are_kept_in_which_most_moves(tmp_path, ending):
 
 
 def test_of_a_long_clip_in_which_nothing_moves_evenly_spaced_frames_are_kept(tmp_path):
-    marked = walk(200, [])
-    for number, frame in enumerate(marked):
-        frame[:3, : number // 2] = 0  # a number that is too small to be an animal
-    film(tmp_path / "long.avi", marked)
+    film(tmp_path / "long.avi", walk(200, []))
     pictures, seconds = clips.frames((tmp_path / "long.avi").read_bytes())
-    assert clips.FRAMES / 2 <= len(pictures) <= clips.FRAMES
-    assert np.diff(seconds) == pytest.approx(1.6, abs=0.01) and seconds[0] < 0.11
-    shown = [2 * (grey(picture)[1] < 50).sum() for picture in pictures]
-    assert shown == pytest.approx(np.round(np.array(seconds) * 10), abs=8)
+    assert len(pictures) == clips.FRAMES and seconds[0] < 0.11
+    # Of every fourth frame every third or fourth.
+    assert set(np.diff(seconds).round(1)) == {1.2, 1.6}
 
 
 def test_a_frame_is_a_jpeg_like_the_frame_of_the_clip(tmp_path):

@@ -26,7 +26,7 @@ def walk(length, seed):
     scene = rng.integers(60, 160, (12, 16, 3), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
     frames = [scene.copy() for _ in range(length)]
     for step, frame in enumerate(frames):
-        left = 8 + 30 * (step % 7)
+        left = 8 + 37 * step % 200
         frame[80:120, left : left + 30] = 250
     return frames
 
@@ -50,7 +50,9 @@ def ingest(folder, source, jobs=1, **lines):
     lines |= {"ingest.source": str(source), "parallel.jobs": jobs}
     staged.run("ingest", folder, {"ingest.min_per_species": 4} | lines)
     manifest = pd.read_parquet(folder / "data/ingested/manifest.parquet")
-    of_clip = manifest["path"].str.extract(r"/ingested/clips/(.*)/\d\d_[\d.]+s\.jpg$", expand=False)
+    of_clip = manifest["path"].str.extract(
+        r"(?:^\.\.|/ingested)/clips/(.*)/\d\d_[\d.]+s\.jpg$", expand=False
+    )
     quarantine = pd.read_csv(folder / "reports/ingest/quarantine.csv")
     return manifest.assign(clip=of_clip), quarantine
 
@@ -93,7 +95,9 @@ def test_frames_of_a_clip_are_one_event_in_which_motion_is_found(filmed, tmp_pat
 
 def test_no_split_holds_a_part_of_a_clip(filmed, tmp_path):
     manifest, _ = ingest(tmp_path, filmed)
-    staged.run("split", tmp_path, {"split.train": 0.5, "split.validation": 0.25, "split.test": 0.25})
+    staged.run(
+        "split", tmp_path, {"split.train": 0.5, "split.validation": 0.25, "split.test": 0.25}
+    )
     split = pd.read_parquet(tmp_path / "data/split.parquet").merge(manifest, on="photo")
     assert set(split["split"]) == {"train", "validation", "test"}
     assert (split.groupby("clip")["split"].nunique() == 1).all()

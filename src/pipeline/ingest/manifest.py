@@ -119,7 +119,7 @@ def screen(
         reason, detail; sorted by path). `event` is the smallest photo of a clip, or of what the
         source groups, such as a sequence or an observation, or else of a camera's burst; a photo
         without any is an event of its own. `group` is the smallest photo of those that belong
-        together: near-duplicates, clips, what the source groups, bursts, and chains of all. `box` is a
+        together: near-duplicates, clips, what the source groups, bursts, and chains. `box` is a
         JSON list of [x, y, w, h] in shares of the sides, or null; `flags` are those of
         `quality_flags.of`. `detections` and the two columns after it are null: whoever has the
         files finds them (`detections.columns`).

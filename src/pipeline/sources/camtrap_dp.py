@@ -19,9 +19,7 @@ from pipeline.sources import annotations, ids, table
 
 _COLUMNS = {
     "deployments": ["deploymentID", "locationID", "latitude", "longitude"],
-    "media": [
-        *("mediaID", "deploymentID", "captureMethod", "timestamp", "filePath")
-    ],
+    "media": [*("mediaID", "deploymentID", "captureMethod", "timestamp", "filePath")],
     "observations": [
         *("deploymentID", "mediaID", "eventID", "eventStart", "eventEnd", "observationType"),
         *("scientificName", "bboxX", "bboxY", "bboxWidth", "bboxHeight"),

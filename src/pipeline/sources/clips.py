@@ -122,8 +122,8 @@ def _most_moving(frames: list[np.ndarray]) -> list[int]:
     if len(frames) <= FRAMES:
         return list(range(len(frames)))
     moved = [sum(box.score for box in boxes) for boxes in motion.find(frames)]
-    every = -(-len(frames) // FRAMES)
-    order = sorted(range(len(frames)), key=lambda number: (-moved[number], number % every, number))
+    spread = [number * FRAMES % len(frames) < FRAMES for number in range(len(frames))]
+    order = sorted(range(len(frames)), key=lambda number: (-moved[number], not spread[number]))
     return sorted(order[:FRAMES])
 
 
