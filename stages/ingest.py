@@ -20,17 +20,15 @@ def main() -> None:
     p = params.load()
     ingest, jobs, source = p.ingest, p.parallel.jobs, p.ingest.source
     animals.require_detector(ingest)
+    least, labels, pixels = ingest.min_per_species, ingest.labels, ingest.max_pixels
+    rules = choice.Rules(labels, ingest.columns.model_dump(exclude_none=True), ingest.species_from)
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         reader.clear(source, INGESTED)
-        columns = ingest.columns.model_dump(exclude_none=True)
-        rules = choice.Rules(ingest.labels, columns, ingest.species_from)
         collection = reader.gather(source, INGESTED / "files", rules, jobs)
         root = folders.root(source, INGESTED / "files")
         print(collection.describe())
         files, feedback = blanks.as_species(collection.files), Path(ingest.feedback)
-        least, labels, pixels = ingest.min_per_species, ingest.labels, ingest.max_pixels
         files = clip_frames.extract(files, root, INGESTED / "clips", pixels, jobs)
-        clips = clip_frames.count(files)
         decided = reviewed.listed(feedback, root, files, labels, least)
         files = pd.concat([files, decided])
         inspected = manifests.inspect(root, files, pixels, jobs, CACHE / "inspections")
@@ -50,7 +48,7 @@ def main() -> None:
     appearance = shortcut_baseline.appearance(manifest, inspected)
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
-        more = summary.tables(collection, clips, quarantine, few, corrected, effect)
+        more = summary.tables(collection, files, quarantine, few, corrected, effect)
         strips = data_card.PhotoStrips(root, pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
@@ -58,8 +56,7 @@ def main() -> None:
         shortcut_baseline.write_score(folder / "shortcut.json", score)
         (folder / "index.html").write_text(page, encoding="utf-8")
     print(counts.to_string(index=False), f"named without looking at the animal: {score}", sep="\n")
-    print("".join(f"{what}: {number:,}\n" for what, number in clips.items()), end="")
-    effects = summary.describe(CORRECTIONS, corrected, feedback, effect)
+    effects = summary.describe(files, CORRECTIONS, corrected, feedback, effect)
     print(effects, summary.left_out(quarantine), sep="", end="")
     manifests.require(counts[~counts["species"].isin(few.index)], least)
     workspace.write_collection(INGESTED, root)

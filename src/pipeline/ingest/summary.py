@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.ingest.reviewed import Effect
-from pipeline.sources import annotations, archive, labels
+from pipeline.sources import annotations, archive, clip_frames, labels
 from pipeline.sources.reader import Collection
 from pipeline.sources.recipes import recipe
 
 
 def tables(
     collection: Collection,
-    clips: pd.Series,
+    files: pd.DataFrame,
     quarantine: pd.DataFrame,
     rare: pd.Series,
     corrected: pd.Series,
@@ -23,7 +23,7 @@ def tables(
 
     Args:
         collection: The collection that was read.
-        clips: Videos and their frames, by what is counted (`clip_frames.count`).
+        files: Its files, and frames of videos (`clip_frames.extract`).
         quarantine: The refused files: path, species, reason, detail.
         rare: Photos by rare species that were dropped or pooled.
         corrected: Corrections that were made, by `was -> is`.
@@ -31,7 +31,7 @@ def tables(
     """
     nobody = labels.left_out(quarantine)
     counts = {
-        "Videos": clips,
+        "Videos": clip_frames.count(files),
         "Labels that name no animal": nobody.set_axis(
             [f"{why}: {name}" for why, name in nobody.index]
         ),
@@ -45,18 +45,22 @@ def tables(
     return {title: column for title, column in counts.items() if len(column)}
 
 
-def describe(corrections: Path, corrected: pd.Series, feedback: Path, effect: Effect) -> str:
-    """Returns a line on corrections and one on people's decisions, where there were any.
+def describe(
+    files: pd.DataFrame, corrections: Path, corrected: pd.Series, feedback: Path, effect: Effect
+) -> str:
+    """Returns lines on videos, corrections and people's decisions, where there were any.
 
     Args:
+        files: The collection's, and frames of videos (`clip_frames.extract`).
         corrections: Where they stand.
         corrected: Corrections that were made, by `was -> is`.
         feedback: The folder of the decisions.
         effect: What they did.
     """
     decisions = effect.describe()
+    videos = "".join(f"{what}: {number:,}\n" for what, number in clip_frames.count(files).items())
     by_file = f"lines of {corrections}: {corrected.sum()} applied\n" if len(corrected) else ""
-    return by_file + (f"photos of {feedback}: {decisions}\n" if decisions else "")
+    return videos + by_file + (f"photos of {feedback}: {decisions}\n" if decisions else "")
 
 
 def write_sources(folder: Path, source: str, collection: Collection) -> None:

@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 28  # of one file; a 100 MP TIFF of 16 bits is the largest phot
 FRAMES = 16  # of one clip, at most
 # They are chosen from so many, evenly spaced; of a long clip from every second, fourth ... frame,
 # at least half as many.
-_CANDIDATES = 64
+_CANDIDATES = 32
 # What may be decoded of one clip, in pixels: two minutes of 1920 x 1080 at 30 frames a second. What
 # comes after it is not seen, so that no file keeps a process for long.
 MAX_DECODED = 120 * 30 * 1920 * 1080
@@ -108,7 +108,8 @@ def _frame(pixels: np.ndarray, second: float) -> _Frame:
     height, width = pixels.shape[:2]
     share = min(motion.SIDE / max(height, width), 1)
     size = max(round(width * share), 1), max(round(height * share), 1)
-    small = cv2.cvtColor(cv2.resize(pixels, size, None, 0, 0, cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     file = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
     return _Frame(file, second if 0 <= second < _DAY else 0.0, small)
 
