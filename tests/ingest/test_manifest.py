@@ -402,3 +402,19 @@ def test_events_are_what_the_source_groups_else_bursts_and_stay_in_one_group(col
     chained = [2, 3, 4, 5, 6, 7, 8, 9]  # the burst has a photo of the sequence
     assert {groups[n] for n in chained} == {min(photos[n] for n in chained)}
     assert groups[10] == groups[11] != groups[9]
+
+
+def test_a_clip_is_an_event_before_what_the_source_groups_and_stays_in_one_group(collection):
+    files = reader.list_files(collection).sort_values("path", ignore_index=True)
+    files["clip"] = pd.Series(dtype="str")
+    files.loc[[0, 1, 7], "clip"] = "a.mp4"
+    files.loc[[8, 9], "clip"] = "b.mp4"
+    files.loc[[7, 8, 10], "group"] = "seq1"  # a photo, and a frame of each clip
+    manifest, _ = ingest(collection, files)
+    by_path = manifest.set_index("path").reindex(files["path"])
+    events, groups, photos = (by_path[name].tolist() for name in ("event", "group", "photo"))
+    for members in ([0, 1, 7], [8, 9], [10], *[[n] for n in (2, 3, 4, 5, 6, 11, 12)]):
+        smallest = min(photos[n] for n in members)
+        assert [events[n] for n in members] == [smallest] * len(members)
+    assert {groups[n] for n in (0, 1, 7, 8, 9, 10)} == {min(photos[n] for n in (0, 1, 7, 8, 9, 10))}
+    assert groups[2] == photos[2] and groups[11] == photos[11]
