@@ -3,8 +3,9 @@
 MLflow's scoring server and `animal serve` both answer from here, in the same words.
 """
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ DEFAULTS = {
     "boxes": [],
 }
 WHOLE_BOX = [0, 0, 1, 1]
+_LARGEST = sys.float_info.max  # JSON's whole numbers have no bound
 _PRECISION = 1e-6  # of a box, as programs round it
 
 
@@ -95,12 +97,13 @@ class Query:
                 "on_error": isinstance(value, str),
                 "burst": isinstance(value, bool),
                 "boxes": isinstance(value, list)
-                and all(isinstance(one, int | float) for one in value),
+                and all(isinstance(one, int | float) and not abs(one) > _LARGEST for one in value),
             }
             if not kinds[name]:
                 shown = repr(value)[:50]
                 raise QueryError(f"{name} is {shown}; it must be {TYPES[name].__name__}")
         query = cls(**DEFAULTS | params)
+        query = replace(query, top_k=int(query.top_k), boxes=[*map(float, query.boxes)])
         if not query.top_k >= 1:
             raise QueryError(f"top_k is {query.top_k}; it must be 1 or more")
         if query.threshold is not None and not 0 <= query.threshold <= 1:
