@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.app import champion
 from pipeline.app.champion import Champion
-from pipeline.core.errors import UserError
 from pipeline.register import versions
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -24,7 +23,7 @@ def registry(recogniser, monkeypatch):
 
         def locate(self, name):
             if not self.now:
-                raise UserError("there is no version")
+                raise versions.NoSuchVersion("there is no version")
             number = name if name.isdigit() else str(self.now)
             return versions.Located(recogniser, number)
 
@@ -56,10 +55,10 @@ def test_without_a_champion_it_says_so_and_takes_the_first_one_up(registry):
     registry.now = None
     served = Champion("Production")
     served.refresh()
-    assert (served.model, served.problem) == (None, "there is no version")
+    assert (served.model, served.problem, served.none_yet) == (None, "there is no version", True)
     registry.now = 3
     served.refresh()
-    assert (served.model.version, served.problem) == ("3", None)
+    assert (served.model.version, served.problem, served.none_yet) == ("3", None, False)
 
 
 def test_scores_come_with_the_interval_of_the_report(recogniser, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import statistics
 import time
@@ -15,12 +16,14 @@ import pytest
 from challengers import KINDS, LABELS, LEARNED, LIMITS
 
 from pipeline import cli
+from pipeline.app import server
 from pipeline.core import atomic, tracking
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
 from pipeline.inference.litert import Network
 from pipeline.register import audit_log, gate, packaging, promotion, replay, versions
 
+TEXTS = sorted((server.STATIC / "text").glob("*.json"))
 PARITY = {"same_label": 10, "largest_difference": 0.0}
 
 
@@ -447,6 +450,25 @@ def test_a_champion_that_knows_other_species_cannot_be_compared_and_the_reason_s
     assert "so the floors alone decide" in check.reason
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_the_page_words_each_check_in_each_language_with_its_values(home, tested, text):
+    words = json.loads(text.read_text())
+    checks = judged(tested["worse"], versions.get(1))
+    worded = [name for name, check in checks.items() if check.values is not None]
+    assert worded == [
+        *("accuracy", "macro_f1", "worst_recall", "calibration", "latency", "size"),
+        *("parity", "answers", "champion"),
+    ]
+    older = {"data": gate.Check("data", None, None, False, "", {"version": 1, "champion": 2})}
+    for name, check in (checks | older).items():
+        if check.values is not None:
+            named = set(re.findall(r"\{(\w+)\}", words[f"gate.{name}"]))
+            assert named <= {"measured", "limit", *check.values}, f"{text.name}: {named}"
+            assert named >= set(check.values) - {"photos"}, f"{text.name} leaves out a value"
+    worst = tested["worse"].species.set_index("species")["support"]
+    assert checks["worst_recall"].values["photos"] == worst[checks["worst_recall"].values["species"]]
+
+
 def test_no_worse_is_not_better(home, tested):
     assert against(tested["good"]).passed
     check = against(tested["good"], must_be_better=True)
@@ -548,6 +570,8 @@ def test_older_data_stays_out_and_better_goes_in_and_rollback_brings_the_former_
     former = answer()
     data(home, "first")
     older = gate.decide(tested["unsure"], limits(max_calibration_error=1.0))
+    (failed,) = [check for check in older["checks"] if not check["passed"]]
+    assert failed["values"] == {"version": 1, "champion": 2}
     reasons = {c["name"]: c["reason"] for c in older["checks"] if not c["passed"]}
     assert reasons == {
         "data": "older data: it learned from the photos of version 1; the champion, version 2, "

@@ -61,6 +61,7 @@ class Champion:
     Attributes:
         model: The recogniser that answers; None until the first one is loaded.
         problem: Why there is none, in a sentence; None while it is being loaded, and afterwards.
+        none_yet: Whether that is because no version serves yet.
     """
 
     def __init__(self, model: str):
@@ -69,6 +70,7 @@ class Champion:
         self._thread: threading.Thread | None = None
         self.model: Model | None = None
         self.problem: str | None = None
+        self.none_yet = False
 
     def start(self) -> None:
         """Begins to load."""
@@ -95,9 +97,11 @@ class Champion:
                 champion = versions.champion()
                 if champion is None or str(champion.number) == self.model.version:
                     return
-            self.model, self.problem = load(self._name), None
+            self.model, self.problem, self.none_yet = load(self._name), None, False
         except UserError as error:  # the recogniser that answers goes on
             self.problem = str(error)
+            missing = isinstance(error, versions.NoSuchVersion)
+            self.none_yet = missing and self._name in _FOLLOWED
         except Exception as error:  # a registry that is being written to; the next check may work
             self.problem = f"{type(error).__name__}: {error}"
 

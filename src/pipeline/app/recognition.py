@@ -60,7 +60,9 @@ def require_model(champion: Champion) -> Model:
         HTTPException: There is none yet (503).
     """
     if champion.model is None:
-        raise HTTPException(503, champion.problem or "the recogniser is being loaded")
+        if champion.problem:
+            raise HTTPException(503, champion.problem)
+        raise HTTPException(503, "the recogniser is being loaded", {"Retry-After": "1"})
     return champion.model
 
 
@@ -75,9 +77,10 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
 
     @router.get("/model")
     async def model() -> dict[str, Any]:
-        """Describes the recogniser; without one, `problem` has the reason."""
+        """Describes the recogniser; without one, `problem` and `none_yet` say why."""
         described = champion.model.describe() if champion.model else {"version": None}
-        return described | {"problem": champion.problem, "field": in_field}
+        about = {"problem": champion.problem, "none_yet": champion.none_yet, "field": in_field}
+        return described | about
 
     @router.post("/answer")
     async def answer(request: Request, path: Annotated[str, Query(max_length=4000)]) -> Response:

@@ -126,4 +126,4 @@ def _compressed(folder: Path) -> GZipMiddleware:
 
 
 async def _sentence(request: Request, error: HTTPException) -> Response:
-    return refuse(error.status_code, str(error.detail))
+    return refuse(error.status_code, str(error.detail), error.headers)

@@ -24,6 +24,9 @@ _REPORT_POLICY = (
     "frame-ancestors 'self'; sandbox allow-same-origin allow-popups"
 )
 
+_OF_A_CHECK = ("name", "passed", "reason", "measured", "limit", "values")
+_OF_A_COMPARISON = ("champion", "photos", "accuracy", "champion_accuracy", "low", "high")
+
 
 class Start(BaseModel):
     """The stages to run, on another collection if `source`, a path below the folders, names one."""
@@ -171,7 +174,7 @@ def _version_routes(router: APIRouter) -> None:
 
 
 def _shown(version: versions.Version) -> dict[str, Any]:
-    accuracy = version.tags.get("accuracy")
+    accuracy, compared = version.tags.get("accuracy"), version.comparison
     return {
         "version": version.number,
         "serves": version.stage == versions.STAGE,
@@ -179,9 +182,8 @@ def _shown(version: versions.Version) -> dict[str, Any]:
         "accuracy": float(accuracy) if accuracy else None,
         "photos": version.tags.get("photos"),
         "judged": bool(version.checks),
-        "checks": [
-            {name: check[name] for name in ("name", "passed", "reason")} for check in version.checks
-        ],
+        "checks": [{name: check.get(name) for name in _OF_A_CHECK} for check in version.checks],
+        "comparison": compared and {name: compared.get(name) for name in _OF_A_COMPARISON},
     }
 
 

@@ -29,6 +29,8 @@ class Check:
         limit: What it is held against.
         passed: The verdict.
         reason: All of that as a sentence.
+        values: What the sentence names besides, for the page, which words it in six languages. None
+            where only the sentence says what is wrong.
     """
 
     name: str
@@ -36,22 +38,23 @@ class Check:
     limit: float | None
     passed: bool
     reason: str
+    values: dict[str, Any] | None = None
 
     @classmethod
-    def at_least(cls, name: str, what: str, measured: float, limit: float) -> "Check":
+    def at_least(
+        cls, name: str, what: str, measured: float, limit: float, **values: Any
+    ) -> "Check":
         """Checks that a number reaches a limit; `what` is the number in words."""
-        word = "reaches" if measured >= limit else "is below"
-        return cls(
-            name, measured, limit, measured >= limit, f"{what}: {measured:.4g} {word} {limit:g}"
-        )
+        passed = measured >= limit
+        reason = f"{what}: {measured:.4g} {'reaches' if passed else 'is below'} {limit:g}"
+        return cls(name, measured, limit, passed, reason, values)
 
     @classmethod
     def at_most(cls, name: str, what: str, measured: float, limit: float) -> "Check":
         """Checks that a number is not above a limit; `what` is the number in words."""
-        word = "is within" if measured <= limit else "is above"
-        return cls(
-            name, measured, limit, measured <= limit, f"{what}: {measured:.4g} {word} {limit:g}"
-        )
+        passed = measured <= limit
+        reason = f"{what}: {measured:.4g} {'is within' if passed else 'is above'} {limit:g}"
+        return cls(name, measured, limit, passed, reason, {})
 
 
 def judge(
@@ -151,13 +154,14 @@ def _numbers(challenger: Challenger, limits: params.Register) -> list[Check]:
     species = species.drop(index=BLANK, errors="ignore")
     least, floor = min(LEAST_TO_RECALL, species["support"].max()), limits.min_species_recall
     row = species[species["support"] >= least].sort_values("recall", kind="stable").iloc[0]
+    worst = {"species": row.name, "photos": int(row["support"])}
     what = f"recall of the worst species, {row.name} ({row['support']:.0f} {unit})"
     off, most = test["calibration_error"], limits.max_calibration_error
     named = "test accuracy" if unit == "photos" else "test accuracy of events"
     return [
         Check.at_least("accuracy", named, test["accuracy"], limits.min_accuracy),
         Check.at_least("macro_f1", "macro-F1", test["macro_f1"], limits.min_macro_f1),
-        Check.at_least("worst_recall", what, float(row["recall"]), floor),
+        Check.at_least("worst_recall", what, float(row["recall"]), floor, **worst),
         Check.at_most("calibration", "expected calibration error", off, most),
     ]
 
@@ -178,7 +182,8 @@ def _parity(compared: dict) -> Check:
         f"Keras and LiteRT name the same species on {compared['same_label']} of {pictures} test "
         f"photos, probabilities up to {apart:.2g} apart; {PARITY:g} is allowed"
     )
-    return Check("parity", apart, PARITY, passed, reason)
+    values = {"same": compared["same_label"], "photos": pictures}
+    return Check("parity", apart, PARITY, passed, reason, values)
 
 
 def _answers(version: versions.Version, challenger: Challenger) -> Check:
@@ -197,7 +202,8 @@ def _answers(version: versions.Version, challenger: Challenger) -> Check:
         f"answers: as evaluated on {same} of {len(evaluated)} test photos, probabilities up to "
         f"{apart:.2g} apart; {PARITY:g} is allowed"
     )
-    return Check("answers", apart, PARITY, passed, reason)
+    values = {"same": same, "photos": len(evaluated)}
+    return Check("answers", apart, PARITY, passed, reason, values)
 
 
 def _data(
@@ -218,7 +224,8 @@ def _data(
         f"older data: it learned from the photos of version {ours}; the champion, version "
         f"{champion.number}, from later ones"
     )
-    return Check("data", None, None, False, reason)
+    values = {"version": ours, "champion": champion.number}
+    return Check("data", None, None, False, reason, values)
 
 
 def _compared(champion: versions.Version, challenger: Challenger) -> dict[str, Any] | str:
@@ -263,7 +270,8 @@ def _against(
         f"{named} on {compared['photos']} photos that neither has learned from: between {low:+.4f} "
         f"and {high:+.4f}, which {'shows' if passed else 'does not show'} that it is {wanted}"
     )
-    return Check("champion", float(low), limit, bool(passed), reason)
+    values = {"version": champion.number}
+    return Check("champion", float(low), limit, bool(passed), reason, values)
 
 
 def _tags(checks: list[dict]) -> dict[str, str]:

@@ -17,6 +17,10 @@ RECOGNISER = Path("artifacts/recogniser")  # in a version's folder
 _DESCRIPTION = "Which animal a photo shows."
 
 
+class NoSuchVersion(UserError):
+    """No version has that number, stage or alias."""
+
+
 @dataclass(frozen=True)
 class Version:
     """A registered version of the model.
@@ -167,7 +171,8 @@ def locate(model: str) -> Located:
             folder: a recogniser such as `models/final`, or a version's files.
 
     Raises:
-        UserError: There is nothing of that name, or its files were altered.
+        NoSuchVersion: There is nothing of that name.
+        UserError: Its files were altered, or it cannot be reached.
     """
     name = model.removeprefix(f"models:/{NAME}/").removeprefix(f"models:/{NAME}@").lstrip("@")
     if name == model and Path(model).is_dir():
@@ -180,7 +185,7 @@ def locate(model: str) -> Located:
         named = [by_alias]
     if not named:
         numbers = ", ".join(str(version.number) for version in known) or "none"
-        raise UserError(
+        raise NoSuchVersion(
             f"there is no folder {model}, and no version, stage or alias {name} of {NAME}; "
             f"versions: {numbers}"
         )

@@ -1,5 +1,7 @@
 // Requests to the server. Every address is relative, so that the page works below any path.
 
+import { t } from "./text.js";
+
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -9,13 +11,22 @@ export class Refused extends Error {
 
 const pause = (seconds) => new Promise((go) => setTimeout(go, seconds * 1000));
 
-/** Sends a request; waits and sends it again when the server says that it has too many. */
+/** Sends a request; an error without a status says that nobody answered. */
+async function send(path, options) {
+  try {
+    return await fetch(`api/${path}`, options);
+  } catch (error) {
+    throw options.signal?.aborted ? error : new Error(t("model.away"));
+  }
+}
+
+/** Sends a request, and sends it again when the server asks to wait: it has too many, or it loads. */
 async function request(path, options = {}) {
   for (;;) {
-    const response = await fetch(`api/${path}`, options);
+    const response = await send(path, options);
     if (response.ok) return response;
-    if (response.status === 429) {
-      await pause(Number(response.headers.get("Retry-After") ?? 1));
+    if (response.headers.has("Retry-After")) {
+      await pause(Number(response.headers.get("Retry-After")));
       if (!options.signal?.aborted) continue;
     }
     if (response.status === 401) dispatchEvent(new Event("signed-out"));

@@ -15,7 +15,7 @@ export let model = { version: null, species: [], test: {} };
 
 /** Asks the server which recogniser answers now, and shows it. */
 export async function refresh() {
-  const before = model.version;
+  const before = model;
   try {
     model = await api.model();
   } catch (error) {
@@ -27,8 +27,8 @@ export async function refresh() {
     if (sent) note(t("sent", { n: sent }), t("close"));
   }
   show();
-  if (before && model.version && before !== model.version) note(t("model.new", { version: named(model.version) }), t("close"));
-  if (before !== model.version) dispatchEvent(new Event("model"));
+  if (before.version && model.version && before.version !== model.version) note(t("model.new", { version: named(model.version) }), t("close"));
+  if (before.version !== model.version || before.none_yet !== model.none_yet) dispatchEvent(new Event("model"));
 }
 
 /** Describes the recogniser on this device, where there is one. */
@@ -54,7 +54,7 @@ export const named = (version) =>
 
 export function show() {
   if (!model.version) {
-    const text = model.problem ?? t("model.loading");
+    const text = model.none_yet ? t("model.none-yet") : (model.problem ?? t("model.loading"));
     put(h("span", { class: `dot ${model.problem ? "off" : "wait"}` }), h("p", {}, text));
     return;
   }

@@ -6,7 +6,7 @@ import * as decisions from "./decisions.js";
 import * as detail from "./detail.js";
 import * as local from "./local.js";
 import { announce, h, icon, note } from "./dom.js";
-import { model, named } from "./model.js";
+import { model, named, refresh as refreshModel } from "./model.js";
 import { Queue } from "./upload_queue.js";
 import * as sources from "./sources.js";
 import { duration, percent, t } from "./text.js";
@@ -45,14 +45,35 @@ export function title(item) {
 const certainty = (item) => (item.state === "done" ? item.answer.probability : item.state === "failed" ? -1 : -2);
 const groupOf = (item) => (kind(item) === "known" || kind(item) === "unsure" ? item.answer.species : kind(item));
 
+/** Asks the server about a photo or, without a network, the recogniser on this device. */
+async function ask(item, signal) {
+  if (!model.local) {
+    try {
+      return await api.answer(item.file, item.name, signal);
+    } catch (error) {
+      if (error.status || signal.aborted) throw error;
+      const readable = await item.file.slice(0, 1).arrayBuffer().catch(() => null);
+      if (!readable) throw new api.Refused(404, t("reason.missing_file")); // removed since it was added
+      await refreshModel();
+      if (!model.local) throw error;
+    }
+  }
+  return local.answer(item.file, item.name);
+}
+
 const queue = new Queue(async (item, signal) => {
   try {
-    const response = model.local ? await local.answer(item.file, item.name) : await api.answer(item.file, item.name, signal);
+    const response = await ask(item, signal);
     if (signal.aborted) return;
     Object.assign(item, response, { state: response.answer.error ? "failed" : "done" });
   } catch (error) {
     if (signal.aborted) return;
-    // 413, or a server that is gone: a row without an answer, as `animal predict` writes one
+    if (!error.status || error.status === 503) { // nobody answers now: the photos wait
+      stop();
+      note(error.message, t("close"));
+      return;
+    }
+    // 413 and the like: a row without an answer, as `animal predict` writes one
     Object.assign(item, { state: "failed", answer: null, problem: error.message });
   }
   item.card = null;
@@ -68,7 +89,10 @@ export function show(main) {
   place = main;
   place.replaceChildren();
   draw();
-  decisions.load();
+  decisions.load().then(() => {
+    const line = place?.querySelector(".private");
+    if (line) line.textContent = privacy();
+  });
 }
 
 export function leave() {
@@ -116,7 +140,8 @@ function pick(attributes) {
 function draw() {
   if (!place) return;
   if (!items.length) {
-    if (!place.querySelector(".empty")) place.replaceChildren(empty()); // else the focus would be lost
+    const state = model.none_yet ? "untrained" : "ready";
+    if (place.querySelector(".empty")?.dataset.state !== state) place.replaceChildren(empty(state)); // else the focus would be lost
     return;
   }
   if (!place.querySelector(".gallery")) place.replaceChildren(head(), h("ul", { class: "gallery", role: "list" }));
@@ -133,20 +158,27 @@ function buttons() {
   ];
 }
 
-function empty() {
+function empty(state) {
+  const head = [h("img", { src: "static/icon.svg", alt: "", width: "72", height: "72" }), h("h1", {}, t("recognise.title"))];
+  if (state === "untrained") {
+    return h("section", { class: "empty", "data-state": state },
+      h("div", { class: "drop" }, head,
+        h("p", { class: "lead" }, t("recognise.untrained")),
+        h("a", { class: "button main", href: "#train" }, t("recognise.train"))));
+  }
   return h(
     "section",
-    { class: "empty" },
-    h("div", { class: "drop" },
-      h("img", { src: "static/icon.svg", alt: "", width: "72", height: "72" }),
-      h("h1", {}, t("recognise.title")),
+    { class: "empty", "data-state": state },
+    h("div", { class: "drop" }, head,
       h("p", { class: "lead" }, t("recognise.lead")),
       h("div", { class: "row center" }, buttons()),
       h("p", { class: "faint" }, t("recognise.drop")),
     ),
-    h("p", { class: "faint center" }, t("recognise.private")),
+    h("p", { class: "faint center private" }, privacy()),
   );
 }
+
+const privacy = () => t(decisions.about.stored ? "recognise.private-but" : "recognise.private");
 
 function head() {
   return h(

@@ -45,6 +45,12 @@ export function percent(value) {
 
 export const share = (value) => new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(value);
 
+/** Formats a number or share so exactly that it can be told from its limit. */
+export const precise = (value, style) => new Intl.NumberFormat(locale(), { style, maximumSignificantDigits: 4 }).format(value);
+
+/** Formats a difference of two shares, in percentage points. */
+export const points = (value) => new Intl.NumberFormat(locale(), { signDisplay: "exceptZero", maximumFractionDigits: 1 }).format(100 * value);
+
 export const date = (iso, time = false) =>
   new Intl.DateTimeFormat(locale(), { dateStyle: "medium", ...(time && { timeStyle: "short" }) }).format(new Date(iso));
 

@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { refresh as refreshModel } from "./model.js";
-import { date, duration, number, share, t } from "./text.js";
+import { date, duration, number, points, precise, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 2;
 const SHOWN = 60; // species at once
+const SHARES = ["accuracy", "worst_recall", "calibration"]; // checks of the gate that are shown in per cent
 
 let place;
 let about = { possible: false };
@@ -115,7 +116,7 @@ function summarised() {
   const chips = (some) => h("ul", { class: "chips" }, some.map(([name, count]) =>
     h("li", { class: `chip still ${count < summary.least ? "few" : ""}` }, name, h("span", { class: "count" }, number(count)))));
   const why = ({ reason, files, example }) =>
-    h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, because(reason), h("span", { class: "faint example" }, example)));
+    h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, refusal(reason), h("span", { class: "faint example" }, example)));
   return h("div", { class: "collection-summary" },
     h("h3", {}, t("collection.title", { photos: number(accepted), n: accepted, species: number(species.length) })),
     h("p", { class: "faint" }, t(`collection.${form}`, { tables: tables.join(", ") })),
@@ -129,7 +130,7 @@ function summarised() {
 }
 
 /** Returns why files were refused, in the page's language where there is a text for it. */
-function because(reason) {
+function refusal(reason) {
   const text = t(`reason.${reason}`);
   return text === `reason.${reason}` ? reason.replaceAll("_", " ") : text;
 }
@@ -206,17 +207,31 @@ async function browse() {
   await go("");
 }
 
+/** Words a check that failed; the gate's own sentence, which is English, where it is about no numbers. */
+function because(check) {
+  const { name, measured, limit, values, reason } = check;
+  if (!values) return reason;
+  const shown = (value) => precise(value, SHARES.includes(name) ? "percent" : "decimal");
+  return t(`gate.${name}`, { ...values, measured: shown(measured), limit: shown(limit) });
+}
+
+function compared({ champion, photos, accuracy, champion_accuracy: other, low, high }) {
+  const values = { version: champion, n: photos, share: share(accuracy), other: share(other), low: points(low), high: points(high) };
+  return h("p", {}, t("versions.compared", values));
+}
+
 function served() {
   if (!versions.length) return null;
-  const entry = ({ version, serves, made, accuracy, photos, judged, checks }) => {
+  const entry = ({ version, serves, made, accuracy, photos, judged, checks, comparison }) => {
     const failed = checks.filter((check) => !check.passed);
     const verdict = failed.length
-      ? h("ul", { class: "problem" }, failed.map((check) => h("li", {}, check.reason)))
+      ? h("ul", { class: "problem" }, failed.map((check) => h("li", {}, because(check))))
       : h("p", { class: "faint" }, t(judged ? "gate.passed" : "gate.none"));
     const facts = [date(made, true), accuracy === null ? null : t("versions.right", { share: share(accuracy), n: Number(photos) })];
     return h("li", { class: serves ? "serves" : "" },
       h("div", { class: "row" }, h("h3", {}, t("model.version", { version })), serves ? h("span", { class: "badge good" }, icon("check"), t("serves")) : null),
       h("p", {}, facts.filter(Boolean).join(" · ")),
+      comparison ? compared(comparison) : null,
       verdict,
       serves ? null : h("button", { type: "button", "aria-label": `${t("promote")}: ${t("model.version", { version })}`, onclick: () => promote(version, failed.length || !judged) }, t("promote")));
   };
