@@ -54,6 +54,7 @@ mutants: setup-dev ## look for changes that no test notices, SAMPLE=400 of them 
 
 site: setup ## write docs/ as a website to site/
 	uv pip install --quiet --requirement pyproject.toml --extra site
+	python docs/reference.py
 	zensical build
 
 lint: setup-dev ## check style, docstrings, formatting and types

@@ -2,9 +2,12 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import cli
 
@@ -58,3 +61,22 @@ def test_documented_command_lines_can_be_parsed(capsys):
         except SystemExit as end:
             message = f"{page}: animal {shlex.join(words)}: {capsys.readouterr().err}"
             assert not end.code, message  # --help ends with 0
+
+
+def test_the_reference_has_every_line_of_params_and_every_option(tmp_path):
+    subprocess.run([sys.executable, ROOT / "docs/reference.py", tmp_path], check=True)
+    settings = (tmp_path / "settings.md").read_text()
+    for section, lines in YAML(typ="safe").load(ROOT / "params.yaml").items():
+        table = settings.split(f"\n## {section}\n")[1].split("\n## ")[0]
+        rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| ", table, re.MULTILINE))
+        assert list(rows) == list(lines)
+        values = {name: YAML(typ="safe").load(rows[name].strip("`")) for name in rows if rows[name]}
+        assert values.items() <= lines.items(), section
+    options = (tmp_path / "options.md").read_text()
+    helps = dict(re.findall(r"\n### animal (\w+)\n\n```text\n(.*?)\n```", options, re.DOTALL))
+    listed = re.findall(r"^\| `animal (\w+)` \|", (ROOT / "docs/commands.md").read_text(), re.M)
+    assert list(helps) == listed
+    for page, words in commands():
+        for word in words[1:]:
+            if word.startswith("--"):
+                assert word.split("=")[0] in helps[words[0]], f"{page}: {word}"

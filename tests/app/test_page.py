@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+import challengers
 import numpy as np
 import pytest
 from local_server import running
@@ -584,10 +585,10 @@ def test_why_a_version_does_not_serve_is_said_in_each_language(page):
         assert "{" not in shown and "undefined" not in shown and "49" in shown, path.name
 
 
-def test_without_a_recogniser_the_page_leads_to_training(browser, project):
+def test_without_a_recogniser_the_page_leads_to_training(browser, project, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/none.db")
+        patch.setenv("MLFLOW_TRACKING_URI", challengers.store(tmp_path))
         app = server.build(Champion("Production"), folders=project.parent)
         with running(app) as address:
             page = browser.new_page(locale="en-GB")
