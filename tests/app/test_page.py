@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-import challengers
 import numpy as np
 import pytest
 from local_server import running
@@ -585,15 +584,19 @@ def test_why_a_version_does_not_serve_is_said_in_each_language(page):
         assert "{" not in shown and "undefined" not in shown and "49" in shown, path.name
 
 
-def test_without_a_recogniser_the_page_leads_to_training(browser, project, tmp_path):
+def test_without_a_recogniser_the_page_leads_to_training(browser, project):
+    def locate(name):
+        raise versions.NoSuchVersion(f"there is no {name}")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        patch.setenv("MLFLOW_TRACKING_URI", challengers.store(tmp_path))
+        patch.setattr(versions, "locate", locate)
         app = server.build(Champion("Production"), folders=project.parent)
         with running(app) as address:
             page = browser.new_page(locale="en-GB")
             page.goto(address)
             page.get_by_text("There is no recogniser yet.").wait_for()
+            page.get_by_role("link", name="Train it").wait_for()
             assert page.get_by_role("button", name="Choose photos").count() == 0
             page.get_by_role("link", name="Train it").click()
             page.get_by_role("button", name="Choose a collection").wait_for()
