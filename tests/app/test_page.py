@@ -380,7 +380,7 @@ def test_probable_label_errors_come_first(page, project, feedback):
     add(page, top / "violet.jpg")  # which the recogniser is least certain of
     page.get_by_role("link", name="Review").click()
     page.get_by_label("Your name").fill("Anna")
-    page.get_by_role("button", name="Review 2 photos whose labels are probably wrong").click()
+    page.get_by_role("button", name="Review 2 photos of the collection").click()
     page.locator(".review .card").nth(1).wait_for()
     shown = page.locator(".review .card").all_inner_texts()
     assert ["labelled fox" in text for text in shown[:2]] == [True, True]
@@ -481,6 +481,32 @@ def test_in_review_one_sees_what_the_buttons_act_on_and_a_photo_large(page, feed
     page.keyboard.press("u")
     page.get_by_text("0 of 8 reviewed").wait_for()
     assert decisions_on(tmp_path / "3.jpg", feedback) == {}
+
+
+def test_on_a_phone_several_are_selected_by_their_circles_and_photos_come_soon(page, tmp_path):
+    for i in range(12):
+        name = ("red", "blue")[i % 2]
+        (tmp_path / f"{name}{i}.jpg").write_bytes(jpeg((120 + 9 * i, 6, 7)[:: 1 - 2 * (i % 2)]))
+    page.set_viewport_size({"width": 390, "height": 844})
+    add(page, *tmp_path.iterdir())
+    page.get_by_text("Press a photo to see it large, and to confirm or correct").wait_for()
+    assert page.locator(".gallery .card").first.bounding_box()["y"] < 500
+    page.get_by_role("button", name="About it").click()
+    widths = page.locator("dialog dd").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert max(widths) < 30, "a number is broken into lines"
+    page.keyboard.press("Escape")
+    page.locator(".gallery .card").first.click()
+    page.keyboard.press("Escape")
+    assert page.get_by_text("Press a photo to see it large").count() == 0
+    page.get_by_role("link", name="Review").click()
+    picks = page.locator(".review .pick")
+    for i in (0, 2, 3, 2):
+        picks.nth(i).click()
+    assert page.locator(".target").inner_text() == "2 photos are selected"
+    chosen = page.locator(".review .card").evaluate_all(
+        "all => all.flatMap((one, i) => (one.ariaSelected === 'true' ? [i] : []))"
+    )
+    assert chosen == [0, 3]
 
 
 def test_another_persons_decision_is_shown_and_stays(page, photos, feedback, tmp_path):

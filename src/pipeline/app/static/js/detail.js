@@ -97,7 +97,7 @@ function words(item, decide) {
   const facts = [[t("file"), item.name]];
   if (item.answer?.taken_at) facts.push([t("taken"), date(item.answer.taken_at, true)]);
   if (item.answer?.latitude) facts.push([t("where"), `${item.answer.latitude.toFixed(4)}, ${item.answer.longitude.toFixed(4)}`]);
-  if (item.version) facts.push([t("answered-by"), named(item.version)]);
+  if (item.version && item.state === "done") facts.push([t("answered-by"), named(item.version)]);
   const list = h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   const what = kind(item);
   if (what === "failed") return h("div", { class: "answers" }, h("p", {}, reason(item)), list);
@@ -111,6 +111,7 @@ function words(item, decide) {
   return h(
     "div",
     { class: "answers" },
+    what === "unknown" && answer.looks_like ? h("p", { class: "looks-like" }, t("looks-like", { name: answer.looks_like })) : null,
     h("p", { class: "answer" }, sentence),
     about.stored ? h("p", { class: "faint" }, t("detail.which")) : null,
     h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) => {
@@ -118,7 +119,6 @@ function words(item, decide) {
       return h("li", {}, about.stored ? h("button", { type: "button", class: "candidate", "aria-pressed": String(item.decisions?.by[who()] === species), onclick: () => decide("species", species) }, parts) : h("div", { class: "candidate" }, parts));
     })),
     about.stored ? decision(item, decide) : null,
-    what === "unknown" && answer.looks_like ? h("p", { class: "faint" }, t("looks-like", { name: answer.looks_like })) : null,
     answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
     list,
   );

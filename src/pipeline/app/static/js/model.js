@@ -67,10 +67,10 @@ export function show() {
   }
   if (model.local) facts.push(t("model.local"));
   facts.push(t("model.species", { n: model.species.length }));
+  const more = h("button", { class: "link", type: "button", onclick: about }, t("model.about"));
   put(
     h("span", { class: "dot on" }),
-    h("p", {}, facts.flatMap((fact, i) => (i ? [h("span", { class: "between", "aria-hidden": "true" }, " · "), fact] : [fact]))),
-    h("button", { class: "link", type: "button", onclick: about }, t("model.about")),
+    h("p", {}, facts.flatMap((fact, i) => (i ? [h("span", { class: "between", "aria-hidden": "true" }, " · "), fact] : [fact])), " ", more),
   );
 }
 

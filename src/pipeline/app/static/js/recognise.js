@@ -23,6 +23,7 @@ let order = "sure";
 let filter = null; // a species, or one of the kinds below
 let place; // the part of the page, while it is shown
 let drawing = 0;
+let opened = false; // whether a photo was opened: then one knows that it can be
 
 /** Returns an answer's kind: known, unsure (several are likely), unknown, nothing-there, failed or waiting. */
 export function kind(item) {
@@ -172,7 +173,7 @@ function empty(state) {
     h("div", { class: "drop" }, head,
       h("p", { class: "lead" }, t("recognise.lead")),
       h("div", { class: "row center" }, buttons()),
-      h("p", { class: "faint" }, t("recognise.drop")),
+      h("p", { class: "faint by-hand" }, t("recognise.drop")),
     ),
     h("p", { class: "faint center private" }, privacy()),
   );
@@ -223,6 +224,7 @@ function drawProgress() {
   }
   const unread = items.filter((item) => item.state === "waiting");
   if (unread.length) shown.push(h("button", { type: "button", class: "link", onclick: () => again(unread) }, t("go-on", { n: unread.length })));
+  if (!opened && unread.length < items.length) shown.push(h("span", {}, t(decisions.about.stored ? "open-to-correct" : "open")));
   if (there.textContent !== shown.map((one) => one.textContent).join("")) there.replaceChildren(...shown);
 }
 
@@ -270,9 +272,10 @@ function drawCards() {
 
 /** Opens a photo, large, where a person may correct it. */
 async function open(item) {
+  opened = true;
   const some = visible().filter((one) => one.state !== "waiting");
   await decisions.loadThoseOn(some);
-  detail.open(some, item, drawCards, (last) => last.card?.firstChild.focus());
+  detail.open(some, item, drawCards, (last) => (draw(), last.card?.firstChild.focus()));
 }
 
 function card(item) {

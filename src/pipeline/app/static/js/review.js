@@ -136,7 +136,7 @@ function head() {
     h("p", { class: "faint reading", role: "status" }, readingText()),
     h("div", { class: "row" },
       suspectsButton(),
-      h("details", { class: "keys" }, h("summary", {}, t("keys")),
+      h("details", { class: "keys by-hand" }, h("summary", {}, t("keys")),
         h("dl", { class: "facts" }, KEYS.flatMap(([keys, what]) => [h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(what))])))),
   );
 }
@@ -213,6 +213,7 @@ function option(item, i) {
     },
     h("span", { class: "picture" }, h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" }),
       summary ? h("span", { class: `badge ${item.decisions.disputed ? "" : "good"}` }, icon(item.decisions.disputed ? "question" : "check"), summary) : null,
+      h("span", { class: "pick", title: t("keys.space"), onclick: (event) => (event.stopPropagation(), pickOne(i)) }, icon("check")),
       h("span", { class: "enlarge", title: t("review.enlarge"), onclick: (event) => (event.stopPropagation(), focus(i), enlarge()) }, icon("enlarge"))),
     answer.unknown ? h("strong", { class: "verdict" }, title(item)) : null,
     labelled ? h("strong", { class: "verdict" }, labelled) : null,
@@ -243,6 +244,13 @@ function click(event, i) {
   else if (event.ctrlKey || event.metaKey) toggle(order[i]);
   else chosen = new Set([order[i]]);
   if (!event.shiftKey) anchor = i;
+  focus(i);
+}
+
+/** Adds a photo to those that are selected, or takes it away, as Space does. */
+function pickOne(i) {
+  toggle(order[i]);
+  anchor = i;
   focus(i);
 }
 

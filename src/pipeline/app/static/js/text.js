@@ -43,7 +43,9 @@ export function percent(value) {
   return value > 0.995 ? `>${text}` : value < 0.005 ? `<${text}` : text;
 }
 
-export const share = (value) => new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(value);
+/** Formats a share; one that is nearly all does not become 100 %. */
+export const share = (value) =>
+  new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: value > 0.995 ? 2 : 0 }).format(value);
 
 /** Formats a number or share so exactly that it can be told from its limit. */
 export const precise = (value, style) => new Intl.NumberFormat(locale(), { style, maximumSignificantDigits: 4 }).format(value);
