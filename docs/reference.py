@@ -1,6 +1,8 @@
 """Writes the reference pages of the website: the lines of params.yaml, and the options of commands.
 
-python docs/reference.py [FOLDER]    # `make site` does it, before it builds the pages
+`make site` runs it before it builds the pages:
+
+    python docs/reference.py [FOLDER]
 """
 
 import contextlib

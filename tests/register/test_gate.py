@@ -465,10 +465,9 @@ def test_the_page_words_each_check_in_each_language_with_its_values(home, tested
             named = set(re.findall(r"\{(\w+)\}", words[f"gate.{name}"]))
             assert named <= {"measured", "limit", *check.values}, f"{text.name}: {named}"
             assert named >= set(check.values) - {"photos"}, f"{text.name} leaves out a value"
-    worst = tested["worse"].species.set_index("species")["support"]
-    assert (
-        checks["worst_recall"].values["photos"] == worst[checks["worst_recall"].values["species"]]
-    )
+    photos = tested["worse"].species.set_index("species")["support"]
+    values = checks["worst_recall"].values
+    assert values["photos"] == photos[values["species"]]
 
 
 def test_no_worse_is_not_better(home, tested):
