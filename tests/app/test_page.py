@@ -502,8 +502,9 @@ def test_on_a_phone_several_are_selected_by_their_circles_and_photos_come_soon(p
     assert max(heights) < 30, "a number is broken into lines"
     page.keyboard.press("Escape")
     page.locator(".gallery .card").first.click()
+    page.get_by_role("dialog").locator(".photo").wait_for()
     page.keyboard.press("Escape")
-    assert page.get_by_text("Press a photo to see it large").count() == 0
+    page.get_by_text("Press a photo to see it large").wait_for(state="detached")
     page.get_by_role("link", name="Review").click()
     picks = page.locator(".review .pick")
     for i in (0, 2, 3, 2):
