@@ -66,7 +66,7 @@ class Animation:
     def save(self, name: str) -> None:
         """Writes the animation."""
         first, *others = self._pictures
-        options = {"save_all": True, "append_images": others, "loop": 0, "quality": 60}
+        options = {"save_all": True, "append_images": others, "loop": 0, "quality": 60, "method": 6}
         first.save(DOCS / name, duration=self._times, **options)
         print(DOCS / name)
 
@@ -104,6 +104,7 @@ def animate(page: Page, address: str, photos: list[Path]) -> None:
     page.locator(".review .card").nth(1).click(position={"x": 5, "y": 5})
     animation.show(2.5)
     page.get_by_role("link", name="Train").click()
+    page.locator(".collection-summary").wait_for()
     page.locator(".versions").wait_for()
     animation.show(3)
     animation.save("app.webp")
