@@ -552,7 +552,7 @@ def test_a_folder_is_chosen_and_trained_on(page, project):
     row = page.locator(".versions > li")
     shown = row.inner_text()
     assert "1 Mar 2026" in shown and "right on 50% of 40 test photos" in shown
-    assert "not the files that evaluate wrote" in shown
+    assert "Not the files that evaluate wrote" in shown
     assert "Of <i>owl, which it knows worst, it recognises 49.94%; at least 50% is needed" in shown
     assert "it is right on 50%, version 3 on 75% (a difference of -40.4 to -1 points)" in shown
     row.get_by_role("button", name="Use this one: Version 7").click()
@@ -610,7 +610,7 @@ def test_why_a_version_does_not_serve_is_said_in_each_language(page):
         page.get_by_role("banner").get_by_role("combobox").select_option(path.stem)
         page.get_by_role("heading", name=words["versions"]).wait_for()
         shown = page.locator(".versions > li").inner_text()
-        assert "not the files that evaluate wrote" in shown  # the stage's own sentence
+        assert "Not the files that evaluate wrote" in shown  # the stage's own sentence
         start = words["gate.worst_recall"].split("{measured}")[0]
         assert start.replace("{species}", "<i>owl") in shown, path.name
         assert words["versions.compared"].split("{n}")[0] in shown, path.name
@@ -759,6 +759,7 @@ def test_a_token_can_be_typed_slowly_and_a_wrong_one_is_named(browser, version, 
         page.get_by_label("Token").fill("wrong")
         page.keyboard.press("Enter")
         page.get_by_text("This is not the token.").wait_for()
+        assert page.locator("#model").inner_text() == ""
         page.get_by_label("Token").fill("open-")
         page.wait_for_timeout(4_500)  # twice as long as between two requests
         assert page.get_by_label("Token").input_value() == "open-"

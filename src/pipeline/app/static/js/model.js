@@ -53,6 +53,7 @@ export const named = (version) =>
   /^\d+$/.test(version) ? t("model.version", { version }) : version.split("/").filter(Boolean).pop();
 
 export function show() {
+  if (signin.isShown()) return put(); // what answers is told to those who are let in
   if (!model.version) {
     const text = model.none_yet ? t("model.none-yet") : (model.problem ?? t("model.loading"));
     put(h("span", { class: `dot ${model.problem ? "off" : "wait"}` }), h("p", {}, text));
