@@ -71,7 +71,7 @@ dashboard: setup ## look into the last search with Optuna's dashboard, STUDY=a d
 	optuna-dashboard "$(or $(STUDY),$$(ls -t .cache/studies/*.log | head -n 1))"
 
 app: setup ## open the page on port 8080: name animals in photos, correct names
-	animal app --feedback data/feedback
+	animal app --feedback data/feedback --open
 
 serve: setup ## serve the champion on port 5001
 	mlflow models serve -m models:/animal/Production --env-manager local --port 5001

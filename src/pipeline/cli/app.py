@@ -1,9 +1,13 @@
 """The web page: `animal app`."""
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import secrets
+import sys
+import threading
+import time
 from pathlib import Path
 
 from pipeline.cli import model_option
@@ -53,6 +57,9 @@ def add(commands: Commands) -> None:
         help="let browsers keep the page and the recogniser, to work without a network; fetches "
         "LiteRT.js from npm once",
     )
+    app.add_argument(
+        "--open", action="store_true", help="open it in the browser, on a machine with a screen"
+    )
     app.set_defaults(run=_app)
 
 
@@ -73,11 +80,14 @@ def _app(arguments: argparse.Namespace) -> None:
     token = _token(arguments)
     access = Access(token, tuple(arguments.allow_host), root_path)
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    print(f"http://{host}:{arguments.port}{root_path}/  (Ctrl+C ends it)", flush=True)
+    address = f"http://{host}:{arguments.port}{root_path}/"
+    print(f"{address}  (Ctrl+C ends it)", flush=True)
     if token and not os.environ.get("ANIMAL_TOKEN"):
         print(f"token: {token}", flush=True)
     runtime = web_runtime.require() if arguments.field else None
     champion = Champion(arguments.model)
+    if arguments.open and has_screen():
+        threading.Thread(target=open_when_served, args=(address,), daemon=True).start()
     uvicorn.run(
         server.build(champion, access, arguments.feedback, arguments.folders, runtime),
         host=arguments.host,
@@ -85,6 +95,26 @@ def _app(arguments: argparse.Namespace) -> None:
         access_log=False,
         log_level="warning",
     )
+
+
+def has_screen() -> bool:
+    """Returns whether a window can be shown; else Python would open a browser in the terminal."""
+    shown = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in shown)
+
+
+def open_when_served(address: str) -> None:
+    """Opens a page in the browser once the app answers; gives up after a minute."""
+    import urllib.request
+    import webbrowser
+
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{address}health", timeout=5).close()
+            webbrowser.open(address)
+            return
+        time.sleep(0.2)
 
 
 def _require_feedback(folder: Path) -> None:
