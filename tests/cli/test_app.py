@@ -31,6 +31,7 @@ def test_the_page_is_opened_once_it_is_served(monkeypatch):
     time.sleep(0.5)
     assert opened == [], "opened before anything is served"
     with HTTPServer(("127.0.0.1", port), Health) as server:
+        server.timeout = 30
         server.handle_request()
         thread.join(30)
     assert opened == [address]
