@@ -129,7 +129,7 @@ class _Shared:
 
     def get(self, network: "keras.Model") -> tuple[Features, ...]:
         (features,) = self._store.get(network)
-        return tuple(Features(features.values[part]) for part in self._parts)
+        return tuple(Features(features.arrays, part) for part in self._parts)
 
 
 def judged(

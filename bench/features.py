@@ -55,7 +55,8 @@ def bare_on_threads(model: bytes, pictures: np.ndarray) -> None:
 
 def extract(model: feature_cache.Frozen, shards: Shards, count: int) -> None:
     with tempfile.TemporaryDirectory() as cache:
-        feature_cache.extract(model, shards, np.arange(count), Path(cache))
+        for _ in feature_cache.extract(model, shards, np.arange(count), Path(cache)):
+            pass
 
 
 def rates(name: str, shards: Shards, count: int, repetitions: int) -> pd.Series:

@@ -36,7 +36,7 @@ class KnownData:
 
     def fit_inputs(self, _frozen: object, _folded: bool) -> FitInputs:
         """Returns the same photos to train on and, each by the head of its fold, to judge by."""
-        examples = Examples(Features(self._features), self._targets, len(self.labels), self.fold)
+        examples = Examples(Features((self._features,)), self._targets, len(self.labels), self.fold)
         photos = [f"{i}" for i in range(len(self.fold))]
         return FitInputs(examples, examples, pd.DataFrame({"photo": photos, "split": "train"}))
 

@@ -21,7 +21,7 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     keras = keras_setup.keras(0)
     shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
-    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    examples = batching.Examples(feature_store.Features((inputs,)), targets, LABELS)
     batches = batching.TrainingBatches(examples, train(), shared)
     rates = schedules.warm_up_cosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
@@ -139,7 +139,7 @@ def test_the_cpu_answers_for_a_network_on_another_device(errors):
 
 def test_what_is_fed_goes_on_over_the_epochs():
     inputs, targets = np.arange(60.0)[:, None], np.arange(60) % LABELS
-    examples = batching.Examples(feature_store.Features(inputs), targets, LABELS)
+    examples = batching.Examples(feature_store.Features((inputs,)), targets, LABELS)
     batches = batching.TrainingBatches(examples, train(), first_epoch=2)
     for number, batch in zip(range(10), devices.feed(batches), strict=False):
         for given, fed in zip(batches[number], batch, strict=True):

@@ -1,3 +1,4 @@
+import itertools
 import os
 import time
 from dataclasses import replace
@@ -37,16 +38,22 @@ def mean(asked):
     return feature_cache.Frozen(b"mean", lambda: means)
 
 
+def extract(*arguments):
+    """Features of all pictures, and of how many of them they were cached."""
+    parts, cached = zip(*feature_cache.extract(*arguments), strict=True)
+    return np.concatenate(parts), sum(map(len, itertools.compress(parts, cached)))
+
+
 def test_every_picture_has_its_features_in_order(mean, asked, tmp_path):
     positions = np.random.default_rng(1).permutation(1500)
     pictures = Pictures(1500)
-    found, had = feature_cache.extract(mean, pictures, positions, tmp_path)
+    found, had = extract(mean, pictures, positions, tmp_path)
     assert had == 0
     np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
-    again, had = feature_cache.extract(mean, pictures, positions, tmp_path)
+    again, had = extract(mean, pictures, positions, tmp_path)
     assert had == 1500
     np.testing.assert_array_equal(again, found)
-    feature_cache.extract(replace(mean, key=b"another"), pictures, positions, tmp_path)
+    extract(replace(mean, key=b"another"), pictures, positions, tmp_path)
     assert sum(asked) == 3000
     assert max(asked) <= 1024
 
@@ -56,23 +63,23 @@ def test_the_same_bytes_in_another_shape_are_another_picture(mean, tmp_path):
     for shape in ((2, 8), (8, 2), (4, 4)):
         folder = Pictures(0)
         folder._pictures = pictures.reshape(20, *shape, 3)
-        _, had = feature_cache.extract(mean, folder, np.arange(20), tmp_path)
+        _, had = extract(mean, folder, np.arange(20), tmp_path)
         assert had == 0, f"pictures of {shape} get the features of other ones"
 
 
 def test_pictures_that_begin_with_the_same_one_are_not_the_same(mean, tmp_path):
     pictures = Pictures(3)
     for positions in ([0, 1], [0, 2]):
-        found, had = feature_cache.extract(mean, pictures, np.array(positions), tmp_path)
+        found, had = extract(mean, pictures, np.array(positions), tmp_path)
         assert had == 0, "the features of others are taken"
         np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
 
 
 def test_a_picture_that_comes_or_goes_leaves_the_others_known(mean, tmp_path):
     pictures, all_of_them = Pictures(3000), np.arange(3000)
-    feature_cache.extract(mean, pictures, all_of_them, tmp_path)
+    extract(mean, pictures, all_of_them, tmp_path)
     for positions in (all_of_them[1:], np.delete(all_of_them, 1500)):
-        found, had = feature_cache.extract(mean, pictures, positions, tmp_path)
+        found, had = extract(mean, pictures, positions, tmp_path)
         assert 1500 < had < 3000  # all but a part or two
         np.testing.assert_array_equal(found, pictures.take(positions).mean(axis=(1, 2), dtype="f4"))
 
@@ -80,22 +87,22 @@ def test_a_picture_that_comes_or_goes_leaves_the_others_known(mean, tmp_path):
 @pytest.mark.parametrize("left", [0, 20, 200])
 def test_what_a_power_cut_left_is_computed_again(mean, tmp_path, left):
     pictures = Pictures(100)
-    found, _ = feature_cache.extract(mean, pictures, np.arange(100), tmp_path)
+    found, _ = extract(mean, pictures, np.arange(100), tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:left])
-    again, had = feature_cache.extract(mean, pictures, np.arange(100), tmp_path)
+    again, had = extract(mean, pictures, np.arange(100), tmp_path)
     assert had == 0
     np.testing.assert_array_equal(again, found)
 
 
 def test_features_that_are_read_count_as_used_for_the_caches_bound(mean, tmp_path, monkeypatch):
     pictures = Pictures(100)
-    feature_cache.extract(mean, pictures, np.arange(100), tmp_path / "features")
+    extract(mean, pictures, np.arange(100), tmp_path / "features")
     known, others = set((tmp_path / "features").iterdir()), tmp_path / "features/others.npy"
     others.write_bytes(b"old")
     for path in (*known, others):
         os.utime(path, (0, time.time() - 24 * 3600))
-    feature_cache.extract(mean, pictures, np.arange(100), tmp_path / "features")
+    extract(mean, pictures, np.arange(100), tmp_path / "features")
     monkeypatch.setitem(caches.BOUNDS, "features", 0)
     caches.prune(tmp_path, "features")
     assert set((tmp_path / "features").iterdir()) == known

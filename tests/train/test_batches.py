@@ -166,7 +166,7 @@ def test_judged_in_batches_a_network_is_as_good_as_it_is(size, folds):
     fold = None if folds == 1 else rng.integers(0, folds, 100)
     network = heads.build(8, 3, 0, 0.1, None if fold is None else folds)
     devices.compiled(network, "float32", keras.optimizers.SGD, train_losses.cross_entropy(0))
-    of = batching.Examples(feature_store.Features(inputs), TARGETS, 3, fold)
+    of = batching.Examples(feature_store.Features((inputs,)), TARGETS, 3, fold)
     checks = batching.ValidationBatches(of, size)
     logits = keras.ops.convert_to_numpy(network(inputs))
     logits = logits if fold is None else logits[np.arange(100), fold]

@@ -81,7 +81,7 @@ def _on_gpu(
 
 def extract(
     model: Frozen, shards: Shards, positions: np.ndarray, cache: Path, what: str = "pictures"
-) -> tuple[np.ndarray, int]:
+) -> Iterator[tuple[np.ndarray, bool]]:
     """Computes the features of pictures, or reads those that were computed before.
 
     The cache goes by content: its keys are made of the network's own and the pictures' pixels,
@@ -94,13 +94,13 @@ def extract(
         cache: Folder for what was computed; safe to delete at any time.
         what: How to call the pictures in the progress line.
 
-    Returns:
-        Features of each picture, float32 (n, ...), and of how many pictures they were cached.
+    Yields:
+        Features of some hundred pictures, float32 (n, ...), in their order, and whether they were
+        cached.
     """
     network = None
     cache.mkdir(parents=True, exist_ok=True)
     key_of_model = hashlib.sha256(model.key)
-    features, cached, done = np.empty(0), 0, 0
     ready = _ahead(_parts(shards, positions))
     for pictures, digests in track(
         ready, len(positions), f"features of {what}", "pictures", count=lambda item: len(item[0])
@@ -108,20 +108,15 @@ def extract(
         key = key_of_model.copy()
         key.update(repr(pictures[0].shape).encode() + digests)
         path = cache / f"{key.hexdigest()}.npy"
-        part = _read(path)
-        if part is None:
-            network = network or model.load()
-            part = network(pictures)
-            with atomic.atomic_write(path) as partial, partial.open("wb") as file:
-                np.save(file, part)
-        else:
-            cached += len(pictures)
+        if (cached := _read(path)) is not None:
             path.touch()
-        if not done:  # one array from the start: maps take gigabytes, parts beside it as many
-            features = np.empty((len(positions), *part.shape[1:]), part.dtype)
-        features[done : done + len(part)] = part
-        done += len(part)
-    return features, cached
+            yield cached, True
+            continue
+        network = network or model.load()
+        computed = network(pictures)
+        with atomic.atomic_write(path) as partial, partial.open("wb") as file:
+            np.save(file, computed)
+        yield computed, False
 
 
 def _parts(shards: Shards, positions: np.ndarray) -> Iterator[tuple[list[np.ndarray], bytes]]:

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pipeline.dataset.shards import Shards
-from pipeline.networks import backbones, feature_cache, keras_setup
+from pipeline.networks import backbones, feature_cache
 
 if TYPE_CHECKING:
     import keras
@@ -49,23 +50,26 @@ class Features:
     """Features of some pictures.
 
     Attributes:
-        values: (n, ...).
+        arrays: One or several, (n, ..., channels); of several the channels stand side by side.
         rows: Which of them, int. Defaults to None: all.
     """
 
-    values: np.ndarray
+    arrays: tuple[np.ndarray, ...]
     rows: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Returns features, (n, ...)."""
-        return self.values[rows if self.rows is None else self.rows[rows]]
+        """Returns features, (n, ..., channels)."""
+        rows = rows if self.rows is None else self.rows[rows]
+        first, *others = (array[rows] for array in self.arrays)
+        return np.concatenate([first, *others], axis=-1) if others else first
 
 
 class FeatureStore:
-    """Computes features once for each frozen network and holds them in memory.
+    """Computes features once for each frozen network and keeps them in files.
 
-    A network of several side by side has the features of each; those are shared with other
-    networks that have one of them.
+    They are mapped into memory, which so holds what is in use, as far as there is room. A network
+    of several side by side has the features of each; those are shared with other networks that
+    have one of them.
 
     Args:
         parts: Pictures by a name for the progress line, such as `training`.
@@ -75,15 +79,24 @@ class FeatureStore:
     def __init__(self, parts: Mapping[str, Pictures], cache: Path) -> None:
         self._parts, self._cache = parts, cache
         self._engines: WeakKeyDictionary = WeakKeyDictionary()
-        self._features: dict[feature_cache.Frozen, tuple[Features, ...]] = {}
+        self._features: dict[feature_cache.Frozen, np.ndarray] = {}
         self._num_cached: dict[feature_cache.Frozen, int] = {}
         self.seconds = 0.0  # spent so far, computing or reading
 
     def get(self, network: "keras.Model") -> tuple[Features, ...]:
-        """Returns the features of each part, as a network from pixels on computes them."""
+        """Returns the features of each part, as a network from pixels on computes them.
+
+        All have the same arrays, in which the parts stand below each other.
+        """
         if network not in self._engines:
-            self._engines[network] = self._engine(network)
-        return self._get(self._engines[network])
+            # Of several side by side the last layer concatenates what each gives.
+            each = backbones.towers(network) or [network]
+            folder = self._cache / "litert"
+            self._engines[network] = [feature_cache.Frozen.of(one, folder) for one in each]
+        arrays = tuple(self._of_one(engine) for engine in self._engines[network])
+        ends = np.cumsum([len(part.positions) for part in self._parts.values()])
+        rows = np.split(np.arange(ends[-1]), ends[:-1])
+        return tuple(Features(arrays, of_part) for of_part in rows)
 
     @property
     def cached(self) -> str:
@@ -96,44 +109,36 @@ class FeatureStore:
 
     @property
     def networks(self) -> int:
-        """The number of networks whose features are in memory."""
+        """The number of networks whose features are there."""
         return len(self._features)
 
-    def _engine(self, network: "keras.Model") -> Any:
-        """Prepares a network to run.
-
-        Several side by side become the layer that joins them and a list of what runs each.
-        """
-        if towers := backbones.towers(network):
-            return network.layers[-1], [self._engine(tower) for tower in towers]
-        return feature_cache.Frozen.of(network, self._cache / "litert")
-
-    def _get(self, engine: Any) -> tuple[Features, ...]:
-        if isinstance(engine, feature_cache.Frozen):
-            return self._of_one(engine)
-        join, engines = engine
-        of_each = [self._get(each) for each in engines]
-        with keras_setup.keras().device("cpu"):
-            joined = [join([part.values for part in parts]) for parts in zip(*of_each, strict=True)]
-        return tuple(Features(np.asarray(values)) for values in joined)
-
-    def _of_one(self, engine: feature_cache.Frozen) -> tuple[Features, ...]:
+    def _of_one(self, engine: feature_cache.Frozen) -> np.ndarray:
         if engine not in self._features:
             started = time.monotonic()
-            loaded_once = replace(engine, load=lru_cache(engine.load))  # it takes seconds
             self._drop_maps()
-            folder = self._cache / "features"
-            extracted = [
-                feature_cache.extract(loaded_once, part.shards, part.positions, folder, name)
-                for name, part in self._parts.items()
-            ]
-            self._features[engine] = tuple(Features(values) for values, _ in extracted)
-            self._num_cached[engine] = sum(cached for _, cached in extracted)
+            self._features[engine], self._num_cached[engine] = self._extract(engine)
             self.seconds += time.monotonic() - started
         return self._features[engine]
 
+    def _extract(self, engine: feature_cache.Frozen) -> tuple[np.ndarray, int]:
+        """Returns features of all parts, and of how many pictures they were cached."""
+        loaded_once = replace(engine, load=lru_cache(engine.load))  # it takes seconds
+        folder = self._cache / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        num_pictures, num_cached = 0, 0
+        with TemporaryFile(dir=folder) as file:
+            for name, part in self._parts.items():
+                pictures = part.shards, part.positions
+                for values, cached in feature_cache.extract(loaded_once, *pictures, folder, name):
+                    file.write(values.tobytes())
+                    num_pictures += len(values)
+                    num_cached += len(values) * cached
+            file.flush()
+            shape = num_pictures, *values.shape[1:]
+            return np.memmap(file, values.dtype, "r", shape=shape), num_cached
+
     def _drop_maps(self) -> None:
         """Drops feature maps: pooled features are small, of maps only one network's fit."""
-        for engine, (first, *_) in list(self._features.items()):
-            if first.values.ndim > 2:
+        for engine, values in list(self._features.items()):
+            if values.ndim > 2:
                 del self._features[engine]

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from networks.test_feature_cache import Pictures as Shards
+
+from pipeline.networks import feature_cache
+from pipeline.train import feature_store
+
+
+def test_channels_of_several_networks_stand_side_by_side():
+    rng = np.random.default_rng(0)
+    first, second = rng.random((9, 3)), rng.random((9, 2))
+    rows = np.array([8, 1, 4, 4])
+    features = feature_store.Features((first, second), rows)
+    expected = [[*first[rows[i]], *second[rows[i]]] for i in (2, 0)]
+    np.testing.assert_array_equal(features.take(np.array([2, 0])), expected)
+    np.testing.assert_array_equal(feature_store.Features((second,)).take(rows), second[rows])
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """Networks by name: the mean of each picture, and its brightest value."""
+    means = {
+        "mean": lambda pictures: np.mean(pictures, axis=(1, 2), dtype=np.float32),
+        "most": lambda pictures: np.max(pictures, axis=(1, 2, 3))[:, None].astype(np.float32),
+    }
+    frozen = {
+        name: feature_cache.Frozen(name.encode(), lambda run=run: run)
+        for name, run in means.items()
+    }
+    monkeypatch.setattr(feature_cache.Frozen, "of", lambda name, _: frozen[name])
+    monkeypatch.setattr(feature_store.backbones, "towers", lambda name: name.towers)
+
+
+class Network(str):
+    towers = ()
+
+
+def test_features_of_all_parts_are_in_a_file_and_in_order(engines, tmp_path):
+    shards = Shards(700)
+    rng = np.random.default_rng(1)
+    training, validation = np.split(rng.permutation(700), [450])
+    parts = {"training": training, "validation": validation[:37]}
+    pictures = {name: feature_store.Pictures(shards, part) for name, part in parts.items()}
+    store = feature_store.FeatureStore(pictures, tmp_path)
+    both = Network("both")
+    both.towers = ["mean", "most"]
+    for network in (Network("mean"), both):
+        for part, features in zip(parts.values(), store.get(network), strict=True):
+            seen = shards.take(part)
+            columns = [seen.mean(axis=(1, 2), dtype=np.float32)]
+            if network == "both":
+                columns.append(seen.max(axis=(1, 2, 3))[:, None])
+            taken = features.take(np.arange(len(part)))
+            np.testing.assert_array_equal(taken, np.hstack(columns))
+            assert all(isinstance(array, np.memmap) for array in features.arrays)
+    assert store.networks == 2
+    assert not [path for path in (tmp_path / "features").iterdir() if path.suffix != ".npy"]
