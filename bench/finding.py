@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from project import prepare, repro
 
+from pipeline.inference import overlaps
 from pipeline.inference.pooling import BLANK
-from pipeline.ingest import detections, detector_boxes, overlaps
+from pipeline.ingest import detections, detector_boxes
 from pipeline.ingest.motion_boxes import FIELDS
 
 

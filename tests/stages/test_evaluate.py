@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import staged
+from made_detectors import network
 from PIL import Image
 
 from pipeline.core import atomic, tracking
@@ -53,6 +54,7 @@ def photos():
     return table.assign(width=range(100, 100 + len(table)), height=50, box=None)
 
 
+NO_ANIMAL = network(np.zeros((1, 12, 8)))  # what a detector finds in any photo
 SHIFT = 20.0  # of the features that training left, to tell them from the network's
 
 
@@ -132,6 +134,11 @@ class Evaluated:
         self.held_out = held_out[chosen]
         lines = {"evaluate.precision": precision, "resize.fit": "pad", "resize.box_margin": 0.3}
         lines["evaluate.parity"] = {"float": 5, "int8": "all"}[precision]
+        if chosen == "tuned":
+            (folder / "data/detectors").mkdir()
+            (folder / "data/detectors/md.onnx").write_bytes(NO_ANIMAL)
+            lines |= {"ingest.find": ["motion", "detector"]}
+            lines |= {"ingest.detector": "data/detectors/md.onnx"}
         staged.run("evaluate", folder, lines | {"ingest.max_pixels": 123_456})
         self.runs = {name: tracking.mlflow().get_run(run_id) for name, run_id in runs.items()}
         self.final = folder / "models/final"
@@ -314,7 +321,8 @@ def test_what_is_served_makes_photos_square_as_training_did(evaluated):
 def test_photos_in_events_are_judged_by_events_too(trained, tuned):
     assert "events" not in trained.metrics
     assert not (trained.final / "finding.json").exists()
-    seen = {"margin": 0.3, "find": "motion", "views": True}
+    seen = {"margin": 0.3, "find": "motion", "views": True, "detector": "detector.onnx"}
+    assert (tuned.final / "detector.onnx").read_bytes() == NO_ANIMAL
     assert json.loads((tuned.final / "finding.json").read_text()) == seen
     assert not (trained.final / "pooling.json").exists()
     events = tuned.metrics["events"]

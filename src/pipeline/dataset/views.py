@@ -1,11 +1,15 @@
 """Decides what of photos networks see: all of it, the subject, or both."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from pipeline.core.errors import UserError
 from pipeline.inference import crops
+from pipeline.inference import detector as detectors
 
 Crop = Literal["auto", "none", "boxes", "views"]
 COLUMN = "view"  # of an index of pictures: 0 is the whole photo; only where photos have views
@@ -26,19 +30,34 @@ def chosen(manifest: pd.DataFrame, crop: Crop) -> Literal["none", "boxes", "view
     return "views" if _by_motion(manifest).mean() >= _ENOUGH else "none"
 
 
-def files(manifest: pd.DataFrame, crop: Crop, margin: float) -> dict[str, bytes]:
+def files(
+    manifest: pd.DataFrame, crop: Crop, margin: float, detector: Path | None
+) -> dict[str, bytes]:
     """Returns what a network carries beside it to see of photos what it was trained to see.
 
     Args:
         manifest: A row a photo, as ingest wrote it.
         crop: `resize.crop`.
         margin: `resize.box_margin`.
+        detector: `ingest.detector`, if it boxed these photos; else None.
 
     Returns:
-        The content of a file by its name; nothing where photos are seen as they are sent.
+        The content of each file by its name; nothing where photos are seen as they are sent. A
+        detector is carried where photos are seen by several views.
+
+    Raises:
+        UserError: There is no such detector any more.
     """
     seen = chosen(manifest, crop)
-    return {} if seen == "none" else {crops.FILE: subject(manifest, seen, margin).written()}
+    if seen == "none":
+        return {}
+    cut = subject(manifest, seen, margin)
+    if detector is None or not cut.views:
+        return {crops.FILE: cut.written()}
+    if not detector.is_file():
+        raise UserError(f"there is no detector {detector} any more (ingest.detector): put it back")
+    name, content = detectors.carried(detector)
+    return {crops.FILE: replace(cut, detector=name).written(), name: content}
 
 
 def subject(

@@ -41,6 +41,7 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
     cut_out = crop and {
         "find": crop.find,
         "whole_too": crop.views,
+        "detector": crop.detector,
         "parts": [{"margin": margin, "least": least} for margin, least in crop.parts],
     }
     metadata = {

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.inference import motion
+from pipeline.inference import detections, motion
 from pipeline.inference.decoding import MAX_PIXELS, PhotoError, grey
+from pipeline.inference.detector import Detector
 
 FILE = "finding.json"  # beside the network
 LEAST = 0.13  # of the longer side: what was found is seen with as much around it, at least
@@ -52,11 +53,14 @@ class SubjectCrop:
         views: Whether the network sees the whole photo, the part around the subject and a wider
             part, and the mean of its answers counts. Defaults to False: it sees the part in place
             of the photo.
+        detector: The file, beside this one, of the network that boxes animals too. Defaults to
+            none.
     """
 
     margin: float
     find: Literal["motion", "boxes"] = "motion"
     views: bool = False
+    detector: str | None = None
 
     @classmethod
     def load(cls, recogniser: Path) -> "SubjectCrop | None":
@@ -66,7 +70,8 @@ class SubjectCrop:
 
     def written(self) -> bytes:
         """Returns the content of its file."""
-        return f"{json.dumps(asdict(self))}\n".encode()
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return f"{json.dumps(fields)}\n".encode()
 
     @property
     def parts(self) -> list[tuple[float, float]]:
@@ -87,24 +92,33 @@ class SubjectCrop:
         parts = [squares(boxes, photos, *part)[0].tolist() for part in self.parts]
         return [*WHOLE, *parts] if self.views else parts
 
-    def in_burst(self, frames: Sequence[bytes], max_pixels: int = MAX_PIXELS) -> list[list[View]]:
-        """Returns what of each frame of a burst the network shall see.
+    def in_burst(
+        self,
+        frames: Sequence[bytes],
+        max_pixels: int = MAX_PIXELS,
+        network: Detector | None = None,
+    ) -> list[list[View]]:
+        """Returns what of each frame of a burst, or of a photo alone, the network shall see.
 
         Args:
-            frames: The bytes of the photos' files.
+            frames: The bytes of the photos' files. What moves is found in three or more.
             max_pixels: A frame that claims more is not searched.
+            network: The one that `detector` names. Defaults to none.
         """
         views = [WHOLE] * len(frames)
-        if self.find == "boxes":
+        if self.find == "boxes" and network is None:
             return views
-        readable, small = [], []
+        readable, small, detected = [], [], []
         for number, data in enumerate(frames):
             try:
-                small.append(grey(data, motion.SIDE, max_pixels))
-                readable.append(number)
+                frame = grey(data, motion.SIDE, max_pixels)
+                detected.append(network and network.boxes(data, max_pixels))
             except PhotoError:
                 continue  # whoever answers it says so
-        for number, frame, boxes in zip(readable, small, motion.find(small), strict=True):
-            if boxes:
-                views[number] = self.around(boxes[0][:4], frame.shape[::-1])
+            readable.append(number)
+            small.append(frame)
+        moving = motion.find(small) if self.find == "motion" else [[]] * len(small)
+        for number, frame, *found in zip(readable, small, moving, detected, strict=True):
+            if box := detections.first(*found):
+                views[number] = self.around(box, frame.shape[::-1])
         return views

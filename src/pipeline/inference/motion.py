@@ -17,6 +17,8 @@ _NOISE = 4.0  # grey levels, of a sensor at night
 _WIND = 0.7  # factor on how much a place differs from the median in half of the frames
 _REACH = 3  # cells: parts so near each other are one animal
 _AREA = 0.0005  # of the frame; less is noise
+# Log-odds of hitting an animal: at a score of 1, and for each factor of e. Fitted on camtrap20.
+_ODDS, _SLOPE = 2.34, 0.71
 _STRIP = 0.09  # of the height, at most, at top and bottom: the camera's burnt-in line of text
 _BLACK, _WHITE = 12, 243  # grey levels of its ground
 
@@ -60,6 +62,11 @@ def find(frames: Sequence[np.ndarray]) -> list[list[Box]]:
         for i, cells in zip(same, difference, strict=True):
             boxes[i] = _boxes(cells)
     return boxes
+
+
+def probability(scores: np.ndarray) -> np.ndarray:
+    """Returns how probable it is that boxes of these scores hold an animal, as on camtrap20."""
+    return 1 / (1 + np.exp(-(_ODDS + _SLOPE * np.log(scores))))
 
 
 def _difference(frames: np.ndarray) -> np.ndarray:

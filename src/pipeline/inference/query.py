@@ -164,7 +164,9 @@ def answer_rows(
     Raises:
         NotAPhoto: A row is none, and `on_error` is `fail`.
     """
-    views = _views(recogniser, images) if query.burst else [WHOLE] * len(images)
+    # Who gives boxes says where there is no animal, too.
+    alone = WHOLE if query.boxes else None
+    views = _views(recogniser, images) if query.burst else [alone] * len(images)
     top_k = len(recogniser.labels) if query.burst else query.top_k
 
     def answer(row: tuple[int, Any]) -> dict[str, Any]:
@@ -190,15 +192,13 @@ def answer_rows(
 
 def _views(recogniser: Recogniser, images: Sequence[Any]) -> list[list[View]]:
     """Returns what of each frame the network shall see."""
-    if recogniser.crop is None:
-        return [WHOLE] * len(images)
     frames = []
     for image in images:
         try:
             frames.append(bytes_of(image))
         except decoding.PhotoError:
             frames.append(b"")  # its own answer says why
-    return recogniser.crop.in_burst(frames, recogniser.max_pixels)
+    return recogniser.views(frames)
 
 
 def event_probabilities(recogniser: Recogniser, rows: Sequence[dict]) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference import activation, decoding, occlusion
+from pipeline.inference import activation, decoding, detector, motion, occlusion
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.crops import WHOLE, SubjectCrop, View
 from pipeline.inference.imagenet import ImageNet
@@ -53,6 +53,7 @@ class Recogniser:
         network: The network.
         crop: Tells what of a photo the network was trained to see, given a burst or a box; None
             where that is whole photos.
+        detector: Boxes animals in photos; None where it carries none.
         pooling: How it answers for all frames of a burst.
         taxonomy: What says a genus or more where the species is unsure; None where it knows no
             ranks.
@@ -67,6 +68,8 @@ class Recogniser:
         self.open_set = _open_set(folder, self.calibration, about.get("imagenet"))
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
         self.crop = SubjectCrop.load(folder)
+        carried = self.crop and self.crop.detector
+        self.detector = detector.read(folder / carried) if carried else None
         self.pooling = Pooling.load(folder, self.calibration)
         self.taxonomy = Taxonomy.load(folder)
 
@@ -77,7 +80,7 @@ class Recogniser:
         threshold: float | None = None,
         explained: bool = False,
         light: bool = False,
-        views: Sequence[View] = WHOLE,
+        views: Sequence[View] | None = None,
     ) -> dict[str, Any]:
         """Answers what a photo shows.
 
@@ -89,8 +92,8 @@ class Recogniser:
             explained: Whether to add a heat map. It costs nothing where the network gives
                 activation maps, and else as much as fifty answers.
             light: Whether to add brightness and sharpness, as `decoding.light` measures them.
-            views: What of the photo the network sees, from `crop`; the mean of its answers counts.
-                Heat map and light are those of the first. Defaults to the whole photo.
+            views: What of the photo the network sees; the mean of its answers counts. Heat map and
+                light are those of the first. Defaults to None: `views` of the photo alone.
 
         Returns:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
@@ -104,6 +107,7 @@ class Recogniser:
         Raises:
             PhotoError: The bytes give no picture.
         """
+        views = self.views([data])[0] if views is None else views
         squares = [self._square(data, view) for view in views]
         picture, cut_short = squares[0]
         outputs = view_mean([self.network.outputs(square.pixels) for square in squares])
@@ -134,6 +138,17 @@ class Recogniser:
                 heat = occlusion.heat(picture, order[0], self._one_by_one)
             answer["explanation"] = base64.b64encode(occlusion.overlay(heat)).decode()
         return answer
+
+    def views(self, frames: Sequence[bytes]) -> list[list[View]]:
+        """Returns what of each frame of a burst, or of a photo alone, the network shall see.
+
+        Args:
+            frames: The bytes of the photos' files.
+        """
+        can_find = self.detector is not None or len(frames) >= motion.LEAST
+        if self.crop is None or not can_find:
+            return [WHOLE] * len(frames)
+        return self.crop.in_burst(frames, self.max_pixels, self.detector)
 
     def picture(self, data: bytes) -> np.ndarray:
         """Returns the pixels that the network sees, uint8 (size, size, 3). Raises `PhotoError`."""

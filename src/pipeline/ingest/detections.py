@@ -7,15 +7,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.params import Ingest
-from pipeline.ingest import detector, detector_boxes, motion_boxes, overlaps
+from pipeline.inference.detections import LEAST, MOST, best
+from pipeline.ingest import detector, detector_boxes, motion_boxes
 
 COLUMNS = ("detections", "detection_sources", "detection_scores")
 _FIELDS = ["x", "y", "width", "height"]
-_MOST = 3  # boxes a photo
-_OVERLAP = 0.1  # intersection over union from which on boxes of two sources are one animal
-# Where a detector looks at each photo alone, boxes below these scores are rather none: of the best
-# box of a photo, and of the others. Chosen on camtrap20.
-LEAST = (0.2, 0.5)
 
 
 def require_detector(ingest: Ingest) -> None:
@@ -95,39 +91,15 @@ def columns(
     written = {name: {} for name in COLUMNS}
     for first, end in zip(firsts, ends, strict=True):
         here = np.s_[first:end]
-        best, sure = _best(places[here], sources[here], scores[here])
+        chosen, sure = best(places[here], sources[here], scores[here])
         enough = sure > np.where(np.arange(len(sure)) == 0, *least)
-        best, sure = best[enough][:_MOST], sure[enough][:_MOST]
-        if not len(best):
+        chosen, sure = chosen[enough][:MOST], sure[enough][:MOST]
+        if not len(chosen):
             continue
         for name, values in zip(
-            COLUMNS, (places[here][best], sources[here][best], sure.round(6)), strict=True
+            COLUMNS, (places[here][chosen], sources[here][chosen], sure.round(6)), strict=True
         ):
             written[name][photos[photo[first]]] = json.dumps(values.tolist())
     return pd.DataFrame(
         {name: pd.Series(texts, dtype="str").reindex(photos) for name, texts in written.items()}
     )
-
-
-def _best(
-    boxes: np.ndarray, sources: np.ndarray, scores: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows of the boxes of one photo that stand for an animal, and their scores.
-
-    Args:
-        boxes: [x, y, width, height], (n, 4).
-        sources: Their names, (n,).
-        scores: (n,).
-
-    Returns:
-        Both in the order of the scores, each with that of the best overlapping box of another
-        source.
-    """
-    one = overlaps.between(boxes, boxes) > _OVERLAP
-    one &= sources[:, None] != sources[None]
-    surer = 1 - (1 - scores) * (1 - (one * scores).max(axis=1))
-    best: list[int] = []
-    for row in np.argsort(-surer, kind="stable").tolist():
-        if not one[row, best].any():
-            best.append(row)
-    return np.array(best), surer[best]

@@ -4,13 +4,13 @@ from collections.abc import Hashable, Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
-from pipeline.ingest import detector, motion_boxes, overlaps
+from pipeline.inference import overlaps
+from pipeline.ingest import detector, motion_boxes
 
 _AT_A_TIME = 16  # photos a job
 _STRETCH = 100  # frames of one camera among which a spot is looked for
@@ -53,7 +53,6 @@ def find(
 
 
 def _find(root: Path, weights: Path, max_pixels: int, paths: list[str]) -> list[np.ndarray]:
-    cv2.setNumThreads(1)  # the other cores are busy with other photos
     network = detector.load(weights)
     return [network.boxes((root / path).read_bytes(), max_pixels) for path in paths]
 

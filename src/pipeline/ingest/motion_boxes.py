@@ -4,19 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
 from pipeline.inference import decoding, motion
+from pipeline.inference.detections import MOST
 
 BURST = 32  # frames that are compared at once, at most: of a longer event one stretch after another
 FIELDS = motion.Box._fields
-_MOST = 3  # boxes a frame
-# Log-odds of hitting an animal: at a score of 1, and for each factor of e. Fitted on camtrap20.
-_ODDS, _SLOPE = 2.34, 0.71
 
 
 def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.DataFrame:
@@ -44,7 +40,7 @@ def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.D
             rows += [photo] * len(some)
             boxes += some
     table = pd.DataFrame(boxes, index=rows, columns=list(FIELDS), dtype="float64")
-    return table.assign(score=expit(_ODDS + _SLOPE * np.log(table["score"])))
+    return table.assign(score=motion.probability(table["score"].to_numpy()))
 
 
 def _bursts(manifest: pd.DataFrame) -> Iterator[tuple[list, list[str]]]:
@@ -58,4 +54,4 @@ def _bursts(manifest: pd.DataFrame) -> Iterator[tuple[list, list[str]]]:
 
 def _find(root: Path, max_pixels: int, paths: list[str]) -> list[list[motion.Box]]:
     frames = [decoding.grey((root / path).read_bytes(), motion.SIDE, max_pixels) for path in paths]
-    return [boxes[:_MOST] for boxes in motion.find(frames)]
+    return [boxes[:MOST] for boxes in motion.find(frames)]

@@ -24,7 +24,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
 from pipeline.inference import decoding, novelty, pooling
-from pipeline.inference.crops import FILE, WHOLE, SubjectCrop, View
+from pipeline.inference.crops import FILE, SubjectCrop, View
 from pipeline.predict import clips, inputs
 
 if TYPE_CHECKING:
@@ -180,13 +180,14 @@ def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
     from pipeline.inference.recogniser import Recogniser
 
     recogniser = Recogniser(Path(folder), workers=1)
-    crop = recogniser.crop if recogniser.crop and recogniser.crop.find == "motion" else None
+    crop = recogniser.crop
+    in_bursts = crop is not None and crop.find == "motion"
 
     def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
-        photos = [photo for photo in batch if crop is not None and not photo.is_clip]
+        photos = [photo for photo in batch if in_bursts and not photo.is_clip]
         stamps = {photo.path: photo.stamp() for photo in photos}
         contents = {photo.path: _bytes_or_error(photo) for photo in photos}
-        seen = _views(crop, list(contents.values()), recogniser.max_pixels) if photos else []
+        seen = _views(recogniser, list(contents.values())) if photos else []
         views = dict(zip(contents, seen, strict=True))
         for photo in batch:
             path = photo.path
@@ -217,16 +218,19 @@ def _bytes_or_raise(content: bytes | decoding.PhotoError) -> bytes:
 
 
 def _views(
-    crop: SubjectCrop, contents: Sequence[bytes | decoding.PhotoError], max_pixels: int
-) -> list[list[View]]:
-    """Returns what of each photo is seen, given those that were taken shortly before and after."""
+    recogniser: "Recogniser", contents: Sequence[bytes | decoding.PhotoError]
+) -> list[list[View] | None]:
+    """Returns what of each photo is seen, given those that were taken shortly before and after.
+
+    It is None for a photo without a time, which is seen as if it were alone.
+    """
     readable = [content if isinstance(content, bytes) else b"" for content in contents]
     times = pd.Series([decoding.capture(data)["taken_at"] for data in readable], dtype="str")
     number = events.number(pd.Series("", index=times.index), times, events.GAP)
-    views = [WHOLE] * len(contents)
+    views: list[list[View] | None] = [None] * len(contents)
     for _, several in times.groupby(number):
         rows = several.sort_values(kind="stable").index
-        of_frames = crop.in_burst([readable[i] for i in rows], max_pixels)
+        of_frames = recogniser.views([readable[i] for i in rows])
         for row, seen in zip(rows, of_frames, strict=True):
             views[row] = seen
     return views
@@ -236,7 +240,7 @@ def answer_photo(
     recogniser: "Recogniser",
     path: str,
     read: Callable[[], bytes],
-    views: Sequence[View] = WHOLE,
+    views: Sequence[View] | None = None,
 ) -> Answer:
     """Answers one photo.
 
@@ -244,7 +248,7 @@ def answer_photo(
         recogniser: Answers.
         path: The photo's name in the answer.
         read: Returns the bytes of its file, or raises `decoding.PhotoError`.
-        views: What of it the network shall see. Defaults to all of it.
+        views: What of it the network shall see. Defaults to what it sees of a photo alone.
 
     Returns:
         A row as `answers` yields it; `error` says why a photo has no answer.
@@ -283,7 +287,9 @@ def _rounded(answer: Any) -> Any:
 def _digest(recogniser: Path) -> str:
     """Returns the sha256 of the files of a recogniser."""
     digest = hashlib.sha256()
-    for name in ("model.tflite", "labels.json", novelty.FILE, FILE, pooling.FILE):
+    crop = SubjectCrop.load(recogniser)
+    carried = [crop.detector] if crop and crop.detector else []
+    for name in ("model.tflite", "labels.json", novelty.FILE, FILE, pooling.FILE, *carried):
         try:
             digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
         except FileNotFoundError:

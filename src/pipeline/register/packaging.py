@@ -19,7 +19,8 @@ from PIL import Image
 from pipeline import inference
 from pipeline.core import tracking
 from pipeline.dataset.views import SUBJECT
-from pipeline.inference import checksums, decoding, novelty, query
+from pipeline.inference import checksums, crops, decoding, novelty, query
+from pipeline.inference.detector import PACKAGES
 from pipeline.register import model_card, versions
 
 LEARNED_FROM = "learned_from.txt"
@@ -66,8 +67,9 @@ class Challenger:
     @property
     def content(self) -> str:
         """The sha256 of what answers: network, labels, the code that serves and what it needs."""
-        digest = hashlib.sha256(" ".join(_requirements()).encode())
-        fitted = (self.folder / name for name in ("model.tflite", "labels.json", novelty.FILE))
+        digest = hashlib.sha256(" ".join(_requirements(self.folder)).encode())
+        names = ("model.tflite", "labels.json", novelty.FILE, *_detector(self.folder))
+        fitted = (self.folder / name for name in names)
         for file in (*filter(Path.exists, fitted), *_code()):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
@@ -200,7 +202,7 @@ class Flavors:
                 mlflow_model=mlflow_model,
                 signature=_signature(),
                 input_example=_example(),
-                pip_requirements=_requirements(),
+                pip_requirements=_requirements(folder),
             )
         saved = Path(path)
         (saved / "data").mkdir()
@@ -238,9 +240,16 @@ def _code() -> list[Path]:
     return sorted(_INFERENCE.rglob("*.py"))
 
 
-def _requirements() -> list[str]:
-    """Lists the packages of a version; HEIC too, if the photos it learned from could be HEIC."""
+def _detector(folder: Path) -> list[str]:
+    """Returns the name of the detector that a recogniser carries, if it carries one."""
+    crop = crops.SubjectCrop.load(folder)
+    return [crop.detector] if crop and crop.detector else []
+
+
+def _requirements(folder: Path) -> list[str]:
+    """Lists the packages of a version: of HEIC and of a detector where it may need them."""
     names = [*_REQUIREMENTS, *(["pillow-heif"] if "HEIF" in decoding.FORMATS else [])]
+    names += filter(None, (PACKAGES[Path(name).suffix] for name in _detector(folder)))
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Measures how much boxes overlap."""
+"""Measures how much boxes overlap. A served model carries this file along."""
 
 import numpy as np
 
