@@ -28,11 +28,11 @@ def mend(tracking_uri: str) -> int:
     Returns:
         How many paths were changed: 0 where the old folder exists, or the new one has no artifacts.
     """
-    database = Path(unquote(tracking_uri.removeprefix("sqlite:///")))
-    if not tracking_uri.startswith("sqlite:///") or not database.is_file():
+    records_file = database(tracking_uri)
+    if records_file is None or not records_file.is_file():
         return 0
-    here = database.absolute().parent
-    with closing(sqlite3.connect(database, timeout=60)) as records, records:
+    here = records_file.absolute().parent
+    with closing(sqlite3.connect(records_file, timeout=60)) as records, records:
         present = {name for (name,) in records.execute("SELECT name FROM sqlite_master")}
         if "experiments" not in present or not (here / "mlruns").is_dir():
             return 0
@@ -50,6 +50,13 @@ def mend(tracking_uri: str) -> int:
                         (new, len(old) + 1, len(old) + 7, f"{old}/mlruns"),
                     ).rowcount
     return changed
+
+
+def database(tracking_uri: str) -> Path | None:
+    """Returns the file of MLflow's SQLite database; None if its records are elsewhere."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    return Path(unquote(tracking_uri.removeprefix("sqlite:///")))
 
 
 def _project(path: str) -> str:

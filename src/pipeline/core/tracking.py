@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core import moved_project
+from pipeline.core import atomic, moved_project
+from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +84,7 @@ def run(
         The run.
     """
     ml = mlflow()
+    _make_database(ml.get_tracking_uri())
     moved_project.mend(ml.get_tracking_uri())
     ml.set_experiment(EXPERIMENT)
     if run_id is not None and not exists(run_id):
@@ -92,6 +94,18 @@ def run(
         if name is not None:  # an earlier run may have been called otherwise
             ml.set_tag("mlflow.runName", name)
         yield active
+
+
+def _make_database(tracking_uri: str) -> None:
+    """Makes MLflow's SQLite database whole or not at all, if there is none.
+
+    MLflow makes its tables one after the other, and never goes on where it was killed.
+    """
+    database = moved_project.database(tracking_uri)
+    if database is None or database.exists():
+        return
+    with suppress(UserError), atomic.new_file(database) as partial:  # another may be faster
+        mlflow().MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
 
 
 def champion_params() -> dict[str, Any]:
