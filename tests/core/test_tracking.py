@@ -32,8 +32,7 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not (tmp_path / "mlflow.db").exists()
-    assert any(path.stat().st_size for path in tmp_path.iterdir()), "nothing was begun"
+    assert not list(tmp_path.iterdir())
     with tracking.run("train") as run:
         tracking.mlflow().log_metric("loss", 0.25)
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]

@@ -9,6 +9,7 @@ import getpass
 import hashlib
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import atomic, moved_project
@@ -104,8 +106,11 @@ def _make_database(tracking_uri: str) -> None:
     database = moved_project.database(tracking_uri)
     if database is None or database.exists():
         return
-    with suppress(UserError), atomic.new_file(database) as partial:  # another may be faster
-        mlflow().MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+    with TemporaryDirectory() as folder:
+        made = Path(folder, database.name)
+        mlflow().MlflowClient(f"sqlite:///{made}").search_experiments(max_results=1)
+        with suppress(UserError), atomic.new_file(database) as partial:  # another may be faster
+            shutil.copyfile(made, partial)
 
 
 def champion_params() -> dict[str, Any]:

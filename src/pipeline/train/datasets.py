@@ -178,15 +178,15 @@ class TrainingData:
                 alter=self.alter if frozen is None else None,
             )
         assert self.fold is not None, "heads side by side have folds"
-        together = Features(training.arrays, np.concatenate([training.rows, validation.rows]))
+        together = np.concatenate([training.rows, validation.rows])
         targets = np.concatenate([targets, held_targets])
         rows = self.training.shards.index.iloc[self.training.positions]
         index = pd.concat([rows.assign(split="train"), index.assign(copy=0)], ignore_index=True)
         originals = np.flatnonzero(index["copy"] == 0)
         return FitInputs(
-            training=Examples(together, targets, count, self.fold),
+            training=Examples(Features(training.arrays, together), targets, count, self.fold),
             validation=Examples(
-                inputs=Features(training.arrays, together.rows[originals]),
+                inputs=Features(training.arrays, together[originals]),
                 targets=targets[originals],
                 num_labels=count,
                 fold=self.fold[originals],
