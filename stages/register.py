@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core import atomic, params, stage_timer, tracking, workspace
-from pipeline.evaluate import page
+from pipeline.evaluate import report_page
 from pipeline.register import comparison, gate, packaging
 
 REPORTS = Path("reports")
@@ -30,7 +30,7 @@ def main() -> None:
         path.write_text(packaging.model_card_of(challenger), encoding="utf-8")
     with atomic.atomic_write(REPORTS / "index.html") as path:
         changed = comparison.pictures(decision.get("comparison"), challenger.root)
-        path.write_text(page.draw(REPORTS, changed), encoding="utf-8")
+        path.write_text(report_page.draw(REPORTS, changed), encoding="utf-8")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
         for name in ("index.html", "model_card.md", "registration.json"):
             tracking.log_folder(REPORTS / name)

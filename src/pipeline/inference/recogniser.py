@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference import activation, decoding, detector, motion, occlusion
+from pipeline.inference import class_activation, decoding, detector, motion, occlusion
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.crops import WHOLE, SubjectCrop, View
 from pipeline.inference.imagenet import ImageNet
@@ -133,7 +133,7 @@ class Recogniser:
             answer |= decoding.light(picture)
         if explained:
             if MAPS in outputs:
-                heat = activation.heat(outputs[MAPS], order[0], self.network.size)
+                heat = class_activation.heat(outputs[MAPS], order[0], self.network.size)
             else:
                 heat = occlusion.heat(picture, order[0], self._one_by_one)
             answer["explanation"] = base64.b64encode(occlusion.overlay(heat)).decode()

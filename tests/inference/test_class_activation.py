@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.inference import activation
+from pipeline.inference import class_activation
 
 
 def maps():
@@ -13,7 +13,7 @@ def maps():
 
 
 def test_the_heat_is_where_a_place_speaks_for_the_species():
-    heat = activation.heat(maps(), 0, 60)
+    heat = class_activation.heat(maps(), 0, 60)
     assert heat.shape == (60, 60)
     top, left = np.unravel_index(heat.argmax(), heat.shape)
     assert 15 <= top < 30, "the second of four rows"
@@ -23,10 +23,10 @@ def test_the_heat_is_where_a_place_speaks_for_the_species():
 
 
 def test_what_speaks_for_all_species_alike_is_not_hot():
-    heat = activation.heat(maps(), 1, 40)
+    heat = class_activation.heat(maps(), 1, 40)
     middle = heat[22:28, 18:22]
     assert middle.mean() < heat[35, 2] + 1e-6
 
 
 def test_where_nothing_speaks_for_a_species_all_is_cold():
-    assert activation.heat(maps(), 2, 20).max() == 0
+    assert class_activation.heat(maps(), 2, 20).max() == 0

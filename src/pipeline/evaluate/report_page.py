@@ -40,7 +40,7 @@ def draw(reports: Path, changed: Mapping[str, bytes] | None = None) -> str:
     left = [name for name in plots if not name.startswith((*_PLOTS, *more))]
     return (
         _environment()
-        .get_template("page.html.j2")
+        .get_template("report_page.html.j2")
         .render(
             registration=json.loads(decision.read_text()) if decision.exists() else None,
             links=_links(reports),

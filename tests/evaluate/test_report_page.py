@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.dataset import shards
-from pipeline.evaluate import page, slices
+from pipeline.evaluate import report_page, slices
 from pipeline.evaluate.report import Report
 from pipeline.inference.calibration import Calibration
 
@@ -80,7 +80,7 @@ def reports(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn(reports):
-    return page.draw(reports)
+    return report_page.draw(reports)
 
 
 def numbers(text):
@@ -138,7 +138,7 @@ def test_it_is_whole_without_what_is_not_there(reports, tmp_path):
     metrics = json.loads((reports / "metrics.json").read_text())
     few = {"test": metrics["test"], "drawn": True}
     (tmp_path / "metrics.json").write_text(json.dumps(few))
-    found = page.draw(tmp_path)
+    found = report_page.draw(tmp_path)
     assert "drawn by code" in found
     for heading in (
         "Does it serve",
@@ -154,7 +154,7 @@ def test_pictures_are_those_of_the_shards(reports, drawn):
     metrics = json.loads((reports / "metrics.json").read_text())
     for row in metrics["mistakes"]:
         data = (reports / f"plots/photos/{row['picture']}.jpg").read_bytes()
-        assert page._coded(data, "jpeg") in drawn
+        assert report_page._coded(data, "jpeg") in drawn
         whole = shards.Shards(reports / "resized").take([row["picture"]])[0]
         small = np.asarray(Image.open(io.BytesIO(data)).resize((24, 24)), float)
         assert np.corrcoef(small.ravel(), whole.ravel())[0, 1] > 0.5
