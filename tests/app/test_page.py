@@ -560,6 +560,31 @@ def test_a_folder_is_chosen_and_trained_on(page, project):
     page.keyboard.press("Escape")
 
 
+def test_where_no_folder_is_shown_one_is_told_why_and_types_a_path(page, project):
+    hidden = project.parent / "album/.hidden"
+    hidden.mkdir(parents=True)
+    page.get_by_role("link", name="Train").click()
+    page.get_by_role("button", name="Choose a collection").click()
+    dialog, use = page.get_by_role("dialog"), page.get_by_role("button", name="Use this folder")
+    dialog.get_by_text(f"what lies in {project.parent}, which --folders names").wait_for()
+    dialog.get_by_text("is grey until a folder").wait_for()
+    assert use.is_disabled() and dialog.get_by_text("No folders here").count() == 0
+    dialog.get_by_role("button", name="album").click()
+    dialog.get_by_text("No folders here; hidden ones are not shown.").wait_for()
+    assert use.is_enabled() and dialog.get_by_text("is grey until").count() == 0
+    dialog.get_by_role("button", name="One folder up").click()
+    dialog.get_by_role("button", name="album").wait_for()
+    field = dialog.get_by_label("type the path")
+    field.fill("/etc")
+    field.press("Enter")
+    dialog.get_by_text("there is no such folder below").wait_for()
+    field.fill(str(hidden))
+    field.press("Enter")
+    dialog.locator(".path", has_text=str(hidden)).wait_for()
+    assert use.is_enabled()
+    shutil.rmtree(hidden.parent)
+
+
 def test_what_was_found_in_a_collection_stands_on_the_page(page):
     page.get_by_role("link", name="Train").click()
     page.get_by_role("button", name="Look through it").click()

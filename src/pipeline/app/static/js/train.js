@@ -177,8 +177,17 @@ async function browse() {
   const list = h("div", { class: "options" });
   const path = h("p", { class: "path", role: "status" });
   const use = h("button", { type: "button", class: "main" }, t("train.use"));
-  const hint = h("p", { class: "faint" });
-  const shown = dialog(t("train.choose"), t("close"), path, list, hint, h("div", { class: "row" }, use));
+  const where = h("p", { class: "faint" });
+  const hint = h("p", { class: "faint", id: "folders-hint", role: "status" });
+  use.setAttribute("aria-describedby", hint.id);
+  const typed = h("input", { type: "text", id: "folder-path", maxlength: "4000", autocomplete: "off", spellcheck: "false", "aria-describedby": hint.id });
+  const send = (event) => {
+    event.preventDefault();
+    if (typed.value.trim()) go(typed.value.trim());
+  };
+  const shown = dialog(t("train.choose"), t("close"), where, path, list, hint,
+    h("form", { onsubmit: send }, h("label", { for: typed.id, class: "faint" }, t("folders.path")), typed, h("button", { type: "submit" }, t("folders.open"))),
+    h("div", { class: "row foot" }, use));
   const take = (chosen) => {
     shown.close();
     start({ source: chosen, target: "ingest" });
@@ -195,14 +204,21 @@ async function browse() {
     path.textContent = [listed.root, listed.path].filter(Boolean).join("/");
     use.onclick = () => take(listed.path);
     use.disabled = !listed.path;
-    hint.textContent = listed.others ? t("train.others", { n: listed.others }) : "";
+    where.textContent = t("folders.where", { root: listed.root });
+    const hints = [
+      listed.folders.length ? null : t("folders.none"),
+      listed.others ? t("train.others", { n: listed.others }) : null,
+      listed.path ? null : t("folders.open-one", { root: listed.root }),
+    ];
+    hint.replaceChildren(...hints.filter(Boolean).map((text) => h("span", {}, text)));
+    typed.value = listed.path;
     const entry = (name, act, text) => h("button", { type: "button", class: "quiet entry", onclick: act }, icon(name), text);
     list.replaceChildren(
       ...(listed.path ? [entry("back", () => go(listed.path.split("/").slice(0, -1).join("/")), t("train.up"))] : []),
       ...listed.folders.map((name) => entry("folder", () => go(inside(name)), name)),
       ...listed.files.map((name) => entry("photo", () => take(inside(name)), name)),
     );
-    list.querySelector("button")?.focus();
+    (list.querySelector("button") ?? typed).focus();
   };
   await go("");
 }
