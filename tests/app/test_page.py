@@ -587,8 +587,10 @@ def test_where_no_folder_is_shown_one_is_told_why_and_types_a_path(page, project
 
 def test_what_was_found_in_a_collection_stands_on_the_page(page):
     page.get_by_role("link", name="Train").click()
-    page.get_by_role("button", name="Look through it").click()
+    page.get_by_role("button", name="Check the photos").click()
+    page.get_by_role("heading", name="Check of the photos").wait_for()
     page.get_by_role("heading", name="47 good photos of 2 species").wait_for()
+    page.get_by_text("(there: 2, here: 2, in both: 0)").wait_for()
     page.get_by_text("Taken for folders of photos, each named after its species.").wait_for()
     assert page.locator(".collection-summary .chip").all_inner_texts() == ["cat\n40", "dog\n7"]
     page.get_by_text("dog has fewer than 10 photos, which is too few to learn from.").wait_for()
@@ -767,7 +769,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, photos, tmp_path):
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Settings (params.yaml)").click()
     page.locator("[id='param-train.epochs']").wait_for()
-    page.get_by_role("button", name="Look through it").click()
+    page.get_by_role("button", name="Check the photos").click()
     page.locator(".collection-summary").wait_for()
     check("train")
     page.get_by_role("button", name="Choose a collection").click()

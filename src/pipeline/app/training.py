@@ -17,6 +17,7 @@ from pipeline.app.pipeline_run import PipelineRun
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, promotion, versions
+from pipeline.sources.feedback import Feedback
 
 # Reports are pages with styles of their own, and whatever people's labels put into them: no script.
 _REPORT_POLICY = (
@@ -112,9 +113,11 @@ def _project_routes(
 
     @router.get("/collection")
     def collection() -> dict[str, Any] | None:
-        """Returns what ingest says of the collection that is chosen now."""
+        """Returns what ingest says of the collection that is chosen now, and counts corrections."""
         ingest = _call(params.load).ingest
-        return collection_summary.read(project, ingest.source, ingest.min_per_species)
+        found = collection_summary.read(project, ingest.source, ingest.min_per_species)
+        settled = Feedback(project / ingest.feedback).settled().values()
+        return found and found | {"corrections": sum(bool(one.species) for one in settled)}
 
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
-import { refresh as refreshModel } from "./model.js";
+import { model, refresh as refreshModel } from "./model.js";
 import { date, duration, number, points, precise, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 2;
 const SHOWN = 60; // species at once
+const NO_ANIMAL = "blank"; // as ingest calls photos without an animal, which are no species
 const SHARES = ["accuracy", "worst_recall", "calibration"]; // checks of the gate that are shown in per cent
 
 let place;
@@ -135,32 +136,57 @@ function refusal(reason) {
   return text === `reason.${reason}` ? reason.replaceAll("_", " ") : text;
 }
 
+/** Shows the progress of the last run under what it is: a check of the photos is no training. */
 function run() {
   const { run: last } = about;
-  const running = last?.running ?? false;
-  const buttons = h("div", { class: "row" },
-    running
-      ? h("button", { type: "button", onclick: () => api.stopTraining().then(() => refresh()) }, t("cancel"))
-      : h("button", { type: "button", class: "main", onclick: () => start({}) }, t("train.start")),
-    about.reports.includes("index.html") ? report("index.html", t("train.report")) : null);
-  if (!last) return sheet(t("train.run"), h("p", { class: "faint" }, t("train.hint")), buttons);
-  const stages = h("ol", { class: "stages" }, last.stages.map(({ name, state, seconds }) =>
+  if (!last) return sheet(t("train.run"), h("p", { class: "faint" }, t("train.hint")), before(), trainButtons());
+  const checked = last.target === "ingest";
+  const progress = [...outcome(last), last.running ? stopButton() : checked ? null : [before(), trainButtons()], wrote(last)];
+  if (!checked) return sheet(t("train.run"), ...progress);
+  return h("div", { class: "train" },
+    sheet(t("train.check"), ...progress),
+    last.running ? null : sheet(t("train.run"), h("p", { class: "faint" }, t("train.hint")), before(), trainButtons()));
+}
+
+const stopButton = () => h("div", { class: "row" }, h("button", { type: "button", onclick: () => api.stopTraining().then(() => refresh()) }, t("cancel")));
+
+const trainButtons = () => h("div", { class: "row" },
+  h("button", { type: "button", class: "main", onclick: () => start({}) }, t("train.start")),
+  about.reports.includes("index.html") ? report("index.html", t("train.report")) : null);
+
+/** Says what a person should know before training: other species than now, and corrections. */
+function before() {
+  if (!summary) return [];
+  const here = summary.species.map(([name]) => name).filter((name) => name !== NO_ANIMAL);
+  const both = here.filter((name) => model.species.includes(name)).length;
+  const same = both === here.length && both === model.species.length;
+  const values = { served: model.species.length, here: here.length, both };
+  return [
+    model.version && !same ? h("p", { class: "doubt" }, icon("warning"), t("train.other-species", values)) : null,
+    summary.corrections ? h("p", { class: "faint" }, t("train.corrections", { n: summary.corrections })) : null,
+  ];
+}
+
+function outcome({ running, code, left, problem, stages }) {
+  const text = running
+    ? left === null ? t("train.running") : t("left", { time: duration(left) })
+    : t(code === 0 ? "train.done" : "train.failed");
+  const stage = ({ name, state, seconds }) =>
     h("li", { class: state, "aria-current": state === "running" ? "step" : null },
       h("span", { class: "mark" }, { done: icon("check"), unchanged: icon("check"), failed: icon("warning") }[state] ?? null),
       h("span", { class: "name" }, t(`stage.${name}`)),
-      h("span", { class: "faint" }, state === "done" && seconds ? duration(seconds) : t(`state.${state}`)))));
-  const outcome = running
-    ? last.left === null ? t("train.running") : t("left", { time: duration(last.left) })
-    : t(last.code === 0 ? "train.done" : "train.failed");
-  return sheet(
-    t("train.run"),
-    h("p", { class: running || last.code === 0 ? "faint" : "problem" }, outcome),
-    last.problem ? h("p", { class: "problem" }, last.problem) : null,
-    stages,
-    running ? h("p", { class: "faint line" }, last.log.at(-1) ?? "") : null,
-    buttons,
-    running ? null : h("details", { class: "keys" }, h("summary", {}, t("train.log")), h("pre", { tabindex: "0", class: "log" }, last.log.join("\n"))),
-  );
+      h("span", { class: "faint" }, state === "done" && seconds ? duration(seconds) : t(`state.${state}`)));
+  return [
+    h("p", { class: running || code === 0 ? "faint" : "problem" }, text),
+    problem ? h("p", { class: "problem" }, problem) : null,
+    h("ol", { class: "stages" }, stages.map(stage)),
+  ];
+}
+
+/** Shows the run's last line or, once it has ended, all lines, folded. */
+function wrote({ running, log }) {
+  if (running) return h("p", { class: "faint line" }, log.at(-1) ?? "");
+  return h("details", { class: "keys" }, h("summary", {}, t("train.log")), h("pre", { tabindex: "0", class: "log" }, log.join("\n")));
 }
 
 async function start(what) {
