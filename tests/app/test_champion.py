@@ -72,7 +72,14 @@ def test_scores_come_with_the_interval_of_the_report(recogniser, tmp_path, monke
         "intervals": {"accuracy": {"low": 0.71, "high": 0.94}, "macro_f1": {"low": 0, "high": 1}},
     }
     (tmp_path / "about/metrics.json").write_text(json.dumps(metrics))
-    assert champion.load("mine").test == metrics["test"] | {"interval": [0.71, 0.94]}
+    scores = metrics["test"] | {"interval": [0.71, 0.94], "weakest": None}
+    assert champion.load("mine").test == scores
+    rows = [("owl", 0.9, 10), ("newt", 0.0, 0), ("ant", 0.5, 4), ("bee", 0.75, 8)]  # no newt tested
+    metrics["species"] = [
+        {"species": name, "recall": recall, "support": n, "f1": 1.0} for name, recall, n in rows
+    ]
+    (tmp_path / "about/metrics.json").write_text(json.dumps(metrics))
+    assert champion.load("mine").test["weakest"] == {"species": "ant", "recall": 0.5, "support": 4}
     del metrics["intervals"]  # as in versions of before reports had them
     (tmp_path / "about/metrics.json").write_text(json.dumps(metrics))
     assert champion.load("mine").test["interval"] == pytest.approx([0.802, 0.998])

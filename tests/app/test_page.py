@@ -95,11 +95,19 @@ def version(recogniser, tmp_path_factory):
     folder = tmp_path_factory.mktemp("version")
     shutil.copytree(recogniser, folder / "artifacts" / "recogniser")
     (folder / "about").mkdir()
-    test = {"photos": 40, "accuracy": 0.9, "standard_error": 0.05, "macro_f1": 0.7123}
-    metrics = {"test": test, "intervals": {"accuracy": {"low": 0.71, "high": 0.94}}}
+    test = {"photos": 40, "accuracy": 0.9, "standard_error": 0.05, "top3": 0.9975}
+    species = [
+        {"species": "blue & co", "recall": 0.96, "support": 24},
+        {"species": "red", "recall": 0.6875, "support": 16},
+        {"species": "untested", "recall": 0.0, "support": 0},
+    ]
+    intervals = {"accuracy": {"low": 0.71, "high": 0.94}}
+    metrics = {"test": test, "intervals": intervals, "species": species}
     (folder / "about/metrics.json").write_text(json.dumps(metrics))
     card = (
-        "# A card\n\n## Limits\n\n- It knows <b>two</b>.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+        "---\nlibrary_name: keras\n\ntags: [animals]\n---\n\n# A card\n\n## Limits\n\n"
+        "- It knows <b>two</b>.\n\n| a | 95% |\n| --- | --- |\n"
+        "| classwise_calibration_error_of_species | 0.0178922 to 0.1919 |\n"
     )
     (folder / "about/model_card.md").write_text(card)
     return folder / "artifacts" / "recogniser"
@@ -297,11 +305,13 @@ def test_the_model_is_in_sight_with_its_scores_and_card(page):
     page.get_by_role("button", name="About it").click()
     dialog = page.get_by_role("dialog")
     facts = dialog.locator("dd").all_text_contents()
-    assert facts == ["90%", "71% – 94%", "0.712", "40"]
+    assert facts == ["90%", "71% – 94%", "99.8%", "69% of 16", "40"]
+    dialog.get_by_text("Recognised worst: red").wait_for()
     assert dialog.locator(".chips li").all_text_contents() == ["blue & co", "red"]
     dialog.get_by_text("Model card").click()
     dialog.get_by_text("It knows <b>two</b>.").wait_for()
-    assert dialog.locator("td").all_text_contents() == ["1", "2"]
+    assert dialog.locator("td").first.text_content() == "classwise_calibration_error_of_species"
+    assert "library_name" not in dialog.inner_text(), "the card begins with its front matter"
 
 
 def test_the_camera(page):
@@ -492,14 +502,15 @@ def test_on_a_phone_several_are_selected_by_their_circles_and_photos_come_soon(p
     page.get_by_text("Press a photo to see it large, and to confirm or correct").wait_for()
     assert page.locator(".gallery .card").first.bounding_box()["y"] < 540
     page.get_by_role("button", name="About it").click()
-    heights = page.locator("dialog dd").evaluate_all(
-        """all => all.map((one) => {
-          const range = document.createRange();
-          range.selectNodeContents(one);
-          return range.getBoundingClientRect().height;
-        })"""
-    )
-    assert max(heights) < 30, "a number is broken into lines"
+    heights = """all => all.map((one) => {
+      const range = document.createRange();
+      range.selectNodeContents(one);
+      return range.getBoundingClientRect().height;
+    })"""
+    assert max(page.locator("dialog dd").evaluate_all(heights)) < 30, "a number is broken"
+    page.get_by_text("Model card").click()
+    words = page.locator("dialog td:first-child").evaluate_all(heights)
+    assert max(words) < 30, "a word of a table is broken"
     page.keyboard.press("Escape")
     page.locator(".gallery .card").first.click()
     page.get_by_role("dialog").locator(".photo").wait_for()

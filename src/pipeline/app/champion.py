@@ -24,8 +24,8 @@ class Model:
         fit: How a photo becomes a square: crop, pad or stretch.
         version: Its number in the registry or, if it has none, the name it goes by.
         made: When it was registered (ISO 8601, UTC); None if it was not.
-        test: Of its metrics: photos, accuracy and interval (95 %, lower and upper end); empty if it
-            has none.
+        test: Of its metrics: photos, accuracy, interval (95 %, lower and upper end) and weakest,
+            the tested species with the lowest recall; empty if it has none.
         card: Its model card, in Markdown; empty if it has none.
     """
 
@@ -135,7 +135,7 @@ def load(name: str) -> Model:
 
 
 def _test(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Returns the scores of a version's test, with the interval of 95 % of its accuracy."""
+    """Returns the scores of a version's test, the interval of its accuracy, its weakest species."""
     test = metrics["test"]
     if "intervals" in metrics:
         accuracy = metrics["intervals"]["accuracy"]
@@ -143,4 +143,7 @@ def _test(metrics: dict[str, Any]) -> dict[str, Any]:
     else:  # versions of before reports had intervals: the binomial one
         half = 1.96 * test["standard_error"]
         interval = [max(0.0, test["accuracy"] - half), min(1.0, test["accuracy"] + half)]
-    return test | {"interval": interval}
+    tested = [row for row in metrics.get("species", []) if row["support"]]
+    weakest = min(tested, key=lambda row: row["recall"], default=None)
+    shown = weakest and {name: weakest[name] for name in ("species", "recall", "support")}
+    return test | {"interval": interval, "weakest": shown}

@@ -5,10 +5,12 @@ import { h } from "./dom.js";
 const inline = (text) => text.replace(/\*\*|`/g, "").replace(/\\([\\|<>*_`#&[\]!~-])/g, "$1").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((cell) => inline(cell.trim()));
 
-/** Returns elements for a text; headings begin two levels lower. */
+const FRONT_MATTER = /^---\n.*?\n---\n/s; // YAML for Hugging Face's hub, not for people
+
+/** Returns elements for a text, without its front matter; headings begin two levels lower. */
 export function render(text) {
   const shown = [];
-  for (const block of text.split(/\n\s*\n/)) {
+  for (const block of text.replace(FRONT_MATTER, "").split(/\n\s*\n/)) {
     const lines = block.trim().split("\n");
     while (lines[0]?.startsWith("#")) {
       const [, marks, title] = lines.shift().match(/^(#+)\s*(.*)$/);

@@ -6,7 +6,7 @@ import * as local from "./local.js";
 import { render } from "./markdown.js";
 import * as offline from "./offline.js";
 import * as signin from "./signin.js";
-import { date, number, share, t } from "./text.js";
+import { date, number, share, t, tenths } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 20;
 
@@ -84,12 +84,13 @@ function put(...made) {
 
 function about() {
   const { test } = model;
+  const worst = test.weakest;
   const rows = [
-    [t("model.accuracy"), test.photos && share(test.accuracy)],
-    [t("model.between"), test.photos && test.interval.map(share).join(" – ")],
-    [t("model.f1"), test.macro_f1 !== undefined && number(Math.round(test.macro_f1 * 1000) / 1000)],
-    [t("model.top3"), test.top3 !== undefined && share(test.top3)],
-    [t("model.off"), test.calibration_error !== undefined && share(test.calibration_error)],
+    [t("model.accuracy"), test.photos && tenths(test.accuracy)],
+    [t("model.between"), test.photos && test.interval.map(tenths).join(" – ")],
+    [t("model.top3"), test.top3 !== undefined && tenths(test.top3)],
+    [t("model.weakest", { name: worst?.species }), worst && t("model.weakest-found", { share: share(worst.recall), n: worst.support })],
+    [t("model.off"), test.calibration_error !== undefined && tenths(test.calibration_error)],
     [t("model.photos"), test.photos && number(test.photos)],
   ].filter(([, value]) => value);
   dialog(

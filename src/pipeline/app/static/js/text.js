@@ -47,6 +47,10 @@ export function percent(value) {
 export const share = (value) =>
   new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: value > 0.995 ? 2 : 0 }).format(value);
 
+/** Formats one of several shares that stand together, all to a tenth of a per cent; none becomes 100 %. */
+export const tenths = (value) =>
+  new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(value < 1 ? Math.min(value, 0.999) : value);
+
 /** Formats a number or share so exactly that it can be told from its limit. */
 export const precise = (value, style) => new Intl.NumberFormat(locale(), { style, maximumSignificantDigits: 4 }).format(value);
 
