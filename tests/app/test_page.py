@@ -1,6 +1,7 @@
 """The page in a real browser, with a real recogniser behind it."""
 
 import csv
+import getpass
 import hashlib
 import io
 import json
@@ -451,9 +452,51 @@ def test_a_photo_is_corrected_where_it_is_shown_large(page, feedback, tmp_path):
     page.keyboard.press("Enter")
     dialog.get_by_text("Kept: okapi").wait_for()
     assert decisions_on(path, feedback) == {"Anna": "okapi"}
+    assert dialog.get_by_role("heading", name="okapi (you)").count() == 1
+    assert dialog.get_by_role("button", name="okapi", pressed=True).count() == 1
     page.keyboard.press("Escape")
+    assert page.locator(".gallery .card .name").inner_text() == "okapi (you)"
+    assert page.locator(".gallery .card s").inner_text() == "red"
     assert page.locator(".gallery .badge").inner_text() == "okapi"
     assert page.evaluate("document.activeElement.className").startswith("card")
+
+
+def test_a_name_is_optional_and_can_be_typed_later(page, feedback, tmp_path):
+    path = tmp_path / "mistaken.jpg"
+    path.write_bytes(jpeg((141, 8, 3)))
+    add(page, path)
+    page.locator(".gallery .card").click()
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_label("Your name")
+    assert field.input_value() == "" and "optional" in field.get_attribute("placeholder")
+    dialog.get_by_role("button", name="blue & co").click()
+    dialog.get_by_text("Kept: blue & co").wait_for()
+    assert decisions_on(path, feedback) == {getpass.getuser(): "blue & co"}
+    field.fill("Anna")
+    dialog.get_by_role("button", name="red").click()
+    dialog.get_by_text("Kept: red").wait_for()
+    assert decisions_on(path, feedback) == {"Anna": "red"}, "one person became two"
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Review").click()
+    page.get_by_role("button", name="Show the reviewed ones").click()
+    assert page.get_by_label("Your name").input_value() == "Anna"
+
+
+def test_enter_alone_chooses_no_species(page, feedback, tmp_path):
+    path = tmp_path / "mistaken.jpg"
+    path.write_bytes(jpeg((142, 9, 3)))
+    add(page, path)
+    page.locator(".gallery .card").click()
+    page.get_by_role("button", name="Another species").click()
+    field = page.get_by_role("combobox", name="Type")
+    page.get_by_role("option", name="blue & co").wait_for()
+    assert page.locator("#species-list [aria-selected=true]").count() == 0
+    field.press("Enter")
+    assert field.is_visible()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() not in feedback.settled()
+    field.press("ArrowDown")
+    field.press("Enter")
+    page.get_by_text("Kept: blue & co").wait_for()
 
 
 def test_in_review_one_sees_what_the_buttons_act_on_and_a_photo_large(page, feedback, tmp_path):
@@ -715,12 +758,14 @@ def test_each_reason_why_a_file_is_left_out_has_a_text():
     assert len(reasons) > 30 and [one for one in reasons if f"reason.{one}" not in words] == []
 
 
-def test_the_keyboard_is_enough(page, photos):
+def test_the_keyboard_is_enough(page, tmp_path):
+    for name, colour in (("red", (251, 1, 2)), ("blue", (2, 1, 251))):  # which nobody corrected
+        (tmp_path / f"{name}.jpg").write_bytes(jpeg(colour))
     with page.expect_file_chooser() as chooser:  # not at the key: Playwright may look out too late
         page.wait_for_load_state("networkidle")  # what comes late may be drawn over the focus
         tab_to(page, "document.activeElement.textContent === 'Choose photos'")
         page.keyboard.press("Enter")
-    chooser.value.set_files([str(photos / "red1.jpg"), str(photos / "blue.jpg")])
+    chooser.value.set_files([str(path) for path in sorted(tmp_path.glob("*.jpg"))])
     done(page)
     page.get_by_role("button", name="About it").focus()
     page.evaluate("import(new URL('static/js/model.js', location)).then((m) => m.refresh())")

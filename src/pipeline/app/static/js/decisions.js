@@ -33,11 +33,12 @@ export async function loadThoseOn(items) {
 
 export const isDone = (item) => Boolean(item.decisions && Object.keys(item.decisions.by).length);
 
-export const who = () => localStorage.getItem(NAME_KEY) ?? about.who ?? "";
+/** Returns the name that a person typed, else that of the user who runs the app. */
+export const who = () => localStorage.getItem(NAME_KEY) || (about.who ?? "");
 
 /** Makes the field for the name that is kept with each decision. */
 export function nameField() {
-  const field = h("input", { type: "text", value: who(), maxlength: "60", autocomplete: "name", onchange: () => localStorage.setItem(NAME_KEY, field.value.trim()) });
+  const field = h("input", { type: "text", value: localStorage.getItem(NAME_KEY) ?? "", placeholder: about.who ? t("review.who") : null, maxlength: "60", autocomplete: "name", onchange: () => localStorage.setItem(NAME_KEY, field.value.trim()) });
   return h("label", { class: "order" }, h("span", {}, t("review.name")), field);
 }
 
@@ -51,8 +52,12 @@ export function summarise(decisions) {
 /** Stores a decision of a kind (species, no_animal, bad_photo, withdrawn) on a photo. */
 export async function store(item, kind, species = null) {
   const { answer } = item;
-  const decision = { kind, who: who(), label: species, version: item.version, answered: answer.species, probability: answer.probability };
-  item.decisions = await save(item, decision);
+  const person = who();
+  const answered = { version: item.version, answered: answer.species, probability: answer.probability };
+  // What was said here before a name was typed is the same person's: it is taken back.
+  if (item.unnamed && item.unnamed !== person) item.decisions = await save(item, { kind: "withdrawn", who: item.unnamed, ...answered });
+  item.decisions = await save(item, { kind, who: person, label: species, ...answered });
+  item.unnamed = localStorage.getItem(NAME_KEY) ? null : person;
   item.card = null; // the gallery's card shows it
   if (species && !about.species.includes(species)) about.species.push(species);
 }
@@ -77,7 +82,7 @@ export function chooseSpecies(letter, n, take) {
   const known = [...new Set([...model.species, ...about.species])].sort((a, b) => a.localeCompare(b));
   const field = h("input", { type: "text", id: "species", maxlength: "100", autocomplete: "off", value: letter, role: "combobox", "aria-expanded": "true", "aria-controls": "species-list", "aria-autocomplete": "list" });
   const list = h("div", { id: "species-list", role: "listbox", "aria-label": t("review.species"), class: "options" });
-  let first = 0;
+  let first = -1; // nothing is chosen until something is typed: Enter alone must not decide
   const matches = () => {
     const typed = field.value.trim().toLocaleLowerCase();
     const begins = known.filter((name) => name.toLocaleLowerCase().startsWith(typed));
@@ -85,22 +90,22 @@ export function chooseSpecies(letter, n, take) {
   };
   const draw = () => {
     const names = matches();
-    first = Math.max(0, Math.min(first, names.length - 1));
     const typed = field.value.trim();
+    first = Math.max(typed ? 0 : -1, Math.min(first, names.length - 1));
     const options = names.map((name, i) => h("div", { role: "option", id: `option-${i}`, "aria-selected": String(i === first), onclick: () => close(name) }, name));
     if (typed && !known.includes(typed)) {
       const isFirst = !names.length;
       options.push(h("div", { role: "option", id: `option-${names.length}`, class: "new", "aria-selected": String(isFirst), onclick: () => close(typed) }, t("review.new", { name: typed })));
     }
     list.replaceChildren(...options);
-    field.setAttribute("aria-activedescendant", options.length ? `option-${names.length ? first : 0}` : "");
+    field.setAttribute("aria-activedescendant", first >= 0 ? `option-${first}` : "");
     list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
   };
   const close = (name) => {
     shown.close();
     take(name);
   };
-  field.addEventListener("input", () => ((first = 0), draw()));
+  field.addEventListener("input", () => ((first = -1), draw()));
   field.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { about, chooseSpecies, isDone, nameField, store, summarise, who } from "./decisions.js";
 import { dialog, h, icon, note } from "./dom.js";
 import { model, named } from "./model.js";
-import { bar, kind, reason, title } from "./recognise.js";
+import { bar, corrected, kind, reason, title } from "./recognise.js";
 import { date, percent, t } from "./text.js";
 
 const CANDIDATES = 5;
@@ -19,11 +19,12 @@ export function open(items, item, decided, left) {
   const shown = dialog(t("detail"), t("close"), body);
   shown.classList.add("wide");
   let address;
+  const name = () => (shown.querySelector("h2").textContent = corrected(item) ?? title(item));
   const put = (next) => {
     item = next;
     URL.revokeObjectURL(address);
     address = URL.createObjectURL(item.file);
-    shown.querySelector("h2").textContent = title(item);
+    name();
     body.replaceChildren(picture(item, address), words(item, decide), steps(items, item, put));
   };
   const decide = async (kind, species = null) => {
@@ -41,6 +42,7 @@ export function open(items, item, decided, left) {
     }
     decided(on, kind);
     if (on !== item) return;
+    name();
     body.querySelector(".answers").replaceWith(words(item, decide));
     body.querySelector(".decision-made")?.focus();
   };
@@ -108,16 +110,26 @@ function words(item, decide) {
     unknown: () => t("answer.unknown"),
     "nothing-there": () => t("answer.nothing-there"),
   }[what]();
+  const none = what === "unknown" || what === "nothing-there";
+  const species = answer.top.slice(0, CANDIDATES);
+  // A species that a person chose is lit too where it is no candidate.
+  const mine = item.decisions?.by[who()];
+  if (mine && mine !== "no_animal" && mine !== "bad_photo" && !species.some((one) => one.species === mine)) {
+    species.push(answer.top.find((one) => one.species === mine) ?? { species: mine, probability: null });
+  }
+  const candidate = ({ species: name, probability }) => {
+    const parts = [h("span", { class: "name" }, name), probability === null ? null : [h("span", { class: "percent" }, percent(probability)), bar(probability)]];
+    const pressed = String(mine === name);
+    return h("li", {}, about.stored ? h("button", { type: "button", class: "candidate", "aria-pressed": pressed, onclick: () => decide("species", name) }, parts) : h("div", { class: "candidate" }, parts));
+  };
   return h(
     "div",
     { class: "answers" },
     what === "unknown" && answer.looks_like ? h("p", { class: "looks-like" }, t("looks-like", { name: answer.looks_like })) : null,
     h("p", { class: "answer" }, sentence),
     about.stored ? h("p", { class: "faint" }, t("detail.which")) : null,
-    h("ol", { class: "top" }, answer.top.slice(0, CANDIDATES).map(({ species, probability }) => {
-      const parts = [h("span", { class: "name" }, species), h("span", { class: "percent" }, percent(probability)), bar(probability)];
-      return h("li", {}, about.stored ? h("button", { type: "button", class: "candidate", "aria-pressed": String(item.decisions?.by[who()] === species), onclick: () => decide("species", species) }, parts) : h("div", { class: "candidate" }, parts));
-    })),
+    none ? h("p", { class: "if" }, t("answer.if")) : null,
+    h("ol", { class: none ? "top if" : "top" }, species.map(candidate)),
     about.stored ? decision(item, decide) : null,
     answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
     list,
@@ -135,7 +147,7 @@ function decision(item, decide) {
       button(t("review.other"), () => chooseSpecies("", 1, (name) => decide("species", name))),
       button(t("review.no-animal"), () => decide("no_animal")),
       button(t("review.bad"), () => decide("bad_photo"))),
-    made ?? nameField());
+    made, nameField());
 }
 
 function steps(items, item, put) {

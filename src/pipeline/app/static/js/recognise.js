@@ -43,6 +43,15 @@ export function title(item) {
   return answer.species;
 }
 
+/** Returns what people say a photo shows, where that is not its answer; null elsewhere. */
+export function corrected(item) {
+  const verdict = item.decisions?.verdict;
+  const answered = kind(item) === "nothing-there" ? "no_animal" : kind(item) === "unknown" ? null : item.answer?.species;
+  if (!verdict || verdict === "bad_photo" || verdict === answered) return null;
+  const name = decisions.summarise(item.decisions);
+  return decisions.who() in item.decisions.by ? `${name} (${t("you")})` : name;
+}
+
 const certainty = (item) => (item.state === "done" ? item.answer.probability : item.state === "failed" ? -1 : -2);
 const groupOf = (item) => (kind(item) === "known" || kind(item) === "unsure" ? item.answer.species : kind(item));
 
@@ -281,9 +290,10 @@ async function open(item) {
 function card(item) {
   const what = kind(item);
   const name = title(item);
+  const decided = decisions.isDone(item) ? decisions.summarise(item.decisions) : null;
+  const other = corrected(item);
   const words = [name];
   if (what === "known" || what === "unsure") words.push(percent(item.answer.probability));
-  const decided = decisions.isDone(item) ? decisions.summarise(item.decisions) : null;
   const badge = { unsure: "question", unknown: "question", failed: "warning" }[what];
   const second = {
     unsure: () => t("or", { names: item.answer.prediction_set.slice(1, 3).join(", ") }),
@@ -295,12 +305,13 @@ function card(item) {
   const picture = item.picture
     ? h("img", { src: `data:image/jpeg;base64,${item.picture}`, alt: "", loading: "lazy" })
     : h("span", { class: "no-picture" }, icon(what === "failed" ? "warning" : "photo"));
-  const label = [...words, badge && what === "unsure" ? t("unsure") : null, second, decided, item.name].filter(Boolean).join(", ");
+  const label = [other, ...(other ? [t("detail.was", { name }), words[1]] : words), badge && what === "unsure" ? t("unsure") : null, second, other ? null : decided, item.name].filter(Boolean).join(", ");
   return h("li", {},
     h("button", { type: "button", class: `card ${what}`, "aria-label": label, disabled: what === "waiting", onclick: () => open(item) },
       h("span", { class: "picture" }, picture,
         decided ? h("span", { class: "badge good" }, icon("check"), decided) : badge && what === "unsure" ? h("span", { class: "badge" }, icon(badge), t("unsure")) : null),
-      h("span", { class: "words" }, h("span", { class: "name" }, name), words[1] ? h("span", { class: "percent" }, words[1]) : null),
+      other ? h("span", { class: "name" }, other) : null,
+      h("span", { class: "words" }, other ? h("s", { class: "second" }, name) : h("span", { class: "name" }, name), words[1] ? h("span", { class: "percent" }, words[1]) : null),
       words[1] ? bar(item.answer.probability) : null,
       second ? h("span", { class: "second" }, second) : null,
       h("span", { class: "file" }, item.name.split("/").pop()),
