@@ -1,16 +1,18 @@
 """The routes that train."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
 from local_server import running
 
 from app import fake_project
-from app.test_recognition import send
+from app.test_recognition import photo, send
 from pipeline.app import server
 from pipeline.app.champion import Champion
 from pipeline.register import versions
+from pipeline.sources.feedback import Feedback
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AS_JSON = {"Content-Type": "application/json"}
@@ -45,6 +47,20 @@ def test_a_collection_is_chosen_below_the_folders_that_are_shown(address, tmp_pa
     assert post(address, "start", {"source": "photos", "target": "ingest"})[0] == 200
     assert get(address)["source"] == str(tmp_path / "photos")
     assert post(address, "start", {"target": "train; rm -rf /"})[0] == 422
+
+
+def test_only_corrections_that_are_learned_from_are_counted(address, tmp_path):
+    feedback = Feedback(tmp_path / "project/data/feedback")
+    for i, kind in enumerate(("species", "no_animal", "bad_photo", "withdrawn")):
+        label = "owl" if kind == "species" else None
+        feedback.add(photo((9 * i, 7, 5)), kind, label, "Anna")
+    feedback.add(photo((200, 7, 5)), "species", "owl", "Anna")
+    feedback.add(photo((200, 7, 5)), "species", "ant", "Ben")
+    assert get(address, "/collection") is None
+    assert post(address, "start", {"target": "ingest"})[0] == 200
+    while (found := get(address, "/collection")) is None:
+        time.sleep(0.02)
+    assert found["corrections"] == 2  # an owl, and no animal
 
 
 def test_a_report_may_run_no_script(address):
