@@ -115,9 +115,9 @@ def _project_routes(
     def collection() -> dict[str, Any] | None:
         """Returns what ingest says of the collection that is chosen now, and counts corrections."""
         ingest = _call(params.load).ingest
-        found = collection_summary.read(project, ingest.source, ingest.min_per_species)
+        summary = collection_summary.read(project, ingest.source, ingest.min_per_species)
         settled = Feedback(project / ingest.feedback).settled().values()
-        return found and found | {"corrections": sum(bool(one.species) for one in settled)}
+        return summary and summary | {"corrections": sum(bool(one.species) for one in settled)}
 
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:

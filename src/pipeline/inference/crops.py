@@ -118,7 +118,8 @@ class SubjectCrop:
             readable.append(number)
             small.append(frame)
         moving = motion.find(small) if self.find == "motion" else [[]] * len(small)
-        for number, frame, *found in zip(readable, small, moving, detected, strict=True):
-            if box := detections.first(*found):
+        rows = zip(readable, small, moving, detected, strict=True)
+        for number, frame, in_motion, by_network in rows:
+            if box := detections.first(in_motion, by_network):
                 views[number] = self.around(box, frame.shape[::-1])
         return views

@@ -54,11 +54,11 @@ def first(moving: Sequence[motion.Box], detected: np.ndarray | None) -> list[flo
     """
     if detected is None:
         return list(moving[0][:4]) if moving else None
-    found = np.array(moving[:MOST], dtype=np.float64).reshape(-1, 5)
-    found[:, 4] = motion.probability(found[:, 4])
-    rows = np.concatenate([found, detected])
+    moved = np.array(moving[:MOST], dtype=np.float64).reshape(-1, 5)
+    moved[:, 4] = motion.probability(moved[:, 4])
+    rows = np.concatenate([moved, detected])
     if not len(rows):
         return None
-    places, sources = rows[:, :4].round(6), np.arange(len(rows)) < len(found)
+    places, sources = rows[:, :4].round(6), np.arange(len(rows)) < len(moved)
     order, scores = best(places, sources, rows[:, 4])
     return places[order[0]].tolist() if scores[0] > LEAST[0] else None
