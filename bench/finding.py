@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from project import prepare, repro
 
-from pipeline.inference import overlaps
+from pipeline.inference.detections import overlap
 from pipeline.inference.pooling import BLANK
 from pipeline.ingest import detections, detector_boxes
 from pipeline.ingest.motion_boxes import FIELDS
@@ -37,7 +37,7 @@ def scores(frames: pd.DataFrame, found: pd.Series, most: int) -> dict[str, float
     animals = wrong = boxed = 0
     for row, text in zip(frames.itertuples(), found[frames.index], strict=True):
         several, given = boxes(text, most), boxes(row.box, 1000)
-        pairs = overlaps.between(several, given)
+        pairs = overlap(several, given)
         animals += len(given)
         for least in hit:
             hit[least] += int((pairs > least).any(axis=0).sum())

@@ -25,7 +25,7 @@ from collection_features import Collection, parser
 from pipeline.core import params
 from pipeline.dataset import stratified_groups
 from pipeline.evaluate import calibration_fit, novelty_fit, open_set_fit
-from pipeline.inference.imagenet import ImageNet
+from pipeline.inference.open_set import ImageNet
 from pipeline.networks import served_outputs
 
 COLLECTIONS, DRAWS, LEFT_OUT, TESTED, SURE = ("main13", "monkeys10"), 6, 4, 0.2, 0.9

@@ -19,10 +19,9 @@ from pipeline.app import champion, field, server, web_runtime
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
 from pipeline.export import web
-from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.litert import Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
-from pipeline.inference.open_set import OpenSetRule
+from pipeline.inference.open_set import ImageNet, OpenSetRule
 from pipeline.sources.feedback import Feedback
 
 pytestmark = pytest.mark.slow
@@ -148,7 +147,7 @@ def test_a_browser_judges_as_the_server_does(page):
         some = detector if case % 3 else None
         classes = imagenet if case % 2 else None
         probability = float(generator.uniform())
-        expected.append(OpenSetRule(0.5, some, classes).answer_kind(outputs, probability).kind)
+        expected.append(OpenSetRule(0.5, some, classes).answer_kind(outputs, probability)["kind"])
         about = {
             "calibration": {"unknown_below": 0.5},
             "novelty": some and {k: np.asarray(v).tolist() for k, v in vars(some).items()},

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline import cli
 from pipeline.core.errors import UserError
 from pipeline.inference import open_set
-from pipeline.inference.open_set import NO_ANIMAL, AnswerKind
+from pipeline.inference.open_set import NO_ANIMAL
 from pipeline.predict import suggestions
 
 
@@ -115,7 +115,7 @@ def test_photos_without_an_animal_are_left_out(trip, recogniser, monkeypatch):
     monkeypatch.setattr(
         open_set.OpenSetRule,
         "answer_kind",
-        lambda *_: AnswerKind(NO_ANIMAL, "nothing"),
+        lambda *_: {"kind": NO_ANIMAL, "reason": "nothing"},
     )
     table, pictures, left_out = suggestions.suggest(recogniser, [str(trip)], 3)
     assert table.empty and not pictures

@@ -5,7 +5,7 @@ import pandas as pd
 
 from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
-from pipeline.inference import class_activation
+from pipeline.inference import heat_maps
 from pipeline.inference.litert import MAIN, MAPS, Network
 
 PHOTOS = 40
@@ -36,7 +36,7 @@ def measure(network: bytes, shards: Shards, test: pd.DataFrame) -> dict[str, flo
     outputs = run.map_ordered(run.outputs, pictures)
     answered = [int(each[MAIN].argmax()) for each in outputs]
     for picture, each, species in zip(pictures, outputs, answered, strict=True):
-        heat = class_activation.heat(each[MAPS], species, len(picture))
+        heat = heat_maps.activation(each[MAPS], species, len(picture))
         places = _hottest(heat, side), tuple(rng.integers(0, len(picture) - side + 1, 2))
         hidden += [_hide(picture, place, side) for place in places]
     answers = run(hidden).reshape(len(pictures), 2, -1)

@@ -7,9 +7,8 @@ import pandas as pd
 
 from pipeline.evaluate import novelty_fit
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.novelty import FILE
-from pipeline.inference.open_set import OpenSetRule
+from pipeline.inference.open_set import ImageNet, OpenSetRule
 from pipeline.networks import served_outputs
 from pipeline.networks.backbones import Classifier
 from pipeline.train.held_out import draw

@@ -11,9 +11,8 @@ from pipeline.core.progress import track
 from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.litert import MAIN, Network
+from pipeline.inference.litert import MAIN, Network, view_mean
 from pipeline.inference.open_set import OpenSetRule
-from pipeline.inference.view_mean import view_mean
 
 
 def photos_of(
@@ -109,5 +108,5 @@ def answers(
     probabilities, kinds = [], []
     for row in rows:
         probabilities.append(calibration.apply(row[MAIN]))
-        kinds.append(rule.answer_kind(row, float(probabilities[-1].max())).kind)
+        kinds.append(rule.answer_kind(row, float(probabilities[-1].max()))["kind"])
     return np.stack(probabilities), kinds

@@ -57,7 +57,7 @@ class Report:
 
         Args:
             test: The test pictures, as `predictions.photos_of` returns them, and the kind of each
-                answer, as `open_set.AnswerKind` has it.
+                answer, as `OpenSetRule.answer_kind` has it.
             probabilities: The network's calibrated answers to them, (n, species).
             labels: The species, in the order of its answers.
             calibration: Of its answers.

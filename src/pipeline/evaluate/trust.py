@@ -28,7 +28,7 @@ def trust(
         probabilities: Calibrated, (n, species).
         targets: The right positions, int (n,).
         labels: The species, in the order of the probabilities.
-        kinds: Of the answers, as `open_set.AnswerKind` has them.
+        kinds: Of the answers, as `OpenSetRule.answer_kind` has them.
 
     Returns:
         The calibration's own numbers; unknown, the share of photos answered otherwise than with a

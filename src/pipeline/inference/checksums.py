@@ -1,7 +1,4 @@
-"""The sha256 of every file in a folder: written once, checked whenever the folder is used.
-
-Nothing of the project is imported: a served model carries this file along.
-"""
+"""The sha256 of every file in a folder: written once, checked whenever the folder is used."""
 
 import hashlib
 from pathlib import Path

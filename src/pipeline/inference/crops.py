@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,18 +109,15 @@ class SubjectCrop:
         views = [WHOLE] * len(frames)
         if self.find == "boxes" and network is None:
             return views
-        readable, small, detected = [], [], []
+        readable = {}
         for number, data in enumerate(frames):
-            try:
+            with suppress(PhotoError):  # whoever answers it says so
                 frame = grey(data, motion.SIDE, max_pixels)
-                detected.append(network and network.boxes(data, max_pixels))
-            except PhotoError:
-                continue  # whoever answers it says so
-            readable.append(number)
-            small.append(frame)
+                readable[number] = frame, network and network.boxes(data, max_pixels)
+        small = [frame for frame, _ in readable.values()]
         moving = motion.find(small) if self.find == "motion" else [[]] * len(small)
-        rows = zip(readable, small, moving, detected, strict=True)
-        for number, frame, in_motion, by_network in rows:
+        for number, in_motion in zip(readable, moving, strict=True):
+            frame, by_network = readable[number]
             if box := detections.first(in_motion, by_network):
                 views[number] = self.around(box, frame.shape[::-1])
         return views

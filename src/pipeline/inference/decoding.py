@@ -1,8 +1,7 @@
 """Decodes one photo safely, from the bytes of a file to upright sRGB pixels.
 
 Training, evaluation and serving all decode and resize here, so that a network predicts the same
-pixels that it was trained on. Of the project only this folder is imported: a served model carries
-it along.
+pixels that it was trained on.
 """
 
 import hashlib
@@ -91,18 +90,6 @@ class Sight(NamedTuple):
     cut_short: bool
 
 
-class Square(NamedTuple):
-    """The input of a network.
-
-    Attributes:
-        pixels: Upright sRGB, uint8 (size, size, 3).
-        cut_short: Whether the file ends before the picture does, and grey rows stand for the rest.
-    """
-
-    pixels: np.ndarray
-    cut_short: bool
-
-
 def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
     """Decodes a photo to the end, as small as the format allows.
 
@@ -126,10 +113,12 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> Sight:
 
 def square(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decodes a photo into square, upright sRGB pixels, as `read` does."""
-    return read(data, size, fit, max_pixels).pixels
+    return read(data, size, fit, max_pixels)[0]
 
 
-def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS) -> Square:
+def read(
+    data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, bool]:
     """Decodes a photo into square, upright sRGB pixels.
 
     JPEGs are decoded at the scale next above twice the target (libjpeg's DCT scaling), then
@@ -142,6 +131,10 @@ def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
         fit: What to do with a photo that is not square: `crop` its centre, `pad` it with grey or
             `stretch` it.
         max_pixels: More than so many, as the header claims, are refused before decoding.
+
+    Returns:
+        uint8 (size, size, 3), and whether the file ends before the picture does, so that grey rows
+        stand for the rest.
 
     Raises:
         PhotoError: The bytes give no picture.
@@ -157,7 +150,7 @@ def read(data: bytes, size: int, fit: Fit = "crop", max_pixels: int = MAX_PIXELS
         ground = Image.new("RGB", (size, size), NEUTRAL)
         ground.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
         image = ground
-    return Square(np.asarray(image), cut_short)
+    return np.asarray(image), cut_short
 
 
 def grey(data: bytes, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:

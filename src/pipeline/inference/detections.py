@@ -1,19 +1,30 @@
-"""Makes one of the boxes that several sources give of a photo's animals.
-
-A served model carries this file along.
-"""
+"""Makes one of the boxes that several sources give of a photo's animals."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.inference import motion, overlaps
+from pipeline.inference import motion
 
 MOST = 3  # boxes a photo
 # Where a detector looks at each photo alone, boxes below these scores are rather none: of the best
 # box of a photo, and of the others. Chosen on camtrap20.
 LEAST = (0.2, 0.5)
 _OVERLAP = 0.1  # intersection over union from which on boxes of two sources are one animal
+
+
+def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Computes intersection over union of each pair of boxes, (n, m).
+
+    Args:
+        boxes: [x, y, width, height], (n, 4).
+        others: The same, (m, 4).
+    """
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], (others[:, :2] + others[:, 2:])[None])
+    both = (high - low).clip(0).prod(axis=2)
+    areas = boxes[:, 2:].prod(axis=1)[:, None] + others[:, 2:].prod(axis=1)[None]
+    return both / (areas - both)
 
 
 def best(
@@ -32,7 +43,7 @@ def best(
         Both in the order of the scores, each with that of the best overlapping box of another
         source.
     """
-    one = overlaps.between(boxes, boxes) > _OVERLAP
+    one = overlap(boxes, boxes) > _OVERLAP
     one &= sources[:, None] != sources[None]
     surer = 1 - (1 - scores) * (1 - (one * scores).max(axis=1))
     rows: list[int] = []

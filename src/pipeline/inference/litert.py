@@ -1,10 +1,7 @@
-"""Running a network in LiteRT, on every core and from any thread.
-
-Nothing of the project is imported: a served model carries this file along.
-"""
+"""Running a network in LiteRT, on every core and from any thread."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
@@ -57,24 +54,17 @@ class Network:
         Args:
             picture: uint8 or float32 (size, size, 3) in 0 to 255.
         """
-        return self._run(picture, self._outputs)
-
-    def one(self, picture: np.ndarray) -> np.ndarray:
-        """Returns the output `probabilities` for one picture, or the only output.
-
-        Args:
-            picture: uint8 or float32 (size, size, 3) in 0 to 255.
-        """
-        return self._run(picture, (MAIN,))[MAIN]
-
-    def _run(self, picture: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         interpreter = self._free.get()
         try:
             interpreter.set_tensor(self._input, picture[None].astype(np.float32))
             interpreter.invoke()
-            return {name: interpreter.get_tensor(self._outputs[name])[0] for name in names}
+            return {name: interpreter.get_tensor(place)[0] for name, place in self._outputs.items()}
         finally:
             self._free.put(interpreter)
+
+    def one(self, picture: np.ndarray) -> np.ndarray:
+        """Returns the output `probabilities` for one picture, or the only output."""
+        return self.outputs(picture)[MAIN]
 
     def map_ordered(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """Returns `function` of every item in order, on all cores; one item stays in its thread."""
@@ -86,3 +76,23 @@ class Network:
     def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the answers for several pictures, float32 (n, ...)."""
         return np.stack(self.map_ordered(self.one, pictures))
+
+
+def view_mean(outputs: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the outputs of a network for a photo, given those for its views.
+
+    A photo may be seen as a whole and as parts of it (`crops.SubjectCrop`). The probabilities are
+    the geometric mean, made to sum to 1, so those of the mean logits; all else is the mean, but
+    activation maps, which are those of the first view.
+
+    Args:
+        outputs: Of each view, at least one.
+    """
+    first, *others = outputs
+    if not others:
+        return dict(first)
+    means = {name: np.mean([each[name] for each in outputs], axis=0) for name in first}
+    logits = np.mean([np.log(each[MAIN].clip(1e-12)) for each in outputs], axis=0)
+    powers = np.exp(logits - logits.max())
+    means[MAIN] = (powers / powers.sum()).astype(first[MAIN].dtype)
+    return means | {name: first[name] for name in (MAPS,) if name in first}

@@ -1,7 +1,7 @@
 """Finds what moves in the frames that a fixed camera took shortly after each other.
 
-Each frame is compared with the median of its burst, which is the scene without the animal. Nothing
-but numpy is needed: a served model carries this file along.
+Each frame is compared with the median of its burst, which is the scene without the animal. A served
+model has numpy, and neither scipy nor OpenCV.
 """
 
 from collections import Counter, deque

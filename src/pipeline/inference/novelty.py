@@ -1,7 +1,4 @@
-"""Tells photos of animals that a network does not know from those of its species.
-
-Nothing of the project is imported: a served model carries this file along.
-"""
+"""Tells photos of animals that a network does not know from those of its species."""
 
 import io
 from dataclasses import dataclass, fields

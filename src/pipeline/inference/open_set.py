@@ -1,14 +1,10 @@
-"""Decides whether a photo shows a known species, an unknown animal, or no animal at all.
-
-Nothing of the project is imported: a served model carries this file along.
-"""
+"""Decides whether a photo shows a known species, an unknown animal, or no animal at all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.inference.imagenet import ImageNet
 from pipeline.inference.novelty import NoveltyDetector
 
 SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL = "species", "unknown_animal", "no_animal"
@@ -16,24 +12,27 @@ KNOWN = 0.95  # share of the photos held out that the thresholds are fitted to t
 
 
 @dataclass(frozen=True)
-class AnswerKind:
-    """The kind of answer that a photo gets.
+class ImageNet:
+    """Reads the logits of ImageNet's 1,000 classes, of which the first 398 are animals.
 
     Attributes:
-        kind: `species`, `unknown_animal` or `no_animal`.
-        reason: Why, as a sentence.
-        looks_like: The animal among ImageNet's that an unknown animal looks most like; None for
-            other kinds, and for networks without ImageNet's classifier.
+        of: The backbone whose classifier it is.
+        animals: Names of the animals, in the order of the classes (ILSVRC 2012).
+        animal_from: A photo in which the animals together have a lower probability shows none.
     """
 
-    kind: str
-    reason: str
-    looks_like: str | None = None
+    of: str
+    animals: tuple[str, ...]
+    animal_from: float
 
-    def described(self) -> dict[str, str]:
-        """Returns its part of an answer."""
-        like = {} if self.looks_like is None else {"looks_like": self.looks_like}
-        return {"kind": self.kind, "reason": self.reason, **like}
+    def animal(self, logits: np.ndarray) -> np.ndarray:
+        """Computes the probability of all animals together, (...), from logits (..., 1000)."""
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return powers[..., : len(self.animals)].sum(axis=-1) / powers.sum(axis=-1)
+
+    def looks_like(self, logits: np.ndarray) -> str:
+        """Names the most probable animal, from logits (1000,)."""
+        return self.animals[int(logits[: len(self.animals)].argmax())]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class OpenSetRule:
         outputs: Mapping[str, np.ndarray],
         probability: float,
         threshold: float | None = None,
-    ) -> AnswerKind:
+    ) -> dict[str, str]:
         """Decides what kind of answer a photo gets.
 
         Args:
@@ -64,20 +63,25 @@ class OpenSetRule:
             probability: Of the most probable species, calibrated.
             threshold: An answer less probable than this is unknown. Defaults to None: the detector
                 decides.
+
+        Returns:
+            `kind`: `species`, `unknown_animal` or `no_animal`; `reason`, as a sentence; and of an
+            unknown animal what it `looks_like` most among ImageNet's, if the network has its
+            classifier.
         """
         if self.imagenet is not None:
             animal = float(self.imagenet.animal(outputs["imagenet"]))
             if animal < self.imagenet.animal_from:
-                return AnswerKind(
-                    NO_ANIMAL,
+                reason = (
                     f"ImageNet's classifier sees an animal with a probability of {animal:.2f}, "
-                    f"below {self.imagenet.animal_from:.2f}",
+                    f"below {self.imagenet.animal_from:.2f}"
                 )
+                return {"kind": NO_ANIMAL, "reason": reason}
         unknown, reason = self._is_unknown(outputs, probability, threshold)
-        if not unknown:
-            return AnswerKind(SPECIES, reason)
-        like = self.imagenet.looks_like(outputs["imagenet"]) if self.imagenet else None
-        return AnswerKind(UNKNOWN_ANIMAL, reason, like)
+        answer = {"kind": UNKNOWN_ANIMAL if unknown else SPECIES, "reason": reason}
+        if unknown and self.imagenet is not None:
+            answer["looks_like"] = self.imagenet.looks_like(outputs["imagenet"])
+        return answer
 
     def _is_unknown(
         self, outputs: Mapping[str, np.ndarray], probability: float, threshold: float | None

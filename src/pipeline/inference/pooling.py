@@ -1,7 +1,4 @@
-"""Pools the answers to the frames of one event into one answer.
-
-Nothing of the project but the calibration is imported: a served model carries this file along.
-"""
+"""Pools the answers to the frames of one event into one answer."""
 
 import json
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ MLflow's scoring server and `animal serve` both answer from here, in the same wo
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,6 @@ TYPES = {
     "on_error": str,
     "burst": bool,
     "boxes": list,
-}
-DEFAULTS = {
-    "top_k": TOP_K,
-    "threshold": None,
-    "explain": False,
-    "on_error": ON_ERROR[0],
-    "burst": False,
-    "boxes": [],
 }
 WHOLE_BOX = [0, 0, 1, 1]
 _LARGEST = sys.float_info.max  # JSON's whole numbers have no bound
@@ -69,26 +61,26 @@ class Query:
             the recogniser was trained so. Empty: nobody says.
     """
 
-    top_k: int
-    threshold: float | None
-    explain: bool
-    on_error: str
-    burst: bool
-    boxes: list[float]
+    top_k: int = TOP_K
+    threshold: float | None = None
+    explain: bool = False
+    on_error: str = ON_ERROR[0]
+    burst: bool = False
+    boxes: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, params: dict[str, Any]) -> "Query":
         """Builds a query from the params of a request.
 
         Args:
-            params: Names and values; `DEFAULTS` stand in for what is missing.
+            params: Names and values.
 
         Raises:
             QueryError: A param is unknown, of another type, or out of its range.
         """
         for name, value in params.items():
-            if name not in DEFAULTS:
-                raise QueryError(f"unknown param {name[:50]!r}; valid: {', '.join(DEFAULTS)}")
+            if name not in TYPES:
+                raise QueryError(f"unknown param {name[:50]!r}; valid: {', '.join(TYPES)}")
             number = isinstance(value, int | float) and not isinstance(value, bool)
             kinds = {
                 "top_k": number and value == value // 1,
@@ -102,7 +94,7 @@ class Query:
             if not kinds[name]:
                 shown = repr(value)[:50]
                 raise QueryError(f"{name} is {shown}; it must be {TYPES[name].__name__}")
-        query = cls(**DEFAULTS | params)
+        query = cls(**params)
         query = replace(query, top_k=int(query.top_k), boxes=[*map(float, query.boxes)])
         if not query.top_k >= 1:
             raise QueryError(f"top_k is {query.top_k}; it must be 1 or more")
@@ -144,6 +136,9 @@ class Query:
     def box(self, row: int) -> list[float]:
         """Returns the box of a row; all of the photo where none is given."""
         return self.boxes[4 * row : 4 * row + 4] or WHOLE_BOX
+
+
+DEFAULTS = asdict(Query())
 
 
 def answer_rows(

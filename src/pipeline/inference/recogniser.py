@@ -1,7 +1,6 @@
 """Answers what a photo shows: decode, orient, resize, infer, calibrate, answer.
 
-`mlflow models serve`, `animal serve` and `animal predict` all answer from here. A served model
-carries this file along.
+`mlflow models serve`, `animal serve` and `animal predict` all answer from here.
 """
 
 import base64
@@ -14,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference import class_activation, decoding, detector, motion, occlusion
+from pipeline.inference import decoding, detector, heat_maps, motion
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.crops import WHOLE, SubjectCrop, View
-from pipeline.inference.imagenet import ImageNet
-from pipeline.inference.litert import MAIN, MAPS, Network
+from pipeline.inference.litert import MAIN, MAPS, Network, view_mean
 from pipeline.inference.novelty import FILE, NoveltyDetector
-from pipeline.inference.open_set import SPECIES, OpenSetRule
+from pipeline.inference.open_set import SPECIES, ImageNet, OpenSetRule
 from pipeline.inference.pooling import Pooling
 from pipeline.inference.taxonomy import Taxonomy
-from pipeline.inference.view_mean import view_mean
 
 TOP_K = 3
 MAX_BYTES = 64 * 2**20  # of one photo
@@ -65,7 +62,12 @@ class Recogniser:
             about[name] for name in ("labels", "fit", "max_pixels")
         )
         self.calibration = Calibration(**about["calibration"])
-        self.open_set = _open_set(folder, self.calibration, about.get("imagenet"))
+        novelty, imagenet = folder / FILE, about.get("imagenet")
+        self.open_set = OpenSetRule(
+            self.calibration.unknown_below,
+            NoveltyDetector.from_bytes(novelty.read_bytes()) if novelty.exists() else None,
+            ImageNet(**imagenet) if imagenet else None,
+        )
         self.network = Network((folder / "model.tflite").read_bytes(), workers)
         self.crop = SubjectCrop.load(folder)
         carried = self.crop and self.crop.detector
@@ -99,7 +101,7 @@ class Recogniser:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
             both, the most probable first; whether it is `unknown`, that is, of another `kind` than
             `species`, with the `reason` and, for an unknown animal, what it `looks_like` (see
-            `open_set.AnswerKind`); `prediction_set`, the species that it may well be, the most
+            `open_set`); `prediction_set`, the species that it may well be, the most
             probable first (see `calibration.Calibration`); `cut_short`, where the file ends before
             the picture does (see `decoding.Sight`); and, if wanted, `explanation`, a PNG in base64
             to lay over the square that the network saw, red where the photo speaks for the species.
@@ -110,33 +112,33 @@ class Recogniser:
         views = self.views([data])[0] if views is None else views
         squares = [self._square(data, view) for view in views]
         picture, cut_short = squares[0]
-        outputs = view_mean([self.network.outputs(square.pixels) for square in squares])
+        outputs = view_mean([self.network.outputs(pixels) for pixels, _ in squares])
         probabilities = self.calibration.apply(outputs[MAIN])
         order = np.argsort(-probabilities, kind="stable")
         likely = [
             {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
         ]
-        answer_kind = self.open_set.answer_kind(outputs, likely[0]["probability"], threshold)
+        kind = self.open_set.answer_kind(outputs, likely[0]["probability"], threshold)
         held = self.calibration.sets(probabilities)
         answer = {
             **likely[0],
             "top": likely[:top_k],
-            "unknown": answer_kind.kind != SPECIES,
+            "unknown": kind["kind"] != SPECIES,
             "prediction_set": [self.labels[i] for i in order if held[i]],
-            **answer_kind.described(),
+            **kind,
         }
         if self.taxonomy is not None:
-            answer |= self.taxonomy.described(probabilities)
+            answer |= self.taxonomy.answer(probabilities)
         if cut_short:
             answer["cut_short"] = True
         if light:
             answer |= decoding.light(picture)
         if explained:
             if MAPS in outputs:
-                heat = class_activation.heat(outputs[MAPS], order[0], self.network.size)
+                heat = heat_maps.activation(outputs[MAPS], order[0], self.network.size)
             else:
-                heat = occlusion.heat(picture, order[0], self._one_by_one)
-            answer["explanation"] = base64.b64encode(occlusion.overlay(heat)).decode()
+                heat = heat_maps.occlusion(picture, order[0], self._one_by_one)
+            answer["explanation"] = base64.b64encode(heat_maps.overlay(heat)).decode()
         return answer
 
     def views(self, frames: Sequence[bytes]) -> list[list[View]]:
@@ -154,24 +156,13 @@ class Recogniser:
         """Returns the pixels that the network sees, uint8 (size, size, 3). Raises `PhotoError`."""
         return decoding.square(data, self.network.size, self._fit, self.max_pixels)
 
-    def _square(self, data: bytes, view: View) -> decoding.Square:
+    def _square(self, data: bytes, view: View) -> tuple[np.ndarray, bool]:
         part = data if view is None else decoding.cut(data, view, self.max_pixels)
         return decoding.read(part, self.network.size, self._fit, self.max_pixels)
 
     def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
         """Never waits in one of the network's threads for another of them."""
         return np.stack([self.network.one(picture) for picture in pictures])
-
-
-def _open_set(
-    folder: Path, calibration: Calibration, imagenet: dict[str, Any] | None
-) -> OpenSetRule:
-    file = folder / FILE
-    return OpenSetRule(
-        calibration.unknown_below,
-        NoveltyDetector.from_bytes(file.read_bytes()) if file.exists() else None,
-        ImageNet(**imagenet) if imagenet else None,
-    )
 
 
 def bytes_of(image: Any) -> bytes:

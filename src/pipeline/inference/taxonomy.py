@@ -4,27 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 FILE = "taxonomy.json"  # beside the network
 RANKS = ("species", "genus", "family", "order", "class")  # from the lowest to the highest
-
-
-class Taxon(NamedTuple):
-    """The narrowest taxon that a photo surely shows.
-
-    Attributes:
-        rank: One of `RANKS`; None where not even the class is sure.
-        name: Of the taxon; None where `rank` is.
-        probability: Summed over the species of the taxon; of the most probable class where nothing
-            is sure.
-    """
-
-    rank: str | None
-    name: str | None
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -73,21 +58,22 @@ class Taxonomy:
         by_species = np.broadcast_to(self.sure_from, probabilities.shape[1])
         return by_species[probabilities.argmax(axis=1)]
 
-    def answer(self, probabilities: np.ndarray) -> Taxon:
+    def answer(self, probabilities: np.ndarray) -> dict[str, Any]:
         """Returns the lowest taxon that is sure.
 
         Args:
             probabilities: Calibrated, of one photo, (species,).
+
+        Returns:
+            `rank`, `taxon` (its name) and `taxon_probability`, summed over its species. Where not
+            even the class is sure the first two are None, and the probability is that of the most
+            probable class.
         """
         (least,) = self.least(probabilities[None])
         for rank in RANKS:
             taxa, summed = self.summed(probabilities[None], rank)
             best = int(summed[0].argmax())
-            if summed[0, best] >= least:
-                return Taxon(rank, str(taxa[best]), float(summed[0, best]))
-        return Taxon(None, None, float(summed[0, best]))
-
-    def described(self, probabilities: np.ndarray) -> dict[str, Any]:
-        """Returns the part of an answer that it adds: rank, taxon and taxon_probability."""
-        taxon = self.answer(probabilities)
-        return {"rank": taxon.rank, "taxon": taxon.name, "taxon_probability": taxon.probability}
+            probability = float(summed[0, best])
+            if probability >= least:
+                return {"rank": rank, "taxon": str(taxa[best]), "taxon_probability": probability}
+        return {"rank": None, "taxon": None, "taxon_probability": probability}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
-from pipeline.inference import overlaps
+from pipeline.inference import detections
 from pipeline.ingest import detector, motion_boxes
 
 _AT_A_TIME = 16  # photos a job
@@ -80,7 +80,7 @@ def returning(boxes: pd.DataFrame, manifest: pd.DataFrame) -> np.ndarray:
         here = np.concatenate(of_frame)
         if len(frames) < 3 or not len(here):
             continue
-        same = overlaps.between(places[here], places[here]) > _SPOT
+        same = detections.overlap(places[here], places[here]) > _SPOT
         ends = np.cumsum([len(some) for some in of_frame])
         starts = np.array([0, *ends[:-1]])
         filled = starts < ends

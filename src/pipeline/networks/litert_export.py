@@ -132,7 +132,7 @@ class Description:
         fit: How photos are made square for it, as in `decoding.square`.
         max_pixels: Photos that claim more are refused, as in `decoding.square`.
         calibration: A `calibration.Calibration` of its answers, as a dictionary.
-        imagenet: An `imagenet.ImageNet` that reads its output of that name, as a dictionary.
+        imagenet: An `open_set.ImageNet` that reads its output of that name, as a dictionary.
             Defaults to None: it has no such output.
     """
 

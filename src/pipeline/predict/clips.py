@@ -47,7 +47,7 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
         "kind": kind,
         "reason": reason,
         "prediction_set": [labels[i] for i in order if held[i]],
-        **(recogniser.taxonomy.described(event) if recogniser.taxonomy else {}),
+        **(recogniser.taxonomy.answer(event) if recogniser.taxonomy else {}),
         **{
             name: float(np.mean([row[name] for row in rows]))
             for name in ("brightness", "sharpness")

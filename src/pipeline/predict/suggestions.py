@@ -103,7 +103,7 @@ def _seen(recogniser: Recogniser, photo: inputs.Named) -> dict[str, Any]:
         return {"reason": error.reason}
     probabilities = recogniser.calibration.apply(outputs[MAIN])
     second, first = np.sort(probabilities)[-2:]
-    if recogniser.open_set.answer_kind(outputs, float(first)).kind == NO_ANIMAL:
+    if recogniser.open_set.answer_kind(outputs, float(first))["kind"] == NO_ANIMAL:
         return {"reason": "no animal"}
     return {
         "photo": photo,

@@ -77,7 +77,7 @@ function judged(outputs, about) {
   };
 }
 
-/** Returns an answer's kind: species, unknown_animal or no_animal (inference/open_set.py, imagenet.py, novelty.py). */
+/** Returns an answer's kind: species, unknown_animal or no_animal (inference/open_set.py, novelty.py). */
 export function kindOf(outputs, probability, { imagenet, novelty, calibration }) {
   if (imagenet && animal(outputs.imagenet, imagenet.animals.length) < imagenet.animal_from) return "no_animal";
   if (!novelty) return probability < calibration.unknown_below ? "unknown_animal" : "species";

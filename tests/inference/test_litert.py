@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.inference.view_mean import view_mean
+from pipeline.inference.litert import view_mean
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0], [1.0, 4.0, -9.0]], np.float32)
 

@@ -1,7 +1,4 @@
-"""Shows where in a photo a network sees what it answers.
-
-Nothing of the project is imported: a served model carries this file along.
-"""
+"""Shows where in a photo a network sees a species."""
 
 import io
 from collections.abc import Callable
@@ -14,13 +11,34 @@ WINDOW = 0.25  # side of the window, as a share of the picture's
 GREY = 128
 
 
-def heat(
+def activation(maps: np.ndarray, position: int, size: int) -> np.ndarray:
+    """Measures how much each part of a picture speaks for a species, from the network's own maps.
+
+    Class activation maps (Zhou et al. 2016, Learning Deep Features for Discriminative
+    Localization), less their mean over the species: what adds to all logits alike changes no
+    probability.
+
+    Args:
+        maps: What each place adds to the logits, (height, width, species).
+        position: The species, as a position in the answers.
+        size: Side of the picture (px).
+
+    Returns:
+        float (size, size), 0 to 1; 0 where a place speaks against the species, or for all alike.
+    """
+    evidence = maps[..., position] - maps.mean(axis=-1)
+    evidence = Image.fromarray(np.maximum(evidence, 0).astype(np.float32))
+    large = np.asarray(evidence.resize((size, size), Image.Resampling.BILINEAR), dtype=np.float64)
+    return large / (large.max() or 1)
+
+
+def occlusion(
     picture: np.ndarray, position: int, network: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Measures how much each part of a picture speaks for a species.
+    """Measures the same for a network without such maps.
 
     A grey window hides one part after the other (occlusion: Zeiler & Fergus 2014, Visualizing and
-    Understanding Convolutional Networks). It calls the network alone, so it works for any.
+    Understanding Convolutional Networks).
 
     Args:
         picture: uint8 (size, size, 3).

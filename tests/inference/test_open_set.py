@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pipeline.inference.imagenet import ImageNet
+from pipeline.inference.open_set import ImageNet
 
 IMAGENET = ImageNet("a network", ("tench", "ox", "yak"), 0.3)
 LOGITS = np.array([[1.0, 900.0, 2.0, 899.0, 3.0], [0.5, -1.0, 0.75, 4.0, 0.0]])
