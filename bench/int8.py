@@ -13,6 +13,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,10 @@ from pipeline.train.metrics import positions
 def measure(project: Path, pictures: int) -> pd.DataFrame:
     """Returns a row a precision; the one that is not served is made here."""
     final = project / "models/final"
-    networks = {name: precision.network(final, name, project) for name in ("float", "int8")}
+    with chdir(project):
+        networks = {
+            name: precision.network(Path("models/final"), name) for name in ("float", "int8")
+        }
     labels = batch.labels(final)
     resized = Shards(project / "data/resized")
     manifest = pd.read_parquet(project / "data/ingested/manifest.parquet")

@@ -53,7 +53,7 @@ def draw(collection: Collection, p: params.Params, seed: int) -> dict[str, float
     calibration = calibration_fit.fit(
         np.stack(held_out["probabilities"]), np.searchsorted(data.labels, held_out["species"])
     )
-    fitted = novelty_fit.fit(
+    detector, _ = novelty_fit.fit(
         features[rows], held_out["largest_logit"].to_numpy(), collection.species[rows], fold
     )
     unknown = np.flatnonzero(np.isin(collection.species, left_out))
@@ -63,9 +63,9 @@ def draw(collection: Collection, p: params.Params, seed: int) -> dict[str, float
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         calibrated = calibration.apply(powers / powers.sum(axis=1, keepdims=True))
         probability[name] = calibrated.max(axis=1)
-        novelty[name] = fitted.detector.score(features[photos], logits)
+        novelty[name] = detector.score(features[photos], logits)
     sure = probability["unknown"] > SURE
-    within = {name: scores <= fitted.detector.threshold for name, scores in novelty.items()}
+    within = {name: scores <= detector.threshold for name, scores in novelty.items()}
     return {
         "left out": ", ".join(left_out),
         "passing by probability": passing(-probability["known"], -probability["unknown"]),

@@ -84,7 +84,7 @@ def test_one_known_photo_in_twenty_is_unknown_by_what_was_fitted_to_others():
     answers = fitted.validation_answers()
     assert answers.index.tolist() == list(range(0, COUNT // 2, 2))
     assert set(answers) == {"species", "probability", "unknown"}
-    assert list(fitted.files()) == ["novelty.npz"]
+    assert fitted.rule.novelty is not None
 
 
 @pytest.mark.parametrize(("things", "limit"), [(3, 0.3), (40, 0.2)])
@@ -103,5 +103,5 @@ def test_a_collection_of_things_lowers_what_no_animal_means(things, limit):
 def test_without_a_classifier_and_with_few_photos_the_probability_decides():
     photos = open_set_fit.photos(held_out(), LABELS, CALIBRATION, SPLIT).iloc[:8]
     fitted = open_set_fit.fit(photos, features()[:8], 0.9, None)
-    assert (fitted.rule.novelty, fitted.rule.imagenet, fitted.files()) == (None, None, {})
+    assert (fitted.rule.novelty, fitted.rule.imagenet) == (None, None)
     assert fitted.held_out["unknown"].tolist() == (photos["probability"] < 0.9).tolist()

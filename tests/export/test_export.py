@@ -194,13 +194,6 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
         assert ("carries it as `detector.tflite`" in text) == (recogniser is several)
 
 
-def test_a_network_that_lies_beside_the_served_one_is_taken(final, tmp_path):
-    """Versions registered before carry both."""
-    older = Path(shutil.copytree(final, tmp_path / "older"))
-    (older / "int8.tflite").write_bytes(b"made then")
-    assert precision.network(older, "int8") == b"made then"
-
-
 def test_pictures_of_another_size_do_not_calibrate(final, project):
     shutil.rmtree(project / "data/resized")
     black = np.zeros((4, 16, 16, 3), np.uint8)

@@ -135,8 +135,9 @@ def test_clips_of_a_package_get_observations(recogniser, tmp_path):
     )
     batch.predict(recogniser, [str(tmp_path / "1.mp4")], tmp_path / "journal", jobs=1)
     labels = batch.labels(recogniser)
-    events = Events.of(recogniser, labels, locate=camtrap_dp.locator())
-    camtrap_dp.write(events.beside(batch.answers(tmp_path / "journal")), labels, tmp_path / "o.csv")
+    packages = camtrap_dp.Packages()
+    events = Events.of(recogniser, labels, locate=packages.locate)
+    packages.write(events.beside(batch.answers(tmp_path / "journal")), labels, tmp_path / "o.csv")
     rows = pd.read_csv(tmp_path / "o.csv")
     assert rows["observationLevel"].tolist() == ["media", "event"]
     assert rows["eventID"].nunique() == 1 and rows["scientificName"].nunique() == 1

@@ -79,11 +79,11 @@ def test_other_programs_read_which_photos_are_one_event(events, tmp_path):
     for number in (1, 2, 3):
         (tmp_path / f"{number}.jpg").touch()
     # The files say other times than the package, which knows its cameras' clocks.
-    events = Events(LABELS, events.pooling, gap=60, locate=camtrap_dp.locator())
+    events = Events(LABELS, events.pooling, gap=60, locate=camtrap_dp.Packages().locate)
     for order in (1, 2, 3), (2, 1, 3):
         answers = [answer(str(tmp_path / f"{n}.jpg"), "2001-01-01T01:01:01", tops[n - 1])
                    for n in order]  # fmt: skip
-        camtrap_dp.write(events.beside(answers), LABELS, tmp_path / "o.csv")
+        camtrap_dp.Packages().write(events.beside(answers), LABELS, tmp_path / "o.csv")
         with (tmp_path / "o.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert (rows[3]["eventStart"], rows[3]["eventEnd"]) == (

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.predict.formats import camtrap_dp, megadetector, xmp
+from pipeline.predict.formats import megadetector, xmp
+from pipeline.predict.formats.camtrap_dp import COLUMNS, Packages
 
 LABELS = ["cat", "dog"]
 
@@ -54,7 +55,7 @@ def test_camtrap_dp_observations_refer_to_the_media_of_their_package(package, ca
     photos = [package / "media" / f"{i}.jpg" for i in (1, 2, 3, 4)]
     answers = [answer(photos[0]), failed(photos[1]), answer(photos[2], unknown=True)]
     answers.append(answer(photos[3]))
-    camtrap_dp.write(answers, LABELS, package / "observations.csv")
+    Packages().write(answers, LABELS, package / "observations.csv")
     with (package / "observations.csv").open() as file:
         first, second, third = csv.DictReader(file)
     assert (first["mediaID"], first["deploymentID"]) == ("m1", "d1")
@@ -76,7 +77,7 @@ def test_camtrap_dp_tells_photos_of_the_same_name_apart(tmp_path):
         (tmp_path / package / "media.csv").write_text(head + "\n".join(lines))
     asked = [("q/a/1.jpg", "dog"), ("p/b/1.jpg", "cat"), ("p/a/1.jpg", "dog")]
     answers = [answer(tmp_path / path, species) for path, species in asked]
-    camtrap_dp.write(answers, LABELS, tmp_path / "observations.csv")
+    Packages().write(answers, LABELS, tmp_path / "observations.csv")
     with (tmp_path / "observations.csv").open() as file:
         found = [
             [row[n] for n in ("mediaID", "deploymentID", "eventStart", "scientificName")]
@@ -105,12 +106,12 @@ def test_each_photo_gets_the_sidecar_of_its_own_answer(tmp_path):
 
 def test_camtrap_dp_has_the_columns_of_the_standard(photos_folder):
     with (photos_folder("camtrap_dp") / "observations.csv").open() as file:
-        assert next(csv.reader(file)) == camtrap_dp.COLUMNS
+        assert next(csv.reader(file)) == COLUMNS
 
 
 def test_camtrap_dp_wants_a_package(tmp_path):
     with pytest.raises(UserError, match="lies in no Camtrap DP package"):
-        camtrap_dp.write([answer(tmp_path / "1.jpg")], LABELS, tmp_path / "observations.csv")
+        Packages().write([answer(tmp_path / "1.jpg")], LABELS, tmp_path / "observations.csv")
 
 
 def test_a_sidecar_holds_the_species_as_keyword_and_is_written_anew(tmp_path):

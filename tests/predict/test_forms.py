@@ -18,7 +18,8 @@ from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.monitor import drift
 from pipeline.predict import batch, inputs
-from pipeline.predict.formats import camtrap_dp, megadetector, xmp
+from pipeline.predict.formats import megadetector, xmp
+from pipeline.predict.formats.camtrap_dp import Packages
 from pipeline.sources import reader
 
 TAKEN, GPS = 0x9003, 0x8825
@@ -229,7 +230,7 @@ def package(tmp_path):
 def test_blank_human_and_vehicle_are_written_as_what_they_are(package, tmp_path):
     labels = [label for label, *_ in KINDS]
     answers = [answer(package / f"media/{i}.jpg", label) for i, label in enumerate(labels)]
-    camtrap_dp.write(answers, labels, tmp_path / "o.csv")
+    Packages().write(answers, labels, tmp_path / "o.csv")
     with (tmp_path / "o.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["mediaID"] for row in rows] == ["0", "1", "2", "3", "4"]
@@ -245,17 +246,17 @@ def test_media_at_addresses_are_found_as_ingest_finds_them(package):
     written = (package / "media.csv").read_text(encoding="utf-8-sig")
     addresses = re.sub(r"[^;]*(\d)\.(jpg|JPG)", r"https://example.org/media/\1.jpg", written)
     (package / "media.csv").write_text(addresses)
-    camtrap_dp.write([answer(package / "media/3.jpg", "cat")], ["cat"], package / "o.csv")
+    Packages().write([answer(package / "media/3.jpg", "cat")], ["cat"], package / "o.csv")
     assert pd.read_csv(package / "o.csv")["mediaID"].tolist() == [3]
 
 
 def test_a_package_that_knows_none_of_the_photos_is_refused_first(package):
-    camtrap_dp.check([str(package / "media/0.jpg"), str(package / "media/9.jpg")])
+    Packages().check([str(package / "media/0.jpg"), str(package / "media/9.jpg")])
     with pytest.raises(UserError, match="none of the photos is a filePath of"):
-        camtrap_dp.check([str(package / "media/9.jpg")])
+        Packages().check([str(package / "media/9.jpg")])
     (package / "datapackage.json").write_text('{"resources": [}')
     with pytest.raises(UserError, match=r"datapackage\.json is not valid JSON"):
-        camtrap_dp.check([str(package / "media/0.jpg")])
+        Packages().check([str(package / "media/0.jpg")])
 
 
 def test_drift_reads_what_a_spreadsheet_saved(tmp_path):

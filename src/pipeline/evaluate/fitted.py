@@ -17,7 +17,7 @@ from pipeline.evaluate import (
 )
 from pipeline.evaluate.candidates import Candidate
 from pipeline.evaluate.conversion import Converted
-from pipeline.inference import pooling, taxonomy
+from pipeline.inference import novelty, pooling, taxonomy
 from pipeline.inference.calibration import Calibration
 from pipeline.monitor import drift
 from pipeline.networks.backbones import Classifier
@@ -52,7 +52,8 @@ class Fitted:
     def files(self, shards: Shards) -> dict[str, bytes]:
         """Returns the other files that stand beside the network, by name."""
         files = {drift.REFERENCE: drift.reference(shards, self.open_set.validation_answers())}
-        files |= self.open_set.files()
+        if self.open_set.rule.novelty is not None:
+            files[novelty.FILE] = self.open_set.rule.novelty.to_bytes()
         if self.pooling is not None:
             files[pooling.FILE] = self.pooling.written()
         if self.taxonomy is not None:

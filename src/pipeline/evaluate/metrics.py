@@ -25,13 +25,12 @@ def summarise(
     """
     scores = Scores(probabilities, targets, labels)
     values = scores.means(scores.once) | scores.species_means(scores.counts(scores.once))
-    score = {name: float(value[0]) for name, value in values.items()}
+    names = ("balanced_accuracy", "macro_f1", "top3", "top5", "log_loss", "brier")
     return {
         "photos": len(targets),
-        "accuracy": score["accuracy"],
+        "accuracy": values["accuracy"].item(),
         "standard_error": Score.of(probabilities, targets).standard_error,
-        **{name: score[name] for name in ("balanced_accuracy", "macro_f1", "top3", "top5")},
-        **{name: score[name] for name in ("log_loss", "brier")},
+        **{name: values[name].item() for name in names},
         "calibration_error": calibration_error(probabilities, targets),
     }
 

@@ -1,6 +1,6 @@
 """Fits a novelty detector to photos that training held out, all of known species."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -13,17 +13,9 @@ SHRINKAGE = 0.1
 FEWEST = 10  # photos to fit to
 
 
-@dataclass(frozen=True)
-class FittedDetector:
-    """A detector and, float (n,), the scores of the photos it was fitted to, by fits to others."""
-
-    detector: NoveltyDetector
-    scores: np.ndarray
-
-
 def fit(
     features: np.ndarray, largest: np.ndarray, targets: np.ndarray, folds: np.ndarray
-) -> FittedDetector | None:
+) -> tuple[NoveltyDetector, np.ndarray] | None:
     """Fits a detector.
 
     The threshold is of scores whose both parts come from others: the logits from a head that has
@@ -36,7 +28,8 @@ def fit(
         folds: The fold of each, int (n,); near-duplicates share one.
 
     Returns:
-        None where there are fewer than `FEWEST` photos outside of a fold.
+        The detector, and the scores of the photos by fits to others, float (n,). None where there
+        are fewer than `FEWEST` photos outside of a fold.
     """
     if len(features) - np.bincount(folds).max() < FEWEST:
         return None
@@ -49,7 +42,7 @@ def fit(
     scores = combined(largest, held_out, standard)
     threshold = float(np.sort(scores)[int(np.ceil(len(scores) * KNOWN)) - 1])
     detector = replace(_gaussians(features, targets), standard=standard, threshold=threshold)
-    return FittedDetector(detector, scores)
+    return detector, scores
 
 
 def _gaussians(features: np.ndarray, targets: np.ndarray) -> NoveltyDetector:

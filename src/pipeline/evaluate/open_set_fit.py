@@ -7,7 +7,6 @@ import pandas as pd
 
 from pipeline.evaluate import novelty_fit
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.novelty import FILE
 from pipeline.inference.open_set import ImageNet, OpenSetRule
 from pipeline.networks import served_outputs
 from pipeline.networks.backbones import Classifier
@@ -30,11 +29,6 @@ class FittedOpenSetRule:
 
     rule: OpenSetRule
     held_out: pd.DataFrame
-
-    def files(self) -> dict[str, bytes]:
-        """Returns the files that stand beside a recogniser, by name."""
-        novelty = self.rule.novelty
-        return {} if novelty is None else {FILE: novelty.to_bytes()}
 
     def validation_answers(self) -> pd.DataFrame:
         """Returns species (the predicted one), probability and unknown of each validation photo."""
@@ -85,11 +79,13 @@ def fit(
         classifier: ImageNet's, that the network carries; None if it carries none.
     """
     columns = (held_out[name].to_numpy() for name in ("largest_logit", "species", "fold"))
-    novelty = novelty_fit.fit(features, *columns)
-    if novelty is None:
+    fitted = novelty_fit.fit(features, *columns)
+    if fitted is None:
+        novelty = None
         unknown = (held_out["probability"] < unknown_below).to_numpy()
     else:
-        unknown = novelty.scores > novelty.detector.threshold
+        novelty, scores = fitted
+        unknown = scores > novelty.threshold
     imagenet = None
     if classifier is not None:
         imagenet = ImageNet(classifier.of, served_outputs.animals(), ANIMAL_FROM)
@@ -98,7 +94,7 @@ def fit(
         lowest = float(np.sort(animal)[int(len(animal) * FALSE_ALARMS)])
         imagenet = replace(imagenet, animal_from=min(ANIMAL_FROM, lowest))
         unknown = unknown | (animal < imagenet.animal_from)
-    rule = OpenSetRule(unknown_below, novelty and novelty.detector, imagenet)
+    rule = OpenSetRule(unknown_below, novelty, imagenet)
     return FittedOpenSetRule(rule, held_out.assign(unknown=unknown))
 
 

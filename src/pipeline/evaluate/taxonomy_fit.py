@@ -132,17 +132,16 @@ def tested(
     if taxonomy is None:
         return {}
     rank, right = answered(taxonomy, probabilities, targets)
+    _, rights = _climbed(taxonomy.names, probabilities, targets)
     section: dict[str, Any] = {
         "sure_from": dict(zip(taxonomy.names["species"], taxonomy.sure_from, strict=True)),
         "not_wrong": float((right | (rank < 0)).mean()),
         "no_answer": float((rank < 0).mean()),
     }
     for position, name in enumerate(RANKS):
-        taxa, summed = taxonomy.summed(probabilities, name)
-        actual = np.array(taxonomy.names[name])[targets]
         here = right[rank == position]
         section[name] = {
-            "accuracy": float((taxa[summed.argmax(axis=1)] == actual).mean()),
+            "accuracy": float(rights[position].mean()),
             "answered": float((rank == position).mean()),
             "right": float(here.mean()) if len(here) else None,
         }

@@ -23,17 +23,16 @@ def served(recogniser: Path) -> str:
     return "int8" if any(tensor["dtype"] == np.int8 for tensor in tensors) else "float"
 
 
-def network(recogniser: Path, precision: str, project: Path = Path()) -> bytes:
+def network(recogniser: Path, precision: str) -> bytes:
     """Returns a recogniser's network in a precision.
 
-    It is the served network, or a file that older versions carry beside it, or else made of the
-    Keras network. int8 is calibrated on 64 training pictures of the project: a registered version
-    carries no photos, which may be licensed or private.
+    It is the served network, or else made of the Keras network. int8 is calibrated on 64 training
+    pictures of the project: a registered version carries no photos, which may be licensed or
+    private.
 
     Args:
         recogniser: Folder that evaluate wrote, or the same of a registered version.
         precision: `float` or `int8`.
-        project: Folder with `data/resized` and `data/split.parquet`. Defaults to the current one.
 
     Returns:
         The contents of a `.tflite` file.
@@ -44,13 +43,10 @@ def network(recogniser: Path, precision: str, project: Path = Path()) -> bytes:
     """
     if served(recogniser) == precision:
         return (recogniser / "model.tflite").read_bytes()
-    beside = recogniser / f"{precision}.tflite"
-    if beside.exists():
-        return beside.read_bytes()
     pictures = None
     if precision == "int8":
         size = Network((recogniser / "model.tflite").read_bytes(), workers=1).size
-        pictures = _calibration_pictures(project, size)
+        pictures = _calibration_pictures(size)
     from pipeline.networks import backbones, keras_setup, litert_export, served_outputs
 
     model = keras_setup.keras().saving.load_model(keras_file(recogniser))
@@ -75,9 +71,8 @@ def keras_file(recogniser: Path) -> Path:
     )
 
 
-def _calibration_pictures(project: Path, size: int) -> np.ndarray:
-    split, resized = project / SPLIT, project / RESIZED
-    missing = [str(path) for path in (split, resized / "index.parquet") if not path.exists()]
+def _calibration_pictures(size: int) -> np.ndarray:
+    missing = [str(path) for path in (SPLIT, RESIZED / "index.parquet") if not path.exists()]
     if missing:
         raise UserError(
             f"int8 is calibrated on training pictures, and there is no {' and no '.join(missing)}: "
@@ -85,11 +80,11 @@ def _calibration_pictures(project: Path, size: int) -> np.ndarray:
         )
     from pipeline.networks import litert_export
 
-    shards = Shards(resized)
+    shards = Shards(RESIZED)
     if shards.size != size:
         raise UserError(
-            f"the pictures in {resized} have {shards.size} px and this network takes {size} px: "
+            f"the pictures in {RESIZED} have {shards.size} px and this network takes {size} px: "
             f"set resize.size to {size} and run `dvc repro split`, or export in float alone with "
             "--float"
         )
-    return litert_export.calibration_pictures(shards, pd.read_parquet(split))
+    return litert_export.calibration_pictures(shards, pd.read_parquet(SPLIT))

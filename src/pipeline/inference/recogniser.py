@@ -114,32 +114,45 @@ class Recogniser:
         picture, cut_short = squares[0]
         outputs = view_mean([self.network.outputs(pixels) for pixels, _ in squares])
         probabilities = self.calibration.apply(outputs[MAIN])
-        order = np.argsort(-probabilities, kind="stable")
-        likely = [
-            {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
-        ]
-        kind = self.open_set.answer_kind(outputs, likely[0]["probability"], threshold)
-        held = self.calibration.sets(probabilities)
-        answer = {
-            **likely[0],
-            "top": likely[:top_k],
-            "unknown": kind["kind"] != SPECIES,
-            "prediction_set": [self.labels[i] for i in order if held[i]],
-            **kind,
-        }
-        if self.taxonomy is not None:
-            answer |= self.taxonomy.answer(probabilities)
+        kind = self.open_set.answer_kind(outputs, float(probabilities.max()), threshold)
+        answer = self.described(probabilities, self.calibration, kind, top_k)
         if cut_short:
             answer["cut_short"] = True
         if light:
             answer |= decoding.light(picture)
         if explained:
+            best = int(probabilities.argmax())
             if MAPS in outputs:
-                heat = heat_maps.activation(outputs[MAPS], order[0], self.network.size)
+                heat = heat_maps.activation(outputs[MAPS], best, self.network.size)
             else:
-                heat = heat_maps.occlusion(picture, order[0], self._one_by_one)
+                heat = heat_maps.occlusion(picture, best, self._one_by_one)
             answer["explanation"] = base64.b64encode(heat_maps.overlay(heat)).decode()
         return answer
+
+    def described(
+        self, probabilities: np.ndarray, calibration: Calibration, kind: dict[str, str], top_k: int
+    ) -> dict[str, Any]:
+        """Returns the fields of an answer to a photo, or to an event, that follow from these.
+
+        Args:
+            probabilities: Calibrated, (species,).
+            calibration: Of these.
+            kind: From `open_set`.
+            top_k: How long `top` is.
+        """
+        order = np.argsort(-probabilities, kind="stable")
+        likely = [
+            {"species": self.labels[i], "probability": float(probabilities[i])} for i in order
+        ]
+        held = calibration.sets(probabilities)
+        return {
+            **likely[0],
+            "top": likely[:top_k],
+            "unknown": kind["kind"] != SPECIES,
+            "prediction_set": [self.labels[i] for i in order if held[i]],
+            **kind,
+            **(self.taxonomy.answer(probabilities) if self.taxonomy else {}),
+        }
 
     def views(self, frames: Sequence[bytes]) -> list[list[View]]:
         """Returns what of each frame of a burst, or of a photo alone, the network shall see.

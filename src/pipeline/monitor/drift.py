@@ -180,18 +180,15 @@ def page(changes: list[Change], answers: int) -> str:
         for c in changes
     ]
     names = ", ".join(change.property for change in changes if change.drifted)
-    return "\n".join(
-        [
-            f"# {f'Drift of {names}' if names else 'No drift'}",
-            "",
-            f"{answers} answers beside those to the validation photos. A property has drifted if",
-            f"its PSI is {LARGE:g} or more and p below {SIGNIFICANT:g}.",
-            "",
-            "| | validation | now | PSI | p | |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *rows,
-        ]
-    )
+    head = f"""# {f"Drift of {names}" if names else "No drift"}
+
+{answers} answers beside those to the validation photos. A property has drifted if
+its PSI is {LARGE:g} or more and p below {SIGNIFICANT:g}.
+
+| | validation | now | PSI | p | |
+| --- | --- | --- | --- | --- | --- |
+"""
+    return head + "\n".join(rows)
 
 
 def _sized(answers: pd.DataFrame) -> pd.DataFrame:
@@ -209,23 +206,12 @@ def _change(before: pd.Series, now: pd.Series, properties: int) -> Change:
         shown = [f"{s.mode()[0]} ({(s == s.mode()[0]).mean():.0%})" for s in (before, now)]
     else:
         edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]))
-        table = np.stack(
-            [
-                np.bincount(np.searchsorted(edges, s), minlength=len(edges) + 1)
-                for s in (before, now)
-            ]
-        )
+        places = (np.searchsorted(edges, s) for s in (before, now))
+        table = np.stack([np.bincount(place, minlength=len(edges) + 1) for place in places])
         p = stats.ks_2samp(before, now).pvalue
         shown = [f"{s.median():.4g}" for s in (before, now)]
     psi, p = stability(table[0], table[1]), min(1.0, float(p) * properties)
-    return Change(
-        property=str(before.name),
-        before=shown[0],
-        now=shown[1],
-        psi=psi,
-        p=p,
-        drifted=psi >= LARGE and p < SIGNIFICANT,
-    )
+    return Change(str(before.name), *shown, psi, p, drifted=psi >= LARGE and p < SIGNIFICANT)
 
 
 def stability(before: np.ndarray, now: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, groupby, islice
@@ -23,8 +24,8 @@ from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
-from pipeline.inference import decoding, novelty, pooling
-from pipeline.inference.crops import FILE, SubjectCrop, View
+from pipeline.inference import checksums, decoding
+from pipeline.inference.crops import SubjectCrop, View
 from pipeline.predict import clips, inputs
 
 if TYPE_CHECKING:
@@ -170,69 +171,50 @@ def _batches(photos: Iterable[inputs.Named], length: int) -> Iterator[list[input
             yield batch
 
 
-def _lines(recogniser: str, batch: list[inputs.Named]) -> list[str]:
-    return [f"{json.dumps(answer)}\n" for answer in _answerer(recogniser)(batch)]
+def _lines(folder: str, batch: list[inputs.Named]) -> list[str]:
+    """Answers photos of one folder, a line of the journal each."""
+    recogniser = _recogniser(folder)
+    stamps = [photo.stamp() for photo in batch]  # before they are read
+    contents: dict[str, bytes] = {}
+    if recogniser.crop is not None and recogniser.crop.find == "motion":
+        for photo in batch:
+            with suppress(decoding.PhotoError):  # its answer says so
+                if not photo.is_clip:
+                    contents[photo.path] = photo.read()
+    views = _views(recogniser, contents)
+    lines = []
+    for photo, stamp in zip(batch, stamps, strict=True):
+        path = photo.path
+        if photo.is_clip:
+            row = answer_clip(recogniser, path, photo.read)
+        else:
+            read = partial(contents.get, path) if path in contents else photo.read
+            row = answer_photo(recogniser, path, read, views.get(path))
+        lines.append(f"{json.dumps(row | {'stamp': stamp})}\n")
+    return lines
 
 
 @cache
-def _answerer(folder: str) -> Callable[[list[inputs.Named]], Iterator[Answer]]:
-    """Returns a function that answers photos of one folder; made once a process."""
+def _recogniser(folder: str) -> "Recogniser":
+    """Reads a recogniser, once a process."""
     from pipeline.inference.recogniser import Recogniser
 
-    recogniser = Recogniser(Path(folder), workers=1)
-    crop = recogniser.crop
-    in_bursts = crop is not None and crop.find == "motion"
-
-    def answer(batch: list[inputs.Named]) -> Iterator[Answer]:
-        photos = [photo for photo in batch if in_bursts and not photo.is_clip]
-        stamps = {photo.path: photo.stamp() for photo in photos}
-        contents = {photo.path: _bytes_or_error(photo) for photo in photos}
-        seen = _views(recogniser, list(contents.values())) if photos else []
-        views = dict(zip(contents, seen, strict=True))
-        for photo in batch:
-            path = photo.path
-            stamp = stamps.get(path) or photo.stamp()  # of before it is read
-            if photo.is_clip:
-                row = answer_clip(recogniser, path, photo.read)
-            elif path in views:
-                read = partial(_bytes_or_raise, contents[path])
-                row = answer_photo(recogniser, path, read, views[path])
-            else:
-                row = answer_photo(recogniser, path, photo.read)
-            yield row | {"stamp": stamp}
-
-    return answer
+    return Recogniser(Path(folder), workers=1)
 
 
-def _bytes_or_error(photo: inputs.Named) -> bytes | decoding.PhotoError:
-    try:
-        return photo.read()
-    except decoding.PhotoError as error:
-        return error
-
-
-def _bytes_or_raise(content: bytes | decoding.PhotoError) -> bytes:
-    if isinstance(content, decoding.PhotoError):
-        raise content
-    return content
-
-
-def _views(
-    recogniser: "Recogniser", contents: Sequence[bytes | decoding.PhotoError]
-) -> list[list[View] | None]:
+def _views(recogniser: "Recogniser", contents: dict[str, bytes]) -> dict[str, list[View]]:
     """Returns what of each photo is seen, given those that were taken shortly before and after.
 
-    It is None for a photo without a time, which is seen as if it were alone.
+    It lacks photos without a time, which are seen as if they were alone.
     """
-    readable = [content if isinstance(content, bytes) else b"" for content in contents]
-    times = pd.Series([decoding.capture(data)["taken_at"] for data in readable], dtype="str")
+    taken_at = {path: decoding.capture(data)["taken_at"] for path, data in contents.items()}
+    times = pd.Series(taken_at, dtype="str")
     number = events.number(pd.Series("", index=times.index), times, events.GAP)
-    views: list[list[View] | None] = [None] * len(contents)
+    views: dict[str, list[View]] = {}
     for _, several in times.groupby(number):
-        rows = several.sort_values(kind="stable").index
-        of_frames = recogniser.views([readable[i] for i in rows])
-        for row, seen in zip(rows, of_frames, strict=True):
-            views[row] = seen
+        paths = several.sort_values(kind="stable").index
+        of_frames = recogniser.views([contents[path] for path in paths])
+        views |= zip(paths, of_frames, strict=True)
     return views
 
 
@@ -286,13 +268,10 @@ def _rounded(answer: Any) -> Any:
 
 def _digest(recogniser: Path) -> str:
     """Returns the sha256 of the files of a recogniser."""
+    for name in ("model.tflite", "labels.json"):
+        if not (recogniser / name).exists():
+            raise UserError(f"{recogniser} is not a recogniser: {name} is missing")
     digest = hashlib.sha256()
-    crop = SubjectCrop.load(recogniser)
-    carried = [crop.detector] if crop and crop.detector else []
-    for name in ("model.tflite", "labels.json", novelty.FILE, FILE, pooling.FILE, *carried):
-        try:
-            digest.update(hashlib.sha256((recogniser / name).read_bytes()).digest())
-        except FileNotFoundError:
-            if name in ("model.tflite", "labels.json"):  # the others are not always there
-                raise UserError(f"{recogniser} is not a recogniser: {name} is missing") from None
+    for file in sorted(filter(Path.is_file, recogniser.iterdir())):
+        digest.update(bytes.fromhex(checksums.sha256(file)))
     return digest.hexdigest()

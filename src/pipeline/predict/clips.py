@@ -29,25 +29,15 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
     """
     data = read()
     pictures, seconds = frames(data, recogniser.max_pixels)
-    labels = recogniser.labels
-    query = Query.of({"burst": True, "top_k": len(labels)})
+    query = Query(burst=True, top_k=len(recogniser.labels))
     rows = answer_rows(recogniser, pictures, query, version="", light=True)
     event = event_probabilities(recogniser, rows)
     calibration = recogniser.pooling.calibration
-    order = np.argsort(-event, kind="stable")
-    held = calibration.sets(event)
-    likely = [{"species": labels[i], "probability": float(event[i])} for i in order]
-    kind, reason = _kind(rows, event.max(), calibration.unknown_below)
+    kind = _kind(rows, event.max(), calibration.unknown_below)
     return {
         "photo": decoding.identity(data),
         "taken_at": taken_at(data),
-        **likely[0],
-        "top": likely[:top_k],
-        "unknown": kind != SPECIES,
-        "kind": kind,
-        "reason": reason,
-        "prediction_set": [labels[i] for i in order if held[i]],
-        **(recogniser.taxonomy.answer(event) if recogniser.taxonomy else {}),
+        **recogniser.described(event, calibration, kind, top_k),
         **{
             name: float(np.mean([row[name] for row in rows]))
             for name in ("brightness", "sharpness")
@@ -59,11 +49,11 @@ def answer(recogniser: Recogniser, read: Callable[[], bytes], top_k: int) -> dic
     }
 
 
-def _kind(rows: list[dict[str, Any]], probability: float, limit: float) -> tuple[str, str]:
+def _kind(rows: list[dict[str, Any]], probability: float, limit: float) -> dict[str, str]:
     """Returns kind and reason: nothing where most frames show no animal, else by all together."""
     empty = sum(row["kind"] == NO_ANIMAL for row in rows)
     if 2 * empty > len(rows):
-        return NO_ANIMAL, f"{empty} of {len(rows)} frames show no animal"
+        return {"kind": NO_ANIMAL, "reason": f"{empty} of {len(rows)} frames show no animal"}
     word, kind = ("below", UNKNOWN_ANIMAL) if probability < limit else ("at least", SPECIES)
     together = f"the probability of {len(rows)} frames together, {probability:.2f}"
-    return kind, f"{together}, is {word} {limit:.2f}"
+    return {"kind": kind, "reason": f"{together}, is {word} {limit:.2f}"}

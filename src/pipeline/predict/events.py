@@ -15,6 +15,7 @@ from pipeline.inference.calibration import Calibration
 from pipeline.inference.pooling import Pooling
 
 Answer = dict[str, Any]
+Key = int | str  # of an event: its number, or the path of a clip, which is one of its own
 # Of an answer: its camera and its time (ISO 8601); None where either is not known.
 Locate = Callable[[Answer], tuple[str | None, str | None]]
 FIELDS = ("event", "event_species", "event_probability", "event_unknown")
@@ -71,9 +72,8 @@ class Events:
             probable species with the calibrated probability, and whether that is unknown. They are
             null for photos without a time.
         """
-        for rows, number in self._cameras(answers):
-            table = self._table(rows, number)
-            for answer, event in zip(rows, number, strict=True):
+        for rows, event_of, table in self._cameras(answers):
+            for answer, event in zip(rows, event_of, strict=True):
                 one = dict.fromkeys(FIELDS) if event is None else _fields(table[event])
                 yield answer | {"top": answer["top"][: self.top]} | one
 
@@ -83,51 +83,39 @@ class Events:
         Args:
             answers: From `batch.answers`.
         """
-        for rows, number in self._cameras(answers):
-            yield from self._table(rows, number).values()
+        for _, _, table in self._cameras(answers):
+            yield from table.values()
 
     def _cameras(
         self, answers: Iterable[Answer]
-    ) -> Iterator[tuple[list[Answer], list[int | str | None]]]:
-        """Yields the answers of a camera that stand together, and the event of each.
-
-        It is a number; of a clip, its path.
-        """
-        for _, several in groupby(answers, key=lambda answer: self.locate(answer)[0]):
+    ) -> Iterator[tuple[list[Answer], list[Key | None], dict[Key, dict[str, Any]]]]:
+        """Yields the answers of a camera that stand together, the event of each, and their rows."""
+        for camera, several in groupby(answers, key=lambda answer: self.locate(answer)[0]):
             rows = list(several)
-            camera, time = zip(*map(self.locate, rows), strict=True)
             is_photo = [row["error"] is None and not row.get("frames") for row in rows]
-            time = pd.Series(time, dtype="str").where(is_photo)
-            number = events.number(pd.Series(camera, dtype="str"), time, self.gap)
-            yield (
-                rows,
-                [
-                    row["path"] if row.get("frames") else None if pd.isna(event) else int(event)
-                    for row, event in zip(rows, number, strict=True)
-                ],
-            )
+            time = pd.Series([self.locate(row)[1] for row in rows], dtype="str").where(is_photo)
+            cameras = pd.Series(camera, index=time.index, dtype="str")
+            number = events.number(cameras, time, self.gap)
+            table = self._of_photos(rows, number.dropna().astype(int))
+            event_of: list[Key | None] = [None if pd.isna(one) else int(one) for one in number]
+            for i, row in enumerate(rows):
+                if row.get("frames"):
+                    event_of[i], table[row["path"]] = row["path"], self._clip(row)
+            yield rows, event_of, table
 
-    def _table(
-        self, rows: list[Answer], number: list[int | str | None]
-    ) -> dict[int | str, dict[str, Any]]:
-        """Returns the row of each event of a camera, by its number or its clip's path."""
-        of_clips = {row["path"]: self._clip(row) for row in rows if row.get("frames")}
-        frames = [
-            (event, row) for row, event in zip(rows, number, strict=True) if isinstance(event, int)
-        ]
-        if not frames:
-            return of_clips
-        probabilities = np.stack([self._probabilities(row) for _, row in frames])
-        event = np.array([event for event, _ in frames])
-        answers = self.pooling.answers(probabilities, event, self.labels)
-        members: dict[int, list[Answer]] = {}
-        for one, row in frames:
-            members.setdefault(one, []).append(row)
-        of_photos = {one: self._row(members[one], answers[one]) for one in sorted(members)}
-        return of_photos | of_clips
+    def _of_photos(self, rows: list[Answer], number: pd.Series) -> dict[Key, dict[str, Any]]:
+        """Returns the row of each event; `number` is that of a photo, by its place in `rows`."""
+        if number.empty:
+            return {}
+        probabilities = np.stack([self._probabilities(rows[i]) for i in number.index])
+        answers = self.pooling.answers(probabilities, number.to_numpy(), self.labels)
+        members = number.groupby(number).groups
+        return {
+            event: self._row([rows[i] for i in members[event]], answers[event]) for event in members
+        }
 
     def _row(self, members: list[Answer], answer: np.ndarray) -> dict[str, Any]:
-        times = sorted((self.locate(row)[1] for row in members), key=_instant)
+        times = sorted((self.locate(row)[1] for row in members), key=instant)
         camera = self.locate(members[0])[0]
         calibration, best = self.pooling.calibration, int(answer.argmax())
         held = calibration.sets(answer)
@@ -145,7 +133,7 @@ class Events:
         }
 
     def _clip(self, answer: Answer) -> dict[str, Any]:
-        """Returns the row of a clip, which is an event of its own and pooled already."""
+        """Returns the row of a clip, which is pooled already."""
         camera, time = self.locate(answer)
         own = ("species", "probability", "unknown", "prediction_set")
         return {
@@ -173,5 +161,6 @@ def _fields(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _instant(time: str) -> pd.Timestamp:
+def instant(time: str) -> pd.Timestamp:
+    """Returns a time (ISO 8601), to be compared with others whatever their zones."""
     return pd.to_datetime(time, utc=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.core.errors import UserError
 from pipeline.predict.events import Locate, by_folder
-from pipeline.predict.formats import camtrap_dp, megadetector, tables
+from pipeline.predict.formats import megadetector, tables
+from pipeline.predict.formats.camtrap_dp import Packages
 from pipeline.predict.formats.camtrap_dp_package import Deployments
 
 # An answer is what `Events.beside` yields; the labels are the species that a recogniser knows.
@@ -42,10 +43,8 @@ def named(name: str, deployments: Path | None = None) -> Format:
     """
     if deployments and name != PACKAGE:
         raise UserError(f"--deployments is for {PACKAGE}, and not for {name}")
-    if name == "camtrap-dp":
-        return Format(camtrap_dp.write, camtrap_dp.locator(), camtrap_dp.check)
-    if name == PACKAGE:
-        package = Deployments.read(deployments)
+    if name in ("camtrap-dp", PACKAGE):
+        package = Packages() if name == "camtrap-dp" else Deployments.read(deployments)
         return Format(package.write, package.locate, package.check)
     writers: dict[str, Write] = {
         "csv": tables.csv,

@@ -8,14 +8,13 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.predict.events import Locate
+from pipeline.predict.events import instant
 from pipeline.sources import annotations
 from pipeline.sources import camtrap_dp as source
 from pipeline.sources.labels import kind
@@ -31,33 +30,83 @@ COLUMNS = [
 ]
 
 
-def write(answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
-    """Writes an observation a photo (level `media`) and behind them one an event (level `event`).
+class Packages:
+    """The packages that photos lie in. Their tables are read as ingest reads them."""
 
-    Its type is animal, human, vehicle, blank (for nothing), unknown, or unclassified where the
-    photo cannot be read. A photo that the package's media.csv does not list gets no observation: it
-    would refer to nothing.
+    def __init__(self) -> None:
+        self._media: dict[Path, dict[str, dict[str, str]]] = {}
+        self._folders: dict[Path, Path | None] = {}
 
-    Raises:
-        UserError: A photo lies in no package.
-    """
-    unlisted, media_of = 0, _Media()
+    def media(self, path: str) -> dict[str, str] | None:
+        """Returns the row of a photo in its package's table of media; None where it has none.
 
-    def listed() -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-        nonlocal unlisted
-        for answer in answers:
-            media = media_of[answer["path"]]
-            if media is None:
-                unlisted += 1
-            else:
-                yield answer, media
+        Raises:
+            UserError: The photo lies in no package.
+        """
+        photo = Path(path)
+        if photo.parent not in self._folders:
+            self._folders[photo.parent] = next(filter(source.is_package, photo.parents), None)
+        package = self._folders[photo.parent]
+        if package is None:
+            raise UserError(
+                f"{photo} lies in no Camtrap DP package: no folder above it has a datapackage.json "
+                "or a media.csv"
+            )
+        if package not in self._media:
+            self._media[package] = _rows(package)
+        inner = Path(os.path.relpath(photo, package)).as_posix()
+        return self._media[package].get(unicodedata.normalize("NFC", inner))
 
-    with path.open("w", encoding="utf-8", newline="") as file:
-        write_observations(listed(), file)
-    if unlisted:
-        print(
-            f"{unlisted} photos are in no media.csv, so they have no observation", file=sys.stderr
-        )
+    def check(self, paths: Iterable[str]) -> None:
+        """Checks that observations can be written for photos.
+
+        Args:
+            paths: The photos' paths, as in the answers.
+
+        Raises:
+            UserError: One lies in no package, a package's tables cannot be read, or none of the
+                photos is in them.
+        """
+        listed = [self.media(path) is not None for path in paths]
+        if listed and not any(listed):
+            raise UserError(
+                f"none of the photos is a filePath of {', '.join(map(str, self._media))}, so "
+                "there is nothing that an observation could refer to"
+            )
+
+    def locate(self, answer: dict[str, Any]) -> tuple[str | None, str | None]:
+        """Returns deployment and time of an answer's photo, as its media.csv has them."""
+        media = self.media(answer["path"])
+        return (None, None) if media is None else (media["deploymentID"], media["timestamp"])
+
+    def write(self, answers: Iterable[dict[str, Any]], labels: list[str], path: Path) -> None:
+        """Writes an observation a photo (level `media`), then one an event (level `event`).
+
+        Its type is animal, human, vehicle, blank (for nothing), unknown, or unclassified where the
+        photo cannot be read. A photo that the package's media.csv does not list gets no
+        observation: it would refer to nothing.
+
+        Raises:
+            UserError: A photo lies in no package.
+        """
+        unlisted = 0
+
+        def listed() -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+            nonlocal unlisted
+            for answer in answers:
+                media = self.media(answer["path"])
+                if media is None:
+                    unlisted += 1
+                else:
+                    yield answer, media
+
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write_observations(listed(), file)
+        if unlisted:
+            print(
+                f"{unlisted} photos are in no media.csv, so they have no observation",
+                file=sys.stderr,
+            )
 
 
 def write_observations(
@@ -77,67 +126,6 @@ def write_observations(
         writer.writerow(_observation(answer, media))
         _extend(events, answer, media)
     writer.writerows(events.values())
-
-
-def locator() -> Locate:
-    """Returns what tells deployment and time of an answer, as the package's media.csv has them."""
-    media_of = _Media()
-
-    def locate(answer: dict[str, Any]) -> tuple[str | None, str | None]:
-        media = media_of[answer["path"]]
-        return (None, None) if media is None else (media["deploymentID"], media["timestamp"])
-
-    return locate
-
-
-def check(paths: Iterable[str]) -> None:
-    """Checks that observations can be written for photos.
-
-    Args:
-        paths: The photos' paths, as in the answers.
-
-    Raises:
-        UserError: One lies in no package, a package's tables cannot be read, or none of the photos
-            is in them.
-    """
-    media_of, listed, path = _Media(), 0, None
-    for path in paths:
-        listed += media_of[path] is not None
-    if path is not None and not listed:
-        raise UserError(
-            f"none of the photos is a filePath of {', '.join(map(str, media_of.packages))}, so "
-            "there is nothing that an observation could refer to"
-        )
-
-
-class _Media:
-    """The rows of the media tables of packages, by the path of a photo; None where there is none.
-
-    The tables are read as ingest reads them.
-
-    Attributes:
-        packages: The folders of the packages so far.
-    """
-
-    def __init__(self) -> None:
-        self.packages: dict[Path, dict[str, dict[str, str]]] = {}
-        self._folders: dict[Path, Path | None] = {}
-
-    def __getitem__(self, path: str) -> dict[str, str] | None:
-        """Raises UserError where the photo lies in no package."""
-        photo = Path(path)
-        if photo.parent not in self._folders:
-            self._folders[photo.parent] = next(filter(source.is_package, photo.parents), None)
-        package = self._folders[photo.parent]
-        if package is None:
-            raise UserError(
-                f"{photo} lies in no Camtrap DP package: no folder above it has a datapackage.json "
-                "or a media.csv"
-            )
-        if package not in self.packages:
-            self.packages[package] = _rows(package)
-        inner = Path(os.path.relpath(photo, package)).as_posix()
-        return self.packages[package].get(unicodedata.normalize("NFC", inner))
 
 
 def _rows(package: Path) -> dict[str, dict[str, str]]:
@@ -191,7 +179,6 @@ def _extend(
             ),
         },
     )
-    instant = partial(pd.to_datetime, utc=True)
     row["eventStart"] = min(row["eventStart"], media["timestamp"], key=instant)
     row["eventEnd"] = max(row["eventEnd"], media["timestamp"], key=instant)
 

@@ -1,11 +1,6 @@
 """Writes answers as a table, a row a photo (CSV, Parquet), or as JSON.
 
-The columns are path, photo (sha256 of the file), species, probability, unknown, kind, reason,
-looks_like (`open_set`), rank, taxon, taxon_probability (`taxonomy.Taxonomy`),
-off_list (`species_list.apply`), prediction_set (species with | between them), species_2,
-probability_2, ..., brightness, sharpness (`decoding.light`), cut_short (`decoding.Sight`),
-taken_at, latitude, longitude (`decoding.capture`), frames (how many of a clip were answered), the
-fields of `events.FIELDS`, and error: why there is no answer.
+docs/predict.md says what each column holds.
 """
 
 import csv as standard_csv
