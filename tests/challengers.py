@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.core import params
-from pipeline.evaluate.metrics import per_species, summarise
+from pipeline.evaluate.scores import Scores
 from pipeline.inference import decoding
 from pipeline.inference.litert import Network
 from pipeline.networks import keras_setup, litert_export
@@ -129,7 +129,7 @@ def tested(final: Path, test: pd.DataFrame, root: Path, run_id: str = "") -> pac
     probabilities = np.stack([answers[path] for path in test["path"]])
     targets = test["actual"].map({name: i for i, name in enumerate(labels)}).to_numpy()
     metrics = {
-        "test": summarise(probabilities, targets),
+        "test": Scores(probabilities, targets).summary(),
         "keras_and_litert": {
             "pictures": len(test),
             "same_label": len(test),
@@ -147,7 +147,7 @@ def tested(final: Path, test: pd.DataFrame, root: Path, run_id: str = "") -> pac
     split = test[["photo", "group"]].assign(species=test["actual"], split="test")
     split = pd.concat([split[::-1], known], ignore_index=True)
     manifest = split[["photo", "species"]].assign(origin="drawn", licence="CC0-1.0")
-    species = per_species(probabilities, targets, labels)
+    species = Scores(probabilities, targets, labels).per_species()
     return packaging.Challenger(final, metrics, species, predictions, manifest, split, root)
 
 

@@ -11,9 +11,9 @@ from pipeline.core.errors import UserError
 from pipeline.dataset import shards
 from pipeline.evaluate import confusion, conversion, plots, predictions
 from pipeline.evaluate.candidates import Candidate, better
-from pipeline.evaluate.metrics import per_species, summarise
 from pipeline.evaluate.predictions import photos_of
 from pipeline.evaluate.report import FILES, Report
+from pipeline.evaluate.scores import Scores
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.open_set import SPECIES
 from pipeline.train.metrics import Score
@@ -90,7 +90,7 @@ def test_only_photos_that_judged_both_are_compared(tmp_path):
 
 
 def test_the_numbers_by_hand():
-    summary = summarise(PROBABILITIES, TARGETS)
+    summary = Scores(PROBABILITIES, TARGETS).summary()
     assert summary["photos"] == 7
     assert summary["accuracy"] == pytest.approx(4 / 7)
     assert summary["standard_error"] == pytest.approx((4 / 7 * 3 / 7 / 7) ** 0.5)
@@ -106,7 +106,7 @@ def test_the_numbers_by_hand():
 
 def test_blank_is_an_answer_and_no_species():
     """Blank photos count in the accuracy, and calling a bee blank costs the bee."""
-    summary = summarise(PROBABILITIES, TARGETS, ("blank", *LABELS[1:]))
+    summary = Scores(PROBABILITIES, TARGETS, ("blank", *LABELS[1:])).summary()
     assert summary["accuracy"] == pytest.approx(4 / 7)
     assert summary["macro_f1"] == pytest.approx((0 + 2 / 3) / 2)
 
@@ -115,7 +115,7 @@ def test_the_numbers_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     targets = rng.choice(4, 300, p=[0.6, 0.25, 0.1, 0.05])
     probabilities = rng.dirichlet([0.5] * 4, 300) * 0.9 + 0.1 * np.eye(4)[targets]
-    found = summarise(probabilities, targets)
+    found = Scores(probabilities, targets).summary()
     said = probabilities.argmax(axis=1)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, said))
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, said, average="macro"))
@@ -126,7 +126,7 @@ def test_the_numbers_are_those_of_scikit_learn():
 
 
 def test_each_species_has_its_row():
-    table = per_species(PROBABILITIES, TARGETS, LABELS).set_index("species")
+    table = Scores(PROBABILITIES, TARGETS, LABELS).per_species().set_index("species")
     assert table["support"].tolist() == [4, 1, 2, 0]
     assert table["precision"].tolist() == [3 / 4, 0, 1, 0]
     assert table["recall"].tolist() == [3 / 4, 0, 1 / 2, 0]

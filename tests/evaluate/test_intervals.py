@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from pipeline.evaluate.intervals import MIN_CAMERAS, Units, intervals
+from pipeline.evaluate.intervals import MIN_CAMERAS, intervals, units_of
 from pipeline.evaluate.scores import Scores
 
 SPECIES = 3
@@ -134,12 +134,12 @@ def test_cameras_are_drawn_together_where_there_are_enough_to_compare():
     groups = [f"g{i // 2}" for i in range(40)]
     cameras = [f"c{i // 4}" for i in range(40)]
     pictures = pd.DataFrame({"group": groups, "location": cameras})
-    units = Units.among(pictures)
-    assert (units.by, units.number) == ("location", MIN_CAMERAS)
-    assert units.of[0] == units.of[3] != units.of[4]
-    few = Units.among(pictures.iloc[:36])
-    assert (few.by, few.number) == ("group", 18)
+    by, units = units_of(pictures)
+    assert (by, len(set(units))) == ("location", MIN_CAMERAS)
+    assert units[0] == units[3] != units[4]
+    by, units = units_of(pictures.iloc[:36])
+    assert (by, len(set(units))) == ("group", 18)
     unknown = pictures.assign(location=pictures["location"].where(pictures.index != 5))
-    assert len(set(Units.among(unknown).of)) == 10, "its group has a camera"
+    assert len(set(units_of(unknown)[1])) == 10, "its group has a camera"
     astride = pictures.assign(group=["g"] * 5 + groups[5:])
-    assert Units.among(astride).number == 9
+    assert len(set(units_of(astride)[1])) == 9

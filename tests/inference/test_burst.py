@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.inference.crops import SubjectCrop
-from pipeline.inference.query import NotAPhoto, Query, QueryError, answer_rows
+from pipeline.inference.query import Query, QueryError, answer_rows
 from pipeline.inference.recogniser import Recogniser
 
 
@@ -97,7 +97,7 @@ def test_each_row_has_what_all_show_together(recogniser):
 
 def test_a_frame_that_cannot_be_read_is_said_and_the_others_stay_a_burst(moving):
     images = [frame(0), b"no picture", frame(1), frame(2)]
-    with pytest.raises(NotAPhoto, match="row 1"):
+    with pytest.raises(QueryError, match="row 1"):
         answers(moving, images, burst=True)
     rows = answers(moving, images, burst=True, on_error="row")
     assert [row.get("species") for row in rows] == ["red", None, "red", "red"]

@@ -106,7 +106,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     listed = species_list.read(Path(arguments.list), labels) if arguments.list else None
     journal = output.with_name(f"{output.name}.journal")
     with parallel.use_backend("dask" if arguments.dask else "local", arguments.dask):
-        summary = batch.predict(recogniser, arguments.paths, journal, arguments.jobs)
+        photos, failed, passed_over = batch.predict(
+            recogniser, arguments.paths, journal, arguments.jobs
+        )
     events = Events.of(
         recogniser, labels, gap=arguments.event_gap, locate=wanted.locate, top=batch.TOP
     )
@@ -116,8 +118,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.events:
         with atomic.new_file(arguments.events) as written:
             tables.events(events.rows(_answers(journal, listed, folder)), written)
-    print(f"{output}: {summary.photos} photos, {summary.failed} of them could not be read")
-    _print_passed_over(summary.passed_over)
+    print(f"{output}: {photos} photos, {failed} of them could not be read")
+    _print_passed_over(passed_over)
     if arguments.xmp:
         _write_sidecars(_answers(journal, listed, None), arguments.xmp_name)
     journal.unlink()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate import calibration_fit
-from pipeline.evaluate.metrics import per_species, summarise
+from pipeline.evaluate.scores import Scores
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.pooling import ARITHMETIC, BLANK, GEOMETRIC, Pooling, pooled
 from pipeline.train.metrics import positions
@@ -79,7 +79,7 @@ def tested(
         labels: The species, in the order of the probabilities.
 
     Returns:
-        The section `events` of `metrics.json`: events, frames, the numbers of `metrics.summarise`
+        The section `events` of `metrics.json`: events, frames, the numbers of `Scores.summary`
         over events but `photos`, recall and number of events of each species that occurs, and
         pooling. Nothing where there is no pooling.
     """
@@ -87,9 +87,8 @@ def tested(
         return {}
     truth = species(test["species"], test["event"])
     answers = pooling.answers(probabilities, truth.index.get_indexer(test["event"]), labels)
-    targets = positions(truth, tuple(labels))
-    numbers = summarise(answers, targets, tuple(labels))
-    rows = per_species(answers, targets, tuple(labels)).query("support > 0")
+    scores = Scores(answers, positions(truth, tuple(labels)), tuple(labels))
+    numbers, rows = scores.summary(), scores.per_species().query("support > 0")
     section = {
         "events": int(numbers.pop("photos")),
         "frames": len(test),

@@ -1,9 +1,8 @@
 """Puts an interval around each score: what other photos of the same kind could have made of it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from pipeline.dataset import group_bootstrap, near_duplicates
 from pipeline.evaluate.scores import Counts, Scores
@@ -12,33 +11,19 @@ MIN_CAMERAS = 10  # of fewer one cannot tell how much cameras differ
 Interval = tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Units:
-    """Groups of photos that are drawn together.
+def units_of(pictures: pd.DataFrame) -> tuple[str, np.ndarray]:
+    """Decides which photos are drawn together.
 
-    Attributes:
-        by: `location` or `group`.
-        of: The unit of each photo, int (n,).
+    Args:
+        pictures: With columns group and location (null where it is not known).
+
+    Returns:
+        `location` for cameras, with what shares a group with them, or `group` where cameras are
+        few; and the unit of each photo, int (n,).
     """
-
-    by: str
-    of: np.ndarray
-
-    @classmethod
-    def among(cls, pictures: pd.DataFrame) -> "Units":
-        """Returns cameras, with what shares a group with them, or groups where cameras are few.
-
-        Args:
-            pictures: With columns group and location (null where it is not known).
-        """
-        if pictures["location"].nunique() < MIN_CAMERAS:
-            return cls("group", pictures["group"].factorize()[0])
-        return cls("location", near_duplicates.linked(pictures["group"], pictures["location"]))
-
-    @property
-    def number(self) -> int:
-        """Their number."""
-        return len(np.unique(self.of))
+    if pictures["location"].nunique() < MIN_CAMERAS:
+        return "group", pictures["group"].factorize()[0]
+    return "location", near_duplicates.linked(pictures["group"], pictures["location"])
 
 
 def intervals(
@@ -90,13 +75,9 @@ def _shares(scores: Scores, units: np.ndarray, draws: int) -> dict[str, Interval
 def _losses(
     scores: Scores, units: np.ndarray, drawn: dict[str, np.ndarray], weight: np.ndarray
 ) -> dict[str, Interval]:
-    """Computes the intervals of mean losses.
+    """Computes the intervals of mean losses, as `drawn`: (1, draws), by name.
 
-    Args:
-        scores: The answers.
-        units: What is drawn together, int (n,).
-        drawn: The means as drawn, (1, draws), by name.
-        weight: What all photos weighed together in each draw, (draws,).
+    `weight` is what all photos weighed together in each draw, (draws,).
     """
     size = [scores.photos / len(np.unique(units))]
     (largest,), (smallest,) = group_bootstrap.half_groups(size, len(weight))
@@ -109,13 +90,7 @@ def _losses(
 
 
 def _species_means(scores: Scores, units: np.ndarray, counts: Counts) -> dict[str, Interval]:
-    """Computes the intervals of means over species.
-
-    Args:
-        scores: The answers.
-        units: What is drawn together, int (n,).
-        counts: As drawn.
-    """
+    """Computes the intervals of means over species, of counts as they were drawn."""
     photos = scores.actual.sum(axis=1)
     photos = photos[photos > 1]
     # Weights of n photos spread less than n other photos would: by (n - 1) / (n + 1).
@@ -146,14 +121,7 @@ def _widened(scores: Scores, units: np.ndarray, counts: Counts) -> Counts:
 def _of_species(
     scores: Scores, units: np.ndarray, counts: Counts, average_precision: np.ndarray
 ) -> dict[str, Interval]:
-    """Computes the intervals of each species' scores.
-
-    Args:
-        scores: The answers.
-        units: What is drawn together, int (n,).
-        counts: As drawn.
-        average_precision: As drawn, (species, draws).
-    """
+    """Computes the intervals of each species' scores, of counts and precisions as drawn."""
     once, wider = scores.counts(scores.once), _widened(scores, units, counts)
     hit = wider.hits - counts.hits
     missed = wider.actual - counts.actual - hit
@@ -172,7 +140,7 @@ def _of_species(
     }
 
 
-def _unit_sizes(table: "np.ndarray", units: np.ndarray) -> np.ndarray:
+def _unit_sizes(table: sparse.csr_array, units: np.ndarray) -> np.ndarray:
     """Returns how many photos of each row of an indicator are in a unit on average, or 1."""
     rows, photos = table.nonzero()
     pairs = np.unique(np.stack([rows, units[photos]]), axis=1)

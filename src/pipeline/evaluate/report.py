@@ -14,8 +14,7 @@ from pipeline.dataset import contact_sheets, group_bootstrap
 from pipeline.dataset.shards import Shards
 from pipeline.dataset.views import SUBJECT
 from pipeline.evaluate import confusion, plots, slices
-from pipeline.evaluate.intervals import Interval, Units, intervals
-from pipeline.evaluate.metrics import per_species, summarise
+from pipeline.evaluate.intervals import Interval, intervals, units_of
 from pipeline.evaluate.scores import Scores
 from pipeline.evaluate.trust import trust
 from pipeline.inference.calibration import Calibration
@@ -30,18 +29,16 @@ class Report:
 
     Attributes:
         summary: The numbers, by section: the content of `metrics.json`.
-        species: A row a species, as `metrics.per_species` returns it, with the ends of intervals in
+        species: A row a species, as `Scores.per_species` returns it, with the ends of intervals in
             columns `_low` and `_high`.
         predictions: A row a picture: photo, path, box, subject (where photos have several views),
             group, actual, predicted, probability (of the predicted species) and kind (of the
             answer). Its index is the pictures' positions in the shards.
-        labels: The species, in the order of the network's answers.
     """
 
     summary: dict[str, Any]
     species: pd.DataFrame
     predictions: pd.DataFrame
-    labels: tuple[str, ...]
 
     @classmethod
     def of(
@@ -66,9 +63,10 @@ class Report:
         """
         targets = positions(test["species"], labels)
         right = probabilities.argmax(axis=1) == targets
-        units = Units.among(test)
-        overall, of_species = intervals(Scores(probabilities, targets, labels), units.of)
-        species = _beside(per_species(probabilities, targets, labels), of_species)
+        drawn_by, units = units_of(test)
+        scores = Scores(probabilities, targets, labels)
+        overall, of_species = intervals(scores, units)
+        species = _beside(scores.per_species(), of_species)
         subject = [SUBJECT] if SUBJECT in test else []
         predictions = test[["photo", "path", "box", *subject, "group"]].assign(
             actual=test["species"],
@@ -79,23 +77,23 @@ class Report:
         rates = confusion.rates(predictions)
         mistakes = confusion.mistakes(predictions)
         summary = {
-            "test": summarise(probabilities, targets, labels),
+            "test": scores.summary(),
             "intervals": {
                 "level": group_bootstrap.LEVEL,
                 "draws": group_bootstrap.DRAWS,
-                "by": units.by,
-                "units": units.number,
+                "by": drawn_by,
+                "units": len(np.unique(units)),
                 **{name: {"low": low, "high": high} for name, (low, high) in overall.items()},
             },
             "trust": trust(calibration, probabilities, targets, labels, test["kind"]),
             **facts,
-            "slices": records(slices.scored(facets, right, units.of)),
+            "slices": records(slices.scored(facets, right, units)),
             "species": records(species),
             "confusion": records(rates),
             "confused_pairs": records(confusion.confused_pairs(rates, mistakes)),
             "mistakes": records(mistakes.head(confusion.MISTAKES)),
         }
-        return cls(summary, species, predictions, labels)
+        return cls(summary, species, predictions)
 
     def save(self, folder: Path, shards: Shards) -> None:
         """Writes `metrics.json`, `predictions.csv`, and in `plots/` what a person looks at.
@@ -107,7 +105,8 @@ class Report:
         with atomic.atomic_write(folder / "plots") as partial:
             partial.mkdir()
             self.species.to_csv(partial / "per_species.csv", index=False)
-            plots.confusion(self.predictions, self.labels, partial / "confusion.png")
+            labels = tuple(self.species["species"])
+            plots.confusion(self.predictions, labels, partial / "confusion.png")
             plots.per_species(self.species, partial / "per_species.png")
             plots.reliability(
                 self.summary["trust"]["reliability"], partial / "trust_reliability.png"

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from pipeline.inference.pooling import BLANK
+from pipeline.train.metrics import Score, calibration_error
 
 TOP = (3, 5)
 
@@ -37,13 +39,13 @@ class Scores:
             "log_loss": -np.log(likely.clip(1e-12)),
             "brier": np.square(probabilities, dtype=np.float64).sum(axis=1) - 2 * likely + 1,
         }
-        self.photos, self._names = photos, list(values)
+        self.photos, self.labels, self._names = photos, labels, list(values)
+        self._probabilities, self._targets = probabilities, targets
         self._values = np.stack(list(values.values())).astype(np.float64)
         self.actual = _indicator(targets, np.arange(photos), species, photos)
         self.predicted = _indicator(predicted, np.arange(photos), species, photos)
         self._hits = self.actual * self.predicted
-        occur = np.unique(targets)
-        self._averaged = [i for i in occur if i >= len(labels) or labels[i] != BLANK]
+        self._averaged = [i for i in np.unique(targets) if i >= len(labels) or labels[i] != BLANK]
         self._rankings = [_Ranking.of(probabilities[:, i], targets == i) for i in range(species)]
 
     @property
@@ -97,6 +99,41 @@ class Scores:
             (species, weightings); NaN for a species of which there is no photo.
         """
         return np.stack([ranking.average_precision(weights) for ranking in self._rankings])
+
+    def summary(self) -> dict[str, float]:
+        """Computes the metrics of a recogniser.
+
+        Returns:
+            photos, accuracy, standard_error (binomial), balanced_accuracy and macro_f1 (means over
+            the species that occur, of which `blank` is none), top3, top5, log_loss (nats), brier (0
+            to 2), calibration_error.
+        """
+        values = self.means(self.once) | self.species_means(self.counts(self.once))
+        names = ("balanced_accuracy", "macro_f1", "top3", "top5", "log_loss", "brier")
+        return {
+            "photos": self.photos,
+            "accuracy": values["accuracy"].item(),
+            "standard_error": Score.of(self._probabilities, self._targets).standard_error,
+            **{name: values[name].item() for name in names},
+            "calibration_error": calibration_error(self._probabilities, self._targets),
+        }
+
+    def per_species(self) -> pd.DataFrame:
+        """Computes the scores of each species.
+
+        Returns:
+            A row a species in the order of `labels`: species, precision, recall, f1,
+            average_precision (NaN for a species without a photo), support (photos).
+        """
+        counts = self.counts(self.once)
+        columns = {
+            "precision": counts.precision,
+            "recall": counts.recall,
+            "f1": counts.f1,
+            "average_precision": self.average_precision(self.once),
+            "support": counts.actual.astype(int),
+        }
+        return pd.DataFrame({"species": self.labels} | {k: v[:, 0] for k, v in columns.items()})
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def scored(facets: pd.DataFrame, right: np.ndarray, units: np.ndarray) -> pd.Dat
 
     Returns:
         A row a slice of at least ten photos, but not of all: facet, slice, photos, mistakes,
-        accuracy, low, high, accuracy_elsewhere, p_value (corrected), worse.
+        accuracy, low, high, accuracy_elsewhere, p_value (corrected), worse. Empty where there is
+        none.
     """
     rows = [
         (facet, name, (facets[facet] == name).to_numpy())
@@ -99,22 +100,17 @@ def scored(facets: pd.DataFrame, right: np.ndarray, units: np.ndarray) -> pd.Dat
         for name in sorted(facets[facet].dropna().unique(), key=str)
     ]
     rows = [row for row in rows if MIN_PHOTOS <= row[2].sum() < len(right)]
-    columns = ["facet", "slice", "photos", "mistakes", "accuracy", "low", "high"]
     if not rows:
-        return pd.DataFrame(columns=[*columns, "accuracy_elsewhere", "p_value", "worse"])
+        return pd.DataFrame()
     inside = np.stack([mask for *_, mask in rows]).astype(float)
     low, high = group_bootstrap.proportion(inside * right, inside, units)
     photos, hits = inside.sum(axis=1).astype(int), (inside * right).sum(axis=1).astype(int)
     others, other_hits = len(right) - photos, right.sum() - hits
     alike = intraclass_correlation(right, units)
     effect, other_effect = (design_effects(part, units, alike) for part in (inside, 1 - inside))
-    table = np.array(
-        [
-            [(photos - hits) / effect, hits / effect],
-            [(others - other_hits) / other_effect, other_hits / other_effect],
-        ]
-    )
-    table = np.rint(table).astype(int)
+    here = np.stack([photos - hits, hits]) / effect
+    elsewhere = np.stack([others - other_hits, other_hits]) / other_effect
+    table = np.rint([here, elsewhere]).astype(int)
     p_values = [
         stats.fisher_exact(table[..., i], alternative="greater").pvalue for i in range(len(rows))
     ]
@@ -180,9 +176,8 @@ def _area(boxes: str) -> float:
     return float(sides.prod(axis=1).max())
 
 
-def _named(values: np.ndarray, edges: list[float], names: list[str]) -> pd.Series:
-    bins = pd.cut(np.asarray(values, dtype=float), edges, right=False, labels=names)
-    return pd.Series(bins).astype(object).where(lambda column: column.notna(), None)
+def _named(values: pd.Series, edges: list[float], names: list[str]) -> pd.Categorical:
+    return pd.cut(np.asarray(values, dtype=float), edges, right=False, labels=names)
 
 
 def _thirds(values: pd.Series) -> np.ndarray:

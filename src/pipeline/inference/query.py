@@ -35,13 +35,6 @@ class QueryError(ValueError):
     """A query that cannot be answered, in one sentence for the sender."""
 
 
-class NotAPhoto(QueryError):
-    """A row that holds no photo."""
-
-    def __init__(self, row: int, reason: str):
-        super().__init__(f"row {row} of `image` is not a photo that can be read: {reason}")
-
-
 @dataclass(frozen=True)
 class Query:
     """Settings of a request: how photos are to be answered.
@@ -157,7 +150,7 @@ def answer_rows(
         The answers in the order of the images; with `on_error` of `row`, each has `error`.
 
     Raises:
-        NotAPhoto: A row is none, and `on_error` is `fail`.
+        QueryError: A row is no photo, and `on_error` is `fail`.
     """
     # Who gives boxes says where there is no animal, too.
     alone = WHOLE if query.boxes else None
@@ -174,10 +167,10 @@ def answer_rows(
                 seen = recogniser.crop.around(box, sides)
             answered = recogniser.answer(data, top_k, query.threshold, query.explain, light, seen)
         except decoding.PhotoError as error:
-            refused = NotAPhoto(number, str(error))
+            sentence = f"row {number} of `image` is not a photo that can be read: {error}"
             if query.on_error == "fail":
-                raise refused from None
-            return {"version": version, "error": str(refused)}
+                raise QueryError(sentence) from None
+            return {"version": version, "error": sentence}
         error = {"error": None} if query.on_error == "row" else {}
         return answered | {"version": version} | error
 

@@ -12,7 +12,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
@@ -45,27 +44,14 @@ _ANSWER_FIELDS = (
 )
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The counts of a run.
-
-    Attributes:
-        photos: Photos that were predicted.
-        failed: Those of them that could not be read.
-        passed_over: Other files that lay among them, by kind.
-    """
-
-    photos: int
-    failed: int
-    passed_over: Counter[str]
-
-
 def labels(recogniser: Path) -> list[str]:
     """Returns the species that a recogniser knows, in the order of its probabilities."""
     return json.loads((recogniser / "labels.json").read_text())["labels"]
 
 
-def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) -> Summary:
+def predict(
+    recogniser: Path, paths: Sequence[str], journal: Path, jobs: int
+) -> tuple[int, int, Counter[str]]:
     """Writes an answer for every photo to a journal, but for those that it answers already.
 
     Args:
@@ -75,7 +61,8 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
         jobs: Processes to use.
 
     Returns:
-        The counts of photos and files.
+        The numbers of photos, of those that could not be read, and of other files among them by
+        kind.
 
     Raises:
         UserError: There is no photo, or no recogniser.
@@ -96,7 +83,7 @@ def predict(recogniser: Path, paths: Sequence[str], journal: Path, jobs: int) ->
             file.write("".join(lines))
             file.flush()
     failed = sum(answer["error"] is not None for answer in answers(journal))
-    return Summary(total, failed, passed_over)
+    return total, failed, passed_over
 
 
 def require_journal(journal: Path) -> None:

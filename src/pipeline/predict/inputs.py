@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -162,7 +163,7 @@ def _below(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"{path} cannot be unpacked: {error}") from None
     else:
-        yield Named(_shown(path), _absolute(path))
+        yield _named(path)
 
 
 def _in_folder(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator[Named]:
@@ -176,7 +177,7 @@ def _in_folder(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iter
         for name in sorted(files):
             file = Path(folder, name)
             if file.is_file() and _is_wanted(name, suffixes, passed_over):
-                yield Named(_shown(str(file)), _absolute(str(file)))
+                yield _named(str(file))
 
 
 def _inside(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterator[Named]:
@@ -185,13 +186,12 @@ def _inside(path: str, suffixes: set[str], passed_over: Counter[str]) -> Iterato
             names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         for name in names:
             if _is_wanted(name, suffixes, passed_over):
-                yield Named(_shown(f"{path}/{name}"), _absolute(path), member=name)
+                yield _named(path, name, member=name)
         return
     with tarfile.open(path) as opened:
         while (info := opened.next()) is not None:  # in its own order, so that it is read forward
             if info.isreg() and _is_wanted(info.name, suffixes, passed_over):
-                shown = _shown(f"{path}/{info.name}")
-                yield Named(shown, _absolute(path), span=(info.offset_data, info.size))
+                yield _named(path, info.name, span=(info.offset_data, info.size))
             opened.members = []  # tarfile would keep them all
 
 
@@ -223,10 +223,7 @@ def _opened(path: str) -> zipfile.ZipFile | tarfile.TarFile:
     return zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
-
-
-def _shown(name: str) -> str:
-    """Returns a path as text, whatever bytes its name is made of."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+def _named(file: str, *inner: str, **place: Any) -> Named:
+    """Returns a photo; its path is text, whatever bytes its name is made of."""
+    path = "/".join((file, *inner)).encode(errors="surrogateescape")
+    return Named(path.decode(errors="backslashreplace"), str(Path(file).absolute()), **place)

@@ -7,7 +7,7 @@ bench/suggest.py compares it with BADGE, margin sampling, coresets and chance.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,7 @@ def suggest(
         pool += [row for row in seen if "reason" not in row]
         pool = sorted(pool, key=lambda row: (row["margin"], row["photo"].path))[:keep]
     if not pool:
-        columns = ["rank", "path", "species", "probability", "second", "margin"]
-        return pd.DataFrame(columns=columns), [], left_out
+        return pd.DataFrame(), [], left_out
     probabilities, features = (
         np.stack([row[name] for row in pool]) for name in ("probabilities", "features")
     )
@@ -113,18 +112,16 @@ def _seen(recogniser: Recogniser, photo: inputs.Named) -> dict[str, Any]:
     }
 
 
-def _table(rows: Iterable[dict[str, Any]], labels: Sequence[str]) -> pd.DataFrame:
-    lines = []
-    for rank, row in enumerate(rows, start=1):
-        second, first = np.argsort(row["probabilities"], kind="stable")[-2:]
-        lines.append(
-            {
-                "rank": rank,
-                "path": row["photo"].path,
-                "species": labels[first],
-                "probability": float(row["probabilities"][first]),
-                "second": labels[second],
-                "margin": row["margin"],
-            }
-        )
-    return pd.DataFrame(lines)
+def _table(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> pd.DataFrame:
+    probabilities, names = np.stack([row["probabilities"] for row in rows]), np.array(labels)
+    second, first = np.argsort(probabilities, axis=1, kind="stable")[:, -2:].T
+    return pd.DataFrame(
+        {
+            "rank": range(1, len(rows) + 1),
+            "path": [row["photo"].path for row in rows],
+            "species": names[first],
+            "probability": probabilities.max(axis=1),
+            "second": names[second],
+            "margin": [row["margin"] for row in rows],
+        }
+    )

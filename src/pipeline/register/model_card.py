@@ -30,7 +30,7 @@ def write(
 
     Args:
         metrics: The content of `reports/metrics.json`.
-        species: Precision, recall, F1 and support of each, as `metrics.per_species` returns them.
+        species: Precision, recall, F1 and support of each, as `Scores.per_species` returns them.
         manifest: Of the photos it was made from.
         split: Of the photos, as split wrote it.
         settings: How it was trained, by the names of `params.yaml`.

@@ -39,7 +39,7 @@ class Challenger:
         folder: `models/final`, with `model.keras`, `model.tflite`, `labels.json` and what else
             evaluate wrote beside them.
         metrics: The content of `reports/metrics.json`.
-        species: Its numbers for each species, as `metrics.per_species` returns them.
+        species: Its numbers for each species, as `Scores.per_species` returns them.
         predictions: Its answer to each test photo, as `read_table` returns it.
         manifest: Of the photos.
         split: Of the photos, as split wrote it.

@@ -137,18 +137,22 @@ def _rows(package: Path) -> dict[str, dict[str, str]]:
     return dict(zip(named, rows.fillna("").to_dict("records"), strict=True))
 
 
-def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any]:
-    row = {
-        "observationID": f"animal-{media['mediaID']}",
+def _row(of: str, level: str, answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any]:
+    """Returns what observations of a medium and of an event have alike."""
+    return {
+        "observationID": f"animal-{of}",
         "deploymentID": media["deploymentID"],
-        "mediaID": media["mediaID"],
         "eventID": answer.get("event"),
         "eventStart": media["timestamp"],
         "eventEnd": media["timestamp"],
-        "observationLevel": "media",
+        "observationLevel": level,
         "classificationMethod": "machine",
         "classifiedBy": "animal",
     }
+
+
+def _observation(answer: dict[str, Any], media: dict[str, str]) -> dict[str, Any]:
+    row = _row(media["mediaID"], "media", answer, media) | {"mediaID": media["mediaID"]}
     if answer["error"] is not None:
         return row | {"observationType": "unclassified", "observationComments": answer["error"]}
     comment = {"observationComments": answer["reason"]} if answer["unknown"] else {}
@@ -163,22 +167,10 @@ def _extend(
     event = answer.get("event")
     if event is None:
         return
-    row = observations.setdefault(
-        event,
-        {
-            "observationID": f"animal-{event}",
-            "deploymentID": media["deploymentID"],
-            "eventID": event,
-            "eventStart": media["timestamp"],
-            "eventEnd": media["timestamp"],
-            "observationLevel": "event",
-            "classificationMethod": "machine",
-            "classifiedBy": "animal",
-            **_classified(
-                answer["event_species"], answer["event_probability"], answer["event_unknown"]
-            ),
-        },
+    classified = _classified(
+        answer["event_species"], answer["event_probability"], answer["event_unknown"]
     )
+    row = observations.setdefault(event, _row(event, "event", answer, media) | classified)
     row["eventStart"] = min(row["eventStart"], media["timestamp"], key=instant)
     row["eventEnd"] = max(row["eventEnd"], media["timestamp"], key=instant)
 

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -139,15 +139,12 @@ class Deployments:
 
         with tempfile.TemporaryDirectory() as folder:
             names = [Path(folder, f"{name}.csv") for name in _TABLES]
-            with ExitStack() as stack:
-                files = [
-                    stack.enter_context(name.open("w", encoding="utf-8", newline=""))
-                    for name in names
-                ]
-                self.rows.to_csv(files[0], index=False, lineterminator="\n")
-                media = csv.DictWriter(files[1], _MEDIA, lineterminator="\n")
+            self.rows.to_csv(names[0], index=False, lineterminator="\n")
+            opened = partial(Path.open, mode="w", encoding="utf-8", newline="")
+            with opened(names[1]) as of_media, opened(names[2]) as of_observations:
+                media = csv.DictWriter(of_media, _MEDIA, lineterminator="\n")
                 media.writeheader()
-                camtrap_dp.write_observations(timed(), files[2])
+                camtrap_dp.write_observations(timed(), of_observations)
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
                 for name in names:
                     package.write(name, name.name)

@@ -5,7 +5,7 @@ docs/predict.md says what each column holds.
 
 import csv as standard_csv
 import json as standard_json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,20 @@ _ROWS_AT_A_TIME = 8192
 
 def csv(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
     """Writes a CSV file in UTF-8, with the mark at its start that Excel knows the encoding by."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = standard_csv.DictWriter(file, _schema(labels).names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(_flat, answers))
+    _write(path, _schema(labels).names, map(_flat, answers))
 
 
 def events(rows: Iterable[dict[str, Any]], path: Path) -> None:
     """Writes a row an event (`events.COLUMNS`) as CSV."""
+    joined = (row | {"prediction_set": "|".join(row["prediction_set"])} for row in rows)
+    _write(path, COLUMNS, joined)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = standard_csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = standard_csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        for row in rows:
-            writer.writerow(row | {"prediction_set": "|".join(row["prediction_set"])})
+        writer.writerows(rows)
 
 
 def parquet(answers: Iterable[Answer], labels: list[str], path: Path) -> None:
