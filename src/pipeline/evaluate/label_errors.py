@@ -67,18 +67,13 @@ def find(answers: pd.DataFrame, labels: tuple[str, ...], manifest: pd.DataFrame)
     """
     probabilities = np.stack(answers["probabilities"].to_list())
     own = positions(answers["species"], labels)
-    table = pd.DataFrame(
-        {
-            "picture": answers.index,
-            "photo": answers["photo"].to_numpy(),
-            "split": answers["split"].to_numpy(),
-            "species": answers["species"].to_numpy(),
-            "suggested": np.array(labels)[probabilities.argmax(axis=1)],
-            "probability": probabilities.max(axis=1),
-            "own_probability": probabilities[np.arange(len(own)), own],
-        }
-    )
-    table = table.assign(margin=margins(probabilities, own))[suspected(probabilities, own)]
+    table = answers[["photo", "split", "species"]].rename_axis("picture").reset_index()
+    table = table.assign(
+        suggested=np.array(labels)[probabilities.argmax(axis=1)],
+        probability=probabilities.max(axis=1),
+        own_probability=probabilities[np.arange(len(own)), own],
+        margin=margins(probabilities, own),
+    )[suspected(probabilities, own)]
     table = table.sort_values(["margin", "photo"], kind="stable").drop_duplicates("photo")
     table.insert(2, "path", table["photo"].map(manifest.set_index("photo")["path"]))
     return table.drop(columns="margin").reset_index(drop=True)

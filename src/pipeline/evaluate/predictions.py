@@ -35,11 +35,8 @@ def photos_of(
     """
     photos, splits = manifest.set_index("photo"), split.set_index("photo")["split"]
     chosen = (index["photo"].map(splits) == name) & (views.counts(index) > 0)
-    pictures = index.loc[chosen, ["photo", "species", "box"]]
-    columns = ("path", "group", "event", "location")
-    pictures = pictures.assign(
-        **{column: pictures["photo"].map(photos[column]) for column in columns}
-    )
+    columns = ["path", "group", "event", "location"]
+    pictures = index.loc[chosen, ["photo", "species", "box"]].join(photos[columns], on="photo")
     if views.COLUMN not in index:
         return pictures
     several = pd.Series(views.counts(index), index.index)[pictures.index] > 1

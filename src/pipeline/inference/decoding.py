@@ -286,19 +286,11 @@ def _something_else(data: bytes) -> PhotoError:
 
 
 def _load(image: Image.Image, side: int, data: bytes) -> tuple[Image.Image, bool]:
-    """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side`.
-
-    Args:
-        image: The opened picture, from `_open`.
-        side: Smallest side to decode to (px).
-        data: The bytes, to be decoded once more where they end too early.
+    """Decodes to the end; a JPEG no larger than it needs to be for both sides to reach `side` px.
 
     Returns:
-        The decoded picture, and whether the bytes end before it does. At least 95 % of its rows are
+        The decoded picture, and whether `data` ends before it does. At least 95 % of its rows are
         there then, and the others are grey.
-
-    Raises:
-        PhotoError: The bytes give no picture, or less than 95 % of its rows.
     """
     try:
         return _decoded(image, side), False

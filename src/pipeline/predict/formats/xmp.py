@@ -54,7 +54,7 @@ def write(answers: Iterable[dict[str, Any]], name: str = NAMES[0]) -> Counter[st
         photo = Path(answer["path"])
         if answer["error"] is not None or not photo.is_file():
             continue
-        sidecar = _sidecar(photo, name)
+        sidecar = photo.with_suffix(".xmp") if name == "photo.xmp" else Path(f"{photo}.xmp")
         if sidecar in written:
             counts["shared"] += 1
             continue
@@ -80,21 +80,12 @@ def check(paths: Iterable[str]) -> None:
     Raises:
         UserError: A folder may not be written to.
     """
-    seen: set[Path] = set()
-    for path in paths:
-        folder = Path(path).parent
-        if folder in seen:
-            continue
-        seen.add(folder)
+    for folder in dict.fromkeys(Path(path).parent for path in paths):
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             raise UserError(
                 f"{folder} may not be written to, so --xmp cannot put sidecars beside its photos: "
                 "give yourself the right to, or leave --xmp out"
             )
-
-
-def _sidecar(photo: Path, name: str) -> Path:
-    return photo.with_suffix(".xmp") if name == "photo.xmp" else Path(f"{photo}.xmp")
 
 
 def _is_ours(sidecar: Path) -> bool:
