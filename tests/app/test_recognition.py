@@ -18,6 +18,7 @@ from PIL import Image
 from pipeline.app import recognition, server, uploads
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
+from pipeline.inference.pooling import Pooling
 from pipeline.predict import batch
 from pipeline.predict.events import Events
 from pipeline.predict.formats import tables
@@ -78,7 +79,7 @@ def test_the_page_answers_what_predict_answers_and_its_table_is_the_same(
     batch.predict(recogniser, order, tmp_path / "journal", jobs=1)
     expected = list(batch.answers(tmp_path / "journal"))
     labels = batch.labels(recogniser)
-    events = Events.of(recogniser, labels, top=batch.TOP)
+    events = Events(labels, Pooling.load(recogniser), top=batch.TOP)
     tables.csv(events.beside(expected), labels, tmp_path / "expected.csv")
 
     responses = [answer(address, name, data) for name, data in PHOTOS.items()]

@@ -53,7 +53,7 @@ def test_one_frame_cannot_rule_out_what_the_others_are_sure_of():
 def test_what_evaluate_chose_is_read_again_and_applied(tmp_path):
     chosen = Pooling("arithmetic", CALIBRATION)
     (tmp_path / "pooling.json").write_bytes(chosen.written())
-    read = Pooling.load(tmp_path, Calibration(1.0, 0.5, 0.2))
+    read = Pooling.load(tmp_path)
     assert read == chosen
     roots = np.sqrt(by_hand("arithmetic"))  # a temperature of 2
     assert read.answers(FRAMES, EVENT, LABELS)[1].tolist() == pytest.approx(
@@ -63,6 +63,7 @@ def test_what_evaluate_chose_is_read_again_and_applied(tmp_path):
 
 
 def test_a_recogniser_of_single_photos_pools_what_is_calibrated_already(tmp_path):
-    pooling = Pooling.load(tmp_path, CALIBRATION)
+    (tmp_path / "labels.json").write_text(json.dumps({"calibration": asdict(CALIBRATION)}))
+    pooling = Pooling.load(tmp_path)
     assert pooling.answers(FRAMES, EVENT, LABELS)[1].tolist() == pytest.approx(by_hand("geometric"))
     assert pooling.calibration.unknown_below == 0.4

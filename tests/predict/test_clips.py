@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.inference.crops import SubjectCrop
+from pipeline.inference.pooling import Pooling
 from pipeline.inference.query import Query, answer_rows
 from pipeline.inference.recogniser import Recogniser
 from pipeline.predict import batch, clips
@@ -136,7 +137,7 @@ def test_clips_of_a_package_get_observations(recogniser, tmp_path):
     batch.predict(recogniser, [str(tmp_path / "1.mp4")], tmp_path / "journal", jobs=1)
     labels = batch.labels(recogniser)
     packages = camtrap_dp.Packages()
-    events = Events.of(recogniser, labels, locate=packages.locate)
+    events = Events(labels, Pooling.load(recogniser), locate=packages.locate)
     packages.write(events.beside(batch.answers(tmp_path / "journal")), labels, tmp_path / "o.csv")
     rows = pd.read_csv(tmp_path / "o.csv")
     assert rows["observationLevel"].tolist() == ["media", "event"]

@@ -39,7 +39,7 @@ def versions(tmp_path_factory):
                 "accuracy": f"0.{number}",
                 "content": "twice" if number in (2, 3) else f"once {number}",
                 "gate": json.dumps(checks),
-                "files_sha256": checksums.digest(files),
+                "files_sha256": checksums.sha256(files / checksums.SUMS),
             }
             registry.create(info, tags, "")
     return folder / "mlflow.db"

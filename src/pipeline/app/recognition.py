@@ -145,7 +145,7 @@ def _jpeg(model: Model, data: bytes) -> str:
 
 def _table(model: Model, rows: list[dict[str, Any]]) -> bytes:
     labels = model.recogniser.labels
-    events = Events.of(model.folder, labels, top=batch.TOP)
+    events = Events(labels, model.recogniser.pooling, top=batch.TOP)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "predictions.csv")
         tables.csv(events.beside(rows), labels, path)

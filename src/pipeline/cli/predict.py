@@ -88,6 +88,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             "say with --format what to write"
         )
     from pipeline.core import atomic, parallel, workspace
+    from pipeline.inference.pooling import Pooling
     from pipeline.predict import batch, formats, species_list
     from pipeline.predict.events import Events
     from pipeline.predict.formats import tables
@@ -109,9 +110,8 @@ def _predict(arguments: argparse.Namespace) -> None:
         photos, failed, passed_over = batch.predict(
             recogniser, arguments.paths, journal, arguments.jobs
         )
-    events = Events.of(
-        recogniser, labels, gap=arguments.event_gap, locate=wanted.locate, top=batch.TOP
-    )
+    pooling, gap = Pooling.load(recogniser), arguments.event_gap
+    events = Events(labels, pooling, gap, wanted.locate, batch.TOP)
     with atomic.new_file(arguments.output) as written:
         answers = events.beside(_answers(journal, listed, folder))
         wanted.write(answers, labels, written)
@@ -127,12 +127,14 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _answers(journal: Path, listed: list | None, folder: Path | None) -> Iterator[dict]:
     """Yields the answers in a journal, among the species of a list, as seen from a folder."""
-    from pipeline.predict import batch, species_list
+    from pipeline.predict import batch, inputs, species_list
 
     answers = batch.answers(journal)
     if listed is not None:
         answers = species_list.apply(listed, answers)
-    return answers if folder is None else batch.seen_from(folder, answers)
+    if folder is None:
+        return answers
+    return (answer | {"path": inputs.relative(answer["path"], folder)} for answer in answers)
 
 
 def _require_writable(

@@ -58,10 +58,11 @@ def intervals(
         )
     drawn = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     counts = Counts(*(drawn.pop(name) for name in ("hits", "actual", "predicted")))
-    species = _of_species(scores, units, counts, drawn.pop("average_precision"))
+    wider = _widened(scores, units, counts)
+    species = _of_species(scores, counts, wider, drawn.pop("average_precision"))
     overall = _shares(scores, units, draws)
     overall |= _losses(scores, units, drawn, counts.actual.sum(axis=0))
-    overall |= _species_means(scores, units, counts)
+    overall |= _species_means(scores, wider)
     return {name: (low.item(), high.item()) for name, (low, high) in overall.items()}, species
 
 
@@ -89,13 +90,13 @@ def _losses(
     return recentred
 
 
-def _species_means(scores: Scores, units: np.ndarray, counts: Counts) -> dict[str, Interval]:
-    """Computes the intervals of means over species, of counts as they were drawn."""
+def _species_means(scores: Scores, wider: Counts) -> dict[str, Interval]:
+    """Computes the intervals of means over species, of counts as `_widened` returns them."""
     photos = scores.actual.sum(axis=1)
     photos = photos[photos > 1]
     # Weights of n photos spread less than n other photos would: by (n - 1) / (n + 1).
     spread = np.sqrt(((photos + 1) / (photos - 1)).mean()) if len(photos) else 1.0
-    drawn = scores.species_means(_widened(scores, units, counts))
+    drawn = scores.species_means(wider)
     estimates = scores.species_means(scores.counts(scores.once))
     return {
         name: _recentred(values[None] * spread, estimates[name], 1)
@@ -119,10 +120,10 @@ def _widened(scores: Scores, units: np.ndarray, counts: Counts) -> Counts:
 
 
 def _of_species(
-    scores: Scores, units: np.ndarray, counts: Counts, average_precision: np.ndarray
+    scores: Scores, counts: Counts, wider: Counts, average_precision: np.ndarray
 ) -> dict[str, Interval]:
     """Computes the intervals of each species' scores, of counts and precisions as drawn."""
-    once, wider = scores.counts(scores.once), _widened(scores, units, counts)
+    once = scores.counts(scores.once)
     hit = wider.hits - counts.hits
     missed = wider.actual - counts.actual - hit
     at_last_rank = counts.actual / counts.actual.sum(axis=0)

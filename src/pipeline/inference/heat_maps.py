@@ -43,7 +43,7 @@ def occlusion(
     Args:
         picture: uint8 (size, size, 3).
         position: The species, as a position in the answers.
-        network: Gives probabilities, (n, species), for pictures, uint8 (n, size, size, 3).
+        network: Gives probabilities, (species,), for a picture, uint8 (size, size, 3).
 
     Returns:
         float (size, size), 0 to 1: the mean fall of the species' logarithmic probability over the
@@ -53,10 +53,11 @@ def occlusion(
     side = round(size * WINDOW)
     starts = np.linspace(0, size - side, GRID).round().astype(int)
     windows = [np.s_[top : top + side, left : left + side] for top in starts for left in starts]
-    hidden = np.repeat(picture[None], len(windows), axis=0)
-    for one, window in zip(hidden, windows, strict=True):
-        one[window] = GREY
-    probabilities = network(np.concatenate([picture[None], hidden]))[:, position]
+    probabilities = [network(picture)[position]]
+    for window in windows:
+        hidden = picture.copy()
+        hidden[window] = GREY
+        probabilities.append(network(hidden)[position])
     logarithms = np.log(np.maximum(probabilities, 1e-12))
     falls, times = np.zeros((size, size)), np.zeros((size, size))
     for window, fall in zip(windows, logarithms[0] - logarithms[1:], strict=True):

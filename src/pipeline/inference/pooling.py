@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +28,16 @@ class Pooling:
     calibration: Calibration
 
     @classmethod
-    def load(cls, recogniser: Path, calibration: Calibration) -> "Pooling":
-        """Reads the pooling of a recogniser.
+    def load(cls, recogniser: Path) -> "Pooling":
+        """Reads it from a recogniser's folder.
 
-        One that was made from photos without events has none of its own: the geometric mean of its
-        photos' answers is taken as it is.
-
-        Args:
-            recogniser: Its folder.
-            calibration: Of its answers to photos.
+        A recogniser of photos without events has none of its own: the geometric mean of its photos'
+        answers is taken as it is.
         """
         file = recogniser / FILE
         if not file.exists():
-            return cls(GEOMETRIC, replace(calibration, temperature=1.0))
+            about = json.loads((recogniser / "labels.json").read_text())
+            return cls(GEOMETRIC, Calibration(**about["calibration"] | {"temperature": 1.0}))
         written = json.loads(file.read_text())
         return cls(written["mean"], Calibration(**written["calibration"]))
 

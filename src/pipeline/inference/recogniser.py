@@ -72,7 +72,7 @@ class Recogniser:
         self.crop = SubjectCrop.load(folder)
         carried = self.crop and self.crop.detector
         self.detector = detector.read(folder / carried) if carried else None
-        self.pooling = Pooling.load(folder, self.calibration)
+        self.pooling = Pooling.load(folder)
         self.taxonomy = Taxonomy.load(folder)
 
     def answer(
@@ -125,7 +125,7 @@ class Recogniser:
             if MAPS in outputs:
                 heat = heat_maps.activation(outputs[MAPS], best, self.network.size)
             else:
-                heat = heat_maps.occlusion(picture, best, self._one_by_one)
+                heat = heat_maps.occlusion(picture, best, self.network.one)
             answer["explanation"] = base64.b64encode(heat_maps.overlay(heat)).decode()
         return answer
 
@@ -172,10 +172,6 @@ class Recogniser:
     def _square(self, data: bytes, view: View) -> tuple[np.ndarray, bool]:
         part = data if view is None else decoding.cut(data, view, self.max_pixels)
         return decoding.read(part, self.network.size, self._fit, self.max_pixels)
-
-    def _one_by_one(self, pictures: np.ndarray) -> np.ndarray:
-        """Never waits in one of the network's threads for another of them."""
-        return np.stack([self.network.one(picture) for picture in pictures])
 
 
 def bytes_of(image: Any) -> bytes:

@@ -65,9 +65,10 @@ def predict(
         kind.
 
     Raises:
-        UserError: There is no photo, or no recogniser.
+        UserError: There is no photo, or no recogniser, or another file where the journal is to be.
     """
-    require_journal(journal)
+    if os.path.lexists(journal) and not _is_journal(journal):
+        raise UserError(f"{journal} is not the journal of an earlier run: move it elsewhere")
     passed_over: Counter[str] = Counter()
     total = sum(1 for _ in inputs.find(paths, passed_over, clips=True))
     if not total:
@@ -86,17 +87,12 @@ def predict(
     return total, failed, passed_over
 
 
-def require_journal(journal: Path) -> None:
-    """Checks that nothing but an earlier run's journal stands where the journal is to be.
-
-    Raises:
-        UserError: Another file does.
-    """
-    if not os.path.lexists(journal):
-        return
-    begins = journal.is_file() and not journal.is_symlink() and journal.open("rb").read(len(_HEAD))
-    if begins is False or not _HEAD.startswith(begins):
-        raise UserError(f"{journal} is not the journal of an earlier run: move it elsewhere")
+def _is_journal(file: Path) -> bool:
+    """Tells whether a file is an earlier run's journal, or its beginning."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return _HEAD.startswith(opened.read(len(_HEAD)))
 
 
 def answers(journal: Path) -> Iterator[Answer]:
@@ -107,11 +103,6 @@ def answers(journal: Path) -> Iterator[Answer]:
             answer = json.loads(line)
             del answer["stamp"]
             yield answer
-
-
-def seen_from(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
-    """Yields the same answers, with their paths relative to a folder."""
-    return (answer | {"path": inputs.relative(answer["path"], folder)} for answer in answers)
 
 
 def _resume(

@@ -1,17 +1,15 @@
 """Pools the answers to the photos of a camera's bursts to one answer an event."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.dataset import events
-from pipeline.inference.calibration import Calibration
 from pipeline.inference.pooling import Pooling
 
 Answer = dict[str, Any]
@@ -47,19 +45,6 @@ class Events:
     gap: float = events.GAP
     locate: Locate = by_folder
     top: int = 3
-
-    @classmethod
-    def of(cls, recogniser: Path, labels: Sequence[str], **settings: Any) -> "Events":
-        """Reads how a recogniser pools frames.
-
-        Args:
-            recogniser: Its folder.
-            labels: The species it knows.
-            settings: Other attributes.
-        """
-        about = json.loads((recogniser / "labels.json").read_text())
-        pooling = Pooling.load(recogniser, Calibration(**about["calibration"]))
-        return cls(labels, pooling, **settings)
 
     def beside(self, answers: Iterable[Answer]) -> Iterator[Answer]:
         """Yields each answer with that of its event, and `top` cut to its length.
