@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from sklearn.covariance import empirical_covariance
 from sklearn.decomposition import PCA
 
 from pipeline.inference.novelty import NoveltyDetector, combined
@@ -63,7 +64,10 @@ def _gaussians(features: np.ndarray, targets: np.ndarray) -> NoveltyDetector:
     reduced = pca.fit_transform((features - centre) / spread)
     species, row = np.unique(targets, return_inverse=True)
     means = np.stack([reduced[row == i].mean(axis=0) for i in range(len(species))])
-    within, total = _covariance(reduced - means[row]), _covariance(reduced)
+    within, total = (
+        empirical_covariance(centred, assume_centered=True)
+        for centred in (reduced - means[row], reduced)
+    )
     target = (np.trace(total) / axes or 1.0) * np.eye(axes)
     within, total = ((1 - SHRINKAGE) * c + SHRINKAGE * target for c in (within, total))
     whiten = np.linalg.inv(np.linalg.cholesky(within))
@@ -76,7 +80,3 @@ def _gaussians(features: np.ndarray, targets: np.ndarray) -> NoveltyDetector:
         standard=np.full((2, 2), np.nan),
         threshold=np.nan,
     )
-
-
-def _covariance(centred: np.ndarray) -> np.ndarray:
-    return centred.T @ centred / len(centred)

@@ -77,24 +77,20 @@ class OpenSetRule:
                     f"below {self.imagenet.animal_from:.2f}"
                 )
                 return {"kind": NO_ANIMAL, "reason": reason}
-        unknown, reason = self._is_unknown(outputs, probability, threshold)
+        if threshold is None and self.novelty is not None:
+            score = self.novelty.score(outputs["features"][None], outputs["logits"][None]).item()
+            limit = self.novelty.threshold
+            unknown = score > limit
+            reason = f"it is like photos of the species: novelty {score:.2f} of {limit:.2f}"
+            if unknown:
+                few = f"it is less like the known species than {KNOWN:.0%} of their photos"
+                reason = f"{few}: novelty {score:.2f}, above {limit:.2f}"
+        else:
+            limit = self.unknown_below if threshold is None else threshold
+            unknown = probability < limit
+            word = "below" if unknown else "not below"
+            reason = f"the probability {probability:.2f} is {word} {limit:.2f}"
         answer = {"kind": UNKNOWN_ANIMAL if unknown else SPECIES, "reason": reason}
         if unknown and self.imagenet is not None:
             answer["looks_like"] = self.imagenet.looks_like(outputs["imagenet"])
         return answer
-
-    def _is_unknown(
-        self, outputs: Mapping[str, np.ndarray], probability: float, threshold: float | None
-    ) -> tuple[bool, str]:
-        if threshold is None and self.novelty is not None:
-            score = self.novelty.score(outputs["features"][None], outputs["logits"][None]).item()
-            limit = self.novelty.threshold
-            if score > limit:
-                of = f"novelty {score:.2f}, above {limit:.2f}"
-                few = f"it is less like the known species than {KNOWN:.0%} of their photos"
-                return True, f"{few}: {of}"
-            return False, f"it is like photos of the species: novelty {score:.2f} of {limit:.2f}"
-        limit = self.unknown_below if threshold is None else threshold
-        unknown = probability < limit
-        word = "below" if unknown else "not below"
-        return unknown, f"the probability {probability:.2f} is {word} {limit:.2f}"

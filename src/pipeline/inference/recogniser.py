@@ -38,8 +38,7 @@ class Recogniser:
     """A network with all that its answers need. Safe to call from several threads.
 
     Args:
-        folder: With `model.tflite`, `labels.json` and, but for versions that were registered before
-            there was one, `novelty.npz`.
+        folder: With `model.tflite` and `labels.json`, and what else evaluate wrote beside them.
         workers: Interpreters to keep. Defaults to one a core.
 
     Attributes:
@@ -101,10 +100,11 @@ class Recogniser:
             `species`, the most probable one, and its calibrated `probability`; `top`, a list of
             both, the most probable first; whether it is `unknown`, that is, of another `kind` than
             `species`, with the `reason` and, for an unknown animal, what it `looks_like` (see
-            `open_set`); `prediction_set`, the species that it may well be, the most
-            probable first (see `calibration.Calibration`); `cut_short`, where the file ends before
-            the picture does (see `decoding.Sight`); and, if wanted, `explanation`, a PNG in base64
-            to lay over the square that the network saw, red where the photo speaks for the species.
+            `open_set`); `prediction_set`, the species that it may well be, the most probable first
+            (see `calibration.Calibration`); `rank`, `taxon` and `taxon_probability` (see
+            `taxonomy`), where it knows ranks; `cut_short`, where the file ends before the picture
+            does (see `decoding.Sight`); and, if wanted, `explanation`, a PNG in base64 to lay over
+            the square that the network saw, red where the photo speaks for the species.
 
         Raises:
             PhotoError: The bytes give no picture.
