@@ -132,7 +132,7 @@ def test_what_a_package_needs_is_wanted_before_the_first_photo(recogniser, trip,
 def test_a_table_of_deployments_says_what_is_wrong(tmp_path, old, new, error):
     path = write(TABLE.replace(old, new), tmp_path / "cameras.csv")
     with pytest.raises(UserError, match=error):
-        Deployments.read(path)
+        Deployments(path)
 
 
 def test_a_table_of_deployments_is_for_packages_alone(tmp_path):

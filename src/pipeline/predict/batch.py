@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache, partial
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -30,7 +30,6 @@ from pipeline.predict import clips, inputs
 if TYPE_CHECKING:
     from pipeline.inference.recogniser import Recogniser
 
-T = TypeVar("T")
 Answer = dict[str, Any]
 TOP = 3
 KEPT = 20  # species of a photo in the journal, from which those of its event are pooled

@@ -141,13 +141,10 @@ def require_below(folder: Path, paths: Iterable[str]) -> None:
 
 
 def _top(path: str) -> Path:
-    if Path(path).exists():
-        here = Path(path)
-        is_photo = here.is_file() and not archive.is_archive(here)
-    else:
-        parts = Path(path).parts
-        here = Path(*takewhile(lambda part: not glob.has_magic(part), parts))
-        is_photo = False
+    here = Path(path)
+    if not here.exists():
+        here = Path(*takewhile(lambda part: not glob.has_magic(part), here.parts))
+    is_photo = here.is_file() and not archive.is_archive(here)
     here = Path(os.path.abspath(here))  # noqa: PTH100 (links stay as they are, `..` goes)
     return here.parent if is_photo else here
 

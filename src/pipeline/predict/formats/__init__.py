@@ -44,7 +44,7 @@ def named(name: str, deployments: Path | None = None) -> Format:
     if deployments and name != PACKAGE:
         raise UserError(f"--deployments is for {PACKAGE}, and not for {name}")
     if name in ("camtrap-dp", PACKAGE):
-        package = Packages() if name == "camtrap-dp" else Deployments.read(deployments)
+        package = Packages() if name == "camtrap-dp" else Deployments(deployments)
         return Format(package.write, package.locate, package.check)
     writers: dict[str, Write] = {
         "csv": tables.csv,

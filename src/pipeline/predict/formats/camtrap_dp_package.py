@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,24 +45,14 @@ class Deployments:
     """The cameras of a package, each of them at one place for one period.
 
     Args:
-        rows: A row a deployment, texts in the columns of the standard.
-        zones: The zone that each camera's clock is in, by the deployment's ID.
+        path: A table of them, in the columns of Camtrap DP; None: there is none.
+
+    Raises:
+        UserError: It is missing, lacks a required column or cell, or has an ID twice, a place that
+            is not on Earth, or a time without its zone.
     """
 
-    def __init__(self, rows: pd.DataFrame, zones: dict[str, tzinfo]):
-        self.rows, self._zones = rows, zones
-
-    @classmethod
-    def read(cls, path: Path | None) -> "Deployments":
-        """Reads a table of deployments, in the columns of Camtrap DP.
-
-        Args:
-            path: The file; None: there is none.
-
-        Raises:
-            UserError: It is missing, lacks a required column or cell, or has an ID twice, a place
-                that is not on Earth, or a time without its zone.
-        """
+    def __init__(self, path: Path | None):
         if path is None:
             raise UserError(
                 "a Camtrap DP package says where and when its cameras stood: name a table with "
@@ -83,12 +73,12 @@ class Deployments:
             if not right.all():
                 value = rows[name][~right].iloc[0]
                 raise UserError(f"{path}: {name} is {value}, not a number from -{most} to {most}")
-        zones = {}
         for name in ("deploymentEnd", "deploymentStart"):
             times = [_time(path, name, text) for text in rows[name]]
             rows[name] = [_written(time) for time in times]
-            zones = {ID: time.tzinfo for ID, time in zip(rows["deploymentID"], times, strict=True)}
-        return cls(rows, zones)
+        self.rows = rows
+        zones = [time.tzinfo for time in times]  # that its clock is in, when it starts
+        self._zones = dict(zip(rows["deploymentID"], zones, strict=True))
 
     def of(self, path: str) -> str | None:
         """Returns the ID of a photo's deployment: the name of the deepest such folder above it."""
