@@ -46,7 +46,7 @@ class Scores:
         self.predicted = _indicator(predicted, np.arange(photos), species, photos)
         self._hits = self.actual * self.predicted
         self._averaged = [i for i in np.unique(targets) if i >= len(labels) or labels[i] != BLANK]
-        self._rankings = [_Ranking.of(probabilities[:, i], targets == i) for i in range(species)]
+        self._rankings = [_Ranking(probabilities[:, i], targets == i) for i in range(species)]
 
     @property
     def once(self) -> np.ndarray:
@@ -166,7 +166,6 @@ class Counts:
         return _share(2 * self.hits, self.actual + self.predicted)
 
 
-@dataclass(frozen=True)
 class _Ranking:
     """Photos by their probability of a species, in blocks that each end where recall rises.
 
@@ -178,19 +177,14 @@ class _Ranking:
         shown: Those of them that show the species, (blocks, n).
     """
 
-    all: sparse.csr_array
-    shown: sparse.csr_array
-
-    @classmethod
-    def of(cls, probabilities: np.ndarray, shows: np.ndarray) -> "_Ranking":
+    def __init__(self, probabilities: np.ndarray, shows: np.ndarray) -> None:
         _, level = np.unique(-probabilities, return_inverse=True)  # 0 is the most probable
         ends = np.unique(level[shows])
         block = np.searchsorted(ends, level)
         inside = np.flatnonzero(block < len(ends))
         shown, shape = np.flatnonzero(shows), (len(ends), len(shows))
-        return cls(
-            _indicator(block[inside], inside, *shape), _indicator(block[shown], shown, *shape)
-        )
+        self.all = _indicator(block[inside], inside, *shape)
+        self.shown = _indicator(block[shown], shown, *shape)
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
         if not self.all.shape[0]:

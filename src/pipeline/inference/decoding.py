@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.ExifTags import Base
 
 from pipeline.inference import exif, truncation
 
@@ -39,7 +40,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SUBFILE_TYPE = 254
 
 # Pillow warns of large pictures, for which `_open` has a limit of its own, and of broken EXIF.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -259,9 +259,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise PhotoError("too_many_pixels", f"it claims over {max_pixels:,} pixels") from None
     except Exception as error:  # Pillow's parsers raise many kinds at malformed headers
         raise PhotoError("unreadable", f"its header cannot be read: {error}") from None
-    if (
-        image.format == "TIFF" and image.tag_v2.get(_SUBFILE_TYPE, 0) & 1
-    ):  # a reduced copy, TIFF 6.0
+    # TIFF 6.0: a reduced copy of another picture
+    if image.format == "TIFF" and image.tag_v2.get(Base.NewSubfileType, 0) & 1:
         raise PhotoError("raw", "a camera's raw file, of which only a thumbnail can be read")
     if image.width * image.height > max_pixels:
         claim = f"it claims {image.width} x {image.height}, over {max_pixels:,} pixels"

@@ -4,10 +4,8 @@ import re
 from datetime import datetime, timedelta
 
 from PIL import Image
+from PIL.ExifTags import GPS, IFD, Base
 
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
-_TIME_ORIGINAL, _TIME_DIGITIZED, _TIME_CHANGED = 0x9003, 0x9004, 0x0132
-_GPS_TIME, _GPS_DATE = 7, 29
 _TIME = re.compile(r"(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[T ]+(\d\d?):(\d\d?)(?::(\d\d?))?")
 _XMP_TIME = re.compile(
     rb"(?:exif:DateTimeOriginal|photoshop:DateCreated|xmp:CreateDate)(?:\s*=\s*[\"']|>)([^\"'<]+)"
@@ -16,7 +14,7 @@ _XMP_TIME = re.compile(
 
 def orientation(image: Image.Image) -> int | None:
     """Returns how a decoded picture has still to be turned; a TIFF is turned as it is decoded."""
-    return _read(image).get(_ORIENTATION)
+    return _read(image).get(Base.Orientation)
 
 
 def taken_at(image: Image.Image) -> str | None:
@@ -26,11 +24,12 @@ def taken_at(image: Image.Image) -> str | None:
     does.
     """
     exif = _read(image)
-    camera, gps = _ifd(exif, _EXIF_IFD), _ifd(exif, _GPS_IFD)
+    camera, gps = _ifd(exif, IFD.Exif), _ifd(exif, IFD.GPSInfo)
     for written in (
-        *(tags.get(tag) for tag in (_TIME_ORIGINAL, _TIME_DIGITIZED) for tags in (camera, exif)),
+        *(tags.get(Base.DateTimeOriginal) for tags in (camera, exif)),
+        *(tags.get(Base.DateTimeDigitized) for tags in (camera, exif)),
         _xmp_time(image.info.get("xmp")),
-        *(tags.get(_TIME_CHANGED) for tags in (exif, camera)),
+        *(tags.get(Base.DateTime) for tags in (exif, camera)),
         _gps_time(gps),
     ):
         if written and (time := _time(written)):
@@ -44,10 +43,13 @@ def position(image: Image.Image) -> tuple[float, float] | tuple[None, None]:
     A receiver without a fix writes zeros, or nothing.
     """
     try:
-        gps = _read(image).get_ifd(_GPS_IFD)
+        gps = _read(image).get_ifd(IFD.GPSInfo)
         latitude, longitude = (
             (float(d) + float(m) / 60 + float(s) / 3600) * (-1 if str(side)[:1] in "SW" else 1)
-            for side, (d, m, s) in ((gps[1], gps[2]), (gps[3], gps[4]))
+            for side, (d, m, s) in (
+                (gps[GPS.GPSLatitudeRef], gps[GPS.GPSLatitude]),
+                (gps[GPS.GPSLongitudeRef], gps[GPS.GPSLongitude]),
+            )
         )
     except Exception:  # absent, or not as the EXIF standard writes it
         return None, None
@@ -76,8 +78,8 @@ def _xmp_time(xmp: object) -> str | None:
 
 def _gps_time(gps: dict) -> str | None:
     try:
-        hour, minute, second = (int(float(part)) for part in gps[_GPS_TIME])
-        return f"{gps[_GPS_DATE]} {hour:02d}:{minute:02d}:{second:02d}"
+        hour, minute, second = (int(float(part)) for part in gps[GPS.GPSTimeStamp])
+        return f"{gps[GPS.GPSDateStamp]} {hour:02d}:{minute:02d}:{second:02d}"
     except Exception:  # absent, or not as the EXIF standard writes it
         return None
 
