@@ -4,20 +4,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.export import precision
 from pipeline.inference import checksums, crops, novelty
 from pipeline.inference.litert import MAIN, Network
 
-_PAGE = "mobile.md.j2"
-_FITS = {
-    "crop": ("cut the middle square out of it", "ImageOps.fit(photo, ({size}, {size}))"),
-    "pad": (
-        "shrink it and pad it with grey (128, 128, 128) to a square",
-        "ImageOps.pad(photo, ({size}, {size}), color=(128, 128, 128))",
-    ),
-    "stretch": ("stretch it to a square", "photo.resize(({size}, {size}))"),
-}
+if TYPE_CHECKING:
+    import jinja2
 
 
 def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) -> None:
@@ -66,16 +60,19 @@ def for_phones(recogniser: Path, folder: Path, networks: Mapping[str, bytes]) ->
     }
     written = json.dumps(metadata, indent=2, ensure_ascii=False)
     (folder / "metadata.json").write_text(f"{written}\n", encoding="utf-8")
-    page = _page(metadata, networks, (folder / novelty.FILE).exists())
+    page = _template().render(
+        metadata,
+        network="int8" if "int8" in networks else "float",
+        novelty=detector.exists(),
+        megabytes={name: f"{len(contents) / 1e6:.1f}" for name, contents in networks.items()},
+    )
     (folder / "README.md").write_text(page, encoding="utf-8")
 
 
-def _page(metadata: Mapping, networks: Mapping[str, bytes], detector: bool) -> str:
-    """Fills the template of the page in."""
+def _template() -> "jinja2.Template":
+    """Returns the page as a template; it takes the content of `metadata.json` and more."""
     import jinja2
 
-    size = metadata["input"]["shape"][1]
-    sentence, code = _FITS[metadata["input"]["fit"]]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -83,16 +80,4 @@ def _page(metadata: Mapping, networks: Mapping[str, bytes], detector: bool) -> s
         trim_blocks=True,
         autoescape=False,  # a page of Markdown, of numbers and words of this module
     )
-    return environment.get_template(_PAGE).render(
-        species=len(metadata["labels"]),
-        size=size,
-        fit=sentence,
-        code=code.format(size=size),
-        served=metadata["calibrated_for"],
-        network="int8" if "int8" in networks else "float",
-        input=metadata["input"]["name"],
-        imagenet="animals" in metadata,
-        cut_out=metadata["input"]["cut_out"],
-        novelty=detector,
-        megabytes={name: f"{len(contents) / 1e6:.1f}" for name, contents in networks.items()},
-    )
+    return environment.get_template("mobile.md.j2")
