@@ -26,7 +26,8 @@ METADATA = pd.DataFrame(
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     report = tmp_path / "reports/ingest"
     report.mkdir(parents=True)
     (report / "counts.csv").write_text(COUNTS)
@@ -36,7 +37,7 @@ def project(tmp_path):
 
 
 def test_species_and_refused_files_are_counted_the_most_first(project):
-    found = collection_summary.read(project, "/photos", 5)
+    found = collection_summary.read("/photos", 5)
     assert found == {
         "form": "tables",
         "tables": ["coco.json"],
@@ -51,11 +52,11 @@ def test_species_and_refused_files_are_counted_the_most_first(project):
 
 
 def test_of_another_collection_or_a_report_that_is_being_written_nothing_is_shown(project):
-    assert collection_summary.read(project, "/others", 5) is None
+    assert collection_summary.read("/others", 5) is None
     (project / "reports/ingest/counts.csv").write_text("")
-    assert collection_summary.read(project, "/photos", 5) is None
+    assert collection_summary.read("/photos", 5) is None
     (project / "reports/ingest/source.json").unlink()
-    assert collection_summary.read(project, "/photos", 5) is None
+    assert collection_summary.read("/photos", 5) is None
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ _REPORT = Path("reports/ingest")
 _MAX_UNUSED = 5  # files that may be metadata and were not used
 
 
-def read(project: Path, source: str, least: int) -> dict[str, Any] | None:
+def read(source: str, least: int) -> dict[str, Any] | None:
     """Reads the report of ingest, also of a run that ingest itself stopped.
 
     Args:
-        project: The project's folder.
         source: The collection that is chosen now, `ingest.source`.
         least: Photos that a species needs, `ingest.min_per_species`.
 
@@ -25,14 +24,13 @@ def read(project: Path, source: str, least: int) -> dict[str, Any] | None:
         path of one, the most first; `unused`, files that may be metadata, with the reason why they
         were not used; `least`. None where ingest has not looked through this collection.
     """
-    report = project / _REPORT
     try:
-        described = json.loads((report / "source.json").read_text(encoding="utf-8"))
+        described = json.loads((_REPORT / "source.json").read_text(encoding="utf-8"))
         if described["source"] != source:
             return None
-        counts = pd.read_csv(report / "counts.csv", dtype={"species": str}, keep_default_na=False)
-        refused = pd.read_csv(report / "quarantine.csv", dtype=str, keep_default_na=False)
-        metadata = pd.read_csv(report / "metadata.csv", dtype=str, keep_default_na=False)
+        counts = pd.read_csv(_REPORT / "counts.csv", dtype={"species": str}, keep_default_na=False)
+        refused = pd.read_csv(_REPORT / "quarantine.csv", dtype=str, keep_default_na=False)
+        metadata = pd.read_csv(_REPORT / "metadata.csv", dtype=str, keep_default_na=False)
     except (OSError, ValueError, KeyError):  # not written yet, or being written
         return None
     species = counts[counts["accepted"] > 0].sort_values("accepted", ascending=False, kind="stable")

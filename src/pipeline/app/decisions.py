@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from pipeline.app import uploads
-from pipeline.core.errors import UserError
 from pipeline.inference import decoding
 from pipeline.sources.feedback import Feedback, Kind, Settled
 
@@ -63,10 +62,7 @@ def routes(folder: Path | None) -> APIRouter:
     async def decide(request: Request, decision: Annotated[Decision, Query()]) -> dict[str, Any]:
         """Stores a decision on the photo in the body, and returns everybody's on it."""
         stored, data = collection(), await uploads.photo(request)
-        try:
-            await run_in_threadpool(lambda: stored.add(data, **decision.model_dump()))
-        except (UserError, decoding.PhotoError) as error:
-            raise HTTPException(400, str(error)) from None
+        await run_in_threadpool(lambda: stored.add(data, **decision.model_dump()))
         photo = decoding.identity(data)
         return _shown((await run_in_threadpool(stored.settled, [photo]))[photo])
 

@@ -1,4 +1,4 @@
-"""Runs `dvc repro` as a person would, and reports its progress.
+"""Runs `dvc repro` in the current folder as a person would, and reports its progress.
 
 The run is a process of its own, which goes on when the browser is closed and when the app is ended;
 what is known of it stands in `.cache/app`, so that an app that is started later shows it too.
@@ -19,6 +19,7 @@ from pipeline.core import stage_timer
 from pipeline.core.atomic import atomic_write
 from pipeline.core.errors import UserError
 
+_LOG, _STATE, _CODE = (Path(".cache/app", name) for name in ("run.log", "run.json", "exit_code"))
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 _TAIL = 60  # lines of the log
 _MAX_LOG = 1 << 20  # bytes of it that are read
@@ -40,123 +41,99 @@ _FAILED_TO = re.compile(r"ERROR: (?:failed to reproduce '\w+': )?(?=.)")
 _SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
 
 
-class PipelineRun:
-    """The last run that the page started, or the one that goes on now.
+def start(target: str | None = None) -> None:
+    """Starts `dvc repro`.
 
     Args:
-        project: The project's folder.
+        target: A stage to end with. Defaults to all stages.
+
+    Raises:
+        UserError: A run goes on already.
     """
-
-    def __init__(self, project: Path):
-        self._project, self._folder = project.resolve(), project.resolve() / ".cache" / "app"
-        self._log, self._state = self._folder / "run.log", self._folder / "run.json"
-        self._code = self._folder / "exit_code"
-
-    def use(self, source: Path) -> None:
-        """Sets the collection, by `animal use`.
-
-        Raises:
-            UserError: `animal use` refuses it, for the reason in the message.
-        """
-        command = "from pipeline.cli import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", command, "use", str(source)],
-            cwd=self._project,
-            capture_output=True,
-            text=True,
+    if _running() is not None:
+        raise UserError("a run goes on already: wait for it, or stop it")
+    _LOG.parent.mkdir(parents=True, exist_ok=True)
+    _CODE.unlink(missing_ok=True)
+    repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
+    with _LOG.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HEED, "sh", "-c", _SCRIPT, "sh", str(_CODE), *repro],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl+C that ends the app does not end the run
         )
-        if done.returncode:
-            raise UserError(done.stderr.strip().removeprefix("error: ")[-2000:])
+    with atomic_write(_STATE) as path:
+        state = {"pid": process.pid, "started": time.time(), "target": target}
+        path.write_text(json.dumps(state))
 
-    def start(self, target: str | None = None) -> None:
-        """Starts `dvc repro`.
 
-        Args:
-            target: A stage to end with. Defaults to all stages.
+def stop() -> None:
+    """Ends the run as Ctrl+C does; what its stages finished stays."""
+    if pid := _running():
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGINT)
 
-        Raises:
-            UserError: A run goes on already.
-        """
-        if self._running() is not None:
-            raise UserError("a run goes on already: wait for it, or stop it")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._code.unlink(missing_ok=True)
-        repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
-        with self._log.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _HEED, "sh", "-c", _SCRIPT, "sh", str(self._code), *repro],
-                cwd=self._project,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl+C that ends the app does not end the run
-            )
-        with atomic_write(self._state) as path:
-            state = {"pid": process.pid, "started": time.time(), "target": target}
-            path.write_text(json.dumps(state))
 
-    def stop(self) -> None:
-        """Ends the run as Ctrl+C does; what its stages finished stays."""
-        if pid := self._running():
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGINT)
+def _read() -> dict[str, Any] | None:
+    try:
+        return json.loads(_STATE.read_text())
+    except (OSError, ValueError):
+        return None
 
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            return json.loads(self._state.read_text())
-        except (OSError, ValueError):
-            return None
 
-    def _running(self) -> int | None:
-        """Returns the process's number; None if no run goes on."""
-        state = self._read()
-        if state is None or self._code.exists():
-            return None
-        with suppress(ChildProcessError):
-            os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is a zombie until then
-        try:
-            os.kill(state["pid"], 0)
-        except (ProcessLookupError, PermissionError):
-            return None
-        return state["pid"]
+def _running() -> int | None:
+    """Returns the process's number; None if no run goes on."""
+    state = _read()
+    if state is None or _CODE.exists():
+        return None
+    with suppress(ChildProcessError):
+        os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is a zombie until then
+    try:
+        os.kill(state["pid"], 0)
+    except (ProcessLookupError, PermissionError):
+        return None
+    return state["pid"]
 
-    def describe(self) -> dict[str, Any] | None:
-        """Describes the run's progress; None if the page never started one.
 
-        Returns:
-            `running`; `code`, how it ended (None: it was killed); `started` (s, Unix time);
-            `target`; `stages`, a state for each (waiting, running, done, unchanged, failed) with
-            the seconds that it took the last time; `left`, the seconds that the rest takes by
-            that, or None; `problem`, the sentence with which it failed, or None; and `log`, its
-            last lines.
-        """
-        state = self._read()
-        if state is None:
-            return None
-        running = self._running() is not None
-        code = int(self._code.read_text()) if self._code.exists() else None
-        lines = self._lines()
-        seconds = stage_timer.read()
-        states = _states(lines, running, code, state["target"])
-        stages = [
-            {"name": name, "state": states[name], "seconds": seconds.get(name)} for name in states
-        ]
-        left = _left(stages, time.time() - state["started"]) if running else None
-        return {
-            **{name: state[name] for name in ("started", "target")},
-            **{"running": running, "code": code, "stages": stages, "left": left},
-            "problem": _problem(lines) if code else None,
-            "log": lines[-_TAIL:],
-        }
+def describe() -> dict[str, Any] | None:
+    """Describes the run's progress; None if the page never started one.
 
-    def _lines(self) -> list[str]:
-        try:
-            with self._log.open("rb") as file:
-                file.seek(max(0, self._log.stat().st_size - _MAX_LOG))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return []
-        return [line for line in text.splitlines() if line.strip()]
+    Returns:
+        `running`; `code`, how it ended (None: it was killed); `started` (s, Unix time);
+        `target`; `stages`, a state for each (waiting, running, done, unchanged, failed) with
+        the seconds that it took the last time; `left`, the seconds that the rest takes by
+        that, or None; `problem`, the sentence with which it failed, or None; and `log`, its
+        last lines.
+    """
+    state = _read()
+    if state is None:
+        return None
+    running = _running() is not None
+    code = int(_CODE.read_text()) if _CODE.exists() else None
+    lines = _lines()
+    seconds = stage_timer.read()
+    states = _states(lines, running, code, state["target"])
+    stages = [
+        {"name": name, "state": states[name], "seconds": seconds.get(name)} for name in states
+    ]
+    left = _left(stages, time.time() - state["started"]) if running else None
+    return {
+        **{name: state[name] for name in ("started", "target")},
+        **{"running": running, "code": code, "stages": stages, "left": left},
+        "problem": _problem(lines) if code else None,
+        "log": lines[-_TAIL:],
+    }
+
+
+def _lines() -> list[str]:
+    try:
+        with _LOG.open("rb") as file:
+            file.seek(max(0, _LOG.stat().st_size - _MAX_LOG))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _problem(lines: list[str]) -> str | None:

@@ -15,8 +15,6 @@ from starlette.exceptions import HTTPException
 from pipeline.app import uploads
 from pipeline.app.access import too_many
 from pipeline.app.champion import Champion, Model
-from pipeline.core.errors import UserError
-from pipeline.inference.decoding import PhotoError
 from pipeline.predict import batch
 from pipeline.predict.events import Events
 from pipeline.predict.formats import tables
@@ -99,10 +97,7 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
             await uploads.archive_file(request, file)
             file.flush()
             photos = uploads.unpack(Path(file.name))
-            try:
-                await run_in_threadpool(next, photos)
-            except UserError as error:
-                raise HTTPException(400, str(error)) from None
+            await run_in_threadpool(next, photos)
         kind = "application/octet-stream"
         return StreamingResponse(iterate_in_threadpool(photos), media_type=kind)
 
@@ -129,10 +124,7 @@ def _answer(model: Model, path: str, data: bytes) -> dict[str, Any]:
 
 def _heat(model: Model, path: str, data: bytes) -> dict[str, Any]:
     """Returns `heat`, a PNG in base64 to lay over the square that the recogniser saw."""
-    try:
-        answer = model.recogniser.answer(data, explained=True)
-    except PhotoError as error:
-        raise HTTPException(400, str(error)) from None
+    answer = model.recogniser.answer(data, explained=True)
     return {"heat": answer["explanation"], "species": answer["species"], "version": model.version}
 
 

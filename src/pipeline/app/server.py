@@ -16,6 +16,8 @@ from pipeline.app import decisions, field, recognition, suspects, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
 from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
+from pipeline.core.errors import UserError
+from pipeline.inference.decoding import PhotoError
 
 STATIC = Path(__file__).parent / "static"
 _FRESH = {"Cache-Control": "no-cache"}  # revalidated by its hash: a new release shows at once
@@ -59,11 +61,13 @@ def build(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     guard = AccessGuard(app, access, sign_in)
     app.add_exception_handler(HTTPException, _sentence)
+    app.add_exception_handler(UserError, _mistake)
+    app.add_exception_handler(PhotoError, _mistake)
     app.include_router(recognition.routes(champion, runtime is not None))
     app.include_router(decisions.routes(feedback))
-    app.include_router(suspects.routes(None if folders is None else Path(), feedback))
+    app.include_router(suspects.routes(folders and feedback))
     if folders is not None:
-        app.include_router(training.routes(Path(), folders))
+        app.include_router(training.routes(folders))
         app.mount("/reports", training.Reports(directory="reports", html=True, check_dir=False))
     if runtime is not None:
         app.include_router(_field_routes(champion))
@@ -127,3 +131,7 @@ def _compressed(folder: Path) -> GZipMiddleware:
 
 async def _sentence(request: Request, error: HTTPException) -> Response:
     return refuse(error.status_code, str(error.detail), error.headers)
+
+
+async def _mistake(request: Request, error: UserError | PhotoError) -> Response:
+    return refuse(400, str(error))

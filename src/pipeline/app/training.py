@@ -6,17 +6,15 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipeline.app import collection_summary, params_lines
+from pipeline.app import collection_summary, params_lines, pipeline_run
 from pipeline.app.folder_browser import FolderBrowser
-from pipeline.app.pipeline_run import PipelineRun
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, promotion, versions
+from pipeline.sources import reader
 from pipeline.sources.feedback import Feedback
 
 # Reports are pages with styles of their own, and whatever people's labels put into them: no script.
@@ -62,17 +60,14 @@ class Reports(StaticFiles):
         return response
 
 
-def routes(project: Path, folders: Path) -> APIRouter:
-    """Builds the routes below /api/training.
+def routes(folders: Path) -> APIRouter:
+    """Builds the routes below /api/training, for the project in the current folder.
 
     Args:
-        project: The project's folder, which is the current one; without `dvc.yaml` nothing can be
-            trained.
         folders: The uppermost folder that collections can be chosen from.
     """
     router = APIRouter(prefix="/api/training")
-    run, browser = PipelineRun(project), FolderBrowser(folders)
-    _project_routes(router, project, run, browser)
+    _project_routes(router, FolderBrowser(folders))
     _version_routes(router)
 
     @router.get("/params")
@@ -83,21 +78,18 @@ def routes(project: Path, folders: Path) -> APIRouter:
     @router.post("/params")
     def change(line: Line) -> list[dict[str, Any]]:
         """Changes a line of params.yaml."""
-        _call(params_lines.change, line.name, line.value)
+        params_lines.change(line.name, line.value)
         return params_lines.listed()
 
     return router
 
 
-def _project_routes(
-    router: APIRouter, project: Path, run: PipelineRun, browser: FolderBrowser
-) -> None:
+def _project_routes(router: APIRouter, browser: FolderBrowser) -> None:
     @router.get("")
     def about() -> dict[str, Any]:
         """Returns the collection, the run's progress, and which reports there are."""
-        if not (project / "dvc.yaml").exists():
+        if not Path("dvc.yaml").exists():
             return {"possible": False}
-        reports = project / "reports"
         pages = ("ingest/index.html", "index.html")
         try:
             source, problem = params.load().ingest.source, None
@@ -107,73 +99,57 @@ def _project_routes(
             "possible": True,
             "source": source,
             "problem": problem,
-            "run": run.describe(),
-            "reports": [page for page in pages if (reports / page).is_file()],
+            "run": pipeline_run.describe(),
+            "reports": [page for page in pages if Path("reports", page).is_file()],
         }
 
     @router.get("/collection")
     def collection() -> dict[str, Any] | None:
         """Returns what ingest says of the collection that is chosen now, and counts corrections."""
-        ingest = _call(params.load).ingest
-        summary = collection_summary.read(project, ingest.source, ingest.min_per_species)
-        settled = Feedback(project / ingest.feedback).settled().values()
+        ingest = params.load().ingest
+        summary = collection_summary.read(ingest.source, ingest.min_per_species)
+        settled = Feedback(Path(ingest.feedback)).settled().values()
         return summary and summary | {"corrections": sum(bool(one.species) for one in settled)}
 
     @router.get("/folders")
     def folders(path: str = "") -> dict[str, Any]:
         """Lists a folder."""
-        return _call(browser.list, path)
+        return browser.list(path)
 
     @router.post("/start")
-    async def start(given: Start) -> dict[str, Any]:
+    def start(given: Start) -> None:
         """Starts the stages, on another collection if one is named."""
-
-        def work() -> None:
-            if given.source is not None:
-                run.use(browser.find(given.source))
-            run.start(given.target)
-
-        await run_in_threadpool(_call, work)
-        return {}
+        if given.source is not None:
+            reader.choose(browser.find(given.source))
+        pipeline_run.start(given.target)
 
     @router.post("/stop")
-    def stop() -> dict[str, Any]:
+    def stop() -> None:
         """Ends the run."""
-        run.stop()
-        return {}
+        pipeline_run.stop()
 
 
 def _version_routes(router: APIRouter) -> None:
     @router.get("/versions")
     def every() -> list[dict[str, Any]]:
         """Lists the versions, the newest first, with the gate's verdict."""
-        return [_shown(version) for version in reversed(_call(versions.versions))]
+        return [_shown(version) for version in reversed(versions.versions())]
 
     @router.post("/promote")
-    def promote(given: Serve) -> dict[str, Any]:
+    def promote(given: Serve) -> None:
         """Lets a version serve; one that failed the gate needs a reason."""
-
-        def work() -> None:
-            promotion.repair()
-            seen, version = len(audit_log.moves()), versions.get(given.version)
-            if not given.why and not all(check["passed"] for check in version.checks):
-                raise UserError("the gate did not let this version serve: say why it should")
-            versions.folder(version)
-            promotion.promote(version, given.why or "by hand", "hand", seen)
-
-        _call(work)
-        return {}
+        promotion.repair()
+        seen, version = len(audit_log.moves()), versions.get(given.version)
+        if not given.why and not all(check["passed"] for check in version.checks):
+            raise UserError("the gate did not let this version serve: say why it should")
+        versions.folder(version)
+        promotion.promote(version, given.why or "by hand", "hand", seen)
 
     @router.post("/rollback")
-    def rollback() -> dict[str, Any]:
+    def rollback() -> None:
         """Lets the former champion serve again."""
-
-        def work() -> None:
-            promotion.repair()
-            promotion.rollback("by hand", len(audit_log.moves()))
-
-        _call(work)
-        return {}
+        promotion.repair()
+        promotion.rollback("by hand", len(audit_log.moves()))
 
 
 def _shown(version: versions.Version) -> dict[str, Any]:
@@ -188,11 +164,3 @@ def _shown(version: versions.Version) -> dict[str, Any]:
         "checks": [{name: check.get(name) for name in _OF_A_CHECK} for check in version.checks],
         "comparison": compared and {name: compared.get(name) for name in _OF_A_COMPARISON},
     }
-
-
-def _call(function: Any, *arguments: Any) -> Any:
-    """Calls a function; turns a person's mistake into status 400 with its sentence."""
-    try:
-        return function(*arguments)
-    except UserError as error:
-        raise HTTPException(400, str(error)) from None

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from pipeline.cli.parser import Commands
-from pipeline.core import errors
 
 
 def add(commands: Commands) -> None:
@@ -16,18 +15,7 @@ def add(commands: Commands) -> None:
 
 
 def _use(arguments: argparse.Namespace) -> None:
-    from pipeline.core import params
-    from pipeline.sources import folders
-    from pipeline.sources.recipes import recipe
+    from pipeline.sources import reader
 
-    source = Path(arguments.source).expanduser()
-    if not source.exists():
-        raise errors.UserError(f"there is no {source}")
-    folders.require_apart(str(source))
-    if recipe.is_recipe(source):
-        recipe.read(source)  # a mistake in it shows here, and not in the next run
-    here = Path.cwd()
-    source = source.resolve()
-    name = source.relative_to(here) if source.is_relative_to(here) else source
-    params.set_source(name.as_posix())
+    name = reader.choose(Path(arguments.source).expanduser())
     print(f"params.yaml: ingest.source is {name} now; `dvc repro` learns from it")

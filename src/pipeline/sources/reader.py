@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core import atomic, workspace
+from pipeline.core import atomic, params, workspace
 from pipeline.core.errors import UserError
 from pipeline.sources import annotations, archive, choice, folders, metadata, sides
 from pipeline.sources.choice import Rules
@@ -69,6 +69,29 @@ class Collection:
                 f"{self.unread_times[0]}: write the year first, 2024-05-31 18:30:00"
             )
         return "\n".join(lines)
+
+
+def choose(source: Path) -> Path:
+    """Makes a collection the one that the project in the current folder learns from.
+
+    Args:
+        source: The collection, as a person named it.
+
+    Returns:
+        Its path in `params.yaml`, which is relative where the project holds it.
+
+    Raises:
+        UserError: It cannot be the source, or `params.yaml` has a mistake; nothing is changed.
+    """
+    if not source.exists():
+        raise UserError(f"there is no {source}")
+    folders.require_apart(str(source))
+    if recipe.is_recipe(source):
+        recipe.read(source)  # a mistake in it shows here, and not in the next run
+    here, source = Path.cwd(), source.resolve()
+    name = source.relative_to(here) if source.is_relative_to(here) else source
+    params.set_source(name.as_posix())
+    return name
 
 
 def clear(source: str, folder: Path) -> None:
