@@ -1,8 +1,12 @@
 """Routes that answer photos. No photo is stored."""
 
+import asyncio
 import base64
 import io
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +22,6 @@ from pipeline.app.champion import Champion, Model
 from pipeline.predict import batch
 from pipeline.predict.events import Events
 from pipeline.predict.formats import tables
-from pipeline.serve.request_executor import RequestExecutor
 
 MAX_WAITING = 32  # photos in memory; each has up to 64 MB, and the page sends a few at a time
 MAX_ROWS = 100_000  # of a table
@@ -33,7 +36,8 @@ class Recognition:
     """
 
     def __init__(self, champion: Champion):
-        self._champion, self._executor, self._waiting = champion, RequestExecutor(), 0
+        self._champion, self._waiting = champion, 0
+        self._threads = ThreadPoolExecutor(os.cpu_count())
 
     async def answer(self, request: Request, path: str, heat: bool) -> Response:
         """Answers the photo in a request; refuses it with status 429 if too many wait."""
@@ -42,8 +46,9 @@ class Recognition:
         self._waiting += 1
         try:
             model, data = require_model(self._champion), await uploads.photo(request)
-            work = _heat if heat else _answer
-            return JSONResponse(await self._executor.run(work, model, uploads.name(path), data))
+            work = partial(_heat if heat else _answer, model, uploads.name(path), data)
+            loop = asyncio.get_running_loop()
+            return JSONResponse(await loop.run_in_executor(self._threads, work))
         finally:
             self._waiting -= 1
 

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from pipeline.app import decisions, field, recognition, suspects, training
@@ -61,8 +62,8 @@ def build(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     guard = AccessGuard(app, access, sign_in)
     app.add_exception_handler(HTTPException, _sentence)
-    app.add_exception_handler(UserError, _mistake)
-    app.add_exception_handler(PhotoError, _mistake)
+    for kind in (UserError, PhotoError, ClientDisconnect):
+        app.add_exception_handler(kind, _mistake)
     app.include_router(recognition.routes(champion, runtime is not None))
     app.include_router(decisions.routes(feedback))
     app.include_router(suspects.routes(folders and feedback))
@@ -133,5 +134,5 @@ async def _sentence(request: Request, error: HTTPException) -> Response:
     return refuse(error.status_code, str(error.detail), error.headers)
 
 
-async def _mistake(request: Request, error: UserError | PhotoError) -> Response:
+async def _mistake(request: Request, error: Exception) -> Response:
     return refuse(400, str(error))

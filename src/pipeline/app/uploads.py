@@ -1,6 +1,5 @@
 """Receives what a browser uploads, never more of it than is allowed."""
 
-import asyncio
 import io
 import json
 import struct
@@ -10,12 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from fastapi import Request
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from pipeline.core.errors import UserError
 from pipeline.inference.recogniser import MAX_BYTES
 from pipeline.predict import inputs
+from pipeline.serve.request_guard import receive_body
 from pipeline.sources import archive
 
 MAX_ARCHIVE = 2 << 30  # bytes, packed and unpacked
@@ -27,37 +25,15 @@ _FORMULA = ("=", "+", "-", "@")  # with what a spreadsheet's formulas begin
 
 
 async def photo(request: Request) -> bytes:
-    """Receives a photo.
-
-    Raises:
-        HTTPException: It is too large (413), or did not arrive in time (408).
-    """
+    """Receives a photo. Raises what `receive_body` raises."""
     file = io.BytesIO()
-    await _receive(request, file, MAX_BYTES, _SECONDS)
+    await receive_body(request, file, MAX_BYTES, _SECONDS)
     return file.getvalue()
 
 
 async def archive_file(request: Request, file: BinaryIO) -> None:
-    """Receives a zip or tar into a file. Raises what `photo` raises."""
-    await _receive(request, file, MAX_ARCHIVE, _SECONDS_OF_ARCHIVE)
-
-
-async def _receive(request: Request, file: BinaryIO, most: int, seconds: float) -> None:
-    too_large = HTTPException(413, f"it has over {most:,} bytes")
-    if int(request.headers.get("content-length", "0")) > most:
-        raise too_large
-    received = 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                received += len(part)
-                if received > most:
-                    raise too_large
-                file.write(part)
-    except TimeoutError:
-        raise HTTPException(408, f"it did not arrive within {seconds:g} s") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "the client went away") from None
+    """Receives a zip or tar into a file. Raises what `receive_body` raises."""
+    await receive_body(request, file, MAX_ARCHIVE, _SECONDS_OF_ARCHIVE)
 
 
 def name(given: str) -> str:

@@ -2,14 +2,17 @@
 
 import asyncio
 import hmac
+import io
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import prometheus_client
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN = ("/health", "/ready", "/ping")  # paths that need no token
@@ -38,8 +41,30 @@ class Limits:
     seconds: float = 30
 
 
-class BodyTooLarge(Exception):
-    """A body has more bytes than `Limits` allow."""
+async def receive_body(request: Request, file: BinaryIO, most: int, seconds: float) -> None:
+    """Writes the body of a request to a file, never more of it than is allowed.
+
+    Args:
+        request: The request.
+        file: Is open for writing.
+        most: Bytes that the body may have.
+        seconds: In which it must arrive.
+
+    Raises:
+        HTTPException: It is too large (413), or did not arrive in time (408).
+        ClientDisconnect: It did not come to its end.
+    """
+    too_large = HTTPException(413, f"the body has over {most:,} bytes")
+    if int(request.headers.get("content-length", "0")) > most:
+        raise too_large
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                file.write(part)
+                if file.tell() > most:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not arrive within {seconds:g} s") from None
 
 
 class RequestGuard:
@@ -103,35 +128,18 @@ class RequestGuard:
 
     async def _checked(self, scope: Scope, receive: Receive) -> bytes | JSONResponse:
         """Returns the whole body, or the refusal. Raises `ClientDisconnect`."""
-        headers = Headers(scope=scope)
-        if not self._allowed(scope["path"], headers):
+        request, body = Request(scope, receive), io.BytesIO()
+        if not self._allowed(scope["path"], request.headers):
             wanted = {"WWW-Authenticate": "Bearer"}
             return refusal(401, "the token is missing or wrong", wanted)
-        seconds = self._limits.seconds
         try:
-            return await asyncio.wait_for(self._body(headers, receive), seconds)
-        except BodyTooLarge:
-            return refusal(413, f"the body has over {self._max_bytes:,} bytes", _CLOSE)
-        except TimeoutError:
-            return refusal(408, f"the body did not arrive within {seconds:g} s", _CLOSE)
+            await receive_body(request, body, self._max_bytes, self._limits.seconds)
+        except HTTPException as error:
+            return refusal(error.status_code, error.detail, _CLOSE)
+        return body.getvalue()
 
     def _allowed(self, path: str, headers: Headers) -> bool:
         if self._limits.token is None or path in OPEN:
             return True
         given = headers.get("authorization", "").encode()
         return hmac.compare_digest(given, f"Bearer {self._limits.token}".encode())
-
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        if int(headers.get("content-length", "0")) > self._max_bytes:
-            raise BodyTooLarge
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._max_bytes:
-                raise BodyTooLarge
-            if not message.get("more_body", False):
-                return b"".join(parts)

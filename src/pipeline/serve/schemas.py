@@ -1,58 +1,68 @@
 """Describes requests and responses for OpenAPI."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
+from pydantic import BaseModel, Field
 
 from pipeline.inference.open_set import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.serve import request_format
 
 TopK = Annotated[int, Query(ge=1, le=1000)]
 Threshold = Annotated[float | None, Query(ge=0, le=1)]
-Explain = bool
 Boxes = Annotated[list[float], Query(default_factory=list, description="x, y, width, height")]
 
 _PHOTO = {"schema": {"type": "string", "format": "binary"}}
-_LIKELY = {"type": "object", "required": ["species", "probability"]}
-ANSWER = {
-    "type": "object",
-    "required": [
-        *("species", "probability", "top", "unknown", "prediction_set", "kind", "reason"),
-        "version",
-    ],
-    "properties": {
-        "species": {"type": "string"},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "top": {"type": "array", "items": _LIKELY},
-        "unknown": {"type": "boolean"},
-        "prediction_set": {"type": "array", "items": {"type": "string"}},
-        "kind": {"enum": [SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL]},
-        "reason": {"type": "string", "description": "why it is of this kind"},
-        "looks_like": {"type": "string", "description": "an unknown animal's likeness"},
-        "rank": {"type": ["string", "null"], "description": "of the lowest taxon that is sure"},
-        "taxon": {"type": ["string", "null"], "description": "its name"},
-        "taxon_probability": {"type": "number", "description": "summed over its species"},
-        "cut_short": {"type": "boolean", "description": "true where the file ends too early"},
-        "version": {"type": "string"},
-        "explanation": {"type": "string", "description": "a PNG in base64"},
-    },
-}
-_SENTENCE = {
-    "application/json": {
-        "schema": {
-            "type": "object",
-            "required": ["error_code", "message"],
-            "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
-        }
-    }
-}
+
+
+class Likely(BaseModel):
+    """A species that a photo may show."""
+
+    species: str
+    probability: Annotated[float, Field(ge=0, le=1)]
+
+
+class Answer(Likely):
+    """The answer to a photo."""
+
+    top: list[Likely]
+    unknown: bool
+    prediction_set: list[str]
+    kind: str = Field(json_schema_extra={"enum": [SPECIES, UNKNOWN_ANIMAL, NO_ANIMAL]})
+    reason: str = Field(description="why it is of this kind")
+    looks_like: str | None = Field(None, description="an unknown animal's likeness")
+    rank: str | None = Field(None, description="of the lowest taxon that is sure")
+    taxon: str | None = Field(None, description="its name")
+    taxon_probability: float | None = Field(None, description="summed over its species")
+    cut_short: bool | None = Field(None, description="true where the file ends too early")
+    version: str
+    explanation: str | None = Field(None, description="a PNG in base64")
+
+
+class Answers(BaseModel):
+    """The answers to a batch, a row each."""
+
+    predictions: list[dict[str, Any]]
+
+
+class Refusal(BaseModel):
+    """Why a request is refused, in the form that MLflow's own errors have."""
+
+    error_code: str
+    message: str
+
+
+ANSWERED, ANSWERED_BATCH = {200: {"model": Answer}}, {200: {"model": Answers}}
 REFUSED = {
-    400: {"description": "It cannot be read", "content": _SENTENCE},
-    401: {"description": "The token is missing or wrong", "content": _SENTENCE},
-    408: {"description": "The body did not arrive in time", "content": _SENTENCE},
-    413: {"description": "The body is too large", "content": _SENTENCE},
-    415: {"description": "Another kind of body is wanted", "content": _SENTENCE},
+    400: {"model": Refusal, "description": "It cannot be read"},
+    401: {"model": Refusal, "description": "The token is missing or wrong"},
+    408: {"model": Refusal, "description": "The body did not arrive in time"},
+    413: {"model": Refusal, "description": "The body is too large"},
+    415: {"model": Refusal, "description": "Another kind of body is wanted"},
 }
+# Of a route that answers with text otherwise, whose models would be taken for text too.
+_SENTENCE = {"application/json": {"schema": Refusal.model_json_schema()}}
+NOT_READY = {503: {"description": "It does not answer", "content": _SENTENCE}}
 UPLOAD = {
     "requestBody": {
         "required": True,
@@ -114,18 +124,3 @@ BATCH = {
         },
     }
 }
-ANSWERED = {200: {"content": {"application/json": {"schema": ANSWER}}}}
-ANSWERED_BATCH = {
-    200: {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["predictions"],
-                    "properties": {"predictions": {"type": "array", "items": {"type": "object"}}},
-                }
-            }
-        }
-    }
-}
-NOT_READY = {503: {"description": "It does not answer", "content": _SENTENCE}}

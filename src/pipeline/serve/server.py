@@ -4,6 +4,10 @@ It takes MLflow's batches (`/invocations`), so that a client of `mlflow models s
 change, and photos as they are (`/predict`).
 """
 
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import prometheus_client
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -15,10 +19,9 @@ from pipeline.inference.query import QueryError
 from pipeline.inference.recogniser import Recogniser
 from pipeline.serve import request_format, schemas
 from pipeline.serve.instrumented_model import InstrumentedModel
-from pipeline.serve.request_executor import RequestExecutor
 from pipeline.serve.request_guard import Limits, RequestGuard, refusal
 from pipeline.serve.request_log import RequestLog
-from pipeline.serve.schemas import Boxes, Explain, Threshold, TopK
+from pipeline.serve.schemas import Boxes, Threshold, TopK
 
 
 def build(
@@ -38,19 +41,19 @@ def build(
     registry = prometheus_client.CollectorRegistry()
     prometheus_client.ProcessCollector(registry=registry)
     model = InstrumentedModel(recogniser, version, registry, log or RequestLog())
-    executor = RequestExecutor()
+    threads = ThreadPoolExecutor(os.cpu_count())  # more at a time would slow each other down
     app = FastAPI(title="animal", description="Which animal a photo shows.", version=version)
     paths = set()
     for routes in (
-        prediction_routes(model, executor),
-        health_routes(model, executor, registry),
+        prediction_routes(model, threads),
+        health_routes(model, threads, registry),
     ):
         app.include_router(routes)
         paths |= {route.path for route in routes.routes}
     return RequestGuard(app, paths, registry, limits or Limits())
 
 
-def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> APIRouter:
+def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> APIRouter:
     """Builds the routes that answer photos: /invocations and /predict."""
     routes = APIRouter()
 
@@ -68,7 +71,8 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
             return model.predict(batch.images, batch.params)
 
         try:
-            return JSONResponse({"predictions": await executor.run(answer)})
+            rows = await asyncio.get_running_loop().run_in_executor(threads, answer)
+            return JSONResponse({"predictions": rows})
         except request_format.FormatError as error:
             return refusal(error.status, str(error))
         except QueryError as error:
@@ -84,7 +88,7 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
         boxes: Boxes,
         top_k: TopK = 3,
         threshold: Threshold = None,
-        explain: Explain = False,
+        explain: bool = False,
     ) -> Response:
         """Answers one photo: the body, or the field `photo` of a form."""
         try:
@@ -96,8 +100,9 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
             return refusal(415, f"{sentence} of a multipart form")
         params = {"top_k": top_k, "explain": explain, "boxes": boxes}
         params |= {} if threshold is None else {"threshold": threshold}
+        loop = asyncio.get_running_loop()
         try:
-            (answer,) = await executor.run(model.predict, [photo], params)
+            (answer,) = await loop.run_in_executor(threads, model.predict, [photo], params)
         except QueryError as error:
             return refusal(400, str(error))
         return JSONResponse(answer)
@@ -107,7 +112,7 @@ def prediction_routes(model: InstrumentedModel, executor: RequestExecutor) -> AP
 
 def health_routes(
     model: InstrumentedModel,
-    executor: RequestExecutor,
+    threads: ThreadPoolExecutor,
     registry: prometheus_client.CollectorRegistry,
 ) -> APIRouter:
     """Builds the routes about the server itself: /ping, /health, /ready, /version, /metrics."""
@@ -128,7 +133,7 @@ def health_routes(
     async def ready() -> Response:
         """Says whether a photo is answered now."""
         try:
-            await executor.run(model.require_ready)
+            await asyncio.get_running_loop().run_in_executor(threads, model.require_ready)
         except Exception as error:
             return refusal(503, f"it does not answer: {error}")
         return PlainTextResponse("\n")
