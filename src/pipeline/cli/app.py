@@ -10,7 +10,6 @@ import threading
 import time
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
@@ -23,7 +22,7 @@ def add(commands: Commands) -> None:
         epilog="With --token, and whenever --host lets others reach the page, it asks for a token: "
         "that of the environment variable ANIMAL_TOKEN or else a new one, which is printed.",
     )
-    model_option.add(app)
+    app.add_model()
     app.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all that can reach it")
     app.add_argument("--port", type=int, default=8080)
     app.add_argument("--token", action="store_true", help="ask for a token")

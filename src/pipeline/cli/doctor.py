@@ -11,27 +11,24 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pipeline.cli.parser import Commands
-from pipeline.cli.terminal import coloured
 
 _PYTHON = ((3, 11), (3, 14))  # from, and below
 _MEMORY_GB, _DISK_GB = 4, 10  # a run of the demo takes 2.5 GB; packages, DVC's cache and features
 _TENSORFLOW_SECONDS = 120
 _PLACES = ("data", "models", "reports", "mlruns", ".cache", ".dvc")
 _COUNT_GPUS = "import tensorflow as t; print(len(t.config.list_physical_devices('GPU')))"
-_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
+_COLOURS = {"ok": 32, "note": 33, "wrong": 31}  # green, yellow, red
 
 
 class Finding(NamedTuple):
     """The result of one check.
 
     Attributes:
-        check: Its name.
         state: `ok`, `note` (something is missing that one may not need) or `wrong`.
         observed: What there is, in a few words.
         advice: What to do; empty where all is well.
     """
 
-    check: str
     state: Literal["ok", "note", "wrong"]
     observed: str
     advice: str = ""
@@ -49,28 +46,34 @@ def add(commands: Commands) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    findings = [check() for check in CHECKS]
+    findings = {name: check() for name, check in CHECKS.items()}
     if arguments.json:
-        print(json.dumps([finding._asdict() for finding in findings], indent=2))
+        rows = [{"check": name, **finding._asdict()} for name, finding in findings.items()]
+        print(json.dumps(rows, indent=2))
     else:
-        for finding in findings:
+        for name, finding in findings.items():
             state = coloured(f"{finding.state:<5}", _COLOURS[finding.state])
             advice = f"\n{'':<18}{finding.advice}" if finding.advice else ""
-            print(f"{state} {finding.check:<11} {finding.observed}{advice}")
-    sys.exit(any(finding.state == "wrong" for finding in findings))
+            print(f"{state} {name:<11} {finding.observed}{advice}")
+    sys.exit(any(finding.state == "wrong" for finding in findings.values()))
+
+
+def coloured(text: str, code: int) -> str:
+    """Returns a text in one of ANSI's colours, or as it is in a file, which wants plain text."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def python() -> Finding:
     """Checks Python's version, and whether it is that of the project's environment."""
     observed = f"{sys.version.split()[0]} in {sys.prefix}"
     if not _PYTHON[0] <= sys.version_info[:2] < _PYTHON[1]:
-        return Finding(
-            "Python", "wrong", observed, "run `make setup PYTHON=python3.12`: 3.11 to 3.13"
-        )
+        return Finding("wrong", observed, "run `make setup PYTHON=python3.12`: 3.11 to 3.13")
     made_in = Path(".venv/ready")
     if made_in.is_file() and made_in.read_text().strip() != str(Path.cwd().resolve()):
-        return Finding("Python", "wrong", observed, "the project was moved: run `make setup`")
-    return Finding("Python", "ok", observed)
+        return Finding("wrong", observed, "the project was moved: run `make setup`")
+    return Finding("ok", observed)
 
 
 def packages() -> Finding:
@@ -80,13 +83,13 @@ def packages() -> Finding:
     try:
         required = metadata.requires("animal") or []
     except metadata.PackageNotFoundError:
-        return Finding("packages", "wrong", "the project is not installed", "run `make setup`")
+        return Finding("wrong", "the project is not installed", "run `make setup`")
     names = [re.split(r"[\[<>=~!; ]", line)[0] for line in required if "extra ==" not in line]
     installed = {_normal(one.name) for one in metadata.distributions()}
     missing = [name for name in names if _normal(name) not in installed]
     if missing:
-        return Finding("packages", "wrong", f"missing: {', '.join(missing)}", "run `make setup`")
-    return Finding("packages", "ok", f"all {len(names)} that it depends on")
+        return Finding("wrong", f"missing: {', '.join(missing)}", "run `make setup`")
+    return Finding("ok", f"all {len(names)} that it depends on")
 
 
 def _normal(name: str) -> str:
@@ -102,12 +105,10 @@ def params() -> Finding:
     try:
         source = checked.load().ingest.source
     except errors.UserError as error:
-        return Finding("params.yaml", "wrong", str(error).splitlines()[0], "mend this line")
+        return Finding("wrong", str(error).splitlines()[0], "mend this line")
     if not Path(source).exists():
-        return Finding(
-            "params.yaml", "wrong", f"there is no {source}", "name another by `animal use PATH`"
-        )
-    return Finding("params.yaml", "ok", f"ingest.source is {source}")
+        return Finding("wrong", f"there is no {source}", "name another by `animal use PATH`")
+    return Finding("ok", f"ingest.source is {source}")
 
 
 def memory() -> Finding:
@@ -120,21 +121,21 @@ def memory() -> Finding:
     observed = f"{total / 1e9:.1f} GB"
     if total < _MEMORY_GB * 1e9:
         advice = "lower augment.copies and train.batch_size, or take a larger machine"
-        return Finding("memory", "note", observed, advice)
-    return Finding("memory", "ok", observed)
+        return Finding("note", observed, advice)
+    return Finding("ok", observed)
 
 
 def cores() -> Finding:
     """Counts the cores that this process may use."""
     usable = getattr(os, "sched_getaffinity", None)  # only Linux knows
     count = len(usable(0)) if usable else os.cpu_count() or 1
-    return Finding("cores", "ok", str(count))
+    return Finding("ok", str(count))
 
 
 def gpu() -> Finding:
     """Checks that TensorFlow sees a GPU where there is one, in a process of its own."""
     if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia/version").exists():
-        return Finding("GPU", "ok", "none; heads on frozen networks train in seconds without one")
+        return Finding("ok", "none; heads on frozen networks train in seconds without one")
     import subprocess
 
     try:
@@ -148,9 +149,9 @@ def gpu() -> Finding:
     except (subprocess.TimeoutExpired, ValueError, IndexError):
         count = 0
     if count:
-        return Finding("GPU", "ok", f"TensorFlow sees {count}")
+        return Finding("ok", f"TensorFlow sees {count}")
     advice = "run `pip install 'tensorflow[and-cuda]'` with the version that is installed"
-    return Finding("GPU", "note", "there is one, and TensorFlow does not see it", advice)
+    return Finding("note", "there is one, and TensorFlow does not see it", advice)
 
 
 def weights() -> Finding:
@@ -163,14 +164,14 @@ def weights() -> Finding:
         model = checked.load().model
         at_hand = backbones.get(model.backbone).weights_at_hand()
     except errors.UserError as error:
-        return Finding("weights", "wrong", str(error).splitlines()[0], "mend params.yaml")
+        return Finding("wrong", str(error).splitlines()[0], "mend params.yaml")
     observed = f"{model.weights} for {model.backbone}"
     if model.weights == "imagenet" and at_hand is False:
         advice = (
             "Keras downloads them at first use; where there is no network, train says what to do"
         )
-        return Finding("weights", "note", f"{observed} are not here", advice)
-    return Finding("weights", "ok", observed)
+        return Finding("note", f"{observed} are not here", advice)
+    return Finding("ok", observed)
 
 
 def places() -> Finding:
@@ -179,8 +180,8 @@ def places() -> Finding:
     locked = [str(path) for path in there if not os.access(path, os.W_OK | os.X_OK)]
     if locked:
         advice = f"give yourself the right: chmod -R u+rwX {' '.join(locked)}"
-        return Finding("folders", "wrong", f"not writable: {', '.join(locked)}", advice)
-    return Finding("folders", "ok", f"{Path.cwd()} can be written")
+        return Finding("wrong", f"not writable: {', '.join(locked)}", advice)
+    return Finding("ok", f"{Path.cwd()} can be written")
 
 
 def disk() -> Finding:
@@ -189,8 +190,8 @@ def disk() -> Finding:
     observed = f"{free / 1e9:,.1f} GB free"
     if free < _DISK_GB * 1e9:
         advice = "free some: .cache may be deleted, and `dvc gc --workspace` removes old outputs"
-        return Finding("disk", "note", observed, advice)
-    return Finding("disk", "ok", observed)
+        return Finding("note", observed, advice)
+    return Finding("ok", observed)
 
 
 def programs() -> Finding:
@@ -198,18 +199,28 @@ def programs() -> Finding:
     missing = [name for name in ("dvc", "git") if shutil.which(name) is None]
     if missing:
         advice = "run `. .venv/bin/activate`" if "dvc" in missing else "install git"
-        return Finding("programs", "wrong", f"not on the PATH: {', '.join(missing)}", advice)
-    return Finding("programs", "ok", "dvc and git")
+        return Finding("wrong", f"not on the PATH: {', '.join(missing)}", advice)
+    return Finding("ok", "dvc and git")
 
 
 def serving() -> Finding:
     """Checks for pyenv, by which MLflow makes an environment of a version's own."""
     if shutil.which("pyenv") is None:
         advice = "add --env-manager local to `mlflow models serve`, or install pyenv; "
-        return Finding("serving", "note", "no pyenv", advice + "`animal serve` needs none")
-    return Finding("serving", "ok", "pyenv")
+        return Finding("note", "no pyenv", advice + "`animal serve` needs none")
+    return Finding("ok", "pyenv")
 
 
-CHECKS: tuple[Callable[[], Finding], ...] = (
-    *(python, packages, programs, params, memory, cores, gpu, weights, places, disk, serving),
-)
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "Python": python,
+    "packages": packages,
+    "programs": programs,
+    "params.yaml": params,
+    "memory": memory,
+    "cores": cores,
+    "GPU": gpu,
+    "weights": weights,
+    "folders": places,
+    "disk": disk,
+    "serving": serving,
+}

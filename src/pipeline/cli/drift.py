@@ -5,7 +5,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 
 
@@ -17,7 +16,7 @@ def add(commands: Commands) -> None:
         epilog="Exit codes: 0 no drift, 1 drift, 2 no verdict.",
     )
     drift.add_argument("log", type=Path, help="request log, or a file that animal predict wrote")
-    model_option.add(drift)
+    drift.add_model()
     drift.add_argument("--days", type=float, help="only the answers of the last so many days")
     drift.add_argument("--output", type=Path, default=Path("reports/drift"), help="folder")
     drift.set_defaults(run=_drift)

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 
 
@@ -16,7 +15,7 @@ def add(commands: Commands) -> None:
     export.add_argument(
         "folder", type=Path, help="where to; only what this command wrote itself is replaced"
     )
-    model_option.add(export)
+    export.add_model()
     export.add_argument(
         "--float",
         action="store_true",

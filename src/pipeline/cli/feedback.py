@@ -1,7 +1,6 @@
 """Lists people's decisions on photos: `animal feedback`."""
 
 import argparse
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,16 +61,11 @@ def _print_counts(settled: "Iterable[Settled]") -> None:
 
 
 def _write(decisions: list, target: str) -> None:
-    from dataclasses import asdict
+    import pandas as pd
 
     from pipeline.core import atomic, workspace
 
     workspace.require_target_outside(Path(target))
-    with (
-        atomic.new_file(target) as path,
-        path.open("w", encoding="utf-8-sig", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, list(asdict(decisions[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, decisions))
+    with atomic.new_file(target) as path:
+        pd.DataFrame(decisions, dtype=object).to_csv(path, index=False, encoding="utf-8-sig")
     print(f"{target}: {len(decisions)} decisions")

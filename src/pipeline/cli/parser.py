@@ -15,14 +15,12 @@ _EPILOG = """\
 shown in a sentence; 2 a wrong command line; 130 interrupted. docs/commands.md has them all.
 """
 
-
 # Values of shtab's `FILE`, which completes paths; it is only imported by `animal completion`.
 FILE = {
     "bash": "_shtab_compgen_files",
     "zsh": "_files",
     "tcsh": "f",
     "fish": "(__fish_complete_path (commandline -ct))",
-    "powershell": "_shtab_powershell_compgen_files",
 }
 _PATHS = ("paths", "source", "folder", "log", "output", "events", "relative_to")
 
@@ -46,6 +44,19 @@ class Parser(argparse.ArgumentParser):
         if action.type is Path or action.dest in _PATHS:
             action.complete = FILE  # pyright: ignore[reportAttributeAccessIssue] (shtab reads it)
         return action
+
+    def add_model(self, default: str | None = "Production") -> None:
+        """Adds `--model`, which names a recogniser; `versions.locate` reads it.
+
+        Args:
+            default: What it is where nobody names one. Defaults to the version that serves.
+        """
+        self.add_argument(
+            "--model",
+            default=default,
+            help="version, stage, alias or URI of a registered model, or a folder such as "
+            f"models/final (default: {default or 'the last test'})",
+        )
 
 
 class Commands:

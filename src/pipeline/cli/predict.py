@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
@@ -40,7 +39,7 @@ def add(commands: Commands) -> None:
         choices=[*_BY_SUFFIX.values(), "megadetector", "camtrap-dp"],
         help="what to write; by default what the name of --output ends with",
     )
-    model_option.add(predict)
+    predict.add_model()
     predict.add_argument(
         "--relative-to",
         metavar="DIR",

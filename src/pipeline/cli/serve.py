@@ -4,7 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
@@ -17,7 +16,7 @@ def add(commands: Commands) -> None:
         epilog="If the environment variable ANIMAL_TOKEN is set, requests must carry it as "
         "`Authorization: Bearer TOKEN`.",
     )
-    model_option.add(serve)
+    serve.add_model()
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all that can reach it")
     serve.add_argument("--port", type=int, default=5001)
     serve.add_argument("--megabytes", type=float, default=64, help="most that a request may have")

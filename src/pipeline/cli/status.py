@@ -86,7 +86,7 @@ def _registry() -> dict[str, Any]:
     from pipeline.register import audit_log, versions
 
     champion, every = versions.champion(), versions.versions()
-    moves = [entry.when for entry in audit_log.moves() if champion] if champion else []
+    moves = [entry.when for entry in audit_log.moves()] if champion else []
     serving = champion and {
         "version": champion.number,
         "since": moves[-1][:19] if moves else None,

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
@@ -26,7 +25,7 @@ def add(commands: Commands) -> None:
         help="new CSV file; a contact sheet of the same name ends with .png "
         "(default: suggestions.csv)",
     )
-    model_option.add(suggest)
+    suggest.add_model()
     suggest.set_defaults(run=_suggest)
 
 

@@ -4,7 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-from pipeline.cli import model_option
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
 
@@ -15,7 +14,7 @@ def add(commands: Commands) -> None:
         help="print the results of the last test, or of a version's",
         example="summary --model 3",
     )
-    model_option.add(summary, default=None)
+    summary.add_model(default=None)
     summary.add_argument("--json", action="store_true", help="print it for a script")
     summary.set_defaults(run=_summary)
 

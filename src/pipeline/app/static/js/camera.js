@@ -9,8 +9,8 @@ export async function open(taken) {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: 1920, height: 1080 } });
   } catch {
-    const shown = dialog(t("camera.title"), t("close"), h("p", {}, t("camera.none")));
-    return shown;
+    dialog(t("camera.title"), h("p", {}, t("camera.none")));
+    return;
   }
   const video = h("video", { autoplay: true, playsinline: true, muted: true, "aria-label": t("camera.view") });
   video.muted = true;
@@ -27,10 +27,9 @@ export async function open(taken) {
     count.textContent = t("camera.taken", { n: photos });
     taken({ name: `camera-${stamp}-${photos}.jpg`, file });
   };
-  const button = h("button", { class: "main", type: "button", onclick: shoot }, icon("camera"), t("camera.take"));
-  const shown = dialog(t("camera.title"), t("close"), video, h("div", { class: "row" }, button, count));
+  const button = h("button", { class: "main", type: "button", onclick: shoot }, icon("camera"), t("take"));
+  const shown = dialog(t("camera.title"), video, h("div", { class: "row" }, button, count));
   shown.classList.add("camera");
   shown.addEventListener("close", () => stream.getTracks().forEach((track) => track.stop()));
   button.focus();
-  return shown;
 }

@@ -119,7 +119,7 @@ export function chooseSpecies(letter, n, take) {
       if (name) close(name);
     }
   });
-  const shown = dialog(t("review.which", { n }), t("close"), h("label", { for: "species", class: "faint" }, t("review.type")), field, list);
+  const shown = dialog(t("review.which", { n }), h("label", { for: "species", class: "faint" }, t("review.type")), field, list);
   draw();
   field.focus();
   field.setSelectionRange(letter.length, letter.length);

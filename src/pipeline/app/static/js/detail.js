@@ -16,7 +16,7 @@ const CANDIDATES = 5;
  */
 export function open(items, item, decided, left) {
   const body = h("div", { class: "detail" });
-  const shown = dialog(t("detail"), t("close"), body);
+  const shown = dialog(t("detail"), body);
   shown.classList.add("wide");
   let address;
   const name = () => (shown.querySelector("h2").textContent = corrected(item) ?? title(item));
@@ -29,7 +29,7 @@ export function open(items, item, decided, left) {
   };
   const decide = async (kind, species = null) => {
     if (!who()) {
-      note(t("review.name-first"), t("close"));
+      note(t("review.name-first"));
       body.querySelector("input").focus();
       return;
     }
@@ -37,7 +37,7 @@ export function open(items, item, decided, left) {
     try {
       await store(on, kind, species);
     } catch (error) {
-      note(error.message, t("close"));
+      note(error.message);
       return;
     }
     decided(on, kind);
@@ -131,7 +131,7 @@ function words(item, decide) {
     none ? h("p", { class: "if" }, t("answer.if")) : null,
     h("ol", { class: none ? "top if" : "top" }, species.map(candidate)),
     about.stored ? decision(item, decide) : null,
-    answer.cut_short ? h("p", { class: "faint" }, t("cut-short")) : null,
+    answer.cut_short ? h("p", { class: "faint" }, t("reason.cut_short")) : null,
     list,
   );
 }

@@ -1,5 +1,7 @@
 // Builds elements. Text is always set as text, never as HTML: a file name or label may hold anything.
 
+import { t } from "./text.js";
+
 /** Makes an element: h("button", { class: "x", onclick: f, disabled: true }, "text", child, ...). */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -14,7 +16,6 @@ export function h(name, attributes = {}, ...children) {
 
 // Outlines on a ground of 24 x 24, drawn for this page.
 const PATHS = {
-  add: "M12 5v14M5 12h14",
   back: "M15 5l-7 7 7 7",
   camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.500 3.500 0 1 0 0 7 3.500 3.500 0 0 0 0-7z",
   check: "M5 12.500l4.500 4.500L19 7.500",
@@ -42,9 +43,9 @@ export function icon(name) {
 }
 
 /** Opens a modal dialog with a title and a way out; returns it. It is removed when it is closed. */
-export function dialog(title, closeLabel, ...children) {
+export function dialog(title, ...children) {
   const heading = h("h2", { id: `title-${Math.random().toString(36).slice(2)}` }, title);
-  const close = h("button", { class: "quiet round", type: "button", "aria-label": closeLabel, onclick: () => made.close() }, icon("close"));
+  const close = h("button", { class: "quiet round", type: "button", "aria-label": t("close"), onclick: () => made.close() }, icon("close"));
   const made = h("dialog", { "aria-labelledby": heading.id }, h("div", { class: "dialog-head" }, heading, close), ...children);
   made.addEventListener("close", () => made.remove());
   made.addEventListener("click", (event) => event.target === made && made.close());
@@ -59,10 +60,10 @@ export function announce(text) {
 }
 
 /** Shows a sentence at the foot of the page for some seconds, or until it is put away. */
-export function note(text, closeLabel) {
+export function note(text) {
   const shown = h("div", { class: "note" }, h("p", {}, text));
   const put = () => shown.remove();
-  shown.append(h("button", { class: "quiet round", type: "button", "aria-label": closeLabel, onclick: put }, icon("close")));
+  shown.append(h("button", { class: "quiet round", type: "button", "aria-label": t("close"), onclick: put }, icon("close")));
   document.getElementById("notes").append(shown);
   setTimeout(put, 12_000);
 }

@@ -24,10 +24,10 @@ export async function refresh() {
   if (model.field) offline.store(model.version);
   if (!model.local && model.version) {
     const sent = await offline.send();
-    if (sent) note(t("sent", { n: sent }), t("close"));
+    if (sent) note(t("sent", { n: sent }));
   }
   show();
-  if (before.version && model.version && before.version !== model.version) note(t("model.new", { version: named(model.version) }), t("close"));
+  if (before.version && model.version && before.version !== model.version) note(t("model.new", { version: named(model.version) }));
   if (before.version !== model.version || before.none_yet !== model.none_yet) dispatchEvent(new Event("model"));
 }
 
@@ -95,7 +95,6 @@ function about() {
   ].filter(([, value]) => value);
   dialog(
     t("model.name", { version: named(model.version) }),
-    t("close"),
     h("h3", {}, t("model.knows", { n: model.species.length })),
     h("ul", { class: "chips" }, model.species.map((name) => h("li", { class: "chip still" }, name))),
     h("h3", {}, t("model.tested")),

@@ -79,8 +79,8 @@ const queue = new Queue(async (item, signal) => {
   } catch (error) {
     if (signal.aborted) return;
     if (!error.status || error.status === 503) { // nobody answers now: the photos wait
-      stop();
-      note(error.message, t("close"));
+      queue.cancel();
+      note(error.message);
       return;
     }
     // 413 and the like: a row without an answer, as `animal predict` writes one
@@ -115,7 +115,7 @@ function drawSoon() {
 
 async function add(files) {
   const { photos, archives, others } = sources.sort(files);
-  if (others) note(t("others", { n: others }), t("close"));
+  if (others) note(t("others", { n: others }));
   put(photos);
   for (const packed of archives) await unpack(packed);
 }
@@ -123,7 +123,7 @@ async function add(files) {
 /** Adds photos ({ name, file }) to those on the page, and answers them. */
 export function put(photos) {
   const room = MOST - items.length;
-  if (photos.length > room) note(t("too-many", { n: MOST }), t("close"));
+  if (photos.length > room) note(t("too-many", { n: MOST }));
   const added = photos.slice(0, room).map((photo) => ({ ...photo, state: "waiting" }));
   if (!added.length) return;
   items.push(...added);
@@ -137,7 +137,7 @@ async function unpack(packed) {
   try {
     for await (const { name, file } of api.unpack(packed)) put([{ name: `${folder}/${name}`, file }]);
   } catch (error) {
-    note(t("not-unpacked", { name: packed.name, why: error.message }), t("close"));
+    note(t("not-unpacked", { name: packed.name, why: error.message }));
   }
 }
 
@@ -219,7 +219,7 @@ function drawProgress() {
     const values = { done: queue.done, n: queue.total };
     const text = t("progress", values) + (left === null ? "" : `, ${t("left", { time: duration(left) })}`);
     if (!there.firstChild?.matches?.("progress")) {
-      there.replaceChildren(h("progress", { "aria-label": t("progress.label") }), h("span", {}), h("button", { type: "button", class: "link", onclick: stop }, t("cancel")));
+      there.replaceChildren(h("progress", { "aria-label": t("progress.label") }), h("span", {}), h("button", { type: "button", class: "link", onclick: () => queue.cancel() }, t("cancel")));
       announce(text);
     }
     Object.assign(there.firstChild, { max: queue.total, value: queue.done });
@@ -257,7 +257,7 @@ function drawFilters() {
     return h("button", { type: "button", class: "chip", "aria-pressed": String(filter === value), "data-value": value ?? "", onclick: put }, text, h("span", { class: "count" }, String(count)));
   };
   const chips = [chip(null, t("all"), items.length), ...names.map((name) => chip(name, name, counts.get(name)))];
-  for (const what of kinds) if (counts.has(what)) chips.push(chip(what, t(`${what}.short`), counts.get(what)));
+  for (const what of kinds) if (counts.has(what)) chips.push(chip(what, t(what === "nothing-there" ? "review.no-animal" : what), counts.get(what)));
   const group = place.querySelector(".chips");
   const focused = group.contains(document.activeElement) ? document.activeElement.dataset.value : null;
   group.replaceChildren(...chips);
@@ -332,10 +332,6 @@ export function reason(item) {
   return text === `reason.${code}` ? item.answer.error : text;
 }
 
-function stop() {
-  queue.cancel();
-}
-
 function again(some) {
   for (const item of some) Object.assign(item, { state: "waiting", card: null });
   queue.add(some);
@@ -358,7 +354,7 @@ async function download() {
     h("a", { href: address, download: "predictions.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   } catch (error) {
-    note(error.message, t("close"));
+    note(error.message);
   }
 }
 

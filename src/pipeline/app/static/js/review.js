@@ -63,7 +63,7 @@ async function addSuspects() {
       showReading();
     }
   } catch (error) {
-    note(error.message, t("close"));
+    note(error.message);
   }
   await allAnswered();
   reading = null;
@@ -321,7 +321,7 @@ async function keep() {
 /** Stores a decision on each selected photo: its nth likeliest species, or one label for all. */
 async function decide(kind, nth = 0, label = null, some = target()) {
   if (!who()) {
-    note(t("review.name-first"), t("close"));
+    note(t("review.name-first"));
     place.querySelector(".review-head input").focus();
     return;
   }
@@ -334,7 +334,7 @@ async function decide(kind, nth = 0, label = null, some = target()) {
       await store(item, kind, species);
       stored.push(item);
     } catch (error) {
-      note(error.message, t("close"));
+      note(error.message);
       break;
     }
   }

@@ -51,7 +51,7 @@ async function refresh(first = false) {
     }
   } catch (error) {
     if (error.status === 404) about = { possible: false };
-    else note(error.message, t("close"));
+    else note(error.message);
   }
   if (!place) return;
   draw();
@@ -193,7 +193,7 @@ async function start(what) {
   try {
     await api.startTraining(what);
   } catch (error) {
-    note(error.message, t("close"));
+    note(error.message);
   }
   await refresh();
 }
@@ -211,7 +211,7 @@ async function browse() {
     event.preventDefault();
     if (typed.value.trim()) go(typed.value.trim());
   };
-  const shown = dialog(t("train.choose"), t("close"), where, path, list, hint,
+  const shown = dialog(t("train.choose"), where, path, list, hint,
     h("form", { onsubmit: send }, h("label", { for: typed.id, class: "faint" }, t("folders.path")), typed, h("button", { type: "submit" }, t("folders.open"))),
     h("div", { class: "row foot" }, use));
   const take = (chosen) => {
@@ -292,7 +292,7 @@ function promote(version, needsReason) {
     shown.close();
     move(() => api.promote(version, field.value.trim()));
   };
-  const shown = dialog(t("promote.title", { version }), t("close"),
+  const shown = dialog(t("promote.title", { version }),
     h("form", { onsubmit: send }, h("label", { for: "why", class: "faint" }, t(needsReason ? "promote.why-needed" : "promote.why")), field, h("button", { type: "submit", class: "main" }, t("promote"))));
   field.focus();
 }
@@ -302,7 +302,7 @@ async function move(act) {
     await act();
     versions = await api.versions();
   } catch (error) {
-    note(error.message, t("close"));
+    note(error.message);
   }
   draw();
   refreshModel();

@@ -37,12 +37,10 @@ export class Queue {
     while (this.active < AT_A_TIME && this.waiting.length) this.next();
   }
 
-  /** Ends the work; what is finished stays. Returns the items that were not. */
+  /** Ends the work; what is finished stays. */
   cancel() {
-    const left = this.waiting;
     this.clear();
     this.changed();
-    return left;
   }
 
   async next() {
