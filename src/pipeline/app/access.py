@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.app.rate_limit import RateLimit
@@ -76,7 +77,7 @@ class AccessGuard:
 
     def __init__(self, app: ASGIApp, access: Access, sign_in: SignIn):
         self._app, self._access, self._sign_in = app, access, sign_in
-        self._names = {"localhost", *(name.lower() for name in access.hosts)}
+        self._hosts = {name.lower() for name in access.hosts}
         self._rate = RateLimit(access.per_second, access.burst)
         self._guesses = RateLimit(per_second=1 / 6, burst=10)  # of the token: ten a minute
 
@@ -101,31 +102,31 @@ class AccessGuard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        answer = self._refusal(scope, Headers(scope=scope)) or self._app
+        answer = self._refusal(HTTPConnection(scope)) or self._app
         return await answer(scope, receive, with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, request: HTTPConnection) -> JSONResponse | None:
         """Returns what a request is refused with; None if it is not."""
+        headers, path = request.headers, request.scope["path"]
+        reads = request.scope["method"] in _READING
         if not self._is_ours(headers.get("host", "")):
             # By DNS rebinding a foreign page reaches this machine under its own name.
             return refuse(421, "this app is not reached under that name; see --allow-host")
-        if scope["method"] not in _READING and not self._is_same_origin(headers):
+        if not reads and not self._is_same_origin(headers):
             return refuse(403, "only this app's own page may send that")
-        address = (scope.get("client") or ("",))[0]
-        if scope["method"] not in _READING and (wait := self._rate.seconds_to_wait(address)):
+        if not reads and (wait := self._rate.seconds_to_wait(_address(request))):
             return too_many(wait)
-        path = scope["path"]
         if path in _OPEN or path.startswith("/static/"):
             return None
-        if self._sign_in.knows(headers):
+        if self._sign_in.knows(request):
             return None
-        if "authorization" in headers and (wait := self.wait_to_guess(scope)):
+        if "authorization" in headers and (wait := self.wait_to_guess(request)):
             return too_many(wait)
         return refuse(401, "sign in with the token first")
 
-    def wait_to_guess(self, scope: Scope) -> float:
+    def wait_to_guess(self, request: HTTPConnection) -> float:
         """Counts a wrong token; returns the seconds until the next may be sent, 0 for at once."""
-        return self._guesses.seconds_to_wait((scope.get("client") or ("",))[0])
+        return self._guesses.seconds_to_wait(_address(request))
 
     def _is_ours(self, host: str) -> bool:
         """Returns whether a Host header is an IP address (no name to rebind) or this app's name."""
@@ -135,7 +136,7 @@ class AccessGuard:
         try:
             ipaddress.ip_address(name)
         except ValueError:
-            return name in self._names
+            return name == "localhost" or name in self._hosts
         return True
 
     def _is_same_origin(self, headers: Headers) -> bool:
@@ -147,9 +148,11 @@ class AccessGuard:
             return True  # curl and scripts; every browser sends it with what is not GET or HEAD
         authority = urlsplit(origin).netloc.lower()
         # A proxy may send another Host than the browser did.
-        return authority == headers["host"].lower() or _hostname(authority) in {
-            name.lower() for name in self._access.hosts
-        }
+        return authority == headers["host"].lower() or _hostname(authority) in self._hosts
+
+
+def _address(request: HTTPConnection) -> str:
+    return request.client.host if request.client else ""
 
 
 def refuse(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:

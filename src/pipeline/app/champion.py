@@ -21,7 +21,7 @@ class Model:
     Attributes:
         recogniser: Answers.
         folder: Where it lies.
-        fit: How a photo becomes a square: crop, pad or stretch.
+        about: What its `labels.json` says.
         version: Its number in the registry or, if it has none, the name it goes by.
         made: When it was registered (ISO 8601, UTC); None if it was not.
         test: Of its metrics: photos, accuracy, interval (95 %, lower and upper end) and weakest,
@@ -31,7 +31,7 @@ class Model:
 
     recogniser: Recogniser
     folder: Path
-    fit: str
+    about: dict[str, Any]
     version: str
     made: str | None
     test: dict[str, Any]
@@ -39,13 +39,12 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """Returns what the page shows of it."""
-        calibration = self.recogniser.calibration
         return {
             "version": self.version,
             "made": self.made,
             "species": self.recogniser.labels,
-            "fit": self.fit,
-            "unknown_below": calibration.unknown_below,
+            "fit": self.about["fit"],
+            "unknown_below": self.about["calibration"]["unknown_below"],
             "test": self.test,
             "card": self.card,
         }
@@ -126,7 +125,7 @@ def load(name: str) -> Model:
     return Model(
         Recogniser(located.recogniser),
         located.recogniser,
-        json.loads((located.recogniser / "labels.json").read_text())["fit"],
+        json.loads((located.recogniser / "labels.json").read_text()),
         located.version,
         made,
         _test(json.loads(metrics.read_text())) if metrics.is_file() else {},

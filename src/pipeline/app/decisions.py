@@ -44,19 +44,18 @@ def routes(folder: Path | None) -> APIRouter:
         return feedback
 
     @router.get("")
-    async def about() -> dict[str, Any]:
+    def about() -> dict[str, Any]:
         """Returns whether decisions are stored, who runs the app, and the species people named."""
         if feedback is None:
             return {"stored": False}
-        settled = (await run_in_threadpool(feedback.settled)).values()
+        settled = feedback.settled().values()
         named = {what for one in settled for what in one.by.values()} - {"no_animal", "bad_photo"}
         return {"stored": True, "who": _user(), "species": sorted(named), "photos": len(settled)}
 
     @router.post("/decisions")
-    async def decisions(photos: _Photos) -> dict[str, Any]:
+    def decisions(photos: _Photos) -> dict[str, Any]:
         """Returns the decisions on photos, by their sha256."""
-        settled = await run_in_threadpool(collection().settled, photos)
-        return {photo: _shown(one) for photo, one in settled.items()}
+        return {photo: _shown(one) for photo, one in collection().settled(photos).items()}
 
     @router.post("")
     async def decide(request: Request, decision: Annotated[Decision, Query()]) -> dict[str, Any]:

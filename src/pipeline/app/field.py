@@ -23,14 +23,13 @@ def describe(model: Model) -> dict[str, Any]:
     Returns:
         Values that JSON can hold.
     """
-    about = json.loads((model.folder / "labels.json").read_text())
     file = model.folder / FILE
     detector = NoveltyDetector.from_bytes(file.read_bytes()) if file.exists() else None
     return {
         **model.describe(),
         "size": model.recogniser.network.size,
-        "calibration": about["calibration"],
-        "imagenet": about.get("imagenet"),
+        "calibration": model.about["calibration"],
+        "imagenet": model.about.get("imagenet"),
         "novelty": detector and {name: _listed(value) for name, value in vars(detector).items()},
         "sha256": checksums.sha256(model.folder / NETWORK),
     }

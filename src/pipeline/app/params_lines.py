@@ -23,12 +23,13 @@ def listed(path: Path = params.PATH) -> list[dict[str, Any]]:
         path: The file. Defaults to `params.yaml` in the current folder.
 
     Returns:
-        For each: `name` (`train.epochs`), `value` as it is written, `help`, its comments, and
-        `editable`: not where the value stands on lines of its own, as `tune.space` does.
+        For each: `name` (`train.epochs`), `value` as it is written, `help`, its comments, `at`, the
+        number of lines before it, and `editable`: not where the value stands on lines of its own,
+        as `tune.space` does.
     """
     lines: list[dict[str, Any]] = []
     section, above = "", []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for at, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         comment = _COMMENT.match(line)
         if match := _SECTION.match(line):
             section, above = match[1], []
@@ -37,10 +38,9 @@ def listed(path: Path = params.PATH) -> list[dict[str, Any]]:
             (lines[-1]["help"] if beside else above).append(comment[1])
         elif section and (match := _LINE.match(line)):
             words = [*above, *([match[4][1:].strip()] if match[4] else [])]
-            name = f"{section}.{match[2]}"
-            lines.append(
-                {"name": name, "value": (match[3] or "").strip(), "help": words, "editable": True}
-            )
+            value = (match[3] or "").strip()
+            found = {"name": f"{section}.{match[2]}", "value": value, "help": words, "at": at}
+            lines.append(found | {"editable": True})
             above = []
         elif section and line.strip() and lines:
             lines[-1]["editable"] = False
@@ -65,8 +65,13 @@ def change(name: str, value: str, path: Path = params.PATH) -> None:
     known = {line["name"]: line for line in listed(path)}
     if name not in known or not known[name]["editable"]:
         raise UserError(f"{name} cannot be changed here: edit {path.name} itself")
-    text = path.read_text(encoding="utf-8")
-    changed = _replaced(text, name, value)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    match = _LINE.match(lines[known[name]["at"]])
+    start = f"{match[1]} {value}" if value else match[1]
+    # Comments stay in their column, as far as the value leaves room.
+    padded = start.ljust(match.start(4) - 2) + "  " if match[4] else start
+    lines[known[name]["at"]] = f"{padded}{match[4] or ''}\n"
+    changed = "".join(lines)
     with tempfile.TemporaryDirectory() as folder:
         attempt = Path(folder, path.name)
         attempt.write_text(changed, encoding="utf-8")
@@ -76,16 +81,3 @@ def change(name: str, value: str, path: Path = params.PATH) -> None:
             raise UserError(str(error).replace(str(attempt), path.name)) from None
     with atomic_write(path) as partial:
         partial.write_text(changed, encoding="utf-8")
-
-
-def _replaced(text: str, name: str, value: str) -> str:
-    section, lines = "", text.splitlines(keepends=True)
-    for i, line in enumerate(lines):
-        if match := _SECTION.match(line):
-            section = match[1]
-        elif (match := _LINE.match(line)) and f"{section}.{match[2]}" == name:
-            start = f"{match[1]} {value}" if value else match[1]
-            # Comments stay in their column, as far as the value leaves room.
-            padded = start.ljust(match.start(4) - 2) + "  " if match[4] else start
-            lines[i] = f"{padded}{match[4] or ''}\n"
-    return "".join(lines)

@@ -5,6 +5,7 @@ import base64
 import io
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,31 +27,6 @@ from pipeline.predict.formats import tables
 MAX_WAITING = 32  # photos in memory; each has up to 64 MB, and the page sends a few at a time
 MAX_ROWS = 100_000  # of a table
 _FILE_NAME = "attachment; filename=predictions.csv"
-
-
-class Recognition:
-    """Answers photos with the champion, never more at a time than memory holds.
-
-    Args:
-        champion: Has the recogniser.
-    """
-
-    def __init__(self, champion: Champion):
-        self._champion, self._waiting = champion, 0
-        self._threads = ThreadPoolExecutor(os.cpu_count())
-
-    async def answer(self, request: Request, path: str, heat: bool) -> Response:
-        """Answers the photo in a request; refuses it with status 429 if too many wait."""
-        if self._waiting >= MAX_WAITING:
-            return too_many(1)
-        self._waiting += 1
-        try:
-            model, data = require_model(self._champion), await uploads.photo(request)
-            work = partial(_heat if heat else _answer, model, uploads.name(path), data)
-            loop = asyncio.get_running_loop()
-            return JSONResponse(await loop.run_in_executor(self._threads, work))
-        finally:
-            self._waiting -= 1
 
 
 def require_model(champion: Champion) -> Model:
@@ -76,7 +52,17 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
         champion: Has the recogniser.
         in_field: Whether browsers may store it, to answer photos without a network.
     """
-    router, recognition = APIRouter(prefix="/api"), Recognition(champion)
+    router = APIRouter(prefix="/api")
+    threads, room = ThreadPoolExecutor(os.cpu_count()), asyncio.Semaphore(MAX_WAITING)
+
+    async def answered(request: Request, path: str, answer: Callable) -> Response:
+        """Answers the photo in a request; refuses it with status 429 if too many wait."""
+        if room.locked():
+            return too_many(1)
+        async with room:
+            model, data = require_model(champion), await uploads.photo(request)
+            work = partial(answer, model, uploads.name(path), data)
+            return JSONResponse(await asyncio.get_running_loop().run_in_executor(threads, work))
 
     @router.get("/model")
     async def model() -> dict[str, Any]:
@@ -88,12 +74,12 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
     @router.post("/answer")
     async def answer(request: Request, path: Annotated[str, Query(max_length=4000)]) -> Response:
         """Answers a photo, as a row of `animal predict`, with a small picture of it."""
-        return await recognition.answer(request, path, heat=False)
+        return await answered(request, path, _answer)
 
     @router.post("/heat")
     async def heat(request: Request) -> Response:
         """Shows where in a photo the recogniser sees what it answers."""
-        return await recognition.answer(request, "photo", heat=True)
+        return await answered(request, "photo", _heat)
 
     @router.post("/unpack")
     async def unpack(request: Request) -> Response:
@@ -107,11 +93,11 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
         return StreamingResponse(iterate_in_threadpool(photos), media_type=kind)
 
     @router.post("/table")
-    async def table(rows: Annotated[list[dict], Body(max_length=MAX_ROWS)]) -> Response:
+    def table(rows: Annotated[list[dict], Body(max_length=MAX_ROWS)]) -> Response:
         """Writes answers as the CSV that `animal predict` writes."""
         model = require_model(champion)
         try:
-            content = await run_in_threadpool(_table, model, rows)
+            content = _table(model, rows)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HTTPException(400, "these are no answers of this app") from None
         headers = {"Content-Disposition": _FILE_NAME}

@@ -86,7 +86,7 @@ def build(
     @app.post("/api/sign-in")
     async def enter(request: Request, given: Token) -> Response:
         if not sign_in.is_token(given.token):
-            if wait := guard.wait_to_guess(request.scope):
+            if wait := guard.wait_to_guess(request):
                 return too_many(wait)
             return refuse(401, "this is not the token")
         response = JSONResponse({})

@@ -2,15 +2,10 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.cli.parser import Commands
 from pipeline.core import errors
-
-if TYPE_CHECKING:
-    from pipeline.sources.feedback import Settled
 
 
 def add(commands: Commands) -> None:
@@ -45,19 +40,15 @@ def _feedback(arguments: argparse.Namespace) -> None:
     people = Counter(who for one in settled for who in one.by)
     by = ", ".join(f"{who} ({number})" for who, number in sorted(people.items()))
     print(f"{len(settled)} photos, by {by}")
-    _print_counts(settled)
-    for one in settled:
-        if one.disputed:
-            print(f"disagreement on {one.file}: {one.describe()}")
-
-
-def _print_counts(settled: "Iterable[Settled]") -> None:
     counts = Counter(
         one.verdict or ("in dispute" if one.disputed else "withdrawn") for one in settled
     )
     width = max(map(len, counts))
     for what, number in counts.most_common():
         print(f"  {what:{width}}  {number}")
+    for one in settled:
+        if one.disputed:
+            print(f"disagreement on {one.file}: {one.describe()}")
 
 
 def _write(decisions: list, target: str) -> None:

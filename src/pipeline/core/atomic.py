@@ -67,11 +67,11 @@ def atomic_write(path: str | Path, contents: Sequence[str] | None = None) -> Ite
             former = partial_path(path)
             path.replace(former)
             partial.replace(path)
-            _remove(former)
+            clear(former)
         else:
             partial.replace(path)
     finally:
-        _remove(partial)
+        clear(partial)
 
 
 def partial_path(path: Path) -> Path:
@@ -94,7 +94,7 @@ def _remove_abandoned(folder: Path) -> None:
             else:
                 abandoned = not _runs(int(written["process"]))
             if abandoned:
-                _remove(path)
+                clear(path)
 
 
 @contextmanager
@@ -259,8 +259,6 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def _runs(process: int) -> bool:
     """Tells whether a process of this machine runs."""
-    if os.name != "posix":
-        return True  # to ask is to end it there
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -276,13 +274,6 @@ def _last_change(path: Path) -> float:
     with suppress(FileNotFoundError):
         changes = [one.lstat().st_mtime for one in (path, *path.rglob("*"))]
     return max(changes)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
@@ -303,7 +294,10 @@ def write_table(frame: "pd.DataFrame", path: Path | BinaryIO) -> None:
 def clear(*paths: Path) -> None:
     """Removes files and folders; each may be absent."""
     for path in paths:
-        _remove(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def link(source: Path, target: Path) -> None:

@@ -35,12 +35,9 @@ def map_ordered(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -
     Yields:
         The results.
     """
-    yield from _parallel(jobs)(joblib.delayed(function)(item) for item in items)
-
-
-def _parallel(jobs: int) -> Any:
-    """Returns joblib's pool: one item a task, results in order and as they come."""
-    return joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")  # pyright: ignore[reportArgumentType] (joblib's default is a text, and it takes numbers)
+    # One item a task, results in order and as they come.
+    pool: Any = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator")  # pyright: ignore[reportArgumentType] (joblib's default is a text, and it takes numbers)
+    yield from pool(joblib.delayed(function)(item) for item in items)
 
 
 @contextmanager

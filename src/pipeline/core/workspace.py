@@ -72,12 +72,14 @@ def require_source_outside(source: Path, root: Path = Path()) -> None:
     Raises:
         UserError: They do not lie apart.
     """
-    if inside := _first(source, root, _is_contained):
+    if inside := _first(source, root, Path.is_relative_to):
         raise UserError(
             f"{source} cannot be the source, for it lies in {inside}, which the project writes and "
             "clears: move the photos elsewhere, best outside the project"
         )
-    if source.is_dir() and (inside := _first(source, root, _contains)):
+    if source.is_dir() and (
+        inside := _first(source, root, lambda path, folder: folder.is_relative_to(path))
+    ):
         raise UserError(
             f"{source} cannot be the source, for it holds {inside}, which belongs to the project: "
             "put the photos into a folder of their own, best outside the project"
@@ -96,7 +98,7 @@ def require_target_outside(target: Path, root: Path = Path()) -> None:
     Raises:
         UserError: It lies in one.
     """
-    if inside := _first(target, root, _is_contained):
+    if inside := _first(target, root, Path.is_relative_to):
         if inside in (root / "models", root / "reports"):
             return  # beside the stages' outputs is room for more
         raise UserError(
@@ -114,11 +116,3 @@ def _first(path: Path, root: Path, related: Callable[[Path, Path], bool]) -> Pat
         if related(typed, folder.absolute()) or related(real, folder.resolve()):
             return folder
     return None
-
-
-def _contains(path: Path, folder: Path) -> bool:
-    return folder.is_relative_to(path)
-
-
-def _is_contained(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder)

@@ -5,21 +5,21 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 COLUMN = "image"
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
 
-class FormatError(ValueError):
+class FormatError(HTTPException):
     """A body that cannot be read, in one sentence for the sender.
 
-    Attributes:
-        status: 415 for another kind of body, else 400.
+    Its status is 415 for another kind of body, else 400.
     """
 
     def __init__(self, sentence: str, status: int = 400):
-        super().__init__(sentence)
-        self.status = status
+        super().__init__(status, sentence)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ def build(
     model = InstrumentedModel(recogniser, version, registry, log or RequestLog())
     threads = ThreadPoolExecutor(os.cpu_count())  # more at a time would slow each other down
     app = FastAPI(title="animal", description="Which animal a photo shows.", version=version)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(QueryError, _refused)
     paths = set()
     for routes in (
         prediction_routes(model, threads),
@@ -70,13 +72,8 @@ def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> 
             batch = request_format.parse(body, kind)
             return model.predict(batch.images, batch.params)
 
-        try:
-            rows = await asyncio.get_running_loop().run_in_executor(threads, answer)
-            return JSONResponse({"predictions": rows})
-        except request_format.FormatError as error:
-            return refusal(error.status, str(error))
-        except QueryError as error:
-            return refusal(400, str(error))
+        rows = await asyncio.get_running_loop().run_in_executor(threads, answer)
+        return JSONResponse({"predictions": rows})
 
     @routes.post(
         "/predict",
@@ -101,10 +98,7 @@ def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> 
         params = {"top_k": top_k, "explain": explain, "boxes": boxes}
         params |= {} if threshold is None else {"threshold": threshold}
         loop = asyncio.get_running_loop()
-        try:
-            (answer,) = await loop.run_in_executor(threads, model.predict, [photo], params)
-        except QueryError as error:
-            return refusal(400, str(error))
+        (answer,) = await loop.run_in_executor(threads, model.predict, [photo], params)
         return JSONResponse(answer)
 
     return routes
@@ -145,6 +139,12 @@ def health_routes(
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     return routes
+
+
+async def _refused(request: Request, error: HTTPException | QueryError) -> Response:
+    if isinstance(error, QueryError):
+        return refusal(400, str(error))
+    return refusal(error.status_code, error.detail, error.headers)
 
 
 async def read_photo(request: Request) -> bytes | None:
