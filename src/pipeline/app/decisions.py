@@ -1,6 +1,5 @@
 """Routes that store people's decisions on photos, where the person who runs the app wants that."""
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from pipeline.app import uploads
+from pipeline.core import tracking
 from pipeline.inference import decoding
 from pipeline.sources.feedback import Feedback, Kind, Settled
 
@@ -50,7 +50,12 @@ def routes(folder: Path | None) -> APIRouter:
             return {"stored": False}
         settled = feedback.settled().values()
         named = {what for one in settled for what in one.by.values()} - {"no_animal", "bad_photo"}
-        return {"stored": True, "who": _user(), "species": sorted(named), "photos": len(settled)}
+        return {
+            "stored": True,
+            "who": tracking.user(),
+            "species": sorted(named),
+            "photos": len(settled),
+        }
 
     @router.post("/decisions")
     def decisions(photos: _Photos) -> dict[str, Any]:
@@ -70,10 +75,3 @@ def routes(folder: Path | None) -> APIRouter:
 
 def _shown(one: Settled) -> dict[str, Any]:
     return {"by": one.by, "verdict": one.verdict, "disputed": one.disputed}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return ""

@@ -4,10 +4,10 @@ import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
@@ -25,12 +25,6 @@ _FRESH = {"Cache-Control": "no-cache"}  # revalidated by its hash: a new release
 # Some machines' own tables know these endings by other types, and browsers insist on them.
 for _suffix, _type in ((".js", "text/javascript"), (".wasm", "application/wasm")):
     mimetypes.add_type(_type, _suffix)
-
-
-class Token(BaseModel):
-    """The body of a sign-in."""
-
-    token: str = Field(max_length=1000)
 
 
 def build(
@@ -84,8 +78,10 @@ def build(
         return PlainTextResponse("\n")
 
     @app.post("/api/sign-in")
-    async def enter(request: Request, given: Token) -> Response:
-        if not sign_in.is_token(given.token):
+    async def enter(
+        request: Request, token: Annotated[str, Body(max_length=1000, embed=True)]
+    ) -> Response:
+        if not sign_in.is_token(token):
             if wait := guard.wait_to_guess(request):
                 return too_many(wait)
             return refuse(401, "this is not the token")

@@ -1,11 +1,10 @@
 """Routes that train: choose a collection, run the stages, decide what serves."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -25,27 +24,6 @@ _REPORT_POLICY = (
 
 _OF_A_CHECK = ("name", "passed", "reason", "measured", "limit", "values")
 _OF_A_COMPARISON = ("champion", "photos", "accuracy", "champion_accuracy", "low", "high")
-
-
-class Start(BaseModel):
-    """The stages to run, on another collection if `source`, a path below the folders, names one."""
-
-    source: str | None = Field(None, max_length=4000)
-    target: Literal["ingest"] | None = None
-
-
-class Serve(BaseModel):
-    """A version that is to serve, and why."""
-
-    version: int
-    why: str = Field("", max_length=1000)
-
-
-class Line(BaseModel):
-    """A line of params.yaml."""
-
-    name: str = Field(max_length=200)
-    value: str = Field(max_length=4000)
 
 
 class Reports(StaticFiles):
@@ -76,9 +54,11 @@ def routes(folders: Path) -> APIRouter:
         return params_lines.listed()
 
     @router.post("/params")
-    def change(line: Line) -> list[dict[str, Any]]:
+    def change(
+        name: Annotated[str, Body(max_length=200)], value: Annotated[str, Body(max_length=4000)]
+    ) -> list[dict[str, Any]]:
         """Changes a line of params.yaml."""
-        params_lines.change(line.name, line.value)
+        params_lines.change(name, value)
         return params_lines.listed()
 
     return router
@@ -117,11 +97,14 @@ def _project_routes(router: APIRouter, browser: FolderBrowser) -> None:
         return browser.list(path)
 
     @router.post("/start")
-    def start(given: Start) -> None:
-        """Starts the stages, on another collection if one is named."""
-        if given.source is not None:
-            reader.choose(browser.find(given.source))
-        pipeline_run.start(given.target)
+    def start(
+        source: Annotated[str | None, Body(max_length=4000)] = None,
+        target: Annotated[Literal["ingest"] | None, Body()] = None,
+    ) -> None:
+        """Starts the stages, on another collection if a path below the folders names one."""
+        if source is not None:
+            reader.choose(browser.find(source))
+        pipeline_run.start(target)
 
     @router.post("/stop")
     def stop() -> None:
@@ -136,14 +119,16 @@ def _version_routes(router: APIRouter) -> None:
         return [_shown(version) for version in reversed(versions.versions())]
 
     @router.post("/promote")
-    def promote(given: Serve) -> None:
+    def promote(
+        version: Annotated[int, Body()], why: Annotated[str, Body(max_length=1000)] = ""
+    ) -> None:
         """Lets a version serve; one that failed the gate needs a reason."""
         promotion.repair()
-        seen, version = len(audit_log.moves()), versions.get(given.version)
-        if not given.why and not all(check["passed"] for check in version.checks):
+        seen, chosen = len(audit_log.moves()), versions.get(version)
+        if not why and not all(check["passed"] for check in chosen.checks):
             raise UserError("the gate did not let this version serve: say why it should")
-        versions.folder(version)
-        promotion.promote(version, given.why or "by hand", "hand", seen)
+        versions.folder(chosen)
+        promotion.promote(chosen, why or "by hand", "hand", seen)
 
     @router.post("/rollback")
     def rollback() -> None:

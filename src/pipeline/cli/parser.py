@@ -21,6 +21,7 @@ FILE = {
     "zsh": "_files",
     "tcsh": "f",
     "fish": "(__fish_complete_path (commandline -ct))",
+    "powershell": "_shtab_powershell_compgen_files",
 }
 _PATHS = ("paths", "source", "folder", "log", "output", "events", "relative_to")
 

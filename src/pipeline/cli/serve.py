@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    _require_targets(arguments.log, arguments.keep_photos)
+    folders = _require_targets(arguments.log, arguments.keep_photos)
     import uvicorn
 
     from pipeline.inference.recogniser import Recogniser
@@ -45,25 +45,19 @@ def _serve(arguments: argparse.Namespace) -> None:
         Limits(os.environ.get("ANIMAL_TOKEN") or None, arguments.megabytes),
         RequestLog(arguments.log, arguments.keep_photos),
     )
-    _make_folders(arguments.log and arguments.log.parent, arguments.keep_photos)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     uvicorn.run(app, host=arguments.host, port=arguments.port, access_log=False)
 
 
-def _make_folders(*folders: Path | None) -> None:
-    for folder in filter(None, folders):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise errors.UserError(f"{folder} cannot be made: {error.strerror}") from None
-        if not os.access(folder, os.W_OK):
-            raise errors.UserError(f"the folder {folder} cannot be written to: change its rights")
-
-
-def _require_targets(log: Path | None, photos: Path | None) -> None:
+def _require_targets(log: Path | None, photos: Path | None) -> list[Path]:
     """Checks that the log goes on a log, or is new, and that photos go into a folder.
 
+    Returns:
+        The folders that are to be there.
+
     Raises:
-        UserError: Something else stands there.
+        UserError: Something else stands there, or may not be written.
     """
     from pipeline.core import atomic, workspace
 
@@ -73,6 +67,10 @@ def _require_targets(log: Path | None, photos: Path | None) -> None:
         atomic.require_new(log)
     if photos and not photos.is_dir():
         atomic.require_new(photos)
+    folders = [*([log.parent] if log else []), *([photos] if photos else [])]
+    for folder in folders:
+        atomic.require_writable(folder)
+    return folders
 
 
 def _is_log(path: Path) -> bool:

@@ -138,6 +138,8 @@ def will_run(pipeline: dict[str, dict], changed: set[str]) -> list[str]:
         pipeline: `stages` of dvc.yaml, in an order in which each comes after what it needs.
         changed: Names of stages that have changed.
     """
+    from pipeline.core import workspace
+
     running: list[str] = []
     written: list[Path] = []
     for name, stage in pipeline.items():
@@ -145,8 +147,7 @@ def will_run(pipeline: dict[str, dict], changed: set[str]) -> list[str]:
         follows = any(_overlap(dep, out) for dep in needs for out in written)
         if name in changed or follows:
             running.append(name)
-            outs = [out for kind in ("outs", "metrics") for out in stage.get(kind, [])]
-            written += [Path(out if isinstance(out, str) else next(iter(out))) for out in outs]
+            written += workspace.outputs(stage)
     return running
 
 

@@ -96,13 +96,9 @@ class Parallel(Section):
     address: str | None
 
     @model_validator(mode="after")
-    def _not_zero(self) -> "Parallel":
+    def _has_processes(self) -> "Parallel":
         if self.jobs == 0:
             raise ValueError("jobs is 0; use -1 for every core, or a number of processes")
-        return self
-
-    @model_validator(mode="after")
-    def _address_of_a_cluster(self) -> "Parallel":
         if self.backend == "dask" and not self.address:
             raise ValueError("backend is dask; give the address of its scheduler too")
         return self

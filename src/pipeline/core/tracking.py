@@ -61,13 +61,17 @@ def tags(stage: str) -> dict[str, str]:
     return values
 
 
+def user() -> str:
+    """Returns the name of the user who runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
+
+
 def who() -> str:
     """Returns the person who runs this, as user@machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user()}@{socket.gethostname()}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -14,23 +15,24 @@ COLLECTION = "collection.json"
 _BESIDE = (".cache", ".dvc", ".git", ".venv", "mlruns", "models", "reports", "src", "stages")
 
 
-def folders(root: Path = Path()) -> list[Path]:
-    """Lists what the project at `root` writes or is made of.
-
-    Args:
-        root: The project's folder. Defaults to the current one.
+def folders() -> list[Path]:
+    """Lists what the project in the current folder writes or is made of.
 
     Returns:
         The stages' outputs, by `dvc.yaml`, and the folders beside them; empty where there is no
         project.
     """
-    pipeline = root / "dvc.yaml"
+    pipeline = Path("dvc.yaml")
     if not pipeline.is_file():
         return []
     stages = YAML(typ="safe").load(pipeline)["stages"].values()
-    entries = [out for s in stages for key in ("outs", "metrics") for out in s.get(key, [])]
-    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-    return [root / name for name in (*names, *_BESIDE)]
+    return [*(out for stage in stages for out in outputs(stage)), *map(Path, _BESIDE)]
+
+
+def outputs(stage: dict[str, Any]) -> list[Path]:
+    """Lists what a stage writes, by its entry in `dvc.yaml`."""
+    entries = [out for kind in ("outs", "metrics") for out in stage.get(kind, [])]
+    return [Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries]
 
 
 def write_collection(ingested: Path, root: Path) -> None:
@@ -60,25 +62,24 @@ def collection_root(ingested: Path) -> Path:
     return Path(json.loads(written)["root"])
 
 
-def require_source_outside(source: Path, root: Path = Path()) -> None:
+def require_source_outside(source: Path) -> None:
     """Checks that no output of the project lies in a collection, nor the collection in an output.
 
     DVC removes a stage's outputs before it runs the stage, so photos in one would be lost.
 
     Args:
         source: A collection: the folder of its photos, or the file that it comes as.
-        root: The project's folder. Defaults to the current one.
 
     Raises:
         UserError: They do not lie apart.
     """
-    if inside := _first(source, root, Path.is_relative_to):
+    if inside := _first(source, Path.is_relative_to):
         raise UserError(
             f"{source} cannot be the source, for it lies in {inside}, which the project writes and "
             "clears: move the photos elsewhere, best outside the project"
         )
     if source.is_dir() and (
-        inside := _first(source, root, lambda path, folder: folder.is_relative_to(path))
+        inside := _first(source, lambda path, folder: folder.is_relative_to(path))
     ):
         raise UserError(
             f"{source} cannot be the source, for it holds {inside}, which belongs to the project: "
@@ -86,33 +87,32 @@ def require_source_outside(source: Path, root: Path = Path()) -> None:
         )
 
 
-def require_target_outside(target: Path, root: Path = Path()) -> None:
+def require_target_outside(target: Path) -> None:
     """Checks that what a command is to write does not lie in a stage's output.
 
     The next run would remove it.
 
     Args:
         target: The file or folder to write.
-        root: The project's folder. Defaults to the current one.
 
     Raises:
         UserError: It lies in one.
     """
-    if inside := _first(target, root, Path.is_relative_to):
-        if inside in (root / "models", root / "reports"):
+    if inside := _first(target, Path.is_relative_to):
+        if inside in (Path("models"), Path("reports")):
             return  # beside the stages' outputs is room for more
         raise UserError(
             f"{target} lies in {inside}, where the project keeps its own: name another place"
         )
 
 
-def _first(path: Path, root: Path, related: Callable[[Path, Path], bool]) -> Path | None:
+def _first(path: Path, related: Callable[[Path, Path], bool]) -> Path | None:
     """Returns the first of the project's folders that a path is related to.
 
     The path is compared as it was typed, and with its links followed.
     """
     typed, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100 (with `..` taken out)
-    for folder in folders(root):
+    for folder in folders():
         if related(typed, folder.absolute()) or related(real, folder.resolve()):
             return folder
     return None
