@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.core.errors import UserError
 from pipeline.sources.filenames import METADATA, ignored
 
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_COLLECTIONS = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", *METADATA}
 MAX_SHOWN = 500  # entries
 
 
@@ -29,14 +29,9 @@ class FolderBrowser:
         Raises:
             UserError: It leads out of the root, by `..` or by a link, or is not there.
         """
-        try:
-            resolved = (self.root / path).resolve()
-            there = resolved.is_relative_to(self.root) and resolved.exists()
-        except (OSError, RuntimeError, ValueError):  # too long, a link in a circle, a null byte
-            there = False
-        if not there:
+        if not self._holds(self.root / path):
             raise UserError(f"there is no such folder below {self.root}")
-        return resolved
+        return (self.root / path).resolve()
 
     def list(self, path: str) -> dict[str, Any]:
         """Lists a folder: the folders in it, and the files that may be collections.
@@ -52,9 +47,9 @@ class FolderBrowser:
             entries = sorted(folder.iterdir(), key=lambda entry: entry.name.lower())
         except OSError as error:
             raise UserError(f"{folder} cannot be read: {error.strerror}") from None
-        shown = [entry for entry in entries if not ignored(entry.name) and self._inside(entry)]
+        shown = [entry for entry in entries if not ignored(entry.name) and self._holds(entry)]
         folders = [entry.name for entry in shown if entry.is_dir()]
-        files = [e.name for e in shown if e.is_file() and _may_be_collection(e)]
+        files = [e.name for e in shown if e.is_file() and e.suffix.lower() in _COLLECTIONS]
         return {
             "root": str(self.root),
             "path": "" if folder == self.root else folder.relative_to(self.root).as_posix(),
@@ -63,12 +58,9 @@ class FolderBrowser:
             "others": sum(entry.is_file() for entry in shown) - len(files),
         }
 
-    def _inside(self, entry: Path) -> bool:
+    def _holds(self, entry: Path) -> bool:
+        """Tells whether something is there, and below the root where it is a link too."""
         try:
-            return entry.resolve().is_relative_to(self.root)
-        except (OSError, RuntimeError):  # a link in a circle
+            return entry.resolve().is_relative_to(self.root) and entry.exists()
+        except (OSError, RuntimeError, ValueError):  # too long, a link in a circle, a null byte
             return False
-
-
-def _may_be_collection(file: Path) -> bool:
-    return file.suffix.lower() in (*_ARCHIVES, *METADATA)

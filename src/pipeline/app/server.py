@@ -62,7 +62,8 @@ def build(
     app.include_router(decisions.routes(feedback))
     app.include_router(suspects.routes(folders and feedback))
     if folders is not None:
-        app.include_router(training.routes(folders))
+        app.state.folders = folders
+        app.include_router(training.router)
         app.mount("/reports", training.Reports(directory="reports", html=True, check_dir=False))
     if runtime is not None:
         app.include_router(_field_routes(champion))

@@ -1,9 +1,12 @@
-"""Routes that train: choose a collection, run the stages, decide what serves."""
+"""Routes that train: choose a collection, run the stages, decide what serves.
+
+`folders` of the application's state is the uppermost folder that collections can be chosen from.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -25,6 +28,8 @@ _REPORT_POLICY = (
 _OF_A_CHECK = ("name", "passed", "reason", "measured", "limit", "values")
 _OF_A_COMPARISON = ("champion", "photos", "accuracy", "champion_accuracy", "low", "high")
 
+router = APIRouter(prefix="/api/training")
+
 
 class Reports(StaticFiles):
     """The reports of the stages, as they stand on the disk."""
@@ -38,103 +43,93 @@ class Reports(StaticFiles):
         return response
 
 
-def routes(folders: Path) -> APIRouter:
-    """Builds the routes below /api/training, for the project in the current folder.
-
-    Args:
-        folders: The uppermost folder that collections can be chosen from.
-    """
-    router = APIRouter(prefix="/api/training")
-    _project_routes(router, FolderBrowser(folders))
-    _version_routes(router)
-
-    @router.get("/params")
-    def lines() -> list[dict[str, Any]]:
-        """Lists the lines of params.yaml."""
-        return params_lines.listed()
-
-    @router.post("/params")
-    def change(
-        name: Annotated[str, Body(max_length=200)], value: Annotated[str, Body(max_length=4000)]
-    ) -> list[dict[str, Any]]:
-        """Changes a line of params.yaml."""
-        params_lines.change(name, value)
-        return params_lines.listed()
-
-    return router
+@router.get("")
+def about() -> dict[str, Any]:
+    """Returns the collection, the run's progress, and which reports there are."""
+    if not Path("dvc.yaml").exists():
+        return {"possible": False}
+    pages = ("ingest/index.html", "index.html")
+    try:
+        source, problem = params.load().ingest.source, None
+    except UserError as error:
+        source, problem = None, str(error)
+    return {
+        "possible": True,
+        "source": source,
+        "problem": problem,
+        "run": pipeline_run.describe(),
+        "reports": [page for page in pages if Path("reports", page).is_file()],
+    }
 
 
-def _project_routes(router: APIRouter, browser: FolderBrowser) -> None:
-    @router.get("")
-    def about() -> dict[str, Any]:
-        """Returns the collection, the run's progress, and which reports there are."""
-        if not Path("dvc.yaml").exists():
-            return {"possible": False}
-        pages = ("ingest/index.html", "index.html")
-        try:
-            source, problem = params.load().ingest.source, None
-        except UserError as error:
-            source, problem = None, str(error)
-        return {
-            "possible": True,
-            "source": source,
-            "problem": problem,
-            "run": pipeline_run.describe(),
-            "reports": [page for page in pages if Path("reports", page).is_file()],
-        }
-
-    @router.get("/collection")
-    def collection() -> dict[str, Any] | None:
-        """Returns what ingest says of the collection that is chosen now, and counts corrections."""
-        ingest = params.load().ingest
-        summary = collection_summary.read(ingest.source, ingest.min_per_species)
-        settled = Feedback(Path(ingest.feedback)).settled().values()
-        return summary and summary | {"corrections": sum(bool(one.species) for one in settled)}
-
-    @router.get("/folders")
-    def folders(path: str = "") -> dict[str, Any]:
-        """Lists a folder."""
-        return browser.list(path)
-
-    @router.post("/start")
-    def start(
-        source: Annotated[str | None, Body(max_length=4000)] = None,
-        target: Annotated[Literal["ingest"] | None, Body()] = None,
-    ) -> None:
-        """Starts the stages, on another collection if a path below the folders names one."""
-        if source is not None:
-            reader.choose(browser.find(source))
-        pipeline_run.start(target)
-
-    @router.post("/stop")
-    def stop() -> None:
-        """Ends the run."""
-        pipeline_run.stop()
+@router.get("/collection")
+def collection() -> dict[str, Any] | None:
+    """Returns what ingest says of the collection that is chosen now, and counts corrections."""
+    ingest = params.load().ingest
+    summary = collection_summary.read(ingest.source, ingest.min_per_species)
+    settled = Feedback(Path(ingest.feedback)).settled().values()
+    return summary and summary | {"corrections": sum(bool(one.species) for one in settled)}
 
 
-def _version_routes(router: APIRouter) -> None:
-    @router.get("/versions")
-    def every() -> list[dict[str, Any]]:
-        """Lists the versions, the newest first, with the gate's verdict."""
-        return [_shown(version) for version in reversed(versions.versions())]
+@router.get("/folders")
+def folders(request: Request, path: str = "") -> dict[str, Any]:
+    """Lists a folder."""
+    return FolderBrowser(request.app.state.folders).list(path)
 
-    @router.post("/promote")
-    def promote(
-        version: Annotated[int, Body()], why: Annotated[str, Body(max_length=1000)] = ""
-    ) -> None:
-        """Lets a version serve; one that failed the gate needs a reason."""
-        promotion.repair()
-        seen, chosen = len(audit_log.moves()), versions.get(version)
-        if not why and not all(check["passed"] for check in chosen.checks):
-            raise UserError("the gate did not let this version serve: say why it should")
-        versions.folder(chosen)
-        promotion.promote(chosen, why or "by hand", "hand", seen)
 
-    @router.post("/rollback")
-    def rollback() -> None:
-        """Lets the former champion serve again."""
-        promotion.repair()
-        promotion.rollback("by hand", len(audit_log.moves()))
+@router.post("/start")
+def start(
+    request: Request,
+    source: Annotated[str | None, Body(max_length=4000)] = None,
+    target: Annotated[Literal["ingest"] | None, Body()] = None,
+) -> None:
+    """Starts the stages, on another collection if a path below the folders names one."""
+    if source is not None:
+        reader.choose(FolderBrowser(request.app.state.folders).find(source))
+    pipeline_run.start(target)
+
+
+@router.post("/stop")
+def stop() -> None:
+    """Ends the run."""
+    pipeline_run.stop()
+
+
+@router.get("/params")
+def lines() -> list[dict[str, Any]]:
+    """Lists the lines of params.yaml."""
+    return params_lines.listed()
+
+
+@router.post("/params")
+def change(
+    name: Annotated[str, Body(max_length=200)], value: Annotated[str, Body(max_length=4000)]
+) -> list[dict[str, Any]]:
+    """Changes a line of params.yaml."""
+    params_lines.change(name, value)
+    return params_lines.listed()
+
+
+@router.get("/versions")
+def every() -> list[dict[str, Any]]:
+    """Lists the versions, the newest first, with the gate's verdict."""
+    return [_shown(version) for version in reversed(versions.versions())]
+
+
+@router.post("/promote")
+def promote(
+    version: Annotated[int, Body()], why: Annotated[str, Body(max_length=1000)] = ""
+) -> None:
+    """Lets a version serve; one that failed the gate needs a reason."""
+    promotion.repair()
+    promotion.promote_by_hand(version, why)
+
+
+@router.post("/rollback")
+def rollback() -> None:
+    """Lets the former champion serve again."""
+    promotion.repair()
+    promotion.rollback("by hand", len(audit_log.moves()))
 
 
 def _shown(version: versions.Version) -> dict[str, Any]:

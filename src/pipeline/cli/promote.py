@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.parser import Commands
 from pipeline.cli.versions import print_repair
-from pipeline.core import errors
 
 if TYPE_CHECKING:
     from pipeline.register.audit_log import Entry
@@ -21,23 +20,13 @@ def add(commands: Commands) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    from pipeline.register import audit_log, promotion, versions
+    from pipeline.register import promotion, versions
 
     print_repair(promotion.repair())
-    seen = len(audit_log.moves())
-    version = versions.get(arguments.version)
-    if version.stage == versions.STAGE:
-        print(f"version {version.number} serves already")
+    if versions.get(arguments.version).stage == versions.STAGE:
+        print(f"version {arguments.version} serves already")
         return
-    failed = [check["reason"] for check in version.checks if not check["passed"]]
-    if (failed or not version.checks) and not arguments.why:
-        reason = "; ".join(failed) or "it was not judged yet"
-        raise errors.UserError(
-            f"the gate has not let version {version.number} in: {reason}. To promote it all the "
-            "same, say why: --why '...'"
-        )
-    versions.folder(version)
-    print_served(promotion.promote(version, arguments.why or "by hand", "hand", seen))
+    print_served(promotion.promote_by_hand(arguments.version, arguments.why))
 
 
 def print_served(entry: "Entry") -> None:

@@ -36,6 +36,32 @@ def promote(version: versions.Version, why: str, by: str, seen: int) -> audit_lo
     return _move("promoted", version.number, why, by, seen)
 
 
+def promote_by_hand(number: int, why: str | None) -> audit_log.Entry:
+    """Lets a version serve because a person says so.
+
+    Args:
+        number: Of the version.
+        why: The reason, for the log; needed for a version that the gate did not let in.
+
+    Returns:
+        The new entry of the log.
+
+    Raises:
+        UserError: There is no such version or reason, its files were changed, or somebody was
+            faster.
+    """
+    seen, version = len(audit_log.moves()), versions.get(number)
+    failed = [check["reason"] for check in version.checks if not check["passed"]]
+    if (failed or not version.checks) and not why:
+        raise UserError(
+            f"the gate has not let version {number} in: "
+            f"{'; '.join(failed) or 'it was not judged yet'}. To promote it all the same, say why: "
+            f"`animal promote {number} --why '...'`"
+        )
+    versions.folder(version)
+    return promote(version, why or "by hand", "hand", seen)
+
+
 def rollback(why: str, seen: int) -> audit_log.Entry:
     """Lets the former champion serve again, as the log has it.
 

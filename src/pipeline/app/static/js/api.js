@@ -83,8 +83,8 @@ export const signIn = (token) =>
   fetch("api/sign-in", { method: "POST", body: JSON.stringify({ token }), ...JSON_BODY });
 
 /** Yields the photos in a zip or tar, which the server unpacks: { name, file }. */
-export async function* unpack(packed, signal) {
-  const reader = (await post("unpack", packed, { signal })).body.getReader();
+export async function* unpack(packed) {
+  const reader = (await post("unpack", packed)).body.getReader();
   let buffer = new Uint8Array(0);
   const take = async (count) => {
     const parts = [buffer];

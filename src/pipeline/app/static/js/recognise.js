@@ -9,7 +9,7 @@ import { announce, h, icon, note } from "./dom.js";
 import { model, named, refresh as refreshModel } from "./model.js";
 import { Queue } from "./upload_queue.js";
 import * as sources from "./sources.js";
-import { duration, percent, t } from "./text.js";
+import { duration, percent, reasonText, t } from "./text.js";
 
 const MOST = 10_000; // photos on the page
 const ORDERS = {
@@ -324,12 +324,10 @@ export function bar(probability) {
   return h("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
-/** Returns why a photo has no answer, in the page's language where there is a text for it. */
+/** Returns why a photo has no answer. */
 export function reason(item) {
   if (!item.answer) return item.problem;
-  const [code] = item.answer.error.split(":");
-  const text = t(`reason.${code}`);
-  return text === `reason.${code}` ? item.answer.error : text;
+  return reasonText(item.answer.error.split(":")[0], item.answer.error);
 }
 
 function again(some) {

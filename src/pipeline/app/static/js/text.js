@@ -31,6 +31,9 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : values[name]));
 }
 
+/** Returns why a file was refused, in the page's language where there is a text for the code. */
+export const reasonText = (code, other) => words[`reason.${code}`] ?? other;
+
 /** Returns the language as the browser's settings name it: dates differ between countries. */
 const locale = () => navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
 

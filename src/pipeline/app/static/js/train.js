@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, dialog, h, icon, note } from "./dom.js";
 import { model, refresh as refreshModel } from "./model.js";
-import { date, duration, number, points, precise, share, t } from "./text.js";
+import { date, duration, number, points, precise, reasonText, share, t } from "./text.js";
 
 const SECONDS_BETWEEN_REFRESHES = 2;
 const SHOWN = 60; // species at once
@@ -117,7 +117,7 @@ function summarised() {
   const chips = (some) => h("ul", { class: "chips" }, some.map(([name, count]) =>
     h("li", { class: `chip still ${count < summary.least ? "few" : ""}` }, name, h("span", { class: "count" }, number(count)))));
   const why = ({ reason, files, example }) =>
-    h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, refusal(reason), h("span", { class: "faint example" }, example)));
+    h("li", {}, h("span", { class: "count" }, number(files)), h("span", {}, reasonText(reason, reason.replaceAll("_", " ")), h("span", { class: "faint example" }, example)));
   return h("div", { class: "collection-summary" },
     h("h3", {}, t("collection.title", { photos: number(accepted), n: accepted, species: number(species.length) })),
     h("p", { class: "faint" }, t(`collection.${form}`, { tables: tables.join(", ") })),
@@ -128,12 +128,6 @@ function summarised() {
       ? [h("h4", {}, t("collection.refused", { n: left })), h("ul", { class: "refused" }, refused.map(why))]
       : h("p", { class: "faint" }, t("collection.nothing-refused")),
     unused.map(({ file, why: reason }) => h("p", { class: "faint" }, t("collection.unused", { file, why: reason }))));
-}
-
-/** Returns why files were refused, in the page's language where there is a text for it. */
-function refusal(reason) {
-  const text = t(`reason.${reason}`);
-  return text === `reason.${reason}` ? reason.replaceAll("_", " ") : text;
 }
 
 /** Shows the progress of the last run under what it is: a check of the photos is no training. */
