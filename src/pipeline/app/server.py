@@ -19,6 +19,7 @@ from pipeline.app.champion import Champion
 from pipeline.app.sign_in import SignIn
 from pipeline.core.errors import UserError
 from pipeline.inference.decoding import PhotoError
+from pipeline.sources.feedback import Feedback
 
 STATIC = Path(__file__).parent / "static"
 _FRESH = {"Cache-Control": "no-cache"}  # revalidated by its hash: a new release shows at once
@@ -59,10 +60,10 @@ def build(
     for kind in (UserError, PhotoError, ClientDisconnect):
         app.add_exception_handler(kind, _mistake)
     app.include_router(recognition.routes(champion, runtime is not None))
-    app.include_router(decisions.routes(feedback))
-    app.include_router(suspects.routes(folders and feedback))
+    app.state.feedback, app.state.folders = feedback and Feedback(feedback), folders
+    app.include_router(decisions.router)
+    app.include_router(suspects.router)
     if folders is not None:
-        app.state.folders = folders
         app.include_router(training.router)
         app.mount("/reports", training.Reports(directory="reports", html=True, check_dir=False))
     if runtime is not None:
