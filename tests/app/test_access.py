@@ -7,7 +7,6 @@ import pytest
 from starlette.responses import JSONResponse
 
 from pipeline.app.access import Access, AccessGuard
-from pipeline.app.sign_in import SignIn
 
 TOKEN = "a long token"
 
@@ -20,8 +19,7 @@ class Client:
     """Sends requests to a guard, without a network."""
 
     def __init__(self, **access):
-        access = Access(**access)
-        self.guard = AccessGuard(echo, access, SignIn(access.token))
+        self.guard = AccessGuard(echo, Access(**access))
 
     def __call__(self, method, path, address="10.0.0.1", **headers):
         headers = {"host": "localhost:8080"} | {k.replace("_", "-"): v for k, v in headers.items()}
@@ -113,7 +111,7 @@ def test_a_token_is_wanted_for_all_but_the_empty_page():
     assert client("GET", "/api/model", authorization=TOKEN) == 401
     assert client("GET", "/api/model", cookie="animal=; x") == 401
     response = JSONResponse({})
-    client.guard._sign_in.remember(response, "/animals", secure=True)
+    client.guard.sign_in.remember(response, "/animals", secure=True)
     cookie = response.headers["set-cookie"]
     assert TOKEN not in cookie
     for part in ("HttpOnly", "SameSite=strict", "Secure", "Path=/animals"):

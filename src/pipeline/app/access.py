@@ -72,11 +72,13 @@ class AccessGuard:
     Args:
         app: What answers.
         access: What is allowed.
+
+    Attributes:
         sign_in: Knows who has the token.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, sign_in: SignIn):
-        self._app, self._access, self._sign_in = app, access, sign_in
+    def __init__(self, app: ASGIApp, access: Access):
+        self._app, self._access, self.sign_in = app, access, SignIn(access.token)
         self._hosts = {name.lower() for name in access.hosts}
         self._rate = RateLimit(access.per_second, access.burst)
         self._guesses = RateLimit(per_second=1 / 6, burst=10)  # of the token: ten a minute
@@ -118,7 +120,7 @@ class AccessGuard:
             return too_many(wait)
         if path in _OPEN or path.startswith("/static/"):
             return None
-        if self._sign_in.knows(request):
+        if self.sign_in.knows(request):
             return None
         if "authorization" in headers and (wait := self.wait_to_guess(request)):
             return too_many(wait)

@@ -16,7 +16,6 @@ from starlette.staticfiles import StaticFiles
 from pipeline.app import decisions, field, recognition, suspects, training
 from pipeline.app.access import Access, AccessGuard, refuse, too_many
 from pipeline.app.champion import Champion
-from pipeline.app.sign_in import SignIn
 from pipeline.core.errors import UserError
 from pipeline.inference.decoding import PhotoError
 from pipeline.sources.feedback import Feedback
@@ -46,7 +45,6 @@ def build(
             to None: they do not.
     """
     access = access or Access()
-    sign_in = SignIn(access.token)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +53,7 @@ def build(
         champion.stop()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    guard = AccessGuard(app, access, sign_in)
+    guard = AccessGuard(app, access)
     app.add_exception_handler(HTTPException, _sentence)
     for kind in (UserError, PhotoError, ClientDisconnect):
         app.add_exception_handler(kind, _mistake)
@@ -83,12 +81,12 @@ def build(
     async def enter(
         request: Request, token: Annotated[str, Body(max_length=1000, embed=True)]
     ) -> Response:
-        if not sign_in.is_token(token):
+        if not guard.sign_in.is_token(token):
             if wait := guard.wait_to_guess(request):
                 return too_many(wait)
             return refuse(401, "this is not the token")
         response = JSONResponse({})
-        sign_in.remember(response, access.root_path or "/", request.url.scheme == "https")
+        guard.sign_in.remember(response, access.root_path or "/", request.url.scheme == "https")
         return response
 
     return guard

@@ -98,9 +98,10 @@ def _predict(arguments: argparse.Namespace) -> None:
     for path in filter(None, (arguments.output, arguments.events)):
         workspace.require_target_outside(Path(path))
         atomic.require_new(path)
+        atomic.require_writable(Path(path).absolute().parent)
     deployments = Path(arguments.deployments) if arguments.deployments else None
     wanted = formats.named(form, deployments)
-    folder = _require_writable(form, wanted.check, arguments)
+    folder = _seen_from(form, wanted.check, arguments)
     recogniser = versions.recogniser(arguments.model)
     labels = batch.labels(recogniser)
     listed = species_list.read(Path(arguments.list), labels) if arguments.list else None
@@ -136,20 +137,17 @@ def _answers(journal: Path, listed: list | None, folder: Path | None) -> Iterato
     return (answer | {"path": inputs.relative(answer["path"], folder)} for answer in answers)
 
 
-def _require_writable(
+def _seen_from(
     form: str, check: Callable[[Iterable[str]], None] | None, arguments: argparse.Namespace
 ) -> Path | None:
-    """Checks whatever can fail once the photos are predicted.
+    """Returns the folder that written paths are seen from; None: they stay as they were typed.
 
-    Returns:
-        The folder that written paths are seen from; None where they stay as they were typed.
+    Raises:
+        UserError: A photo's path cannot be written so.
     """
-    from pipeline.core import atomic
     from pipeline.predict import formats, inputs
     from pipeline.predict.formats import xmp
 
-    for path in filter(None, (arguments.output, arguments.events)):
-        atomic.require_writable(Path(path).absolute().parent)
     checks = [] if check is None else [check]
     if arguments.xmp:
         checks.append(xmp.check)

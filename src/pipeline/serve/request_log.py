@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.core import atomic
 from pipeline.inference import decoding
 from pipeline.inference.recogniser import bytes_of
 
@@ -73,6 +74,5 @@ class RequestLog:
     def _keep(self, photo: str, data: bytes) -> None:
         target = self._photos / photo
         if not os.path.lexists(target):
-            partial = self._photos / f".{photo}.{threading.get_ident()}.partial"
-            partial.write_bytes(data)
-            partial.replace(target)
+            with atomic.atomic_write(target) as partial:
+                partial.write_bytes(data)
