@@ -68,14 +68,15 @@ def _app(arguments: argparse.Namespace) -> None:
         raise errors.UserError(f"--root-path {root_path} must begin with a slash")
     if not arguments.folders.is_dir():
         raise errors.UserError(f"--folders {arguments.folders} is not a folder")
-    if arguments.feedback:
-        _require_feedback(arguments.feedback)
     import uvicorn
 
     from pipeline.app import server, web_runtime
     from pipeline.app.access import Access
     from pipeline.app.champion import Champion
+    from pipeline.core import workspace
 
+    if arguments.feedback:
+        workspace.require_folder(arguments.feedback)
     token = _token(arguments)
     access = Access(token, tuple(arguments.allow_host), root_path)
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
@@ -114,16 +115,6 @@ def open_when_served(address: str) -> None:
             webbrowser.open(address)
             return
         time.sleep(0.2)
-
-
-def _require_feedback(folder: Path) -> None:
-    """Checks that a folder can be kept in. Raises UserError."""
-    from pipeline.core import atomic, workspace
-
-    workspace.require_target_outside(folder)
-    if not folder.is_dir():
-        atomic.require_new(folder)
-    atomic.require_writable(folder)
 
 
 def _token(arguments: argparse.Namespace) -> str | None:

@@ -85,16 +85,10 @@ def packages() -> Finding:
     except metadata.PackageNotFoundError:
         return Finding("wrong", "the project is not installed", "run `make setup`")
     names = [re.split(r"[\[<>=~!; ]", line)[0] for line in required if "extra ==" not in line]
-    installed = {_normal(one.name) for one in metadata.distributions()}
-    missing = [name for name in names if _normal(name) not in installed]
+    missing = [name for name in names if not any(metadata.distributions(name=name))]
     if missing:
         return Finding("wrong", f"missing: {', '.join(missing)}", "run `make setup`")
     return Finding("ok", f"all {len(names)} that it depends on")
-
-
-def _normal(name: str) -> str:
-    """Returns a package's name as PEP 503 spells it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def params() -> Finding:

@@ -26,7 +26,16 @@ def add(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    folders = _require_targets(arguments.log, arguments.keep_photos)
+    from pipeline.core import atomic, workspace
+
+    log, photos = arguments.log, arguments.keep_photos
+    if photos:
+        workspace.require_folder(photos)
+    if log:
+        workspace.require_target_outside(log)
+        if not _is_log(log):
+            atomic.require_new(log)
+        atomic.require_writable(log.parent)
     import uvicorn
 
     from pipeline.inference.recogniser import Recogniser
@@ -43,34 +52,11 @@ def _serve(arguments: argparse.Namespace) -> None:
         Recogniser(located.recogniser),
         located.version,
         Limits(os.environ.get("ANIMAL_TOKEN") or None, arguments.megabytes),
-        RequestLog(arguments.log, arguments.keep_photos),
+        RequestLog(log, photos),
     )
-    for folder in folders:
+    for folder in filter(None, (log and log.parent, photos)):
         folder.mkdir(parents=True, exist_ok=True)
     uvicorn.run(app, host=arguments.host, port=arguments.port, access_log=False)
-
-
-def _require_targets(log: Path | None, photos: Path | None) -> list[Path]:
-    """Checks that the log goes on a log, or is new, and that photos go into a folder.
-
-    Returns:
-        The folders that are to be there.
-
-    Raises:
-        UserError: Something else stands there, or may not be written.
-    """
-    from pipeline.core import atomic, workspace
-
-    for target in filter(None, (log, photos)):
-        workspace.require_target_outside(target)
-    if log and not _is_log(log):
-        atomic.require_new(log)
-    if photos and not photos.is_dir():
-        atomic.require_new(photos)
-    folders = [*([log.parent] if log else []), *([photos] if photos else [])]
-    for folder in folders:
-        atomic.require_writable(folder)
-    return folders
 
 
 def _is_log(path: Path) -> bool:

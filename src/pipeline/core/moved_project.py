@@ -37,7 +37,7 @@ def mend(tracking_uri: str) -> int:
         if "experiments" not in present or not (here / "mlruns").is_dir():
             return 0
         written = [row[0] for row in records.execute("SELECT artifact_location FROM experiments")]
-        places = {_project(path) for path in written if path and "/mlruns" in path}
+        places = {path[: path.rindex("/mlruns")] for path in written if path and "/mlruns" in path}
         gone = [old for old in places if not (Path(_local(old)) / "mlruns").exists()]
         changed = 0
         for old in gone:
@@ -57,11 +57,6 @@ def database(tracking_uri: str) -> Path | None:
     if not tracking_uri.startswith("sqlite:///"):
         return None
     return Path(unquote(tracking_uri.removeprefix("sqlite:///")))
-
-
-def _project(path: str) -> str:
-    """Returns the part of an artifact's path that leads to the project's folder."""
-    return path[: path.rindex("/mlruns")]
 
 
 def _local(place: str) -> str:

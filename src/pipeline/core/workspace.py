@@ -106,6 +106,18 @@ def require_target_outside(target: Path) -> None:
         )
 
 
+def require_folder(folder: Path) -> None:
+    """Checks that a command can put files into a folder that a person named.
+
+    Raises:
+        UserError: It lies in a stage's output, is no folder, or may not be written to.
+    """
+    require_target_outside(folder)
+    if not folder.is_dir():
+        atomic.require_new(folder)
+    atomic.require_writable(folder)
+
+
 def _first(path: Path, related: Callable[[Path, Path], bool]) -> Path | None:
     """Returns the first of the project's folders that a path is related to.
 
