@@ -11,8 +11,7 @@ from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipeline.app import collection_summary, params_lines, pipeline_run
-from pipeline.app.folder_browser import FolderBrowser
+from pipeline.app import collection_summary, folder_browser, params_lines, pipeline_run
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, promotion, versions
@@ -74,7 +73,7 @@ def collection() -> dict[str, Any] | None:
 @router.get("/folders")
 def folders(request: Request, path: str = "") -> dict[str, Any]:
     """Lists a folder."""
-    return FolderBrowser(request.app.state.folders).list(path)
+    return folder_browser.listed(request.app.state.folders, path)
 
 
 @router.post("/start")
@@ -85,7 +84,7 @@ def start(
 ) -> None:
     """Starts the stages, on another collection if a path below the folders names one."""
     if source is not None:
-        reader.choose(FolderBrowser(request.app.state.folders).find(source))
+        reader.choose(folder_browser.find(request.app.state.folders, source))
     pipeline_run.start(target)
 
 
