@@ -1,7 +1,7 @@
 """The `animal` command.
 
-Each command is a module named after it; the module's `add` adds it to the parser. A command imports
-what it needs when it runs, so that `animal --help` takes no second.
+Each command is a module named after it: `add` adds it to the parser, and `run` runs it. A command
+imports what it needs when it runs, so that `animal --help` takes no second.
 """
 
 from pipeline.cli import (

@@ -59,10 +59,9 @@ def add(commands: Commands) -> None:
     app.add_argument(
         "--open", action="store_true", help="open it in the browser, on a machine with a screen"
     )
-    app.set_defaults(run=_app)
 
 
-def _app(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     root_path = arguments.root_path.rstrip("/")
     if root_path and not root_path.startswith("/"):
         raise errors.UserError(f"--root-path {root_path} must begin with a slash")

@@ -29,10 +29,9 @@ def add(commands: Commands) -> None:
         help="build each and time it on this machine: some 10 s a network, remembered in .cache/",
     )
     listed.add_argument("--json", action="store_true", help="print it for a script")
-    listed.set_defaults(run=_backbones)
 
 
-def _backbones(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core import atomic
     from pipeline.core.progress import track
     from pipeline.networks import backbones

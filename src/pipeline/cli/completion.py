@@ -13,10 +13,9 @@ def add(commands: parser.Commands) -> None:
         epilog='For zsh: animal completion zsh > "${fpath[1]}/_animal". Then start a new shell.',
     )
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh", "fish"])
-    completion.set_defaults(run=_completion)
 
 
-def _completion(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     import shtab
 
     from pipeline import cli

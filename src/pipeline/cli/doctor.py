@@ -42,10 +42,9 @@ def add(commands: Commands) -> None:
         epilog="Exit codes: 0 all is well, or there are notes; 1 something is wrong.",
     )
     doctor.add_argument("--json", action="store_true", help="print it for a script")
-    doctor.set_defaults(run=_doctor)
 
 
-def _doctor(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     findings = {name: check() for name, check in CHECKS.items()}
     if arguments.json:
         rows = [{"check": name, **finding._asdict()} for name, finding in findings.items()]

@@ -19,10 +19,9 @@ def add(commands: Commands) -> None:
     drift.add_model()
     drift.add_argument("--days", type=float, help="only the answers of the last so many days")
     drift.add_argument("--output", type=Path, default=Path("reports/drift"), help="folder")
-    drift.set_defaults(run=_drift)
 
 
-def _drift(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core.errors import UserError
 
     try:

@@ -28,10 +28,9 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="also web/, the page with the recogniser in it, for any web server",
     )
-    export.set_defaults(run=_export)
 
 
-def _export(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core import atomic, workspace
     from pipeline.export import docker, mobile, onnx, precision, web
     from pipeline.register import versions

@@ -20,10 +20,9 @@ def add(commands: Commands) -> None:
     feedback.add_argument(
         "--export", metavar="FILE", help="also write every decision to a new CSV file"
     )
-    feedback.set_defaults(run=_feedback)
 
 
-def _feedback(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core import params
     from pipeline.sources.feedback import Feedback
 

@@ -1,7 +1,7 @@
 """The parser of `animal`, whose help has the commands in groups, each with an example."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,15 +61,19 @@ class Parser(argparse.ArgumentParser):
 
 
 class Commands:
-    """Takes the commands of one group; a command's module adds itself by `add(commands)`.
+    """Takes the command of one module, which adds it by `add(commands)`.
 
     Args:
         subparsers: What `argparse.ArgumentParser.add_subparsers` returned.
+        run: What the command does.
+
+    Attributes:
+        line: Names the command in the help of `animal`.
     """
 
-    def __init__(self, subparsers: Any) -> None:
-        self._subparsers = subparsers
-        self.helps: dict[str, str] = {}
+    def __init__(self, subparsers: Any, run: Callable[[argparse.Namespace], None]) -> None:
+        self._subparsers, self._run = subparsers, run
+        self.line = ""
 
     def add_parser(self, name: str, *, help: str, example: str, epilog: str = "") -> Parser:
         """Adds a command.
@@ -81,17 +85,19 @@ class Commands:
             epilog: What there is to say besides, at the end of its help.
 
         Returns:
-            Its parser, which gets its arguments and the default `run`.
+            Its parser, which gets its arguments.
         """
-        self.helps[name] = help
+        self.line = f"  {name:<11} {help}"
         text = f"example:\n  animal {example}"
-        return self._subparsers.add_parser(
+        added = self._subparsers.add_parser(
             name,
             help=help,
             description=f"{help[0].upper()}{help[1:]}.",
             epilog=f"{text}\n\n{epilog}" if epilog else text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        added.set_defaults(run=self._run)
+        return added
 
 
 def build(groups: Mapping[str, Sequence[ModuleType]]) -> Parser:
@@ -104,10 +110,11 @@ def build(groups: Mapping[str, Sequence[ModuleType]]) -> Parser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     sections = []
     for title, modules in groups.items():
-        commands = Commands(subparsers)
+        lines = [f"{title}:"]
         for module in modules:
+            commands = Commands(subparsers, module.run)
             module.add(commands)
-        lines = [f"  {name:<11} {help}" for name, help in commands.helps.items()]
-        sections.append("\n".join([f"{title}:", *lines]))
+            lines.append(commands.line)
+        sections.append("\n".join(lines))
     parser.overview = "\n\n".join([_OVERVIEW, *sections, _EPILOG])
     return parser

@@ -75,10 +75,9 @@ def add(commands: Commands) -> None:
     )
     predict.add_argument("--jobs", type=int, default=-1, help="processes; by default one a core")
     predict.add_argument("--dask", metavar="ADDRESS", help="work on this cluster, tcp://host:8786")
-    predict.set_defaults(run=_predict)
 
 
-def _predict(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     form = arguments.format or _BY_SUFFIX.get(output.suffix.lower())
     if form is None:

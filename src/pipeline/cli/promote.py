@@ -16,10 +16,9 @@ def add(commands: Commands) -> None:
     )
     promote.add_argument("version", type=int, help="its number")
     promote.add_argument("--why", help="for the audit log; needed where the gate kept it out")
-    promote.set_defaults(run=_promote)
 
 
-def _promote(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.register import promotion, versions
 
     print_repair(promotion.repair())

@@ -14,10 +14,9 @@ def add(commands: Commands) -> None:
         example="rollback --why 'takes foxes for dogs'",
     )
     rollback.add_argument("--why", default="by hand", help="for the audit log")
-    rollback.set_defaults(run=_rollback)
 
 
-def _rollback(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.register import audit_log, promotion
 
     print_repair(promotion.repair())

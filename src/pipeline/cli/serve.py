@@ -22,10 +22,9 @@ def add(commands: Commands) -> None:
     serve.add_argument("--megabytes", type=float, default=64, help="most that a request may have")
     serve.add_argument("--log", type=Path, help="file to add a line a photo to, for `animal drift`")
     serve.add_argument("--keep-photos", type=Path, metavar="DIR", help="keep answered photos there")
-    serve.set_defaults(run=_serve)
 
 
-def _serve(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core import atomic, workspace
 
     log, photos = arguments.log, arguments.keep_photos

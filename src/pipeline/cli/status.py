@@ -26,10 +26,9 @@ def add(commands: Commands) -> None:
         epilog="It asks DVC what has changed, which takes some seconds.",
     )
     status.add_argument("--json", action="store_true", help="print it for a script")
-    status.set_defaults(run=_status)
 
 
-def _status(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     facts = facts_of_project()
     print(json.dumps(facts, indent=2) if arguments.json else "\n".join(_lines(facts)))
 

@@ -26,10 +26,9 @@ def add(commands: Commands) -> None:
         "(default: suggestions.csv)",
     )
     suggest.add_model()
-    suggest.set_defaults(run=_suggest)
 
 
-def _suggest(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.core import atomic, workspace
     from pipeline.dataset import contact_sheets
     from pipeline.predict import inputs, suggestions

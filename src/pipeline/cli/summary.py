@@ -16,10 +16,9 @@ def add(commands: Commands) -> None:
     )
     summary.add_model(default=None)
     summary.add_argument("--json", action="store_true", help="print it for a script")
-    summary.set_defaults(run=_summary)
 
 
-def _summary(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     name, metrics, registration = _of_version(arguments.model) if arguments.model else _of_last()
     if arguments.json:
         print(

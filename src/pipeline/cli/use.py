@@ -11,10 +11,9 @@ def add(commands: Commands) -> None:
         "use", help="learn from another collection of photos", example="use ~/photos/forest"
     )
     use.add_argument("source", help="folder of photos, zip or tar of one, table, or recipe")
-    use.set_defaults(run=_use)
 
 
-def _use(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.sources import reader
 
     name = reader.choose(Path(arguments.source).expanduser())

@@ -19,10 +19,9 @@ def add(commands: Commands) -> None:
     )
     versions.add_argument("--log", action="store_true", help="who did what, when and why")
     versions.add_argument("--json", action="store_true", help="print it for a script")
-    versions.set_defaults(run=_versions)
 
 
-def _versions(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     from pipeline.register import audit_log, promotion, versions
 
     print_repair(promotion.repair())
