@@ -66,7 +66,6 @@ class Champion:
     def __init__(self, model: str):
         self._name = model
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
         self.model: Model | None = None
         self.problem: str | None = None
         self.none_yet = False
@@ -80,8 +79,7 @@ class Champion:
     def stop(self) -> None:
         """Ends the background thread."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _follow(self) -> None:
         self.refresh()

@@ -54,9 +54,8 @@ def build(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     guard = AccessGuard(app, access)
-    app.add_exception_handler(HTTPException, _sentence)
-    for kind in (UserError, PhotoError, ClientDisconnect):
-        app.add_exception_handler(kind, _mistake)
+    for kind in (HTTPException, UserError, PhotoError, ClientDisconnect):
+        app.add_exception_handler(kind, _refused)
     app.include_router(recognition.routes(champion, runtime is not None))
     app.state.feedback, app.state.folders = feedback and Feedback(feedback), folders
     app.include_router(decisions.router)
@@ -126,9 +125,7 @@ def _compressed(folder: Path) -> GZipMiddleware:
     return GZipMiddleware(_Static(directory=folder), compresslevel=6)
 
 
-async def _sentence(request: Request, error: HTTPException) -> Response:
-    return refuse(error.status_code, str(error.detail), error.headers)
-
-
-async def _mistake(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return refuse(error.status_code, str(error.detail), error.headers)
     return refuse(400, str(error))

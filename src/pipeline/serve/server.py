@@ -43,8 +43,8 @@ def build(
     model = InstrumentedModel(recogniser, version, registry, log or RequestLog())
     threads = ThreadPoolExecutor(os.cpu_count())  # more at a time would slow each other down
     app = FastAPI(title="animal", description="Which animal a photo shows.", version=version)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(QueryError, _refused)
+    for kind in (HTTPException, QueryError):
+        app.add_exception_handler(kind, _refused)
     paths = set()
     for routes in (
         prediction_routes(model, threads),
@@ -141,10 +141,10 @@ def health_routes(
     return routes
 
 
-async def _refused(request: Request, error: HTTPException | QueryError) -> Response:
-    if isinstance(error, QueryError):
-        return refusal(400, str(error))
-    return refusal(error.status_code, error.detail, error.headers)
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return refusal(error.status_code, error.detail, error.headers)
+    return refusal(400, str(error))
 
 
 async def read_photo(request: Request) -> bytes | None:
