@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import near_duplicates
-from pipeline.sources import annotations, ids, table
+from pipeline.sources import annotations, cells, ids
 
 _COLUMNS = {
     "deployments": ["deploymentID", "locationID", "latitude", "longitude"],
@@ -34,7 +34,7 @@ _IDS = ("deploymentID", "mediaID", "eventID", "locationID")
 _NOBODY = {"blank": "blank", "human": "person_or_vehicle", "vehicle": "person_or_vehicle"}
 _DESCRIPTION = "datapackage.json"
 _VERSION = re.compile(r"camtrap-dp/v?(\d+)(\.[\w.-]+)?")
-_ZONE = r"([+-]\d\d:?\d\d|Z)\s*$"
+_ZONE = r"(?:[+-]\d\d:?\d\d|Z)\s*$"
 
 
 def is_one(document: Any) -> bool:
@@ -65,10 +65,15 @@ def media(folder: Path) -> pd.DataFrame:
     if not is_one(document):
         raise UserError(f"{description} does not describe a Camtrap DP package")
     _require_version(folder, document)
-    return _loaded("media", _paths(folder, document, "media"))
+    return _table(folder, document, "media")
 
 
-def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
+def tables(document: dict) -> list[str]:
+    """Returns the paths of all tables of a package, below its folder."""
+    return [str(path) for one in document["resources"] for path in _paths(one)]
+
+
+def read(document: dict, folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the observations of a package, each joined with the media that it is of.
 
     A medium is judged by its own observations where it has any, and else by those of its events;
@@ -77,19 +82,11 @@ def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
     deployment (`locationID`, else its coordinates to some 10 m, else `deploymentID`). Its time is
     the camera's.
 
-    Args:
-        folder: Where `datapackage.json` lies.
-        document: What it says.
-
-    Returns:
-        Annotations (`annotations.frame`), and the tables that they came from.
-
     Raises:
         UserError: A table is missing, or the package is of a version before 1.0.
     """
     _require_version(folder, document)
-    paths = {name: _paths(folder, document, name) for name in _COLUMNS}
-    deployments, media, observations = (_loaded(name, paths[name]) for name in _COLUMNS)
+    deployments, media, observations = (_table(folder, document, name) for name in _COLUMNS)
     media = media.drop_duplicates("mediaID").reset_index(drop=True)
     own = observations[observations["mediaID"].notna()]
     numbers = pd.Series(media.index, index=media["mediaID"])
@@ -113,7 +110,7 @@ def read(folder: Path, document: dict) -> tuple[pd.DataFrame, list[Path]]:
         y=rows["bboxY"],
         w=rows["bboxWidth"],
         h=rows["bboxHeight"],
-    ), [path for several in paths.values() for path in several]
+    )
 
 
 def _require_version(folder: Path, document: dict) -> None:
@@ -125,18 +122,22 @@ def _require_version(folder: Path, document: dict) -> None:
         )
 
 
-def _paths(folder: Path, document: dict, name: str) -> list[Path]:
-    path = next(r.get("path") for r in document["resources"] if r.get("name") == name)
-    several = path if isinstance(path, list) and path else [path]
-    for path in several:
+def _paths(resource: dict) -> list:
+    path = resource.get("path")
+    return path if isinstance(path, list) and path else [path]
+
+
+def _table(folder: Path, document: dict, name: str) -> pd.DataFrame:
+    paths = _paths(next(one for one in document["resources"] if one.get("name") == name))
+    for path in paths:
         inner = PurePosixPath(str(path))
         if inner.is_absolute() or ".." in inner.parts or not (folder / inner).is_file():
             raise UserError(f"{folder / _DESCRIPTION} names {path} for {name}; it is not there")
-    return [folder / path for path in several]
+    return _loaded(name, [folder / path for path in paths])
 
 
 def _loaded(name: str, paths: list[Path]) -> pd.DataFrame:
-    rows = pd.concat([table.load(path) for path in paths], ignore_index=True)
+    rows = pd.concat([cells.load(path) for path in paths], ignore_index=True)
     if missing := sorted(_REQUIRED[name] - set(rows)):
         raise UserError(
             f"{paths[0]} has no column {', '.join(missing)}, which Camtrap DP 1.0 requires; "
@@ -155,7 +156,7 @@ def _places(deployments: pd.DataFrame) -> pd.Series:
 def _instants(*columns: pd.Series) -> list[pd.Series]:
     """Times on one clock (UTC); a time without a zone is in that of most other times."""
     written = pd.concat(columns)
-    zones = written.str.extract(_ZONE, expand=False)
+    zones = written.str.extract(f"({_ZONE})", expand=False).str.strip()
     bare = written.notna() & zones.isna()
     zone = zones.mode().get(0, "Z")
     if bare.any():
@@ -166,12 +167,13 @@ def _instants(*columns: pd.Series) -> list[pd.Series]:
         )
     return [
         pd.to_datetime(
-            column.where(~column.notna() | column.str.contains(_ZONE.replace("(", "(?:"), na=False),
-                         column + zone),
-            utc=True, errors="coerce", format="ISO8601",
+            column.where(column.str.contains(_ZONE, na=False), column + zone),
+            utc=True,
+            errors="coerce",
+            format="ISO8601",
         )
         for column in columns
-    ]  # fmt: skip
+    ]
 
 
 def _of_events(media: pd.DataFrame, observations: pd.DataFrame) -> pd.DataFrame:

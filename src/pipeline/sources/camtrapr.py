@@ -20,21 +20,11 @@ def is_one(document: Any) -> bool:
 
 
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
-    """Returns the species of each record; its station is its location.
-
-    Args:
-        rows: The table, each cell a text or null.
-        folder: Where it lies; not needed.
-        files: Paths on the disk; not needed.
-
-    Returns:
-        Annotations (`annotations.frame`).
-    """
+    """Returns the species of each record; its station is its location."""
     directory = rows["Directory"].str.replace("\\", "/").str.rstrip("/")
-    taken = rows.get("DateTimeOriginal", pd.Series(None, index=rows.index, dtype="str"))
     return annotations.frame(
         path=(directory + "/" + rows["FileName"]).fillna(rows["FileName"]),
         species=rows["Species"],
         location=ids.plain(rows["Station"]),
-        taken_at=taken,
+        taken_at=rows.get("DateTimeOriginal"),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import folders, label_checks, labels, metadata, table
+from pipeline.sources import folders, forms, label_checks, labels, metadata, table
 from pipeline.sources.metadata import Metadata
 
 
@@ -64,9 +64,8 @@ def label_sources(
         return _used(documents, "labels")
     tables = _tables(top, disk, candidates, rules)
     if rules.level is not None:
-        return _used(
-            _fullest([one for one in tables if _is_wide(one, disk, named)]), "other columns"
-        )
+        wide = [one for one in tables if one in named or _are_wide([one], disk)]
+        return _used(_by_photos(wide)[:1], "other columns")
     chosen = _choose(top, [one for one in tables if one.described.has_species], rules)
     if chosen and (named or _are_wide(chosen, disk)):
         return _used(chosen, "labels")
@@ -74,10 +73,9 @@ def label_sources(
     label_checks.require_no_lists(top, disk, candidates)
     if not chosen:
         usual = [one for one in tables if named or one.stem in metadata.USUAL]
-        chosen = _fullest([one for one in usual if one.photos])
-        if chosen:
+        if usual:
             folders.require_one_reading(top, disk)
-            return _used(chosen, "columns beside the folders' species")
+            return _used(_by_photos(usual)[:1], "columns beside the folders' species")
     if rules.species_from == "metadata":
         raise UserError(
             f"{top}: ingest.species_from is metadata, but no file here labels the photos; "
@@ -97,25 +95,18 @@ def _used(chosen: list[Metadata], what: str) -> list[Metadata]:
 
 def _documents(top: Path, disk: pd.DataFrame, candidates: list[Metadata]) -> list[Metadata]:
     """Returns documents in a form of their own: one package, or all of the first form."""
-    plain = ("table", "MegaDetector", metadata.SIDECAR, "part of another", *metadata.UNREAD)
-    special = [
-        one
-        for one in candidates
-        if not one.error and one.kind not in plain and "no known form" not in one.kind
-    ]
-    order = ["Camtrap DP", "COCO Camera Traps", *(one.kind for one in special)]
+    species = {*forms.BY_NAME} - {forms.MEGADETECTOR}
+    special = [one for one in candidates if one.kind in species]
+    order = [forms.CAMTRAP_DP, forms.COCO, *(one.kind for one in special)]
     kind = next((kind for kind in order if any(one.kind == kind for one in special)), None)
+    is_package = kind == forms.CAMTRAP_DP
     chosen = []
     for one in special:
-        if one.kind != kind or (kind == "Camtrap DP" and chosen):
+        if one.kind != kind or (is_package and chosen):
             one.why_not = f"labels come from {chosen[0].path if chosen else kind}"
             continue
         metadata.annotate(one, top, disk)
-        if (
-            one.rows["species"].notna().any()
-            or one.rows["reason"].notna().any()
-            or kind == "Camtrap DP"
-        ):
+        if is_package or one.rows[["species", "reason"]].notna().any(axis=None):
             chosen.append(one)
         else:
             one.why_not = "labels no photo"
@@ -157,10 +148,6 @@ def _seen(entries: Sequence[Metadata]) -> str:
     return f"there is {'; '.join(seen)}" if seen else "there is no table or JSON"
 
 
-def _is_wide(one: Metadata, disk: pd.DataFrame, named: Sequence[Metadata] = ()) -> bool:
-    return one in named or one.stem in metadata.USUAL or _are_wide([one], disk)
-
-
 def _are_wide(chosen: Sequence[Metadata], disk: pd.DataFrame) -> bool:
     """Returns whether metadata describe the collection, and not only a few of its photos."""
     if any(one.stem in metadata.USUAL for one in chosen):
@@ -170,8 +157,9 @@ def _are_wide(chosen: Sequence[Metadata], disk: pd.DataFrame) -> bool:
     return bool(covered) and 2 * len(covered) >= len(pictures)
 
 
-def _fullest(tables: list[Metadata]) -> list[Metadata]:
-    return sorted(tables, key=lambda one: (-len(one.photos), one.path))[:1]
+def _by_photos(tables: list[Metadata]) -> list[Metadata]:
+    """Returns tables in another order, the one that names most photos first."""
+    return sorted(tables, key=lambda one: (-len(one.photos), one.path))
 
 
 def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
@@ -180,7 +168,7 @@ def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
     if len(of_split) > 1:
         return of_split
     taken: list[Metadata] = []
-    for one in sorted(tables, key=lambda one: (-len(one.photos), one.path)):
+    for one in _by_photos(tables):
         rival = next((other for other in taken if other.photos & one.photos), None)
         if rival is None:
             taken.append(one)

@@ -4,6 +4,7 @@ The format is COCO's (Lin et al. 2014) with what camera traps need: where a pict
 and in which sequence. Annotations of whole pictures have no box.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,8 +32,8 @@ def is_one(document: Any) -> bool:
     return isinstance(document, dict) and all(isinstance(document.get(n), list) for n in needed)
 
 
-def read(document: dict) -> pd.DataFrame:
-    """Returns the annotations of a document, each joined with its picture (`annotations.frame`).
+def read(document: dict, folder: Path, files: pd.Series) -> pd.DataFrame:
+    """Returns the annotations of a document, each joined with its picture.
 
     A picture without any has a row without a species. Boxes are in pixels of the picture as it was
     annotated, whose size the document may tell.

@@ -28,16 +28,7 @@ def is_one(document: Any) -> bool:
 
 
 def read(document: Element | dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFrame:
-    """Returns the labels of each picture, and its boxes.
-
-    Args:
-        document: The XML document's root, or the JSON document.
-        folder: Where it lies; not needed.
-        files: Paths on the disk; not needed.
-
-    Returns:
-        Annotations (`annotations.frame`).
-    """
+    """Returns the labels of each picture, and its boxes."""
     rows = _images(document) if isinstance(document, Element) else _items(document)
     return annotations.frame(**pd.DataFrame(rows, columns=_COLUMNS))
 

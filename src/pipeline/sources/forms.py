@@ -1,7 +1,8 @@
-"""Lists the exports of other programs that ingest reads, beside COCO and Camtrap DP."""
+"""Lists the forms of metadata that ingest reads, beside tables of no special form."""
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -11,24 +12,28 @@ import yaml
 
 from pipeline.core.errors import UserError
 from pipeline.sources import (
+    camtrap_dp,
     camtrapr,
+    cells,
+    coco,
     cvat,
     inaturalist_export,
     label_studio,
-    table,
+    megadetector,
+    pascal_voc,
     wildlife_insights,
     yolo,
 )
 
 
 class Form(NamedTuple):
-    """A form that labels come in.
+    """A form that labels or boxes come in.
 
     Attributes:
         name: What people call it.
-        is_one: Whether a table or a document is of this form.
-        read: Gives annotations from it, the folder that it lies in, and the paths of the files
-            below that folder.
+        is_one: Whether a table or a document is of this form; may raise if it is not.
+        read: Gives annotations (`annotations.frame`) from it, the folder that it lies in, and the
+            paths of the files below that folder.
         beside: Pattern of other files that belong to it and are no photos.
     """
 
@@ -38,7 +43,13 @@ class Form(NamedTuple):
     beside: str | None = None
 
 
+CAMTRAP_DP, COCO, MEGADETECTOR = "Camtrap DP", "COCO Camera Traps", "MegaDetector"
+PASCAL_VOC = "Pascal VOC"
 FORMS = (
+    Form(CAMTRAP_DP, camtrap_dp.is_one, camtrap_dp.read),
+    Form(COCO, coco.is_one, coco.read),
+    Form(MEGADETECTOR, megadetector.is_one, megadetector.read),
+    Form(PASCAL_VOC, pascal_voc.is_one, pascal_voc.read),
     Form(
         "Wildlife Insights",
         wildlife_insights.is_one,
@@ -51,7 +62,8 @@ FORMS = (
     Form("CVAT", cvat.is_one, cvat.read),
     Form("YOLO", yolo.is_one, yolo.read, r"(?:^|/)labels/.*\.(?:txt|cache)$"),
 )
-SUFFIXES = (*table.SUFFIXES, ".json", ".geojson", ".xml", "data.yaml", "data.yml")
+BY_NAME = {form.name: form for form in FORMS}
+SUFFIXES = (*cells.SUFFIXES, ".json", ".geojson", ".xml", "data.yaml", "data.yml")
 
 
 def load(path: Path) -> Any:
@@ -65,7 +77,7 @@ def load(path: Path) -> Any:
     """
     suffix = path.suffix.lower()
     if suffix not in (".json", ".geojson", ".xml", ".yaml", ".yml"):
-        return table.load(path)  # which reports other spreadsheets too
+        return cells.load(path)  # which reports other spreadsheets too
     try:
         if suffix == ".xml":
             return ElementTree.fromstring(path.read_bytes())
@@ -93,6 +105,10 @@ def invalid(path: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{path} is not valid {kind} ({where}): fix or remove it")
 
 
-def known(document: Any) -> Form | None:
-    """Returns the form of a document from `load`; None where it is none of `FORMS`."""
-    return next((form for form in FORMS if form.is_one(document)), None)
+def name_of(document: Any) -> str | None:
+    """Returns the name of the form of a document from `load`; None where it is none of `FORMS`."""
+    for form in FORMS:
+        with suppress(KeyError, TypeError, AttributeError, ValueError):
+            if form.is_one(document):
+                return form.name
+    return None

@@ -30,13 +30,7 @@ def is_one(document: Any) -> bool:
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the species of each observation's photo; the observation is its group.
 
-    Args:
-        rows: The export, each cell a text or null.
-        folder: Where it lies; not needed.
-        files: Paths on the disk, which tell how the photos were named.
-
-    Returns:
-        Annotations (`annotations.frame`). A photo that is not on the disk is at its address.
+    The files tell how the photos were named. One that is not among them is at its address.
     """
     columns = ["time_observed_at", "observed_on", "latitude", "longitude", "license"]
     rows = rows.reindex(columns=[*rows.columns, *(c for c in columns if c not in rows)])
@@ -47,16 +41,16 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
     names = [within, address["photo"], number, rows["image_url"]]
     path = ids.first_there(names, files)
     inside = number.map(_by_folder(files, set(address["photo"])))
-    path = path.astype(object).where((path != rows["image_url"]) | inside.isna(), inside).explode()
-    rows, number = rows.loc[path.index].reset_index(drop=True), number[path.index]
+    path = path.astype(object).where((path != rows["image_url"]) | inside.isna(), inside)
+    rows = rows.assign(path=path, number=number).explode("path", ignore_index=True)
     return annotations.frame(
-        path=path.reset_index(drop=True),
+        path=rows["path"],
         species=rows["scientific_name"],
-        group=number.reset_index(drop=True),
+        group=rows["number"],
         location=ids.places(rows["latitude"], rows["longitude"], _DECIMALS),
         taken_at=rows["time_observed_at"].fillna(rows["observed_on"]),
         licence=rows["license"],
-        **{rank: rows.get(f"taxon_{rank}_name") for rank in ("class", "order", "family", "genus")},
+        **{rank: rows.get(f"taxon_{rank}_name") for rank in annotations.RANKS},
     )
 
 

@@ -40,13 +40,7 @@ def is_one(document: Any) -> bool:
 def read(document: list[dict] | pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the choices and boxes of every annotator; a skipped task has none.
 
-    Args:
-        document: The tasks; of a table, each cell a text or null.
-        folder: Where they lie; not needed.
-        files: Paths on the disk, which show whether files still have their upload names.
-
-    Returns:
-        Annotations (`annotations.frame`).
+    The files show whether they still have their upload names.
 
     Raises:
         UserError: The tasks have several choices of different names, or no picture.

@@ -45,10 +45,8 @@ def photos_in(rows: Sequence[Sequence[str]], photos: pd.Series) -> set[str]:
     names = {paths.name_key(path) for path in files}
     cells_of = (cell for row in rows for cell in row if isinstance(cell, str))
     written = [cell for cell in cells_of if paths.name_key(cell) in names]
-    if not written:
-        return set()
     matched = paths.match(pd.Series(written, dtype="str"), files)
-    return set() if matched is None else set(matched["path"][matched["problem"].isna()])
+    return set(matched["path"][matched["problem"].isna()])
 
 
 def _other_words(row: Sequence[str], names: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ sides; https://lila.science/megadetector-output-format), the plain list that new
 (https://github.com/google/cameratrapai). Species in them are a machine's guesses and no labels.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -26,20 +27,20 @@ def is_one(document: Any) -> bool:
     return _are_files(document, "file", "detections")
 
 
-def read(document: dict | list) -> pd.DataFrame:
+def read(document: dict | list, folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns boxes of animals above the confidence threshold: path, x, y, w, h."""
-    least, names, files, key = _CONFIDENCE, {}, document, "file"
+    least, names, results, key = _CONFIDENCE, {}, document, "file"
     if isinstance(document, dict) and "predictions" in document:
-        names, files, key = _SPECIESNET, document["predictions"], "filepath"
+        names, results, key = _SPECIESNET, document["predictions"], "filepath"
     elif isinstance(document, dict):
         detector = document.get("info", {}).get("detector_metadata", {})
         least = detector.get("typical_detection_threshold", _CONFIDENCE)
-        names, files = document["detection_categories"], document["images"]
+        names, results = document["detection_categories"], document["images"]
     rows = pd.DataFrame(
         [
-            (file[key], *detection["bbox"])
-            for file in files
-            for detection in file.get("detections") or ()  # null where the file could not be read
+            (result[key], *detection["bbox"])
+            for result in results
+            for detection in result.get("detections") or ()  # null where it could not be read
             if names.get(detection["category"], detection["category"]) == "animal"
             and detection.get("conf", detection.get("confidence")) >= least
         ],

@@ -1,35 +1,22 @@
 """Finds every file of a collection that may be metadata, and identifies its form."""
 
 import gzip
-import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import (
-    camtrap_dp,
-    cells,
-    coco,
-    forms,
-    keywords,
-    lists,
-    megadetector,
-    pascal_voc,
-    paths,
-    sidecars,
-    table,
-)
+from pipeline.sources import camtrap_dp, cells, forms, keywords, lists, paths, sidecars, table
 from pipeline.sources.filenames import split_named
 
 SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
-_ZIPPED = (".json.zip", ".json.gz", ".zip", ".csv.gz")
+_ZIPPED = (".zip", ".json.gz", ".csv.gz")
 _PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 _LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
 _NO_PHOTOS = (
@@ -38,13 +25,14 @@ _NO_PHOTOS = (
 )
 USUAL = ("metadata", "labels", "annotations")
 COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
-SIDECAR = "sidecar of one photo"
+TABLE, PART, SIDECAR = "table", "part of another", "sidecar of one photo"
+NO_KNOWN = "no known form"
 ARCHIVE, HEADLESS = UNREAD = ("archive", "list without a header")
 _SAMPLE = 500
 _COLUMNS_SHOWN = 12  # in a message
 
 
-@dataclass
+@dataclass(eq=False)
 class Metadata:
     """One file that may be metadata.
 
@@ -79,6 +67,10 @@ class Metadata:
         """Returns the folder that the file lies in."""
         return self.path.rpartition("/")[0]
 
+    def inner(self, name: str) -> str:
+        """Returns the path below the top folder of a file that it names."""
+        return PurePosixPath(self.folder, name).as_posix()
+
     @property
     def stem(self) -> str:
         """Returns the file's name without its ending, in lower case."""
@@ -92,9 +84,7 @@ class Metadata:
     @property
     def photos(self) -> set[str]:
         """Returns the files that the metadata name."""
-        if self.rows is None:
-            return set()
-        return set(self.rows["path"]) - set(self.lost.index)
+        return set() if self.rows is None else set(self.rows["path"]) - set(self.lost.index)
 
     @property
     def columns(self) -> list[str]:
@@ -108,25 +98,18 @@ class Metadata:
         more = ", ..." if len(self.columns) > _COLUMNS_SHOWN else ""
         return shown + more or self.why_not or "no columns"
 
-    @property
-    def taken_for(self) -> str:
-        """Returns its form, with the sheets that it is on."""
-        return f"{self.kind} (sheet {self.sheet})" if self.sheet else self.kind
-
     def row(self) -> dict[str, Any]:
         """Returns its line of the report."""
-        names = None if self.rows is None else self.rows["path"].nunique()
-        return dict(
-            zip(
-                COLUMNS,
-                [
-                    *(self.path, self.taken_for, self.used_for, self.why_not or self.error),
-                    *(names, None if names is None else len(self.photos)),
-                    ", ".join(self.columns),
-                ],
-                strict=True,
-            )
-        )
+        is_matched = self.rows is not None
+        return {
+            "file": self.path,
+            "taken_for": f"{self.kind} (sheet {self.sheet})" if self.sheet else self.kind,
+            "used_for": self.used_for,
+            "why_not": self.why_not or self.error,
+            "names": self.rows["path"].nunique() if is_matched else None,
+            "names_that_fit": len(self.photos) if is_matched else None,
+            "columns": ", ".join(self.columns),
+        }
 
 
 def photos(disk: pd.DataFrame) -> pd.Series:
@@ -152,24 +135,19 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     of_one_photo = sidecars.named_after(likely, photos(disk))
     entries = []
     for path in sorted([*likely, *lists.find(top, there, names)]):
-        if path in of_one_photo:
-            entries.append(Metadata(path, SIDECAR))
-        elif path.lower().endswith(".xlsx"):
-            entries += _sheets(top, path)
-        else:
-            entries.append(_read(top, path))
+        entries += [Metadata(path, SIDECAR)] if path in of_one_photo else _read(top, path)
     entries = _merged(entries)
     _mark_labels_of_sidecars(top, [one for one in entries if one.path in of_one_photo])
     _mark_headless(top, entries, names)
     for one in entries:  # a form of its own gives way to columns that a person named
-        if one.kind != "table" and isinstance(one.document, pd.DataFrame):
-            mine = (table.named_columns(one.document, value) for value in columns.values())
-            one.kind = "table" if any(mine) else one.kind
+        mine = (table.named_columns(one.document, value) for value in columns.values())
+        if isinstance(one.document, pd.DataFrame) and any(mine):
+            one.kind = TABLE
     parts = {path for one in entries for path in one.beside}
     for one in entries:
-        if one.path in parts and one.kind == "table":
-            one.kind, one.described = "part of another", None
-        if one.kind == "table":
+        if one.kind == TABLE and one.path in parts:
+            one.kind = PART
+        elif one.kind == TABLE:
             one.described = table.describe(one.document, columns)
     return entries
 
@@ -189,7 +167,7 @@ def _mark_labels_of_sidecars(top: Path, entries: list[Metadata]) -> None:
 def _mark_headless(top: Path, entries: list[Metadata], names: set[str]) -> None:
     """Marks tables whose first line names a photo, for it is no header and would be lost."""
     for one in entries:
-        if one.kind != "table" or not lists.names_photo(one.columns, names):
+        if one.kind != TABLE or not lists.names_photo(one.columns, names):
             continue
         one.kind = HEADLESS
         rows = [one.columns, *one.document.head(_SAMPLE).fillna("").to_numpy().tolist()]
@@ -204,72 +182,52 @@ def _mark_headless(top: Path, entries: list[Metadata], names: set[str]) -> None:
 
 def _merged(entries: list[Metadata]) -> list[Metadata]:
     """Makes one of the files that describe a picture each, for thousands are one set."""
-    parts = [one for one in entries if one.kind == pascal_voc.KIND]
+    parts = [one for one in entries if one.kind == forms.PASCAL_VOC]
     if not parts:
         return entries
-    documents = {path: root for one in parts for path, root in one.document.items()}
+    documents = {one.path: one.document for one in parts}
     folder = os.path.commonpath([one.folder for one in parts])
-    path = f"{folder}/*.xml" if folder else "*.xml"
-    merged = Metadata(path, pascal_voc.KIND, documents, beside=list(documents))
-    return [merged, *(one for one in entries if one.kind != pascal_voc.KIND)]
+    path = PurePosixPath(folder, "*.xml").as_posix()
+    merged = Metadata(path, forms.PASCAL_VOC, documents, beside=list(documents))
+    return [merged, *(one for one in entries if one.kind != forms.PASCAL_VOC)]
 
 
-def _sheets(top: Path, path: str) -> list[Metadata]:
-    """Reads a spreadsheet; one of each set of sheets that have the same columns."""
+def _read(top: Path, path: str) -> list[Metadata]:
+    """Loads a file and identifies its form; what cannot be read gets an `error`.
+
+    Returns:
+        One; of a spreadsheet one for each set of sheets that have the same columns.
+    """
     try:
-        tables = cells.sheets(top / path)
-    except UserError as error:
-        return [Metadata(path, "unreadable table", error=str(error))]
-    several = []
-    for name, sheet in tables.items():
-        if isinstance(sheet, UserError):
-            one = Metadata(path, "unreadable table", error=str(sheet))
-        else:
-            one = _identified(path, sheet)
-        one.sheet = name if len(tables) > 1 else ""
-        several.append(one)
-    return several or [_identified(path, pd.DataFrame())]
-
-
-def _read(top: Path, path: str) -> Metadata:
-    """Loads one file and identifies its form; one that cannot be read gets an `error`."""
-    try:
+        if path.lower().endswith(".xlsx"):
+            tables = cells.sheets(top / path) or {"": pd.DataFrame()}
+            several = [_identified(path, sheet) for sheet in tables.values()]
+            for one, name in zip(several, tables, strict=True):
+                one.sheet = name if len(tables) > 1 else ""
+            return several
         document = _document(top / path)
     except UserError as error:
-        kind = "not valid JSON" if path.lower().endswith(".json") else "unreadable table"
-        return Metadata(path, kind, error=str(error))
+        document = error
     if document is None:  # of photos, perhaps
-        return Metadata(path, ARCHIVE, why_not="archives in a collection are not read: unpack it")
-    return _identified(path, document)
+        return [Metadata(path, ARCHIVE, why_not="archives in a collection are not read: unpack it")]
+    return [_identified(path, document)]
 
 
 def _identified(path: str, document: Any) -> Metadata:
-    """Identifies the form of what a file holds."""
-    if isinstance(document, dict) and _holds(camtrap_dp.is_one, document):
-        tables = [str(r.get("path")) for r in document["resources"] if isinstance(r, dict)]
-        folder = path.rpartition("/")[0]
-        beside = [f"{folder}/{name}" if folder else name for name in tables]
-        return Metadata(path, "Camtrap DP", document, beside=beside)
-    if _holds(coco.is_one, document):
-        return Metadata(path, "COCO Camera Traps", document)
-    if _holds(megadetector.is_one, document):
-        return Metadata(path, "MegaDetector", document)
-    if pascal_voc.is_one(document):
-        return Metadata(path, pascal_voc.KIND, {path: document})
-    if (form := forms.known(document)) is not None:
-        return Metadata(path, form.name, document)
+    """Identifies the form of what a file holds, which may be the error of reading it."""
+    if isinstance(document, UserError):
+        kind = "not valid JSON" if path.lower().endswith(".json") else "unreadable table"
+        return Metadata(path, kind, error=str(document))
+    if name := forms.name_of(document):
+        beside = camtrap_dp.tables(document) if name == forms.CAMTRAP_DP else ()
+        one = Metadata(path, name, document)
+        one.beside = [one.inner(table) for table in beside]
+        return one
     if isinstance(document, list) and document and all(isinstance(r, dict) for r in document):
         document = cells.texts(pd.DataFrame(document))
     if isinstance(document, pd.DataFrame):
-        return Metadata(path, "table", document)
-    return Metadata(path, f"{Path(path).suffix[1:].upper()} of no known form", document)
-
-
-def _holds(is_one: Callable[[Any], bool], document: Any) -> bool:
-    try:
-        return is_one(document)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return False
+        return Metadata(path, TABLE, document)
+    return Metadata(path, f"{Path(path).suffix[1:].upper()} of {NO_KNOWN}", document)
 
 
 def _document(path: Path) -> Any:
@@ -277,25 +235,21 @@ def _document(path: Path) -> Any:
     name = path.name.lower()
     if name.endswith(_PACKED):
         return None
-    if name.endswith(cells.REFUSED):
-        return cells.load(path)
     if not name.endswith(_ZIPPED):
         return forms.load(path)
+    if name.endswith(".csv.gz"):
+        raise UserError(f"{path} is a compressed table: decompress it")
     try:
         if name.endswith(".gz"):
             with gzip.open(path) as file:
-                data = file.read(_LARGEST)
-            if name.endswith(".csv.gz"):
-                raise UserError(f"{path} is a compressed table: decompress it")
-        else:
-            with zipfile.ZipFile(path) as packed:
-                inside = [i for i in packed.infolist() if not i.is_dir()]
-                inside = [i for i in inside if not i.filename.startswith("__MACOSX/")]
-                if len(inside) != 1 or not inside[0].filename.lower().endswith(".json"):
-                    return None
-                with packed.open(inside[0]) as file:
-                    data = file.read(_LARGEST)
-        return json.load(io.BytesIO(data))
+                return json.loads(file.read(_LARGEST))
+        with zipfile.ZipFile(path) as packed:
+            inside = [i for i in packed.infolist() if not i.is_dir()]
+            inside = [i for i in inside if not i.filename.startswith("__MACOSX/")]
+            if len(inside) != 1 or not inside[0].filename.lower().endswith(".json"):
+                return None
+            with packed.open(inside[0]) as file:
+                return json.loads(file.read(_LARGEST))
     except (ValueError, RecursionError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise forms.invalid(path, "JSON", error) from None
 
@@ -320,40 +274,28 @@ def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
         folder = namesake if is_folder else one.folder
         one.rows, one.lost = table.read(one.described, files, top.name, folder)
     else:
-        try:
-            rows, beside = _annotations(one, top, files)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else error
-            raise UserError(
-                f"{top / one.path} does not follow the {one.kind} format: {reason}"
-            ) from None
+        rows = _annotations(one, top, files)
         matched = paths.match(rows["path"], files, rows[["location"]], top.name, one.folder)
-        lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
-        one.rows, one.lost = rows.assign(path=matched["path"]), lost[["problem", "detail"]]
-        one.beside = beside or one.beside
+        one.rows, one.lost = rows.assign(path=matched["path"]), paths.lost(matched)
     if one.split:
         one.rows["split_hint"] = one.rows["split_hint"].fillna(one.split)
 
 
-def _annotations(one: Metadata, top: Path, files: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    folder = top / one.folder
-    if one.kind == "Camtrap DP":
-        rows, tables = camtrap_dp.read(folder, one.document)
-        return rows, [path.relative_to(top).as_posix() for path in tables]
-    if one.kind == "COCO Camera Traps":
-        return coco.read(one.document), []
-    if one.kind == "MegaDetector":
-        return megadetector.read(one.document), []
-    if one.kind == pascal_voc.KIND:
-        return pascal_voc.read(one.document, files), []
-    form = forms.known(one.document)
-    inside = pd.Series(files, dtype="str")
-    if one.folder:
-        start = f"{one.folder}/"
+def _annotations(one: Metadata, top: Path, files: list[str]) -> pd.DataFrame:
+    form, inside = forms.BY_NAME[one.kind], pd.Series(files, dtype="str")
+    folder = "" if one.kind == forms.PASCAL_VOC else one.folder  # whose pictures lie beside it
+    if folder:
+        start = f"{folder}/"
         inside = inside[inside.str.startswith(start)].str.removeprefix(start)
-    rows = form.read(one.document, folder, inside)
-    beside = inside[inside.str.contains(form.beside)] if form.beside else []
-    return rows, [f"{one.folder}/{name}" if one.folder else name for name in beside]
+    if form.beside:
+        one.beside = [one.inner(name) for name in inside[inside.str.contains(form.beside)]]
+    try:
+        return form.read(one.document, top / folder, inside)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{top / one.path} does not follow the {one.kind} format: {reason}"
+        ) from None
 
 
 def fitting_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:

@@ -6,8 +6,7 @@ no species, for nobody says that it is empty.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -15,7 +14,6 @@ import pandas as pd
 
 from pipeline.sources import annotations
 
-KIND = "Pascal VOC"
 _COLUMNS = ["path", "species", "x", "y", "w", "h", "width", "height"]
 
 
@@ -28,12 +26,13 @@ def is_one(document: Any) -> bool:
     )
 
 
-def read(documents: dict[str, Element], files: Sequence[str]) -> pd.DataFrame:
+def read(documents: dict[str, Element], folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the objects of each picture.
 
     Args:
-        documents: The root of each XML by the file's path below the top folder.
-        files: Paths on the disk below the top folder.
+        documents: The root of each XML, by its path below the folder.
+        folder: One that holds both the XML files and the pictures.
+        files: Paths on the disk below it.
 
     Returns:
         Annotations (`annotations.frame`), whose paths are those of files where one fits.

@@ -246,6 +246,12 @@ def _details(matches: pd.DataFrame, index: FileIndex) -> pd.Series:
     return pd.Series(details, dtype=object).reindex(matches.index).replace("", None)
 
 
+def lost(matched: pd.DataFrame) -> pd.DataFrame:
+    """Returns problem and detail of each path that names no file (from `match`), by path."""
+    rows = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
+    return rows[["problem", "detail"]]
+
+
 def name_key(path: str) -> str:
     """Returns a path's last part in the form that names are compared in."""
     return _folded(path.replace("\\", "/").rpartition("/")[2])

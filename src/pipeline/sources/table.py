@@ -249,8 +249,8 @@ def read(
     """
     rows = table.cells.reset_index(drop=True)
     matched = _match(table, rows, disk, top, folder)
-    if matched is None:
-        return annotations.frame(path=pd.Series(dtype="str")), matched_none()
+    if matched.empty:
+        return annotations.frame(path=matched["path"]), paths.lost(matched)
     fields = {key: rows[name] for key, name in table.others.items()}
     if "taken_at" in fields:
         fields["taken_at"] = _with_time_of_day(fields["taken_at"], rows)
@@ -262,8 +262,7 @@ def read(
     listed = names.map(lambda several: several or [None]).explode()
     everything = {"path": matched["path"], **fields, **ranks, **_boxes(rows)}
     everything = pd.DataFrame(everything).loc[listed.index].assign(species=listed.astype("str"))
-    lost = matched[matched["problem"].notna()].drop_duplicates("path").set_index("path")
-    return annotations.frame(**everything.reset_index(drop=True)), lost[["problem", "detail"]]
+    return annotations.frame(**everything.reset_index(drop=True)), paths.lost(matched)
 
 
 def _with_time_of_day(dates: pd.Series, rows: pd.DataFrame) -> pd.Series:
@@ -274,15 +273,10 @@ def _with_time_of_day(dates: pd.Series, rows: pd.DataFrame) -> pd.Series:
     return dates.where(rows[hours].isna(), dates + " " + rows[hours])
 
 
-def matched_none() -> pd.DataFrame:
-    """Returns the problems of a form whose paths all name files."""
-    return pd.DataFrame(columns=["problem", "detail"], dtype="str")
-
-
 def _match(
     table: Table, rows: pd.DataFrame, disk: Sequence[str], top: str, folder: str
-) -> pd.DataFrame | None:
-    """Returns the rows' files by the likeliest columns that name any; None where no column may.
+) -> pd.DataFrame:
+    """Returns the rows' files by the likeliest columns that name any; none where no column may.
 
     Once a folder stands beside the name, or in it, a bare name does not count any more: the file
     of this name in another folder is another photo.
@@ -306,7 +300,9 @@ def _match(
             if inside["problem"].isna().any():  # deeper below the folder that it names
                 return inside.reindex(rows.index)
         first = matched if first is None else first
-    return first
+    return (
+        pd.DataFrame(columns=["path", "problem", "detail"], dtype="str") if first is None else first
+    )
 
 
 def _species(table: Table, rows: pd.DataFrame) -> pd.Series:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.sources import annotations, ids, table
+from pipeline.sources import annotations, cells, ids
 
-_RANKS = ("class", "order", "family", "genus")
-_NEEDED = {"deployment_id", "image_id", "filename", "is_blank", *_RANKS, "species"}
+_NEEDED = {"deployment_id", "image_id", "filename", "is_blank", *annotations.RANKS, "species"}
 
 
 def is_one(document: Any) -> bool:
@@ -24,20 +23,13 @@ def is_one(document: Any) -> bool:
 def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the label of each image; of one identified to a higher rank alone, that rank's name.
 
-    Its location is its deployment, or the first of the deployments at the same place.
-
-    Args:
-        rows: The table of images, each cell a text or null.
-        folder: Where it lies, perhaps with `deployments.csv`.
-        files: Paths on the disk; not needed.
-
-    Returns:
-        Annotations (`annotations.frame`).
+    Its location is its deployment, or by `deployments.csv` in the folder the first of those at the
+    same place.
     """
     rows = rows.reindex(columns=[*rows.columns, *({"common_name", "timestamp"} - set(rows))])
     blank = rows["is_blank"].str.lower().isin(["yes", "1", "1.0", "true", "t"])
     species = rows["genus"] + " " + rows["species"]
-    for rank in (*reversed(_RANKS), "common_name"):
+    for rank in (*reversed(annotations.RANKS), "common_name"):
         species = species.fillna(rows[rank])
     reason = pd.Series(None, index=rows.index, dtype=object).mask(blank, "blank")
     reason = reason.mask(rows["genus"].str.lower() == "homo", "person_or_vehicle")
@@ -51,14 +43,14 @@ def read(rows: pd.DataFrame, folder: Path, files: pd.Series) -> pd.DataFrame:
         location=deployment.map(_stations(folder)).fillna(deployment),
         taken_at=rows["timestamp"],
         licence=rows.get("license"),
-        **{rank: rows[rank] for rank in _RANKS},
+        **{rank: rows[rank] for rank in annotations.RANKS},
     )
 
 
 def _stations(folder: Path) -> pd.Series:
     """Returns the first deployment at the place of each; cameras come back to where they were."""
     path = folder / "deployments.csv"
-    deployments = table.load(path) if path.is_file() else pd.DataFrame()
+    deployments = cells.load(path) if path.is_file() else pd.DataFrame()
     if "deployment_id" not in deployments:
         return pd.Series(dtype="str")
     columns = ["deployment_id", "placename", "latitude", "longitude"]

@@ -31,14 +31,6 @@ def is_one(document: Any) -> bool:
 def read(document: dict[str, Any], folder: Path, files: pd.Series) -> pd.DataFrame:
     """Returns the objects of each picture in an `images` folder, from its file in `labels`.
 
-    Args:
-        document: The parsed `data.yaml`.
-        folder: Where it lies.
-        files: Paths on the disk below that folder.
-
-    Returns:
-        Annotations (`annotations.frame`).
-
     Raises:
         UserError: A line is not of this form, or names a class that is not in `names`.
     """
