@@ -3,6 +3,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from listed import list_files
 
 from pipeline.augment import copies, transforms
 from pipeline.core import parallel
@@ -11,7 +12,6 @@ from pipeline.dataset import shards
 from pipeline.ingest import inspection_cache
 from pipeline.ingest import manifest as manifests
 from pipeline.resize import shard_writer
-from pipeline.sources import reader
 
 
 def square(number):
@@ -69,7 +69,7 @@ def test_dask_that_is_not_installed(monkeypatch):
 
 def made(collection, folder):
     """All bytes that ingest, resize and augment make of a collection."""
-    found = reader.list_files(collection)
+    found = list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 2, folder / "looks")
     manifest, _ = manifests.screen(inspected, 32, 6)
     manifest.to_parquet(folder / "manifest.parquet")

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from listed import list_files
 from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import near_duplicates
 from pipeline.inference import decoding
 from pipeline.ingest import manifest as manifests
-from pipeline.sources import reader
 from pipeline.split import assignment
 
 
 def ingest(folder, files=None, min_side=32, max_pixels=10**7, bits=0, jobs=1, reject=()):
-    files = reader.list_files(folder) if files is None else files
+    files = list_files(folder) if files is None else files
     with tempfile.TemporaryDirectory() as cache:
         inspected = manifests.inspect(folder, files, max_pixels, jobs, Path(cache))
     return manifests.screen(inspected, min_side, bits, reject)
@@ -70,7 +70,7 @@ def test_each_reason(collection):
         "cat/small.png": "too_small",
         "cat/large.png": "too_many_pixels",
     }
-    assert len(manifest) + len(quarantine) == len(reader.list_files(collection))
+    assert len(manifest) + len(quarantine) == len(list_files(collection))
     assert "cat/just.png" in set(manifest["path"])
     given = quarantine.set_index("path")["detail"]
     assert given["cat/small.png"] == "31 x 400 px, a side below 32"
@@ -157,7 +157,7 @@ def test_hashes_stay_exact_beside_refused_files(collection):
     for row in manifest.itertuples():
         grey = decoding.inspect((collection / row.path).read_bytes())[2]
         assert row.phash == near_duplicates.phash(grey)
-    files = reader.list_files(collection)
+    files = list_files(collection)
     few = files[files["path"].isin(["cat/black.png", "cat/empty.jpg"])]
     assert ingest(collection, few)[0]["phash"].tolist() == [0]
 
@@ -232,7 +232,7 @@ def test_one_species_only_is_refused(collection):
 def test_order_and_processes_change_nothing(collection):
     shutil.copy(next((collection / "cat").iterdir()), collection / "cat" / "zz.jpg")
     (collection / "owl" / "half.jpg").write_bytes(b"GIF89a")
-    files = reader.list_files(collection)
+    files = list_files(collection)
     expected = ingest(collection, files, bits=6)
     order = np.random.default_rng(0).permutation(len(files))
     for changed in (ingest(collection, files.iloc[order], bits=6), ingest(collection, jobs=2)):
@@ -274,7 +274,7 @@ def test_file_name_that_is_no_utf8_stops_nothing(collection, tmp_path):
 def test_every_dirty_file_ends_accepted_or_with_its_reason(collection, photos_folder):
     dirty = photos_folder("dirty")
     shutil.copytree(dirty, collection, dirs_exist_ok=True)
-    files = reader.list_files(collection)
+    files = list_files(collection)
     manifest, quarantine = ingest(collection, files, max_pixels=10**8, bits=6)
     assert len(manifest) + len(quarantine) == len(files)
     assert set(manifest["path"]) | set(quarantine["path"]) == set(files["path"])
@@ -324,7 +324,7 @@ def test_of_duplicates_one_with_a_flag_that_is_refused_is_not_kept(collection):
 
 def labelled(collection, **columns):
     """The collection's files with more columns filled; a column is a function of the path."""
-    files = reader.list_files(collection)
+    files = list_files(collection)
     return files.assign(**{name: files["path"].map(fill) for name, fill in columns.items()})
 
 
@@ -386,7 +386,7 @@ def test_species_of_which_no_file_is_here_stop_nothing(collection):
 
 
 def test_events_are_what_the_source_groups_else_bursts_and_stay_in_one_group(collection):
-    files = reader.list_files(collection).sort_values("path", ignore_index=True)
+    files = list_files(collection).sort_values("path", ignore_index=True)
     files["taken_at"] = [f"2024-05-01T10:{n:02d}:00" for n in range(24)]
     files.loc[4:9, "location"] = "north"  # a minute apart: one burst
     files.loc[10:11, "location"] = "north"
@@ -405,7 +405,7 @@ def test_events_are_what_the_source_groups_else_bursts_and_stay_in_one_group(col
 
 
 def test_a_clip_is_an_event_before_what_the_source_groups_and_stays_in_one_group(collection):
-    files = reader.list_files(collection).sort_values("path", ignore_index=True)
+    files = list_files(collection).sort_values("path", ignore_index=True)
     files["clip"] = pd.Series(dtype="str")
     files.loc[[0, 1, 7], "clip"] = "a.mp4"
     files.loc[[8, 9], "clip"] = "b.mp4"

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from listed import list_files
 from PIL import Image, TiffImagePlugin
 
 from pipeline import cli
@@ -20,7 +21,6 @@ from pipeline.monitor import drift
 from pipeline.predict import batch, inputs
 from pipeline.predict.formats import megadetector, xmp
 from pipeline.predict.formats.camtrap_dp import Packages
-from pipeline.sources import reader
 
 TAKEN, GPS = 0x9003, 0x8825
 
@@ -124,7 +124,7 @@ def test_ingest_refuses_raw_files_by_name(tmp_path):
     for name in ("fox/1.NEF", "fox/2.jpg", "deer/3.cr2", "deer/4.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    rows = reader.list_files(tmp_path).set_index("path")
+    rows = list_files(tmp_path).set_index("path")
     assert rows["reason"].dropna().to_dict() == {"fox/1.NEF": "raw", "deer/3.cr2": "raw"}
 
 

@@ -5,18 +5,18 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
 from pipeline.inference import decoding
 from pipeline.ingest import manifest as manifests
 from pipeline.resize import crops, shard_writer
-from pipeline.sources import reader
 
 
 @pytest.fixture
 def manifest(collection, tmp_path):
-    found = reader.list_files(collection)
+    found = list_files(collection)
     inspected = manifests.inspect(collection, found, 10**7, 1, tmp_path / "cache")
     return manifests.screen(inspected, 32, 6)[0]
 

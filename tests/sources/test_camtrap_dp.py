@@ -1,9 +1,9 @@
 import json
 
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import reader
 
 DEPLOYMENTS = "deploymentID,locationID\nd1,wood\nd2,wood\nd3,\n"
 MEDIA = """mediaID,deploymentID,timestamp,filePath,fileMediatype
@@ -49,7 +49,7 @@ def describe(folder, paths):
 
 
 def test_observations_of_media_and_of_events(package):
-    rows = reader.list_files(package).set_index("path")
+    rows = list_files(package).set_index("path")
     assert rows["reason"].dropna().to_dict() == {
         "3.jpg": "person_or_vehicle",
         "6.jpg": "several_species",
@@ -69,7 +69,7 @@ def test_observations_of_media_and_of_events(package):
 
 
 def test_groups_are_events_joined_by_shared_media_and_locations_those_of_deployments(package):
-    rows = reader.list_files(package).set_index("path")
+    rows = list_files(package).set_index("path")
     group = rows["group"].loc[[f"{i}.jpg" for i in range(1, 8)]].tolist()
     assert group == ["d1/e1", "d1/e1", "d1/e1", "d2/e1", "d3/e4", "d3/e4", "d3/e6"]
     assert rows["location"][["1.jpg", "4.jpg", "5.jpg"]].tolist() == ["wood", "wood", "d3"]
@@ -79,11 +79,11 @@ def test_groups_are_events_joined_by_shared_media_and_locations_those_of_deploym
 def test_table_that_is_not_there(package, path):
     describe(package, {"deployments": "deployments.csv", "media": path, "observations": "o.csv"})
     with pytest.raises(UserError, match=r"datapackage\.json names .* for media; it is not there"):
-        reader.list_files(package)
+        list_files(package)
 
 
 def test_the_real_package(photos_folder):
-    rows = reader.list_files(photos_folder("camtrap_dp")).set_index("path")
+    rows = list_files(photos_folder("camtrap_dp")).set_index("path")
     assert rows["reason"].dropna().to_dict() == {
         "equid.webp": "not_in_metadata",
         "https://example.com/remote.jpg": "remote",

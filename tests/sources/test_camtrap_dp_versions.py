@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import reader
 
 DEPLOYMENTS = "deploymentID,locationID\n1,wood\n2,hill\n"
 MEDIA = """mediaID,deploymentID,timestamp,filePath
@@ -36,7 +36,7 @@ def package(tmp_path):
         (tmp_path / "datapackage.json").write_text(json.dumps(document))
         for i in range(1, 6):
             (tmp_path / f"{i}.jpg").write_bytes(b"x")
-        return reader.list_files(tmp_path).set_index("path").loc["1.jpg":"5.jpg"]
+        return list_files(tmp_path).set_index("path").loc["1.jpg":"5.jpg"]
 
     return write
 

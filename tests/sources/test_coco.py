@@ -1,9 +1,9 @@
 import json
 
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import reader
 
 IMAGES = [
     {"id": "a", "file_name": "cam1/1.jpg", "seq_id": "s1", "location": 7, "width": 100,
@@ -51,7 +51,7 @@ def write(path, images=IMAGES, marks=MARKS, kinds=KINDS):
 
 
 def test_pictures_with_one_several_and_no_annotations(folder):
-    rows = reader.list_files(folder).set_index("path")
+    rows = list_files(folder).set_index("path")
     assert rows["reason"].dropna().to_dict() == {
         "cam2/7.jpg": "missing_file",
         "images/cam1/2.jpg": "blank",
@@ -70,7 +70,7 @@ def test_pictures_with_one_several_and_no_annotations(folder):
 
 
 def test_labels_may_keep_what_shows_no_animal(folder):
-    rows = reader.list_files(folder, {"empty": "nobody", "zebra": None}).set_index("path")
+    rows = list_files(folder, {"empty": "nobody", "zebra": None}).set_index("path")
     assert rows.loc["images/cam1/2.jpg", "species"] == "nobody"
     assert rows.loc["images/cam2/3.jpg", "species"] == "lion"
     assert rows.loc["images/cam2/4.jpg", "reason"] == "unwanted"
@@ -80,7 +80,7 @@ def test_a_file_of_each_split_and_boxes_in_a_file_of_their_own(folder):
     write(folder / "set.json", IMAGES[3:], MARKS)
     write(folder / "train.json", IMAGES[:1], MARKS[:1])
     write(folder / "boxes.json", IMAGES[3:4], [MARKS[6] | {"bbox": [1, 2, 3, 4]}])
-    rows = reader.list_files(folder).set_index("path")
+    rows = list_files(folder).set_index("path")
     assert rows.loc["images/cam1/1.jpg", "split_hint"] == "train"
     assert rows.loc["images/cam2/4.jpg", "boxes"] == ((1.0, 2.0, 3.0, 4.0),)
     assert rows["split_hint"].notna().sum() == 1
@@ -89,7 +89,7 @@ def test_a_file_of_each_split_and_boxes_in_a_file_of_their_own(folder):
 def test_numbers_and_texts_name_the_same_picture(folder):
     write(folder / "set.json", [{"id": 1, "file_name": "cam1/1.jpg"}],
           [{"image_id": "1", "category_id": "1"}])  # fmt: skip
-    rows = reader.list_files(folder).set_index("path")
+    rows = list_files(folder).set_index("path")
     assert rows.loc["images/cam1/1.jpg", "species"] == "lion"
 
 
@@ -100,7 +100,7 @@ def test_numbers_and_texts_name_the_same_picture(folder):
 def test_hostile_documents_are_mistakes_or_say_nothing(folder, images):
     write(folder / "set.json", images)
     try:
-        rows = reader.list_files(folder)
+        rows = list_files(folder)
         assert rows["species"].isna().all()
     except UserError as error:
         assert "set.json" in str(error)
@@ -110,4 +110,4 @@ def test_hostile_documents_are_mistakes_or_say_nothing(folder, images):
 def test_broken_json_is_named(folder, content):
     (folder / "set.json").write_bytes(content)
     with pytest.raises(UserError, match=r"set\.json is not valid JSON \(.+\): fix or remove it"):
-        reader.list_files(folder)
+        list_files(folder)

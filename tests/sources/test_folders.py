@@ -1,9 +1,10 @@
 import os
 
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import folders, reader
+from pipeline.sources import folders
 
 
 def make(folder, *names):
@@ -16,7 +17,7 @@ def make(folder, *names):
 
 def found(folder):
     """(path, species, reason) of each file, in order."""
-    rows = reader.list_files(folder)[["path", "species", "reason"]].astype(object)
+    rows = list_files(folder)[["path", "species", "reason"]].astype(object)
     return list(rows.where(rows.notna(), None).itertuples(index=False, name=None))
 
 
@@ -152,7 +153,7 @@ def test_empty_folders_are_told(tmp_path):
 def test_given_splits_are_told_by_the_names_of_folders(tmp_path, train, validation, test):
     make(tmp_path, f"{train}/cat/1.jpg", f"{train}/dog/deep/2.jpg", f"{validation}/cat/3.jpg")
     make(tmp_path, f"{test}/dog/4.jpg", f"{test}/5.jpg", "images to predict/6.jpg", "7.jpg")
-    rows = reader.list_files(tmp_path).set_index(reader.list_files(tmp_path)["path"].str[-5:-4])
+    rows = list_files(tmp_path).set_index(list_files(tmp_path)["path"].str[-5:-4])
     assert rows["species"].dropna().to_dict() == {"1": "cat", "2": "dog", "3": "cat", "4": "dog"}
     hints = {"1": "train", "2": "train", "3": "validation", "4": "test"}
     assert rows["split_hint"].dropna().to_dict() == hints
@@ -161,6 +162,6 @@ def test_given_splits_are_told_by_the_names_of_folders(tmp_path, train, validati
 
 def test_a_species_may_be_called_like_a_split(tmp_path):
     make(tmp_path, "test/1.jpg", "cat/2.jpg", "dev/3.jpg")
-    rows = reader.list_files(tmp_path)
+    rows = list_files(tmp_path)
     assert sorted(rows["species"]) == ["cat", "dev", "test"]
     assert rows["split_hint"].isna().all()

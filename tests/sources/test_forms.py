@@ -4,9 +4,9 @@ import json
 
 import pandas as pd
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import reader
 
 
 def put(folder, files):
@@ -204,7 +204,7 @@ CASES = {
 
 
 def found(folder):
-    rows = reader.list_files(folder).set_index("path")
+    rows = list_files(folder).set_index("path")
     return rows.astype(object).where(rows.notna(), None)
 
 

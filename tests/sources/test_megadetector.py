@@ -1,8 +1,7 @@
 import json
 
 import pytest
-
-from pipeline.sources import reader
+from listed import list_files
 
 RESULTS = {
     "info": {"format_version": "1.3"},
@@ -37,7 +36,7 @@ def folder(tmp_path):
 
 def boxes(folder, document):
     (folder / "results.json").write_text(json.dumps(document))
-    found = reader.list_files(folder)
+    found = list_files(folder)
     assert found["species"].tolist() == ["cat", "dog"]
     assert found["reason"].isna().all()
     return found.set_index("path")["boxes"].dropna().to_dict()

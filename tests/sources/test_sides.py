@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from listed import list_files
 from PIL import Image
 
 from pipeline.inference import decoding
-from pipeline.sources import annotations, reader, sides
+from pipeline.sources import annotations, sides
 
 WIDTH, HEIGHT = 120, 80
 BOX = (20, 10, 40, 25)  # of the white part of the stored pixels
@@ -82,7 +83,7 @@ def test_photos_of_a_coco_file_with_other_sides_are_marked(tmp_path):
         "categories": [{"id": 0, "name": "fox"}, {"id": 1, "name": "owl"}],
     }  # fmt: skip
     (tmp_path / "coco.json").write_text(json.dumps(document))
-    rows = reader.list_files(tmp_path).set_index("path")
+    rows = list_files(tmp_path).set_index("path")
     assert rows["other_sides"].to_dict() == {"1.png": False, "2.png": True, "3.png": False}
     x, y, w, h = BOX
     boxes = rows["boxes"].dropna()

@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+from listed import list_files
 
 from pipeline.core.errors import UserError
 from pipeline.sources import annotations, reader, table
@@ -16,7 +17,7 @@ def make(folder, *names):
 
 def species(folder, **options):
     """Species of each file that can be tried, and the reason of each other one."""
-    rows = reader.list_files(folder, **options).set_index("path")
+    rows = list_files(folder, **options).set_index("path")
     return rows["species"].where(rows["reason"].isna(), rows["reason"]).to_dict()
 
 
@@ -53,7 +54,7 @@ def test_parquet_and_json_lines(tmp_path):
     )
     rows.to_parquet(tmp_path / "metadata.parquet")
     for _ in range(2):
-        found = reader.list_files(tmp_path)
+        found = list_files(tmp_path)
         assert found["species"].tolist() == ["cat", "dog"]
         assert found["boxes"].dropna().tolist() == [((0.1, 0.2, 0.3, 0.4),)]
         assert found["taken_at"].dropna().tolist() == ["2020-05-30T04:57:37"]
@@ -70,7 +71,7 @@ def test_every_column_by_its_usual_name(tmp_path):
         "1.jpg,nan cat,s1,c1,2020-05-30 04:57:37,val,CC0,10,20,40,60\n"
         "2.jpg,dog,s1,,,elsewhere,,,,,\n"
     )
-    first, second = reader.list_files(tmp_path).to_dict("records")
+    first, second = list_files(tmp_path).to_dict("records")
     assert first == {
         "path": "1.jpg",
         "species": "nan cat",
@@ -118,14 +119,14 @@ def test_a_table_of_each_split(tmp_path):
     make(tmp_path, "images/1.jpg", "images/2.jpg", "images/3.jpg")
     for i, name in enumerate(["train", "val", "test"], 1):
         (tmp_path / f"{name}.csv").write_text(f"id,label\n{i},cat\n")
-    assert reader.list_files(tmp_path)["split_hint"].tolist() == ["train", "validation", "test"]
+    assert list_files(tmp_path)["split_hint"].tolist() == ["train", "validation", "test"]
 
 
 def test_metadata_inside_the_folder_of_each_split(tmp_path):
     for name in ("train", "test"):
         make(tmp_path, f"{name}/1.jpg", f"{name}/2.jpg")
         (tmp_path / name / "metadata.csv").write_text("file_name,label\n1.jpg,cat\n2.jpg,dog\n")
-    found = reader.list_files(tmp_path)
+    found = list_files(tmp_path)
     assert found["split_hint"].tolist() == ["test", "test", "train", "train"]
     assert found["species"].tolist() == ["cat", "dog"] * 2
 
@@ -133,14 +134,14 @@ def test_metadata_inside_the_folder_of_each_split(tmp_path):
 def test_splits_of_folders_hold_for_a_table_too(tmp_path):
     make(tmp_path, "train/1.jpg", "valid/2.jpg")
     (tmp_path / "labels.csv").write_text("path,label\ntrain/1.jpg,cat\nvalid/2.jpg,dog\n")
-    assert reader.list_files(tmp_path)["split_hint"].tolist() == ["train", "validation"]
+    assert list_files(tmp_path)["split_hint"].tolist() == ["train", "validation"]
 
 
 def test_metadata_without_species_take_them_from_class_folders(tmp_path):
     make(tmp_path, "cat/1.jpg", "dog/2.jpg")
     (tmp_path / "metadata.csv").write_text("file_name,location\ncat/1.jpg,a\ndog/2.jpg,b\n")
     assert species(tmp_path) == {"cat/1.jpg": "cat", "dog/2.jpg": "dog"}
-    assert reader.list_files(tmp_path)["location"].tolist() == ["a", "b"]
+    assert list_files(tmp_path)["location"].tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_broken_table_is_named(tmp_path, name, content):
     make(tmp_path, "cat/1.jpg")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=rf"{name} cannot be read as a table"):
-        reader.list_files(tmp_path)
+        list_files(tmp_path)
 
 
 def test_cells_are_texts(tmp_path):
@@ -239,7 +240,7 @@ def test_several_objects_in_a_cell_are_several_species(tmp_path):
         for n, several in enumerate(labels, 1)
     ]
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    files = reader.list_files(tmp_path).set_index("path")
+    files = list_files(tmp_path).set_index("path")
     assert files["reason"].dropna().to_dict() == {"1.jpg": "several_species", "3.jpg": "no_species"}
     assert files.loc["2.jpg", "species"] == "owl"
 

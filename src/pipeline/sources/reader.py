@@ -1,10 +1,8 @@
 """Brings a collection onto the disk, and lists what is in it, whatever form it has."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -170,24 +168,6 @@ def write_listing(folder: Path, name: Path) -> None:
     """
     with atomic.atomic_write(name.with_name(_LISTINGS[name.name])) as listing:
         listing.write_text(json.dumps(sorted(atomic.files_below(folder))), encoding="utf-8")
-
-
-def list_files(
-    top: Path,
-    labels: Mapping[str, str | None] | None = None,
-    chosen: Path | None = None,
-    **rules: Any,
-) -> pd.DataFrame:
-    """Returns the files of a collection (`Collection.files`), as `read` does.
-
-    Args:
-        top: Its top folder.
-        labels: `ingest.labels`. Defaults to none.
-        chosen: The metadata to use. Defaults to all that are in `top`.
-        rules: Other fields of `Rules`.
-    """
-    inner = None if chosen is None else chosen.relative_to(top).as_posix()
-    return read(top, Rules(labels or {}, chosen=inner, **rules)).files
 
 
 def read(top: Path, rules: Rules) -> Collection:

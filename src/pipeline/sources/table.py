@@ -281,7 +281,7 @@ def _match(
     Once a folder stands beside the name, or in it, a bare name does not count any more: the file
     of this name in another folder is another photo.
     """
-    first = None
+    first = pd.DataFrame(columns=["path", "problem", "detail"], dtype="str")
     for beside, name in table.files:
         written = rows[name]
         if beside is not None:
@@ -299,10 +299,8 @@ def _match(
             inside = paths.match(rows[name][known], disk, rows.loc[known, [beside]], top, folder)
             if inside["problem"].isna().any():  # deeper below the folder that it names
                 return inside.reindex(rows.index)
-        first = matched if first is None else first
-    return (
-        pd.DataFrame(columns=["path", "problem", "detail"], dtype="str") if first is None else first
-    )
+        first = matched if first.empty else first
+    return first
 
 
 def _species(table: Table, rows: pd.DataFrame) -> pd.Series:

@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 import web as answers
+from listed import list_files
 
 from pipeline.core.errors import UserError
 from pipeline.sources import folders
-from pipeline.sources.reader import list_files
 from pipeline.sources.recipes import archives as recipes_archives
 
 
