@@ -33,11 +33,20 @@ STAGES = {
 }
 PERSISTENT = ("data/ingested", "data/resized", "data/augmented")  # DVC leaves these to the stages
 KILLED = ("ingest", "resize", "augment")
-SPECIES = ("cat", "fish", "owl", "zebra")
+SPECIES = ["cat", "fish", "owl", "zebra"]
 
 
 def prepare(project: Path, photos: int) -> None:
-    draw(Drawn(SPECIES, photos // 4, 160, 5, 2, 2, 2), project / "photos", -1)
+    recipe = Drawn(
+        species=SPECIES,
+        per_species=photos // 4,
+        size=160,
+        seed=5,
+        exact_duplicates=2,
+        near_duplicates=2,
+        broken=2,
+    )
+    draw(recipe, project / "photos", -1)
     shutil.make_archive(str(project / "photos"), "zip", project / "photos")
     change(project, ["ingest.source=photos.zip", "ingest.min_per_species=3"])
 

@@ -14,7 +14,7 @@ from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 PHOTOS = Path(__file__).parents[1].parent / "shared" / "photos"
 DRAWN = Drawn(
-    species=("cat", "fish", "owl", "zebra"),
+    species=["cat", "fish", "owl", "zebra"],
     per_species=6,
     size=96,
     seed=5,

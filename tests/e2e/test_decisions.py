@@ -14,8 +14,8 @@ from e2e.conftest import STAGES
 from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 pytestmark = pytest.mark.slow
-HORSES = Drawn(
-    species=("horse",),
+HORSES = Drawn.model_construct(  # of one species, which no recipe may have
+    species=["horse"],
     per_species=30,
     size=128,
     seed=2,

@@ -1,14 +1,14 @@
 """Brings a collection onto the disk, and lists what is in it, whatever form it has."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.core import atomic, params, workspace
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, archive, choice, folders, metadata, sides
+from pipeline.sources import annotations, archive, choice, folders, forms, metadata, sides
 from pipeline.sources.choice import Rules
 from pipeline.sources.filenames import METADATA
 from pipeline.sources.recipes import recipe
@@ -151,8 +151,7 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
                 f"table or JSON that speaks of photos ({', '.join(METADATA)}), nor a recipe (.yaml)"
             )
         write_listing(partial, files)
-    chosen = path.name if is_metadata else None
-    rules = Rules(rules.labels, rules.columns, rules.species_from, chosen)
+    rules = replace(rules, chosen=path.name if is_metadata else None)
     try:
         return read(folders.root(source, files), rules)
     except PermissionError as error:
@@ -188,34 +187,32 @@ def read(top: Path, rules: Rules) -> Collection:
     archives = disk["path"].isin([one.path for one in entries if one.kind == metadata.ARCHIVE])
     disk.loc[archives, "problem"] = "archive"
     sources = choice.label_sources(top, disk, entries, rules)
-    detected = [one for one in entries if one.kind == "MegaDetector"]
+    detected = [one for one in entries if one.kind == forms.MEGADETECTOR]
     for one in detected:
         metadata.annotate(one, top, disk)
         one.used_for = "boxes"
-    beside = {path for one in [*sources, *detected] for path in one.beside}
-    inner = {one.path for one in [*sources, *detected]} | beside
+    used = [*sources, *detected]
+    beside = {path for one in used for path in one.beside}
     for one in entries:
         if one.path in beside and not one.used_for:
-            one.used_for = "part of another"
+            one.used_for = metadata.PART
         elif not one.used_for and not one.why_not:
             one.why_not = _why_not(one, sources)
-    disk = disk[~disk["path"].isin(inner)]
+    disk = disk[~disk["path"].isin(beside | {one.path for one in used})]
 
-    files = _joined(top, disk, sources, rules)
+    rows = pd.concat([annotations.frame(path=[]), *(one.rows for one in sources)])
+    files = _joined(top, disk, sources, rows, rules)
     for one in detected:
         boxes = annotations.boxes(one.rows).reindex(files.index)
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    rows = pd.concat([one.rows for one in sources], ignore_index=True) if sources else None
-    unread = () if rows is None else tuple(rows.drop_duplicates("path")["unread_time"].dropna())
+    unread = tuple(rows.drop_duplicates("path")["unread_time"].dropna())
     return Collection(files, metadata.report(entries), ignored, *_zones(rows), unread)
 
 
-def _zones(rows: pd.DataFrame | None) -> tuple[int, int]:
+def _zones(rows: pd.DataFrame) -> tuple[int, int]:
     """Returns how many files of annotations have a time, and how many of these no zone."""
-    if rows is None:
-        return 0, 0
     rows = rows[rows["taken_at"].notna()].drop_duplicates("path")
     return len(rows), int(rows["zone"].isna().sum())
 
@@ -229,26 +226,25 @@ def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:
 
 
 def _joined(
-    top: Path, disk: pd.DataFrame, sources: list[metadata.Metadata], rules: Rules
+    top: Path,
+    disk: pd.DataFrame,
+    sources: list[metadata.Metadata],
+    rows: pd.DataFrame,
+    rules: Rules,
 ) -> pd.DataFrame:
     """Joins the files on the disk with what metadata or folders say of them; indexed by path."""
     of_folders = all(one.used_for != "labels" for one in sources)
-    if sources:
-        rows = pd.concat([one.rows for one in sources], ignore_index=True)
-        lost = pd.concat([one.lost for one in sources])
-        lost = lost[~lost.index.duplicated()]
     if of_folders:
-        by_folder = folders.read(top, disk, rules.level)
-        rows = _beside(by_folder, rows) if sources else by_folder
+        rows = _beside(folders.read(top, disk, rules.level), rows)
     rows = annotations.relabelled(rows, rules.labels)
     rows["split_hint"] = rows["split_hint"].fillna(folders.splits(rows["path"]))
     rows, other_sides = sides.compare(rows.reset_index(drop=True), top)
     labelled = annotations.settled(rows).assign(labelled=True)
     files = labelled.join(disk.set_index("path").assign(there=True), how="outer").sort_index()
     absent = files["there"].isna() & ~files["reason"].isin(annotations.ABSENT)
-    files.loc[absent, "reason"] = "missing_file"
     if sources:
-        lost = lost.reindex(files.index[absent])
+        lost = pd.concat([one.lost for one in sources])
+        lost = lost[~lost.index.duplicated()].reindex(files.index[absent])
         files.loc[absent, "reason"] = lost["problem"].fillna("missing_file")
         files.loc[absent, "detail"] = lost["detail"]
     stray = "outside_class_folders" if of_folders and not sources else "not_in_metadata"

@@ -1,14 +1,13 @@
 import hashlib
-from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from pipeline.sources.recipes.synthetic.animals import KNOWN_SPECIES
+from pipeline.sources.recipes.synthetic.animals import ANIMALS
 from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 RECIPE = Drawn(
-    species=KNOWN_SPECIES,
+    species=list(ANIMALS),
     per_species=2,
     size=64,
     seed=3,
@@ -40,7 +39,7 @@ def test_same_bytes_again(folder, tmp_path, jobs):
 
 
 def test_other_seed_gives_other_pictures(folder, tmp_path):
-    draw(replace(RECIPE, seed=4), tmp_path)
+    draw(RECIPE.model_copy(update={"seed": 4}), tmp_path)
     before = contents(folder)
     assert all(before.get(name) != content for name, content in contents(tmp_path).items())
 
@@ -53,8 +52,8 @@ def test_golden_digest(folder):
 
 
 def test_number_of_files(folder):
-    assert len(contents(folder)) == len(KNOWN_SPECIES) * 2 + 2 + 2 + 1
-    assert {path.name for path in folder.iterdir()} == set(KNOWN_SPECIES)
+    assert len(contents(folder)) == len(ANIMALS) * 2 + 2 + 2 + 1
+    assert {path.name for path in folder.iterdir()} == set(ANIMALS)
 
 
 def test_pictures_decode_and_have_the_size(folder):
@@ -88,10 +87,10 @@ def test_broken_picture_does_not_decode(folder):
 
 def test_unknown_species(tmp_path):
     with pytest.raises(ValueError, match="Cannot draw unicorn; known: cat, elephant"):
-        draw(replace(RECIPE, species=("cat", "unicorn")), tmp_path)
+        draw(RECIPE.model_copy(update={"species": ["cat", "unicorn"]}), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_more_duplicates_than_pictures(tmp_path):
     with pytest.raises(ValueError, match="Cannot copy 19 pictures out of 16"):
-        draw(replace(RECIPE, exact_duplicates=17), tmp_path)
+        draw(RECIPE.model_copy(update={"exact_duplicates": 17}), tmp_path)

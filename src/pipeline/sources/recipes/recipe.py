@@ -1,34 +1,17 @@
 """Reads and follows a recipe: a YAML file that names the origin of a collection.
 
-A kind of recipe is a section of typed lines and a function that follows it. The kinds but the
-drawn one are files beside this one.
+A kind of recipe is a section of typed lines and a function that follows it.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from pipeline.core.errors import UserError
 from pipeline.core.yaml_file import Section, parse
 from pipeline.sources.recipes import archives, observations
-from pipeline.sources.recipes.synthetic import collection
+from pipeline.sources.recipes.synthetic.collection import Drawn, draw
 
 SUFFIXES = (".yaml", ".yml")
-Count = Annotated[int, Field(ge=0)]
-
-
-class Drawn(Section):
-    """A collection drawn by code: `kind: drawn`."""
-
-    kind: Literal["drawn"]
-    species: Annotated[list[str], Field(min_length=2)]
-    per_species: Annotated[int, Field(ge=1)]
-    size: Annotated[int, Field(ge=64, le=4096)]
-    seed: Count
-    exact_duplicates: Count
-    near_duplicates: Count
-    broken: Count
 
 
 class _AnyKind(Section, extra="ignore"):
@@ -88,8 +71,7 @@ def follow(path: Path, into: Path, jobs: int) -> None:
     elif isinstance(recipe, observations.Observed):
         observations.gather(recipe, into)
     else:
-        lines = recipe.model_dump(exclude={"kind"}) | {"species": tuple(recipe.species)}
         try:
-            collection.draw(collection.Drawn(**lines), into, jobs)
+            draw(recipe, into, jobs)
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None

@@ -232,4 +232,3 @@ ANIMALS: dict[str, Callable[[Pen, Random], None]] = {
     "owl": _owl,
     "zebra": _zebra,
 }
-KNOWN_SPECIES = tuple(ANIMALS)

@@ -6,16 +6,18 @@ on every machine with the same release of Pillow.
 """
 
 import io
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Annotated, Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from pydantic import Field
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
-from pipeline.sources.recipes.synthetic.animals import ANIMALS, KNOWN_SPECIES
+from pipeline.core.yaml_file import Section
+from pipeline.sources.recipes.synthetic.animals import ANIMALS
 from pipeline.sources.recipes.synthetic.pen import BLACK, SUPERSAMPLE, Pen
 from pipeline.sources.recipes.synthetic.scenes import (
     LAND,
@@ -28,14 +30,14 @@ from pipeline.sources.recipes.synthetic.scenes import (
 
 ASPECTS = ((4, 3), (4, 3), (3, 2), (16, 9), (1, 1), (3, 4), (2, 3))
 HARD_SHARE = 0.13
+Count = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The recipe of a drawn collection.
+class Drawn(Section):
+    """A collection drawn by code: `kind: drawn`.
 
     Args:
-        species: Names out of `KNOWN_SPECIES`; each gets a folder.
+        species: Names out of `ANIMALS`; each gets a folder.
         per_species: Different pictures of each species.
         size: Longer side of a picture in pixels.
         seed: Another seed gives other pictures.
@@ -44,13 +46,14 @@ class Drawn:
         broken: Truncated JPEG files. These and the duplicates come on top of `per_species`.
     """
 
-    species: tuple[str, ...]
-    per_species: int
-    size: int
-    seed: int
-    exact_duplicates: int
-    near_duplicates: int
-    broken: int
+    kind: Literal["drawn"] = "drawn"
+    species: Annotated[list[str], Field(min_length=2)]
+    per_species: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=64, le=4096)]
+    seed: Count
+    exact_duplicates: Count
+    near_duplicates: Count
+    broken: Count
 
 
 def _picture(species: str, index: int, recipe: Drawn) -> Image.Image:
@@ -121,7 +124,7 @@ def draw(recipe: Drawn, folder: Path, jobs: int = 1) -> None:
     """
     unknown = [name for name in recipe.species if name not in ANIMALS]
     if unknown:
-        raise ValueError(f"Cannot draw {', '.join(unknown)}; known: {', '.join(KNOWN_SPECIES)}.")
+        raise ValueError(f"Cannot draw {', '.join(unknown)}; known: {', '.join(ANIMALS)}.")
     pictures = [(name, index) for name in recipe.species for index in range(recipe.per_species)]
     copies = recipe.exact_duplicates + recipe.near_duplicates
     if copies > len(pictures):
