@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations
+from pipeline.sources import annotations, paths
 
 
 def located(said, disk):
-    return list(annotations.located(pd.Series(said, dtype="str"), pd.Series(disk, dtype="str")))
+    return list(paths.match(pd.Series(said, dtype="str"), disk)["path"])
 
 
 def settled(**columns):

@@ -5,7 +5,7 @@ import pytest
 from listed import list_files
 
 from pipeline.core.errors import UserError
-from pipeline.sources import annotations, reader, table
+from pipeline.sources import annotations, cells, reader
 
 
 def make(folder, *names):
@@ -199,7 +199,7 @@ def test_cells_are_texts(tmp_path):
     path = tmp_path / "a.jsonl"
     rows = [{"a": 1, "b": [1, 2.5], "c": " x ", "a ": ""}, {"a": None, "b": None, "c": ""}]
     path.write_text("\n".join(map(json.dumps, rows)))
-    read = table.load(path)
+    read = cells.load(path)
     assert read["b"].dropna().tolist() == ["[1, 2.5]"]
     assert read["c"].dropna().tolist() == ["x"]
 

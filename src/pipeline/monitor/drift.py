@@ -22,7 +22,7 @@ from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
-from pipeline.sources import table as tables
+from pipeline.sources import cells
 
 LARGE = 0.2  # a usual limit for the PSI; 0.1 is taken for a slight change
 SIGNIFICANT = 0.01
@@ -106,7 +106,7 @@ def read(path: Path, days: float | None = None) -> pd.DataFrame:
         UserError: The file is missing or has no answers.
     """
     readers = {  # a species may be called `7` or `NA`
-        **dict.fromkeys(set(tables.SUFFIXES) - {".jsonl"}, _spreadsheet),
+        **dict.fromkeys(set(cells.SUFFIXES) - {".jsonl"}, _spreadsheet),
         ".parquet": pd.read_parquet,
         ".json": partial(pd.read_json, dtype=False),
     }
@@ -130,7 +130,7 @@ def _spreadsheet(path: Path) -> pd.DataFrame:
 
     That may be with semicolons, decimal commas and its own language's words for true and false.
     """
-    answers = tables.load(path)
+    answers = cells.load(path)
     for name in set(answers) & {*_NUMBERS, "width", "height"}:
         text = answers[name].astype("str")
         comma = text.str.fullmatch(r"-?[\d.]*,\d+(?:E[+-]?\d+)?", na=False)

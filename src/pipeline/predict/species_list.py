@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipeline.core.errors import UserError
 from pipeline.inference.open_set import UNKNOWN_ANIMAL
+from pipeline.sources import cells
 from pipeline.sources import labels as label_names
-from pipeline.sources import table
 
 Answer = dict[str, Any]
 FIELD = "off_list"
@@ -60,7 +60,7 @@ def read(path: Path, labels: Sequence[str]) -> list[Entry]:
     """
     if not path.is_file():
         raise UserError(f"--list {path}: there is no such file")
-    rows = table.load(path)
+    rows = cells.load(path)
     rows = rows.rename(columns=lambda name: str(name).strip().lower())
     if "species" not in rows:
         raise UserError(f"{path} has no column `species`; it has {', '.join(rows)}")

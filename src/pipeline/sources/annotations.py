@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from pipeline.core.errors import UserError
 from pipeline.sources import labels as label_names
-from pipeline.sources import paths
 from pipeline.sources.filenames import RAW
 
 RANKS = ["class", "order", "family", "genus"]
@@ -196,17 +195,6 @@ def boxes(rows: pd.DataFrame) -> pd.Series:
     ):
         by_path[path][tuple(box)] = None
     return pd.Series({path: tuple(several) for path, several in by_path.items()}, dtype=object)
-
-
-def located(written: pd.Series, disk: pd.Series) -> pd.Series:
-    """Returns the files that paths in metadata name; a path that names none, or several, stays.
-
-    Args:
-        written: Paths as metadata write them.
-        disk: Paths below the collection's top folder, each once.
-    """
-    matched = paths.match(written, list(disk))
-    return matched["path"].where(matched["problem"].isna(), written)
 
 
 def _normal(text: str) -> str:

@@ -1,6 +1,7 @@
 """Normalises identifiers, which programs write as text, integers or decimal numbers."""
 
 from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -31,18 +32,23 @@ def first_there(names: list[pd.Series], files: pd.Series) -> pd.Series:
     return chosen
 
 
-def places(latitude: pd.Series, longitude: pd.Series, decimals: int = 4) -> pd.Series:
-    """Returns coordinates as the name of a place; null where there are none.
+def place(latitude: Any, longitude: Any, decimals: int = 4) -> str | None:
+    """Returns coordinates as the name of a place; None where they are none.
 
     Args:
-        latitude: Degrees, as numbers or text; a decimal comma is one too.
+        latitude: Degrees, as a number or text; a decimal comma is one too.
         longitude: Degrees.
-        decimals: Four are some 10 m. Defaults to 4.
+        decimals: Four are some 10 m, two some kilometre. Defaults to 4.
     """
-    north, east = (
-        pd.to_numeric(column.astype("str").str.replace(",", "."), errors="coerce")
-        for column in (latitude, longitude)
-    )
-    there = north.abs().le(90) & east.abs().le(180)
-    texts = (column.map(f"{{:.{decimals}f}}".format) for column in (north, east))
-    return (next(texts) + "," + next(texts)).where(there)
+    try:
+        north, east = (float(str(degrees).replace(",", ".")) for degrees in (latitude, longitude))
+    except ValueError:
+        return None
+    is_there = abs(north) <= 90 and abs(east) <= 180
+    return f"{north:.{decimals}f},{east:.{decimals}f}" if is_there else None
+
+
+def places(latitude: pd.Series, longitude: pd.Series, decimals: int = 4) -> pd.Series:
+    """Returns the `place` of each row; null where it has none."""
+    rows = zip(latitude, longitude, strict=True)
+    return pd.Series([place(*row, decimals) for row in rows], latitude.index, dtype="str")

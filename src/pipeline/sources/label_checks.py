@@ -12,7 +12,6 @@ from pipeline.core.errors import UserError
 from pipeline.sources import (
     annotations,
     folders,
-    keywords,
     labels,
     lists,
     metadata,
@@ -23,7 +22,7 @@ from pipeline.sources import (
 from pipeline.sources.metadata import Metadata
 
 _SHOWN = 12  # names in a message
-_COULD_LABEL = (*metadata.SUFFIXES, *lists.SUFFIXES, keywords.SUFFIX, ".gz", ".zip")
+_COULD_LABEL = (*metadata.SUFFIXES, *lists.SUFFIXES, sidecars.XMP, ".gz", ".zip")
 _LOOKED_AT = 40  # photos, for keywords in them
 
 

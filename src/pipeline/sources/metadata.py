@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import camtrap_dp, cells, forms, keywords, lists, paths, sidecars, table
+from pipeline.sources import camtrap_dp, cells, forms, lists, paths, sidecars, table
 from pipeline.sources.filenames import split_named
 
 SUFFIXES = (*forms.SUFFIXES, *cells.REFUSED)
@@ -21,7 +21,7 @@ _PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 _LARGEST = 2**31  # bytes of a zipped JSON once it is unpacked
 _NO_PHOTOS = (
     *(*SUFFIXES, *_PACKED, ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".log", ".zip", ".gz"),
-    keywords.SUFFIX,
+    sidecars.XMP,
 )
 USUAL = ("metadata", "labels", "annotations")
 COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
@@ -131,7 +131,7 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     """
     there = disk.loc[disk["problem"].isna(), "path"]
     names = {paths.name_key(path) for path in photos(disk)}
-    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED, keywords.SUFFIX))]
+    likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED, sidecars.XMP))]
     of_one_photo = sidecars.named_after(likely, photos(disk))
     entries = []
     for path in sorted([*likely, *lists.find(top, there, names)]):

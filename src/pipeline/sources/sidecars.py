@@ -1,14 +1,28 @@
-"""Finds what files that describe one photo each, as phones and photo programs write, say of it."""
+"""Finds what phones and photo programs write into a photo, or into a file beside it.
+
+Keywords of Lightroom, digiKam and darktable are XMP as of ISO 16684-1: a packet of XML in the
+photo, or a sidecar, `photo.jpg.xmp` or `photo.xmp`. Photos are not labelled by them, for one photo
+has keywords of many kinds; they show that there are labels which folders do not have.
+"""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import unescape
 
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import forms, keywords, labels, table
+from pipeline.sources import forms, labels, table
 
+XMP = ".xmp"
+_BYTES = 2**18  # of a photo; the packet stands before the pixels
+_LISTS = re.compile(
+    rb"<(dc:subject|lr:hierarchicalSubject|digiKam:TagsList)\b[^>]*>(.*?)</\1>", re.DOTALL
+)
+_ITEM = re.compile(rb"<rdf:li[^>]*>([^<]+)</rdf:li>")
+_OURS = b"<xmp:CreatorTool>animal</xmp:CreatorTool>"  # `animal predict --xmp`: a network's guesses
 _SHOWN = 3  # keywords in a message
 _WORD = re.compile(r"[^\W\d_]{2}")
 # Where they write what is shown, beside columns called as species are.
@@ -17,7 +31,7 @@ _KEYWORDS = {"tag", "tags", "keyword", "keywords", "subject", "hierarchicalsubje
 
 def named_after(paths: pd.Series, photos: pd.Series) -> set[str]:
     """Returns the JSON and XMP files that are named after one photo beside them."""
-    there = paths[paths.str.lower().str.endswith((".json", keywords.SUFFIX))]
+    there = paths[paths.str.lower().str.endswith((".json", XMP))]
     names = set(photos) | set(photos.str.replace(r"\.\w+$", "", regex=True))
     return set(there[there.str.replace(r"\.\w+$", "", regex=True).isin(names)])
 
@@ -29,7 +43,7 @@ def label(top: Path, path: str) -> str | None:
         top: The collection's top folder.
         path: The sidecar, below it.
     """
-    if path.lower().endswith(keywords.SUFFIX):
+    if path.lower().endswith(XMP):
         return ", ".join(unlike_folders(top, path)[:_SHOWN]) or None
     try:
         return _label(forms.load(top / path))
@@ -39,7 +53,7 @@ def label(top: Path, path: str) -> str | None:
 
 def unlike_folders(top: Path, path: str) -> list[str]:
     """Returns the keywords in a photo or a sidecar; none if one is the name of its folder."""
-    words = keywords.read(top / path)
+    words = keywords(top / path)
     inside = {labels.comparable(part) for part in path.split("/")[:-1]}
     return [] if any(labels.comparable(word) in inside for word in words) else words
 
@@ -55,5 +69,23 @@ def _label(document: Any, below: str = "") -> str | None:
         )
     else:
         is_text = isinstance(document, str) and bool(_WORD.search(document))
-        return below if is_text and table.is_species_name(below, _KEYWORDS) else None
+        return below if is_text and table.letters(below) in (*table.SPECIES, *_KEYWORDS) else None
     return next(filter(None, inner), None)
+
+
+def keywords(path: Path) -> list[str]:
+    """Returns the keywords in a photo or a sidecar, parts of a tree of keywords apart.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The keywords, each once; none of a file that this project wrote or that cannot be read.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        data = file.read(_BYTES)
+        items = [item for _, content in _LISTS.findall(data) for item in _ITEM.findall(content)]
+        if items and _OURS not in data:
+            texts = (unescape(item.decode("utf-8", errors="replace")) for item in items)
+            return list(dict.fromkeys(part for text in texts for part in re.split(r"[|/]", text)))
+    return []

@@ -4,16 +4,13 @@
 of Kaggle's sets (`id,breed`), of Timelapse (`RelativePath,File`) and of most field projects.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from pipeline.sources import annotations, cells, labels, paths
-from pipeline.sources.cells import SUFFIXES, load
 from pipeline.sources.filenames import split_named
-
-__all__ = ["SUFFIXES", "Table", "describe", "load", "read"]
 
 # Letters and digits of the names that a column may have, the likeliest first.
 _FILES = (
@@ -29,7 +26,7 @@ _PLACES = (
     *("deploymentid", "deployment", "station", "stationid", "camera", "cameraid", "site"),
     *("siteid", "location", "locationid", "plot", "trap", "trapid"),
 )
-_SPECIES = (
+SPECIES = (
     *("species", "label", "labels", "class", "classname", "category", "scientificname"),
     *("commonname", "animal", "breed", "taxon"),
 )
@@ -100,8 +97,8 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     Returns:
         The description.
     """
-    by_name = {_key(n.rpartition(".")[2]): n for n in reversed(table.columns)}  # label.species
-    by_name |= {_key(name): name for name in reversed(table.columns)}
+    by_name = {letters(n.rpartition(".")[2]): n for n in reversed(table.columns)}  # label.species
+    by_name |= {letters(name): name for name in reversed(table.columns)}
     mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
     described = Table(table, named={key: value for key, value in named.items() if key in mine})
     described.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
@@ -123,7 +120,7 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     return described
 
 
-def _key(name: str) -> str:
+def letters(name: str) -> str:
     """Returns the letters and digits of a column's name."""
     return "".join(filter(str.isalnum, name.lower()))
 
@@ -143,19 +140,15 @@ def named_columns(table: pd.DataFrame, value: str | Sequence[str]) -> list[str] 
 
 def _name_species(described: Table, by_name: dict[str, str], mine: list[str] | None) -> None:
     if mine:
-        is_flags = len(mine) > 1 or (
-            len(mine) == 1
-            and is_flag(described.cells[mine[0]])
-            and described.cells[mine[0]].nunique() < 3
-        )
+        first = described.cells[mine[0]]
+        is_flags = len(mine) > 1 or (is_flag(first) and first.nunique() < 3)
         described.species, described.flags = (None, mine) if is_flags else (mine[0], [])
         described.ranks = {rank: name for rank, name in described.ranks.items() if name not in mine}
         return
-    likely = [
-        by_name[n] for n in _SPECIES if n in by_name and by_name[n] not in described.ranks.values()
-    ]
-    described.species = next((n for n in likely if described.cells[n].notna().any()), None)
-    described.species = described.species or (likely[0] if likely else None)
+    likely = [by_name[n] for n in SPECIES if n in by_name]
+    likely = [name for name in likely if name not in described.ranks.values()]
+    filled = (name for name in likely if described.cells[name].notna().any())
+    described.species = next(filled, likely[0] if likely else None)
 
 
 def _name_files(described: Table, by_name: dict[str, str], mine: dict[str, list[str]]) -> None:
@@ -186,16 +179,16 @@ def _name_unknown(described: Table, by_name: dict[str, str]) -> None:
     }
     known |= {name for pair in described.files for name in pair}
     known |= {by_name.get(n) for n in (*_BOX, *_SIDES, *_CORNERS)}
-    rest = [name for name in described.cells if name not in known]
-    likely = [name for name in rest if _may_be_species(described.cells[name])]
-    described.may_be_species = [name for name in likely if not is_flag(described.cells[name])]
-    flags = [n for n in likely if is_flag(described.cells[n])]
-    flags = [n for n in flags if not any(word in n.lower() for word in _FLAGS)]
-    if described.has_species or len(flags) < 2:
-        described.may_be_species += flags if len(flags) > 1 else []
+    rest = {name: column for name, column in described.cells.items() if name not in known}
+    likely = [name for name, column in rest.items() if _may_be_species(column)]
+    described.may_be_species = [name for name in likely if not is_flag(rest[name])]
+    flags = [name for name in likely if is_flag(rest[name])]
+    flags = [name for name in flags if not any(word in name.lower() for word in _FLAGS)]
+    if len(flags) < 2:
         return
     marked = described.cells[flags].apply(_marked).sum(axis=1)
-    if not described.may_be_species and (marked == 1).mean() > _MOSTLY:
+    is_known = described.has_species or described.may_be_species
+    if not is_known and (marked == 1).mean() > _MOSTLY:
         described.flags = flags
     else:
         described.may_be_species += flags
@@ -213,23 +206,18 @@ def _may_be_species(column: pd.Series) -> bool:
     return letters and annotations.times(words.iloc[:50]).isna().all()
 
 
-def is_species_name(name: str, others: Collection[str] = ()) -> bool:
-    """Returns whether a column or key of this name holds the species.
-
-    Args:
-        name: The name.
-        others: Further names, in small letters and digits. Defaults to none.
-    """
-    return _key(name) in (*_SPECIES, *others)
-
-
 def is_flag(column: pd.Series) -> bool:
-    values = set(column.fillna("").str.lower().str.replace(r"^([01])\.0+$", r"\1", regex=True))
+    """Returns whether a column answers yes or no in each row, and yes in some."""
+    values = set(_answers(column))
     return values <= _YES | _NO and bool(values & _YES)
 
 
 def _marked(column: pd.Series) -> pd.Series:
-    return column.fillna("").str.lower().str.replace(r"\.0+$", "", regex=True).isin(_YES)
+    return _answers(column).isin(_YES)
+
+
+def _answers(column: pd.Series) -> pd.Series:
+    return column.fillna("").str.lower().str.replace(r"^([01])\.0+$", r"\1", regex=True)
 
 
 def read(
@@ -267,7 +255,7 @@ def read(
 
 def _with_time_of_day(dates: pd.Series, rows: pd.DataFrame) -> pd.Series:
     """Joins dates with the time of day that stands in a column of its own."""
-    hours = next((name for name in rows if _key(name) in _OF_DAY), None)
+    hours = next((name for name in rows if letters(name) in _OF_DAY), None)
     if hours is None or hours == dates.name or dates.str.contains(":").mean() > _MOSTLY:
         return dates
     return dates.where(rows[hours].isna(), dates + " " + rows[hours])
@@ -321,8 +309,7 @@ def _species(table: Table, rows: pd.DataFrame) -> pd.Series:
 def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.Series:
     """Fills rows without a species from other name columns that state that there is no animal."""
     for name in rows:
-        key = "".join(filter(str.isalnum, name.lower()))
-        if key in _SPECIES and name != table.species and name not in table.ranks.values():
+        if letters(name) in SPECIES and name not in (table.species, *table.ranks.values()):
             nobody = rows[name].dropna()
             nobody = nobody[[labels.reason(value) is not None for value in nobody]]
             column = column.where(column.notna(), nobody.reindex(column.index))
@@ -331,7 +318,7 @@ def _with_no_animal(column: pd.Series, table: Table, rows: pd.DataFrame) -> pd.S
 
 def _boxes(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Returns the box of each row: x, y, w and h, or nothing. Of several in one cell, the first."""
-    theirs = {"".join(filter(str.isalnum, n.lower())): n for n in reversed(rows.columns)}
+    theirs = {letters(name): name for name in reversed(rows.columns)}
     if written := next((theirs[n] for n in _BOX if n in theirs), None):
         numbers = rows[written].str.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
         corners = [numbers.str[i] for i in range(4)]

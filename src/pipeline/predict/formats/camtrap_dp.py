@@ -15,8 +15,8 @@ import pandas as pd
 
 from pipeline.core.errors import UserError
 from pipeline.predict.events import instant
-from pipeline.sources import annotations
 from pipeline.sources import camtrap_dp as source
+from pipeline.sources import paths
 from pipeline.sources.labels import kind
 
 # All the columns of the standard, in its order.
@@ -132,8 +132,7 @@ def _rows(package: Path) -> dict[str, dict[str, str]]:
     """Returns the rows of a package's table of media, by the file that each means."""
     rows = source.media(package).dropna(subset="filePath")
     files = [p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file()]
-    paths = annotations.located(rows["filePath"], pd.Series(files, dtype="str"))
-    named = paths.str.normalize("NFC")
+    named = paths.match(rows["filePath"], files)["path"].str.normalize("NFC")
     return dict(zip(named, rows.fillna("").to_dict("records"), strict=True))
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.predict.formats import camtrap_dp
-from pipeline.sources import ids, table
+from pipeline.sources import cells, ids
 from pipeline.sources.labels import kind
 
 _REQUIRED = ("deploymentID", "latitude", "longitude", "deploymentStart", "deploymentEnd")
@@ -58,7 +58,7 @@ class Deployments:
                 "a Camtrap DP package says where and when its cameras stood: name a table with "
                 f"the columns {', '.join(_REQUIRED)} by --deployments"
             )
-        rows = table.load(path).astype("str")
+        rows = cells.load(path).astype("str")
         if missing := [name for name in _REQUIRED if name not in rows]:
             raise UserError(f"{path} has no column {', '.join(missing)}")
         rows = rows.reindex(columns=_DEPLOYMENT)

@@ -118,16 +118,16 @@ def patiently(url: str, attempt: Callable[[], T]) -> T:
     Raises:
         UserError: It still does not work after the last wait.
     """
-    for planned in (*WAITS, None):
+    planned = iter(WAITS)
+    while True:
         try:
             return attempt()
         except Passing as trouble:
-            if planned is None:
+            if (wait := next(planned, None)) is None:
                 raise UserError(f"{url} cannot be had: {trouble}. Try again later") from None
-            wait = min(max(planned, trouble.wait or 0), LONGEST_WAIT)
+            wait = min(max(wait, trouble.wait or 0), LONGEST_WAIT)
             print(f"{url}: {trouble}; trying again in {wait:g} s", file=sys.stderr)
             time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
 
 
 def retry_after(header: str | None) -> float | None:

@@ -8,8 +8,10 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import urlencode
 
+from pipeline.sources import ids
 from pipeline.sources.recipes import download, observations
 from pipeline.sources.recipes.observations import Observed, Photo
 
@@ -61,7 +63,7 @@ def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
         for one in observations.objects(occurrence.get("media"))
         if number and one.get("type") == "StillImage" and _licence(one) in recipe.licences
     )
-    for _, one in zip(range(observations.PER_OBSERVATION), usable, strict=False):
+    for one in islice(usable, observations.PER_OBSERVATION):
         identifier = str(one.get("identifier")).encode(errors="replace")
         name = hashlib.md5(identifier, usedforsecurity=False).hexdigest()  # as GBIF names it
         size = f"fit-in/{recipe.side}x{recipe.side}"
@@ -75,8 +77,10 @@ def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
             ),
             observation=f"https://www.gbif.org/occurrence/{number}",
             taken_at=observations.moment(occurrence.get("eventDate")),
-            location=observations.place(
-                occurrence.get("decimalLatitude"), occurrence.get("decimalLongitude")
+            location=ids.place(
+                occurrence.get("decimalLatitude"),
+                occurrence.get("decimalLongitude"),
+                observations.DECIMALS,
             ),
         )
 

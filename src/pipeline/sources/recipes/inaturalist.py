@@ -7,9 +7,11 @@ https://api.inaturalist.org/v1/docs; pyinaturalist keeps to its limits of a requ
 import json
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from pipeline.core.errors import UserError
+from pipeline.sources import ids
 from pipeline.sources.recipes import download, observations
 from pipeline.sources.recipes.observations import Observed, Photo
 
@@ -151,7 +153,7 @@ def _photos(recipe: Observed, observation: dict) -> Iterator[Photo]:
         and photo.get("license_code") in recipe.licences
         and str(photo.get("url")).startswith(("https://", "http://"))
     )
-    for _, photo in zip(range(observations.PER_OBSERVATION), usable, strict=False):
+    for photo in islice(usable, observations.PER_OBSERVATION):
         yield Photo(
             key=str(photo["id"]),
             # The API gives the address of the thumbnail; the other sizes lie beside it.
@@ -161,5 +163,5 @@ def _photos(recipe: Observed, observation: dict) -> Iterator[Photo]:
             observer=observations.plain(user.get("name") or user.get("login")),
             observation=f"https://www.inaturalist.org/observations/{number}",
             taken_at=observations.moment(taken),
-            location=observations.place(latitude, longitude),
+            location=ids.place(latitude, longitude, observations.DECIMALS),
         )

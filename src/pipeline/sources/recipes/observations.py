@@ -6,17 +6,16 @@ where it was, and the same recipe gives the same photos as long as that folder l
 
 import csv
 import hashlib
-import io
 import json
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from PIL import Image
 from pydantic import Field
 
 from pipeline.core import atomic
@@ -33,6 +32,7 @@ Folder = Annotated[
     str, Field(pattern=r"^[^\s./\\:*?\"<>|][^/\\:*?\"<>|\x00-\x1f]*$", max_length=100)
 ]
 
+DECIMALS = 2  # of coordinates
 PER_OBSERVATION = 4  # more of one animal at one time teach little, and crowd others out
 PER_SECOND = 10  # photos; at 500 px about 1 MB/s, below the 5 GB an hour that iNaturalist allows
 MAX_PHOTO, MAX_ANSWER = 32 << 20, 64 << 20  # bytes
@@ -77,7 +77,8 @@ class Photo:
         observer: Who is to be named.
         observation: The observation's page.
         taken_at: ISO 8601 without a zone; None if unknown.
-        location: Coordinates rounded by `place`; None if unknown.
+        location: Coordinates to 0.01 degrees, some kilometre, so that photos of one place share a
+            group; None if unknown.
     """
 
     key: str
@@ -148,17 +149,15 @@ def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
         cached.parent.touch()  # the caches' bound goes by the last use
         return document
 
-    def checked() -> bytes:
-        answer = attempt()
-        if _parsed(answer) is None:
+    def checked() -> dict[str, Any]:
+        if (answer := _parsed(attempt())) is None:
             raise download.Passing("its answer is not a JSON object")
         return answer
 
-    answer = download.patiently(question, checked)
-    document = _parsed(answer)
+    document = download.patiently(question, checked)
     if document.get("results"):  # what is not there today may be there tomorrow
         with atomic.atomic_write(cached) as path:
-            path.write_bytes(answer)
+            path.write_text(json.dumps(document), encoding="utf-8")
     return document
 
 
@@ -174,18 +173,6 @@ def moment(written: Any) -> str | None:
     """Returns a time without its zone, as far as it is given; None if it is not a time."""
     matched = re.match(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", str(written))
     return matched and matched[0]
-
-
-def place(latitude: Any, longitude: Any) -> str | None:
-    """Rounds coordinates to 0.01 degrees, some kilometre: photos of one place share a group.
-
-    None where they are no coordinates.
-    """
-    try:
-        north, east = float(latitude), float(longitude)
-    except (TypeError, ValueError):
-        return None
-    return f"{north:.2f},{east:.2f}" if abs(north) <= 90 and abs(east) <= 180 else None
 
 
 def plain(text: Any) -> str:
@@ -235,24 +222,17 @@ def _bytes(recipe: Observed, photo: Photo) -> tuple[bytes, str]:
     """Returns a photo's bytes, fetched once, and the extension that fits them."""
     cached = download.DOWNLOADS / recipe.kind / f"{photo.key}-{recipe.side}"
     if cached.exists():
-        data = cached.read_bytes()
-        if extension := _extension(data):
+        with suppress(decoding.PhotoError):
+            data = cached.read_bytes()
+            extension = filenames.ending(decoding.inspect(data).format)
             cached.parent.touch()  # the caches' bound goes by the last use
             return data, extension
     time.sleep(1 / PER_SECOND)
     data = download.body(photo.url, MAX_PHOTO)
     try:
-        decoding.inspect(data)
+        extension = filenames.ending(decoding.inspect(data).format)
     except decoding.PhotoError as error:
         raise UserError(f"{photo.url} is not a photo: {error}") from None
     with atomic.atomic_write(cached) as path:
         path.write_bytes(data)
-    return data, _extension(data) or "jpg"
-
-
-def _extension(data: bytes) -> str | None:
-    try:
-        kind = Image.open(io.BytesIO(data), formats=decoding.FORMATS).format
-    except OSError:
-        return None
-    return filenames.ending(kind)
+    return data, extension
