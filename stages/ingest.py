@@ -1,5 +1,6 @@
 """Reads a collection of photos: what is good goes into the manifest, the rest into quarantine."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,6 @@ def main() -> None:
     manifest, quarantine = manifests.screen(
         inspected, ingest.min_side, ingest.near_duplicate_bits, ingest.reject, ingest.event_gap
     )
-    manifest, quarantine = blanks.require_enough(manifest, quarantine, least)
     manifest, quarantine, few = rare_species.settle(manifest, quarantine, least, ingest.rare)
     manifest = manifest.fillna(recipe.provenance(source))
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
@@ -49,7 +49,7 @@ def main() -> None:
     score = shortcut_baseline.score(manifest.merge(appearance, on="photo"))
     with atomic.atomic_write(REPORT) as folder:
         more = summary.tables(collection, files, quarantine, few, corrected, effect)
-        strips = data_card.PhotoStrips(root, pixels, jobs)
+        strips = partial(data_card.strips, root, pixels, jobs)
         page = data_card.page(source, manifest, quarantine, score, strips, more)
         manifests.write_report(folder, manifest, quarantine, counts)
         summary.write_sources(folder, source, collection)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.ingest import blanks
+from pipeline.ingest import blanks, rare_species
 
 
 def files(*rows):
@@ -38,7 +38,7 @@ def test_too_few_blank_photos_are_left_out_and_animals_are_not():
     manifest = pd.DataFrame({"path": list("edcba"), "species": species})
     refused = files(("bb", "fox", "truncated", "half"))
     for least, left in ((3, 5), (4, 2)):
-        remaining, quarantine = blanks.require_enough(manifest, refused, least)
+        remaining, quarantine, _ = rare_species.settle(manifest, refused, least, "stop")
         assert len(remaining) == left
         assert len(remaining) + len(quarantine) == 6
     assert remaining["species"].tolist() == ["fox", "owl"]

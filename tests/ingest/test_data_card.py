@@ -1,4 +1,5 @@
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -24,7 +25,7 @@ def judged(collection, tmp_path):
 @pytest.fixture
 def page(collection, judged):
     def drawn(manifest=judged[0], quarantine=judged[1], source="a collection", jobs=1):
-        strips = data_card.PhotoStrips(collection, 10**8, jobs)
+        strips = partial(data_card.strips, collection, 10**8, jobs)
         return data_card.page(source, manifest, quarantine, SCORE, strips)
 
     return drawn

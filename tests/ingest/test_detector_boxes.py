@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.ingest import detector, detector_boxes
+from pipeline.core.errors import UserError
+from pipeline.ingest import detector_boxes
 
 FIELDS = ["x", "y", "width", "height", "score"]
 
@@ -25,7 +26,7 @@ class Network:
 
 @pytest.mark.parametrize("at_a_time", [2, 3])
 def test_what_a_network_boxes_is_a_row_but_for_a_stone(tmp_path, monkeypatch, at_a_time):
-    monkeypatch.setattr(detector, "load", lambda path: Network())
+    monkeypatch.setattr(detector_boxes, "load", lambda path: Network())
     monkeypatch.setattr(detector_boxes, "_AT_A_TIME", at_a_time)
     frames = manifest(10)
     for path in frames["path"]:
@@ -72,3 +73,14 @@ def test_boxes_at_other_places_do_not_return():
     )
     assert not detector_boxes.returning(boxes, manifest(5)).any()
     assert not len(detector_boxes.returning(boxes[:0], manifest(5)))
+
+
+def test_a_detector_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"there is no detector .*data/detectors/README.md"):
+        detector_boxes.load(tmp_path / "network.onnx")
+
+
+def test_a_file_that_is_none_is_an_error_that_names_the_line_of_params(tmp_path):
+    (tmp_path / "network.onnx").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"ingest.detector .*network.onnx cannot be read: "):
+        detector_boxes.load(tmp_path / "network.onnx")

@@ -1,8 +1,7 @@
 """Draws the data card: one HTML page that shows a person what a collection holds."""
 
 import base64
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,8 @@ _PER_STRIP = (3, 10)
 _STRIPS = 200  # species with pictures; the others are in the table
 _ROWS = 60  # of any other table
 _SIDE = 96
+
+Strip = tuple[str, int, str]
 
 _TEMPLATE = """\
 <!doctype html>
@@ -119,38 +120,29 @@ _MEANING = {
 }
 
 
-@dataclass(frozen=True)
-class PhotoStrips:
-    """Draws rows of small pictures.
+def strips(
+    root: Path, max_pixels: int, jobs: int, shown: Mapping[str, pd.Series]
+) -> Iterator[Strip]:
+    """Draws a row of small pictures for each heading.
 
-    Attributes:
+    A row shows the first paths. These are arbitrary, for hashes name and order the photos.
+
+    Args:
         root: The folder that the paths start from.
         max_pixels: A picture with more pixels is left out before it is decoded.
         jobs: Processes to use.
+        shown: Paths by heading.
+
+    Yields:
+        The heading, the number of its photos and its pictures (JPEG in base64).
     """
-
-    root: Path
-    max_pixels: int
-    jobs: int
-
-    def draw(self, shown: dict[str, pd.Series]) -> Iterator[tuple[str, int, str]]:
-        """Draws a row of pictures for each heading.
-
-        A row shows the first paths. These are arbitrary, for hashes name and order the photos.
-
-        Args:
-            shown: Paths by heading.
-
-        Yields:
-            The heading, the number of its photos and its pictures (JPEG in base64).
-        """
-        fewest, most = _PER_STRIP
-        per_strip = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
-        files = [[self.root / path for path in paths.iloc[:per_strip]] for paths in shown.values()]
-        strip = partial(contact_sheets.strip, _SIDE, self.max_pixels)
-        drawn = parallel.map_ordered(strip, files, self.jobs)
-        for (title, paths), picture in zip(shown.items(), drawn, strict=True):
-            yield title, len(paths), base64.b64encode(picture).decode()
+    fewest, most = _PER_STRIP
+    per_strip = int(np.clip(_PICTURES // max(len(shown), 1), fewest, most))
+    files = [[root / path for path in paths.iloc[:per_strip]] for paths in shown.values()]
+    strip = partial(contact_sheets.strip, _SIDE, max_pixels)
+    drawn = parallel.map_ordered(strip, files, jobs)
+    for (title, paths), picture in zip(shown.items(), drawn, strict=True):
+        yield title, len(paths), base64.b64encode(picture).decode()
 
 
 def page(
@@ -158,7 +150,7 @@ def page(
     manifest: pd.DataFrame,
     quarantine: pd.DataFrame,
     score: Score,
-    strips: PhotoStrips,
+    draw: Callable[[Mapping[str, pd.Series]], Iterator[Strip]],
     tables: Mapping[str, pd.Series] | None = None,
 ) -> str:
     """Draws up the card as HTML that needs no other file, no network and no script.
@@ -168,7 +160,7 @@ def page(
         manifest: The accepted photos.
         quarantine: The refused files.
         score: Accuracy of the shortcut baseline on these photos.
-        strips: Draws the rows of pictures.
+        draw: Draws the rows of pictures, as `strips` does.
         tables: Further counts to show, by their headings. Defaults to none.
 
     Returns:
@@ -191,7 +183,7 @@ def page(
             for title, counts in (tables or {}).items()
         },
         flagged=_table(["flag", "photos"], _flags(manifest), "No photo was flagged."),
-        flagged_pictures=strips.draw(_flagged(manifest)),
+        flagged_pictures=draw(_flagged(manifest)),
         sizes=_table(["shorter side", "photos"], _sizes(manifest)),
         times=_times(manifest["taken_at"].dropna(), len(manifest)),
         known={
@@ -199,7 +191,7 @@ def page(
             for title, column in _OPTIONAL_COLUMNS.items()
             if manifest[column].notna().any()
         },
-        species_pictures=strips.draw(paths),
+        species_pictures=draw(paths),
     )
 
 

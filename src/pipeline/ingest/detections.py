@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.core.params import Ingest
 from pipeline.inference.detections import LEAST, MOST, best
-from pipeline.ingest import detector, detector_boxes, motion_boxes
+from pipeline.ingest import detector_boxes, motion_boxes
 
 COLUMNS = ("detections", "detection_sources", "detection_scores")
 _FIELDS = ["x", "y", "width", "height"]
@@ -21,7 +21,7 @@ def require_detector(ingest: Ingest) -> None:
         UserError: There is no such file, or it holds no detector.
     """
     if "detector" in ingest.find:
-        detector.load(Path(ingest.detector))
+        detector_boxes.load(Path(ingest.detector))
 
 
 def find(root: Path, manifest: pd.DataFrame, ingest: Ingest, jobs: int) -> pd.DataFrame:

@@ -1,16 +1,17 @@
 """Finds animals in photos by a detector."""
 
 from collections.abc import Hashable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.core import parallel
+from pipeline.core.errors import UserError
 from pipeline.core.progress import track
-from pipeline.inference import detections
-from pipeline.ingest import detector, motion_boxes
+from pipeline.inference import detections, detector
+from pipeline.ingest import motion_boxes
 
 _AT_A_TIME = 16  # photos a job
 _STRETCH = 100  # frames of one camera among which a spot is looked for
@@ -19,6 +20,24 @@ _SPOT = 0.5  # intersection over union from which on boxes of two frames are at 
 # bursts 5 of 100 are right from 0.1 on, and of those that the network is surer of 15 from 0.5 on.
 _OFTEN, _MOSTLY = 0.1, 0.5
 _SURE = 0.6  # score
+
+
+@lru_cache(maxsize=1)  # a process keeps the last one
+def load(path: Path) -> detector.Detector:
+    """Reads the network that `ingest.detector` names.
+
+    Raises:
+        UserError: There is no such file, it is too large, or it holds no such network.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"there is no detector {path} (ingest.detector): put one there as "
+            "data/detectors/README.md says, or leave `detector` out of ingest.find"
+        )
+    try:
+        return detector.read(path)
+    except detector.DetectorError as error:
+        raise UserError(f"ingest.detector {error}") from None
 
 
 def find(
@@ -53,7 +72,7 @@ def find(
 
 
 def _find(root: Path, weights: Path, max_pixels: int, paths: list[str]) -> list[np.ndarray]:
-    network = detector.load(weights)
+    network = load(weights)
     return [network.boxes((root / path).read_bytes(), max_pixels) for path in paths]
 
 

@@ -245,10 +245,9 @@ def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     both = ["species", "reason"]
     files = pd.concat([manifest[["species"]].assign(reason="accepted"), quarantine[both]])
     files["species"] = files["species"].fillna("(none)")
-    counts = files.groupby(["species", "reason"]).size().unstack("reason", fill_value=0)
-    if "accepted" not in counts:
-        counts["accepted"] = 0
-    counts.insert(0, "accepted", counts.pop("accepted"))
+    counts = pd.crosstab(files["species"], files["reason"])
+    accepted = counts.pop("accepted") if "accepted" in counts else 0
+    counts.insert(0, "accepted", accepted)
     counts.insert(0, "files", counts.sum(axis=1))
     return counts.rename_axis(columns=None).reset_index()
 
@@ -267,7 +266,8 @@ def write_report(
     folder.mkdir()
     counts.to_csv(folder / "counts.csv", index=False)
     quarantine.to_csv(folder / "quarantine.csv", index=False)
-    quality_flags.listed(manifest).to_csv(folder / "flags.csv", index=False)
+    flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
+    flagged.sort_values("path").to_csv(folder / "flags.csv", index=False)
 
 
 def require(counts: pd.DataFrame, min_per_species: int) -> None:

@@ -45,9 +45,7 @@ def of(rows: pd.DataFrame) -> pd.Series:
         "one_colour": values["contrast"] < ONE_COLOUR,
         "odd_aspect": aspect > ODD_ASPECT,
         "tiny_subject": rows["box"].map(_side, na_action="ignore").astype(float) < TINY_SUBJECT,
-        "other_sides": rows["other_sides"]
-        if "other_sides" in rows
-        else pd.Series(False, rows.index),
+        "other_sides": pd.Series(rows.get("other_sides", False), rows.index),
         "wrong_extension": claimed.notna() & format.notna() & (claimed != format),
         "cut_short": rows["cut_short"].eq(True).fillna(False).astype(bool),
     }
@@ -60,9 +58,3 @@ def of(rows: pd.DataFrame) -> pd.Series:
 def _side(boxes: str) -> float:
     """Returns the side of the square as large as the largest box, in shares of the sides."""
     return max(width * height for _, _, width, height in json.loads(boxes)) ** 0.5
-
-
-def listed(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Returns path, species and flags of the photos that have some, in the order of their paths."""
-    flagged = manifest.loc[manifest["flags"] != "", ["path", "species", "flags"]]
-    return flagged.sort_values("path")
