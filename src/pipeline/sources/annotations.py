@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -102,8 +103,9 @@ def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFram
         UserError: `labels` names a species that nothing shows, or two species differ in case,
             blanks or Unicode's form alone; lists the species there are.
     """
+    normal = partial(unicodedata.normalize, "NFC")
     species = rows["species"].str.normalize("NFC")
-    labels = {_normal(old): new and _normal(new) for old, new in labels.items()}
+    labels = {normal(old): new and normal(new) for old, new in labels.items()}
     there = sorted(species.dropna().unique())
     if unknown := sorted(set(labels) - set(there)):
         raise UserError(
@@ -152,23 +154,20 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
         A row a file, its index the path: species, reason, detail, `FIELDS` and boxes (a tuple of
         (x, y, w, h)).
     """
-    once = rows.drop_duplicates("path").set_index("path")
+    once = _first(rows)
     files = once if rows["path"].is_unique else rows.groupby("path", sort=False).first()
     files = files.loc[once.index, FIELDS].assign(detail=None)
     shown = rows[rows["species"].notna() & (rows["reason"].isna() | rows["reason"].isin(ABSENT))]
     pairs = shown[["path", "species"]].drop_duplicates()
-    files["species"] = pairs.drop_duplicates("path").set_index("path")["species"]
-    reasons = rows[rows["reason"].notna()].drop_duplicates("path").set_index("path")["reason"]
-    reasons = reasons.reindex(files.index)
+    files["species"] = _first(pairs)["species"]
+    reasons = _first(rows[rows["reason"].notna()])["reason"].reindex(files.index)
     files["reason"] = reasons.where(files["species"].isna() | reasons.isin(ABSENT))
     files.loc[files["species"].isna() & files["reason"].isna(), "reason"] = "no_species"
-    nobody = rows[rows["reason"].isin(label_names.REASONS)].drop_duplicates("path")
-    nobody = nobody.set_index("path")["species"].dropna().reindex(files.index)
-    files["detail"] = (label_names.LABELLED + nobody).where(
-        files["reason"].isin(label_names.REASONS)
-    )
-    taxa = shown.drop_duplicates("path").set_index("path")[RANKS].reindex(files.index)
-    files[RANKS] = taxa  # of people beside the animal they would be the wrong ones
+    nobody = _first(rows[rows["reason"].isin(label_names.REASONS)])["species"]
+    nobody = nobody.reindex(files.index).where(files["reason"].isin(label_names.REASONS))
+    files["detail"] = label_names.LABELLED + nobody
+    # Of people beside the animal they would be the wrong ones.
+    files[RANKS] = _first(shown)[RANKS].reindex(files.index)
     several = pairs[pairs.duplicated("path", keep=False)].sort_values("species")
     names = several.groupby("path")["species"].agg(", ".join)
     files.loc[names.index, ["species", "reason", *RANKS]] = None
@@ -180,6 +179,11 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
     return files
 
 
+def _first(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the first row of each path, by path."""
+    return rows.drop_duplicates("path").set_index("path")
+
+
 def boxes(rows: pd.DataFrame) -> pd.Series:
     """Returns the boxes of each path, tuples of (x, y, w, h), without paths that have none."""
     rows = rows[(rows["w"] > 0) & (rows["h"] > 0) & rows[["x", "y"]].notna().all(axis=1)]
@@ -189,13 +193,8 @@ def boxes(rows: pd.DataFrame) -> pd.Series:
             for name, side in (("x", "width"), ("y", "height"), ("w", "width"), ("h", "height"))
         }
     )
-    by_path = defaultdict(dict)  # a dict for its order: the same box twice is one box
-    for path, *box in (
-        rows[["path", "x", "y", "w", "h"]].round(6).itertuples(index=False, name=None)
-    ):
-        by_path[path][tuple(box)] = None
-    return pd.Series({path: tuple(several) for path, several in by_path.items()}, dtype=object)
-
-
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+    rows = rows[["path", "x", "y", "w", "h"]].round(6).drop_duplicates()
+    by_path = defaultdict(tuple)
+    for path, *box in rows.itertuples(index=False, name=None):
+        by_path[path] += (tuple(box),)
+    return pd.Series(by_path, dtype=object)

@@ -156,11 +156,10 @@ def read(top: Path, disk: pd.DataFrame, level: int | None = None) -> pd.DataFram
     split = splits(disk["path"])
     above = _above(disk, split)
     place = level or 1
-    species = above.map(lambda names: _at(names, place))
+    species = above.str[place - 1 if place > 0 else place]
     location = None
-    if level is not None:
-        recurring = 2 in _recurring(above) if level == 1 else True
-        location = above.map(lambda names: _location(names, place) if recurring else None)
+    if level is not None and (level != 1 or 2 in _recurring(above)):
+        location = above.map(lambda names: _location(names, place))
     rows = annotations.frame(
         path=disk["path"], species=species, split_hint=split, location=location
     )
@@ -229,11 +228,6 @@ def _above(disk: pd.DataFrame, split: pd.Series) -> pd.Series:
     return names.str[1:].where(split.notna(), pd.Series([[]] * len(names), names.index))
 
 
-def _at(names: list[str], level: int) -> str | None:
-    place = level - 1 if level > 0 else level
-    return names[place] if -len(names) <= place < len(names) else None
-
-
 def _location(names: list[str], level: int) -> str | None:
     """Returns the folders above the species; where it is the uppermost, the next one below it."""
     place = level - 1 if level > 0 else len(names) + level
@@ -242,40 +236,42 @@ def _location(names: list[str], level: int) -> str | None:
     return "/".join(names[:place]) if place else (names[1] if len(names) > 1 else None)
 
 
-def _recurring(above: pd.Series) -> list[int]:
-    """Returns the levels below the uppermost whose names recur in several of the uppermost folders.
+def _below(above: pd.Series) -> tuple[int, dict[int, set[tuple[str, str]]]]:
+    """Counts the uppermost folders, and lists the names that there are below them.
 
-    Names that are dates, or what cameras call their folders, are none.
+    Returns:
+        The number, and for each level below the uppermost pairs of an uppermost folder and a name.
+        Names that are dates, or what cameras call their folders, are left out.
     """
-    above = above[above.str.len() > 0]
-    unique = {tuple(names) for names in above}
-    upper = {names[0] for names in unique}
+    unique = {tuple(names) for names in above if names}
+    levels = range(2, max(map(len, unique), default=0) + 1)
+    pairs = {level: {(n[0], n[level - 1]) for n in unique if len(n) >= level} for level in levels}
+    return len({names[0] for names in unique}), {
+        level: {pair for pair in several if not _GENERIC.fullmatch(pair[1])}
+        for level, several in pairs.items()
+    }
+
+
+def _recurring(above: pd.Series) -> list[int]:
+    """Returns the levels below the uppermost whose names recur in several uppermost folders."""
+    upper, below = _below(above)
     levels = []
-    for level in range(2, max(map(len, unique), default=0) + 1):
-        pairs = {(n[0], n[level - 1]) for n in unique if len(n) >= level}
-        pairs = {pair for pair in pairs if not _GENERIC.fullmatch(pair[1])}
+    for level, pairs in below.items():
         times = Counter(name for _, name in pairs)
-        spread = 2 * len({first for first, _ in pairs}) >= len(upper)
-        if spread and len(times) > 1 and max(times.values()) > 1:
+        is_spread = 2 * len({first for first, _ in pairs}) >= upper
+        if is_spread and len(times) > 1 and max(times.values()) > 1:
             levels.append(level)
     return levels
 
 
 def _branching(above: pd.Series) -> list[int]:
-    """Returns the levels below the uppermost of which most upper folders have several names.
-
-    Names that are dates, numbered, or what cameras call their folders, are none.
-    """
-    unique = {tuple(names) for names in above if names}
-    upper = {names[0] for names in unique}
+    """Returns the levels of which most uppermost folders have several names without numbers."""
+    upper, below = _below(above)
     levels = []
-    for level in range(2, max(map(len, unique), default=0) + 1):
-        pairs = {(n[0], n[level - 1]) for n in unique if len(n) >= level}
-        named = (p for p in pairs if not (_GENERIC.fullmatch(p[1]) or _NUMBERED.fullmatch(p[1])))
-        several = [
-            first for first, times in Counter(first for first, _ in named).items() if times > 1
-        ]
-        if len(upper) > 1 and 2 * len(several) >= len(upper):
+    for level, pairs in below.items():
+        names = Counter(first for first, name in pairs if not _NUMBERED.fullmatch(name))
+        several = sum(number > 1 for number in names.values())
+        if upper > 1 and 2 * several >= upper:
             levels.append(level)
     return levels
 

@@ -3,7 +3,7 @@
 Each check stops with what a file holds, and with the lines of params.yaml that decide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -65,12 +65,12 @@ def require_understood(
             if one.path.lower().endswith(_COULD_LABEL) or is_named:
                 raise UserError(one.error + _or_folders(disk))
             continue
-        if one.described is not None and (one.described.has_species and one.photos):
-            continue  # understood, though of few photos
         if one.described is not None:
+            if one.described.has_species and one.photos:
+                continue  # understood, though of few photos
             species, files, fits = _may_decide(one, disk)
             may_decide = bool(species) and 2 * fits >= min(pictures, len(one.document))
-        elif "no known form" in one.kind:
+        elif metadata.NO_KNOWN in one.kind:
             species, files = [], []
             fits = metadata.names_in(one.document, disk)
             may_decide = 2 * fits >= pictures > 0
@@ -189,13 +189,13 @@ def _undecided(
         )
         for path, detail in one.lost["detail"].dropna().head(1).items():
             what += f"; {path} {detail}"
-    lines = _column_lines(one, disk, species, files) + folders.readings(disk)
-    advice = (
-        []
-        if one.described
-        else ["write them into a table, metadata.csv, with file_name and species"]
-    )
-    advice += ["write into params.yaml one of\n" + "\n".join(lines)] if lines else []
+    advice, lines = [], folders.readings(disk)
+    if one.described is None:
+        advice.append("write them into a table, metadata.csv, with file_name and species")
+    else:
+        lines = _column_lines(one, disk, species, files) + lines
+    if lines:
+        advice.append("write into params.yaml one of\n" + "\n".join(lines))
     return f"{top / one.path} {what}; {'; or '.join(advice)}"
 
 
@@ -203,32 +203,30 @@ def _column_lines(
     one: Metadata, disk: pd.DataFrame, species: list[str], files: list[str]
 ) -> list[str]:
     """Returns the lines of params.yaml that name a table's columns."""
-    if one.described is None:
-        return []
-    names = dict(one.described.named)
-    if files or not (one.photos or "file" in names or one.lost["detail"].notna().any()):
+    names, folder = dict(one.described.named), metadata.folder_columns(one, disk)[:1]
+    has_namesakes = one.lost["detail"].notna().any()
+    if files or not (one.photos or "file" in names or has_namesakes):
         names["file"] = files[0] if files else "..."
         keys = metadata.photos(disk).map(paths.name_key)
-        if files and keys.duplicated().any() and (columns := metadata.folder_columns(one, disk)):
-            names["folder"] = columns[0]  # bare names would fit several photos
-    if not one.photos and one.lost["detail"].notna().any():
-        columns = metadata.folder_columns(one, disk)
-        if not columns and not any(folder for folder, _ in one.described.files):
+        if files and folder and keys.duplicated().any():
+            names["folder"] = folder[0]  # bare names would fit several photos
+    if not one.photos and has_namesakes:
+        if not folder and not any(beside for beside, _ in one.described.files):
             return []  # the folders within the paths are others: no column mends that
-        names |= {"folder": columns[0]} if columns else {}
-    lines = []
-    for name in species[:3]:
-        line = names | {"species": name}
-        text = ", ".join(f"{key}: {_written(v)}" for key, v in line.items())
-        lines.append(f"  ingest.columns: {{{text}}}")
+        if folder:
+            names["folder"] = folder[0]
+    lines = [_line(names | {"species": name}) for name in species[:3]]
     flags = [name for name in species if table.is_flag(one.document[name])]
     if len(flags) > 1:
-        text = ", ".join(map(annotations.written, flags))
-        lines.append(f"  ingest.columns: {{species: [{text}]}}   # columns of 0 and 1")
+        lines.append(_line({"species": flags}) + "   # columns of 0 and 1")
     return lines or ["  ingest.columns: {file: ..., species: ...}"]
 
 
-def _written(columns: str | Sequence[str]) -> str:
-    if isinstance(columns, str):
-        return annotations.written(columns)
-    return f"[{', '.join(map(annotations.written, columns))}]"
+def _line(columns: Mapping[str, str | Sequence[str]]) -> str:
+    """Returns a line of params.yaml that names columns by their meaning."""
+    texts = []
+    for key, names in columns.items():
+        several = [annotations.written(n) for n in ([names] if isinstance(names, str) else names)]
+        text = ", ".join(several)
+        texts.append(f"{key}: {text if isinstance(names, str) else f'[{text}]'}")
+    return f"  ingest.columns: {{{', '.join(texts)}}}"

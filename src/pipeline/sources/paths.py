@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 MISSING, AMBIGUOUS = "missing_file", "ambiguous_file"
@@ -137,8 +138,7 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
             if within is not None and one.number not in (None, _SEVERAL):
                 one = one._replace(number=within[one.number])
             best[number] = one
-    claims["number"] = [one.number for one in best]
-    claims["number"] = claims["number"].astype("float64")
+    claims["number"] = np.array([one.number for one in best], dtype="float64")
     claims["above"] = [one.above for one in best]
     claims["exact"] = [one.exact for one in best]
     _drop_loose(claims, disk, top)
@@ -148,14 +148,10 @@ def _matched(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) 
 
 def folder_columns(rows: pd.DataFrame, columns: list[str], disk: list[str], top: str) -> list[str]:
     """Returns the columns of which some value is the name of a folder."""
-    folders = {_folded(part) for file in _folders_of(disk) for part in file.split("/")}
-    folders |= {_folded(top)} if top else set()
+    above = {file.rpartition("/")[0] for file in disk}
+    folders = {_folded(part) for folder in (*above, top) for part in folder.split("/")} - {""}
     values = {name: rows[name].dropna().unique() for name in columns}
     return [name for name in columns if any(_folded(v) in folders for v in values[name])]
-
-
-def _folders_of(disk: list[str]) -> set[str]:
-    return {file.rpartition("/")[0] for file in disk} - {""}
 
 
 def _files_by_folder(disk: list[str], top: str) -> dict[str, set[int]]:
@@ -175,10 +171,8 @@ def _drop_loose(claims: pd.DataFrame, disk: list[str], top: str) -> None:
     `cam1/1.jpg` and `cam2/2.jpg` may not both name files that lie in no folder: which camera's
     photos these are would follow from the folders only.
     """
-    named = claims["number"] >= 0
-    loose = named & (claims["above"] != "")
     bare = {number for number, file in enumerate(disk) if "/" not in file}
-    loose &= claims["number"].isin(bare)
+    loose = claims["number"].isin(bare) & (claims["above"] != "")
     above = claims.loc[loose, "above"].map(lambda text: _folded(text.rstrip("/")))
     if above.nunique() > 1:
         of_top = above[[bool(top) and a.rpartition("/")[2] == _folded(top) for a in above]]

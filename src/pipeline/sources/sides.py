@@ -31,20 +31,18 @@ def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
     claimed = rows[rows[[*boxes, "width", "height"]].notna().all(axis=1)]
     claimed = claimed[(claimed[["width", "height"]] > 0).all(axis=1)]
     rows, turned, others = rows.copy(), {}, []
-    for path, of_path in claimed.groupby("path"):
-        stored = _stored(top / path)
-        if stored is None:
+    for row in claimed.drop_duplicates("path").itertuples():
+        if (stored := _stored(top / row.path)) is None:
             continue
         width, height, orientation = stored
-        claimed_width, claimed_height = of_path[["width", "height"]].iloc[0]
         is_turned = orientation in _TURNED
         upright = (height, width) if is_turned else (width, height)
-        if _alike(claimed_width, claimed_height, *upright):
+        if _alike(row.width, row.height, *upright):
             continue
-        if is_turned and _alike(claimed_width, claimed_height, width, height):
-            turned[path] = orientation
+        if is_turned and _alike(row.width, row.height, width, height):
+            turned[row.path] = orientation
         else:
-            others.append(path)
+            others.append(row.path)
     for index, row in claimed[claimed["path"].isin(list(turned))].iterrows():
         x, y, w, h, width, height = row[[*boxes, "width", "height"]]
         orientation = turned[row["path"]]
