@@ -49,14 +49,9 @@ def find(root: Path, manifest: pd.DataFrame, ingest: Ingest, jobs: int) -> pd.Da
 
 
 def given(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Returns the boxes that came with a collection.
+    """Returns the boxes that came with a collection, by their photos' index in the manifest.
 
-    Args:
-        manifest: With column box.
-
-    Returns:
-        A row a box: x, y, width, height and score, which is 1. The index is the photo's in the
-        manifest.
+    A row a box: x, y, width, height and score, which is 1.
     """
     boxes = manifest["box"].dropna().map(json.loads).explode()
     rows = np.array(boxes.tolist(), dtype=np.float64).reshape(-1, 4)

@@ -255,14 +255,7 @@ def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
 def write_report(
     folder: Path, manifest: pd.DataFrame, quarantine: pd.DataFrame, counts: pd.DataFrame
 ) -> None:
-    """Makes a folder with tables of the counts, the refused files and the flagged photos.
-
-    Args:
-        folder: Made here.
-        manifest: The accepted photos, from `screen`.
-        quarantine: The refused files, from `screen`.
-        counts: Files per species, from `count`.
-    """
+    """Makes a folder with tables of the counts, the refused files and the flagged photos."""
     folder.mkdir()
     counts.to_csv(folder / "counts.csv", index=False)
     quarantine.to_csv(folder / "quarantine.csv", index=False)

@@ -25,9 +25,9 @@ def tables(
         collection: The collection that was read.
         files: Its files, and frames of videos (`clip_frames.extract`).
         quarantine: The refused files: path, species, reason, detail.
-        rare: Photos by rare species that were dropped or pooled.
-        corrected: Corrections that were made, by `was -> is`.
-        effect: What people's decisions did.
+        rare: From `rare_species.settle`.
+        corrected: From `corrections.apply`.
+        effect: From `reviewed.effect`.
     """
     nobody = labels.left_out(quarantine)
     counts = {
@@ -48,15 +48,7 @@ def tables(
 def describe(
     files: pd.DataFrame, corrections: Path, corrected: pd.Series, feedback: Path, effect: Effect
 ) -> str:
-    """Returns lines on videos, corrections and people's decisions, where there were any.
-
-    Args:
-        files: The collection's, and frames of videos (`clip_frames.extract`).
-        corrections: Where they stand.
-        corrected: Corrections that were made, by `was -> is`.
-        feedback: The folder of the decisions.
-        effect: What they did.
-    """
+    """Returns lines on videos, corrections and people's decisions, where there were any."""
     decisions = effect.describe()
     videos = "".join(f"{what}: {number:,}\n" for what, number in clip_frames.count(files).items())
     by_file = f"lines of {corrections}: {corrected.sum()} applied\n" if len(corrected) else ""
@@ -64,13 +56,7 @@ def describe(
 
 
 def write_sources(folder: Path, source: str, collection: Collection) -> None:
-    """Writes down what the collection was taken for, and a table of the files with metadata.
-
-    Args:
-        folder: Gets `metadata.csv` and `source.json`.
-        source: `ingest.source` of the params.
-        collection: The collection that was read.
-    """
+    """Writes what the collection was taken for, `source.json`, and its metadata, `metadata.csv`."""
     metadata = collection.metadata
     metadata.to_csv(folder / "metadata.csv", index=False)
     tables = metadata.loc[metadata["used_for"] == "labels", "file"].tolist()

@@ -74,10 +74,7 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def sheets(path: Path) -> dict[str, pd.DataFrame | UserError]:
-    """Reads the tables of a spreadsheet, sheets with the same columns as one.
-
-    Args:
-        path: An `.xlsx` file.
+    """Reads the tables of an `.xlsx` file, sheets with the same columns as one.
 
     Returns:
         A table, as from `load`, for each set of columns, or the error of a sheet that is no table;

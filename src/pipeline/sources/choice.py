@@ -40,15 +40,8 @@ def label_sources(
 ) -> list[Metadata]:
     """Chooses the metadata that label the photos; none where folders do.
 
-    Args:
-        top: The collection's top folder.
-        disk: Its files.
-        entries: The collection's metadata, from `metadata.find`. The chosen ones are matched with
-            the photos, and each records its use or why it has none.
-        rules: The params.
-
-    Returns:
-        The chosen ones. Their rows have a `species` each, or folders name it.
+    The chosen ones are matched with the photos, and each of `entries` (from `metadata.find`)
+    records its use or why it has none.
 
     Raises:
         UserError: Several readings are possible, or the named file cannot be read; the message

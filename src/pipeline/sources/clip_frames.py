@@ -79,14 +79,7 @@ def extract(
 
 
 def count(files: pd.DataFrame) -> pd.Series:
-    """Counts videos, frames that were taken from them, and videos without any.
-
-    Args:
-        files: From `extract`.
-
-    Returns:
-        Counts by what they count; empty if there is no video.
-    """
+    """Counts videos, frames that were taken from them, and videos without any; empty if none is."""
     counts = {
         "videos with frames": files["clip"].nunique(),
         "frames taken from them": files["clip"].notna().sum(),
@@ -100,13 +93,7 @@ def _are_clips(files: pd.DataFrame) -> pd.Series:
 
 
 def _frames(of_clips: pd.DataFrame, extracted: list[_Extracted], folder: Path) -> pd.DataFrame:
-    """Returns a row a frame.
-
-    Args:
-        of_clips: A row a clip.
-        extracted: What became of each.
-        folder: Where frames are, seen from the folder that paths start from.
-    """
+    """Returns a row a frame; the folder is seen from the one that paths start from."""
     frames = of_clips.loc[np.repeat(of_clips.index, [len(one.names) for one in extracted])]
     clip = frames["path"]
     names = [name for one in extracted for name in one.names]

@@ -115,11 +115,7 @@ def _frame(pixels: np.ndarray, second: float) -> _Frame:
 
 
 def _most_moving(frames: list[np.ndarray]) -> list[int]:
-    """Returns the numbers of the frames to keep, in their order.
-
-    Args:
-        frames: Each uint8 (height, width), grey.
-    """
+    """Returns the numbers of the grey frames to keep, uint8 (height, width), in their order."""
     if len(frames) <= FRAMES:
         return list(range(len(frames)))
     moved = [sum(box.score for box in boxes) for boxes in motion.find(frames)]

@@ -53,8 +53,7 @@ def root(source: str, files: Path) -> Path:
 def require_apart(source: str) -> None:
     """Checks that a collection and the project's own folders lie apart.
 
-    Args:
-        source: `ingest.source` of the params. A table stands for the folder that it lies in.
+    A table as the source stands for the folder that it lies in.
 
     Raises:
         UserError: One lies in the other.
@@ -173,11 +172,7 @@ def read(top: Path, disk: pd.DataFrame, level: int | None = None) -> pd.DataFram
 
 
 def require_one_reading(top: Path, disk: pd.DataFrame) -> None:
-    """Checks that it is plain which folders are the species.
-
-    Args:
-        top: The collection's top folder.
-        disk: Its files (`Listing.files`).
+    """Checks that it is plain which folders of a collection are the species.
 
     Raises:
         UserError: The same names recur below the upper folders, these hold several named folders
@@ -199,11 +194,7 @@ def require_one_reading(top: Path, disk: pd.DataFrame) -> None:
 
 
 def readings(disk: pd.DataFrame) -> list[str]:
-    """Returns the lines of params.yaml that take species from folders, one for each level.
-
-    Args:
-        disk: The files of a collection (`Listing.files`).
-    """
+    """Returns the lines of params.yaml that take species from folders, one for each level."""
     above = _above_photos(disk)
     lines = []
     for level in sorted({1, *_recurring(above), *_branching(above)}):

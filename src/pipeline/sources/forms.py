@@ -91,13 +91,7 @@ def load(path: Path) -> Any:
 
 
 def invalid(path: Path, kind: str, error: Exception) -> UserError:
-    """Returns an error that a file cannot be parsed.
-
-    Args:
-        path: The file.
-        kind: Its format, such as `JSON`.
-        error: The parser's error; its line is named where it has one.
-    """
+    """Returns an error that a file cannot be parsed, with the line where the parser names one."""
     line = getattr(error, "lineno", None) or getattr(error, "position", [None])[0]
     if (mark := getattr(error, "problem_mark", None)) is not None:
         line = mark.line + 1

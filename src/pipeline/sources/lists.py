@@ -16,10 +16,7 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 def find(top: Path, files: pd.Series, names: set[str]) -> list[str]:
     """Returns the texts of which most lines name a photo: tables saved as text, and lists.
 
-    Args:
-        top: The collection's top folder.
-        files: All files below it.
-        names: Of its photos, from `paths.name_key`.
+    The names of photos are those of `paths.name_key`.
     """
     lists = []
     for path in files[files.str.lower().str.endswith(SUFFIXES) & ~files.str.contains(_OF_YOLO)]:

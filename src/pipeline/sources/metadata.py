@@ -27,7 +27,7 @@ USUAL = ("metadata", "labels", "annotations")
 COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
 TABLE, PART, SIDECAR = "table", "part of another", "sidecar of one photo"
 NO_KNOWN = "no known form"
-ARCHIVE, HEADLESS = UNREAD = ("archive", "list without a header")
+ARCHIVE, HEADLESS = "archive", "list without a header"
 _SAMPLE = 500
 _COLUMNS_SHOWN = 12  # in a message
 
@@ -121,13 +121,12 @@ def photos(disk: pd.DataFrame) -> pd.Series:
 def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Metadata]:
     """Reads all files that may be metadata, at any depth, and identifies their forms.
 
+    They come in the order of their paths. Nothing is matched with photos yet.
+
     Args:
         top: The collection's top folder.
         disk: Its files (`folders.Listing.files`).
         columns: `ingest.columns` of the params.
-
-    Returns:
-        One for each file, in the order of their paths. Nothing is matched with photos yet.
     """
     there = disk.loc[disk["problem"].isna(), "path"]
     names = {paths.name_key(path) for path in photos(disk)}
@@ -258,11 +257,6 @@ def annotate(one: Metadata, top: Path, disk: pd.DataFrame) -> None:
     """Reads a file's annotations, and matches each with the photo that it names.
 
     Sets `rows`, `lost` and, where other files belong to it, `beside`.
-
-    Args:
-        one: The metadata, from `find`.
-        top: The collection's top folder.
-        disk: Its files.
 
     Raises:
         UserError: The file does not follow its form.

@@ -93,11 +93,7 @@ def choose(source: Path) -> Path:
 
 
 def clear(source: str, folder: Path) -> None:
-    """Removes what an earlier run gathered, once it is certain that this is all that goes.
-
-    Args:
-        source: `ingest.source` of the params.
-        folder: Where ingest writes.
+    """Removes what an earlier run gathered in `folder`, once it is certain that no more goes.
 
     Raises:
         UserError: The source lies in what the project writes or holds it, or `folder` has
@@ -119,16 +115,13 @@ def clear(source: str, folder: Path) -> None:
 
 
 def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
-    """Brings a collection onto the disk where it is not there yet, and lists its files.
+    """Brings a collection onto the disk where it is not there yet, and reads it.
 
     Args:
         source: `ingest.source` of the params.
         files: Folder for what has to be unpacked, fetched or drawn. It is made in any case.
         rules: The params. `chosen` is set here.
         jobs: Processes to use.
-
-    Returns:
-        The collection.
 
     Raises:
         UserError: There is no such source, or it cannot be read as a collection.
@@ -161,23 +154,14 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
 def write_listing(folder: Path, name: Path) -> None:
     """Writes down what ingest put into a folder, so that nothing else is ever removed with it.
 
-    Args:
-        folder: It, before it is renamed.
-        name: What it will be called.
+    The folder is still to be renamed to `name`.
     """
     with atomic.atomic_write(name.with_name(_LISTINGS[name.name])) as listing:
         listing.write_text(json.dumps(sorted(atomic.files_below(folder))), encoding="utf-8")
 
 
 def read(top: Path, rules: Rules) -> Collection:
-    """Lists the files of a collection, and what its metadata or folders say of them.
-
-    Args:
-        top: Its top folder.
-        rules: The params.
-
-    Returns:
-        The collection.
+    """Lists the files below the top folder, and what metadata or names of folders say of them.
 
     Raises:
         UserError: It cannot be read as a collection, or `rules` do not fit it.

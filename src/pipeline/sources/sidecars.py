@@ -37,12 +37,7 @@ def named_after(paths: pd.Series, photos: pd.Series) -> set[str]:
 
 
 def label(top: Path, path: str) -> str | None:
-    """Returns what may label the photo of a sidecar: keywords, or the key that holds a species.
-
-    Args:
-        top: The collection's top folder.
-        path: The sidecar, below it.
-    """
+    """Returns what may label the photo of a sidecar: keywords, or the key that holds a species."""
     if path.lower().endswith(XMP):
         return ", ".join(unlike_folders(top, path)[:_SHOWN]) or None
     try:
@@ -74,13 +69,9 @@ def _label(document: Any, below: str = "") -> str | None:
 
 
 def keywords(path: Path) -> list[str]:
-    """Returns the keywords in a photo or a sidecar, parts of a tree of keywords apart.
+    """Returns the keywords in a photo or a sidecar, each once, parts of a tree of keywords apart.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The keywords, each once; none of a file that this project wrote or that cannot be read.
+    A file that this project wrote or that cannot be read has none.
     """
     with suppress(OSError), path.open("rb") as file:
         data = file.read(_BYTES)

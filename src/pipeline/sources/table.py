@@ -93,9 +93,6 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
         table: Texts (`cells.load`).
         named: `ingest.columns` of the params: columns by their meaning. A list for species names
             columns of 0 and 1. A table that lacks one is described as if it were not named.
-
-    Returns:
-        The description.
     """
     by_name = {letters(n.rpartition(".")[2]): n for n in reversed(table.columns)}  # label.species
     by_name |= {letters(name): name for name in reversed(table.columns)}

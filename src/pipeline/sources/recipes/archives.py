@@ -64,11 +64,7 @@ class Published(Section):
 
 
 def unpack(recipe: Published, into: Path) -> None:
-    """Fetches and unpacks the archives, and leaves what the recipe wants of them.
-
-    Args:
-        recipe: What to fetch, and what of it to keep.
-        into: The empty folder for it.
+    """Fetches archives, and unpacks what the recipe wants of them into an empty folder.
 
     Raises:
         UserError: An archive cannot be had, is hostile, or holds something else.

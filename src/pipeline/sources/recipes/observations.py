@@ -92,14 +92,10 @@ class Photo:
 
 
 def gather(recipe: Observed, into: Path) -> None:
-    """Fetches photos into class folders, and writes `metadata.csv` beside them.
+    """Fetches photos into class folders of an empty folder, and writes `metadata.csv` there.
 
     The table has a row a photo: file_name, species, group, licence, taken_at, location, observer
     and observation, which is what an attribution needs.
-
-    Args:
-        recipe: The recipe.
-        into: The empty folder for it.
 
     Raises:
         UserError: The database does not know a species, has no photos of it, or cannot be had.
@@ -136,9 +132,7 @@ def gather(recipe: Observed, into: Path) -> None:
 def remembered(question: str, attempt: Callable[[], bytes]) -> dict[str, Any]:
     """Returns the answer of a database to a query, from the cache if it was sent before.
 
-    Args:
-        question: The address, with the query.
-        attempt: Asks; as `download.patiently` wants it.
+    `attempt` sends it, as `download.patiently` wants it.
 
     Raises:
         UserError: The database cannot be reached, or its answer is not a JSON object.

@@ -55,12 +55,7 @@ def provenance(source: str) -> dict[str, str]:
 
 
 def follow(path: Path, into: Path, jobs: int) -> None:
-    """Gathers the collection that a recipe describes.
-
-    Args:
-        path: The recipe.
-        into: The empty folder for it.
-        jobs: Processes to use.
+    """Gathers the collection that a recipe describes into an empty folder.
 
     Raises:
         UserError: The recipe has a mistake, or what it names cannot be had.
