@@ -22,90 +22,7 @@ _PER_STRIP = (3, 10)
 _STRIPS = 200  # species with pictures; the others are in the table
 _ROWS = 60  # of any other table
 _SIDE = 96
-
 Strip = tuple[str, int, str]
-
-_TEMPLATE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Data card: {{ source }}</title>
-<style>
-:root { color-scheme: light dark; --bar: #4a7c59; --line: #8884; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
-h1, h2 { line-height: 1.2; margin: 2.2rem 0 .6rem }
-.facts { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0 }
-.facts div { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem 1rem }
-.facts b { display: block; font-size: 1.5rem }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid var(--line) }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-td.bar { width: 40% }
-td.bar i { display: block; height: .8rem; background: var(--bar); border-radius: .2rem }
-img { display: block; max-width: 100%; border-radius: .3rem; margin: .2rem 0 1rem }
-h3 { margin: 0; font-size: 1rem }
-p { max-width: 44rem }
-</style>
-{% macro table(counted) %}
-{% if counted.rows %}
-<table>
-<tr><th>{{ counted.heads[0] }}</th>
-{%- for head in counted.heads[1:] %}<th class="number">{{ head }}</th>{% endfor %}<th></th></tr>
-{% for name, numbers, share in counted.rows %}
-<tr><td>{{ name }}</td>
-{%- for number in numbers %}<td class="number">{{ "{:,.0f}".format(number) }}</td>{% endfor %}
-<td class="bar"><i style="width:{{ "{:.1%}".format(share) }}"></i></td></tr>
-{% endfor %}
-{% if counted.more %}
-<tr><td>{{ "{:,} more".format(counted.more) }}</td>
-<td class="number">{{ "{:,}".format(counted.photos_of_more) }}</td></tr>
-{% endif %}
-</table>
-{% else %}
-<p>{{ counted.otherwise }}</p>
-{% endif %}
-{% endmacro %}
-{% macro pictures(strips) %}
-{% for title, count, coded in strips %}
-<h3>{{ title }} ({{ "{:,}".format(count) }})</h3>
-{% if coded %}<img alt="" src="data:image/jpeg;base64,{{ coded }}">{% endif %}
-{% endfor %}
-{% endmacro %}
-<h1>{{ source }}</h1>
-<div class="facts">
-{% for name, value in facts.items() %}<div><b>{{ value }}</b>{{ name }}</div>{% endfor %}
-</div>
-<h2>Without looking at the animal</h2>
-<p>A model that sees only size, sharpness and colour histogram names
-<b>{{ "{:.3f} ± {:.3f}".format(score.accuracy, score.standard_error) }}</b> of
-{{ "{:,}".format(score.photos) }} photos rightly, with near-duplicates kept together; always naming
-the commonest species would reach {{ "{:.3f}".format(score.guess) }}. So much of any accuracy may
-come from where the photos were taken and not from the animals on them.</p>
-<h2>Species</h2>
-{{ table(species) }}
-<h2>Refused</h2>
-{{ table(refused) }}
-{% for title, counted in more.items() %}
-<h2>{{ title }}</h2>
-{{ table(counted) }}
-{% endfor %}
-<h2>Flagged</h2>
-{{ table(flagged) }}
-{{ pictures(flagged_pictures) }}
-<h2>Sizes</h2>
-{{ table(sizes) }}
-<h2>Capture times</h2>
-<p>{{ times.sentence }}</p>
-{% for counted in times.tables %}{{ table(counted) }}{% endfor %}
-{% for title, counted in known.items() %}
-<h2>{{ title }}</h2>
-{{ table(counted) }}
-{% endfor %}
-<h2>Pictures</h2>
-{{ pictures(species_pictures) }}
-</html>
-"""
 _OPTIONAL_COLUMNS = {"Cameras": "location", "Sources": "origin", "Licences": "licence"}
 _MEANING = {
     "blurred": "hardly a sharp edge even when shrunk",
@@ -170,9 +87,13 @@ def page(
     shown = species.index[:_STRIPS]
     paths = {name: manifest.loc[manifest["species"] == name, "path"] for name in shown}
     environment = jinja2.Environment(
-        autoescape=True, finalize=_printable, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(_TEMPLATE).render(
+    return environment.get_template("data_card.html.j2").render(
         source=source,
         facts=_facts(manifest, quarantine, species, score),
         score=score,

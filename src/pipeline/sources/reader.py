@@ -1,6 +1,7 @@
 """Brings a collection onto the disk, and lists what is in it, whatever form it has."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,17 +35,13 @@ class Collection:
             that was annotated.
         metadata: A row for each file that may be metadata (`metadata.report`).
         ignored: The number of files by the hidden or system folder that they lie in.
-        times: How many times of photos the metadata hold.
-        without_zone: How many of these have no time zone.
-        unread_times: Texts in their place that are no time.
+        notes: Sentences on times in the metadata.
     """
 
     files: pd.DataFrame
     metadata: pd.DataFrame
     ignored: dict[str, int]
-    times: int = 0
-    without_zone: int = 0
-    unread_times: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
     def describe(self) -> str:
         """Describes the files that are not photos, a line each."""
@@ -56,17 +53,7 @@ class Collection:
         if len(self.metadata) > _PRINTED:
             lines.append(f"... {len(self.metadata) - _PRINTED} more in reports/ingest/metadata.csv")
         lines += [f"ignored: {name} ({count} files)" for name, count in self.ignored.items()]
-        if self.times:
-            lines.append(
-                f"{self.without_zone:,} of {self.times:,} times in the metadata have no time zone; "
-                "all are taken as the camera's own clock shows them"
-            )
-        if self.unread_times:
-            lines.append(
-                f"{len(self.unread_times):,} times in the metadata cannot be read, such as "
-                f"{self.unread_times[0]}: write the year first, 2024-05-31 18:30:00"
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def choose(source: Path) -> Path:
@@ -191,14 +178,25 @@ def read(top: Path, rules: Rules) -> Collection:
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
     columns = ["species", "reason", "detail", *annotations.FIELDS, "boxes", "other_sides"]
     files = files[columns].rename_axis("path").reset_index()
-    unread = tuple(rows.drop_duplicates("path")["unread_time"].dropna())
-    return Collection(files, metadata.report(entries), ignored, *_zones(rows), unread)
+    return Collection(files, metadata.report(entries), ignored, _notes(rows))
 
 
-def _zones(rows: pd.DataFrame) -> tuple[int, int]:
-    """Returns how many files of annotations have a time, and how many of these no zone."""
-    rows = rows[rows["taken_at"].notna()].drop_duplicates("path")
-    return len(rows), int(rows["zone"].isna().sum())
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """Says how many times of annotations have no zone, and how many cannot be read."""
+    notes = []
+    zones = rows[rows["taken_at"].notna()].drop_duplicates("path")["zone"]
+    if len(zones):
+        notes.append(
+            f"{zones.isna().sum():,} of {len(zones):,} times in the metadata have no time zone; "
+            "all are taken as the camera's own clock shows them"
+        )
+    unread = rows.drop_duplicates("path")["unread_time"].dropna()
+    if len(unread):
+        notes.append(
+            f"{len(unread):,} times in the metadata cannot be read, such as {unread.iloc[0]}: "
+            "write the year first, 2024-05-31 18:30:00"
+        )
+    return notes
 
 
 def _why_not(one: metadata.Metadata, sources: list[metadata.Metadata]) -> str:
