@@ -40,11 +40,7 @@ class FileInspection(NamedTuple):
         taken_at: The camera's time (ISO 8601, no zone); None where the file does not say.
         format: The format of the bytes as Pillow names it, such as `JPEG`.
         cut_short: Whether the bytes end before the picture does.
-        sharpness: `image_statistics.Measures.sharpness`.
-        contrast: `image_statistics.Measures.contrast`.
-        darkest: `image_statistics.Measures.darkest`.
-        lightest: `image_statistics.Measures.lightest`.
-        colours: `image_statistics.Measures.colours`.
+        sharpness: This and the four after it are those of `image_statistics.Measures`.
         reason: Why the bytes give no picture; None where they do.
         detail: The reason as a sentence.
     """
@@ -73,16 +69,8 @@ def inspect_file(data: bytes, max_pixels: int) -> FileInspection:
     except decoding.PhotoError as error:
         return FileInspection(photo, reason=error.reason, detail=str(error))
     phash, measures = near_duplicates.phash(seen.picture), image_statistics.measure(seen.picture)
-    return FileInspection(
-        photo,
-        seen.width,
-        seen.height,
-        phash,
-        seen.taken_at,
-        seen.format,
-        seen.cut_short,
-        **measures._asdict(),
-    )
+    about = (seen.taken_at, seen.format, seen.cut_short)
+    return FileInspection(photo, seen.width, seen.height, phash, *about, *measures)
 
 
 def inspect_files(

@@ -84,10 +84,9 @@ def _table(seen: Iterable[FileInspection]) -> pd.DataFrame:
 
     Typed columns take a third of the memory of objects, and whole numbers stay whole beside nulls.
     """
-    kinds = {
-        name: (get_args(hint) or [hint])[0] for name, hint in get_type_hints(FileInspection).items()
-    }  # X | None
-    types = {name: _ARROW[kind] for name, kind in kinds.items()} | {"phash": pa.uint64()}
+    hints = get_type_hints(FileInspection)  # X | None
+    types = {name: _ARROW[(get_args(hint) or [hint])[0]] for name, hint in hints.items()}
+    types["phash"] = pa.uint64()
     seen, pieces = iter(seen), []
     while some := list(islice(seen, _ROWS_AT_A_TIME)):
         columns = zip(types.values(), zip(*some, strict=True), strict=True)

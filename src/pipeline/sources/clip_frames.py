@@ -19,19 +19,11 @@ from pipeline.sources.filenames import VIDEO
 
 
 class _Extracted(NamedTuple):
-    """What became of one clip.
+    """What became of one clip: its frames, or a reason (and the reason as a sentence)."""
 
-    Attributes:
-        names: Of the files of its frames.
-        seconds: The time of each frame from the beginning.
-        taken_at: When the clip was taken, as it says itself (ISO 8601); None where it does not.
-        reason: Why it has no frames; None where it has some.
-        detail: The reason as a sentence.
-    """
-
-    names: Sequence[str] = ()
-    seconds: Sequence[float] = ()
-    taken_at: str | None = None
+    names: Sequence[str] = ()  # of the frames' files
+    seconds: Sequence[float] = ()  # from the beginning
+    taken_at: str | None = None  # as the clip says itself (ISO 8601)
     reason: str | None = None
     detail: str | None = None
 
@@ -70,10 +62,9 @@ def extract(
         extracted = list(track(done, len(of_clips), "extract frames", "videos"))
         reader.write_listing(unfinished, folder)
     frames = _frames(of_clips, extracted, Path(os.path.relpath(folder.resolve(), root.resolve())))
-    refused = of_clips[[one.reason is not None for one in extracted]].assign(
-        reason=[one.reason for one in extracted if one.reason],
-        detail=[one.detail for one in extracted if one.reason],
-    )
+    refused = of_clips.assign(
+        reason=[one.reason for one in extracted], detail=[one.detail for one in extracted]
+    ).dropna(subset="reason")
     every = pd.concat([files[~is_clip], refused, frames]).astype(files.dtypes)
     return every.sort_values("path", ignore_index=True)
 

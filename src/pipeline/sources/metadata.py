@@ -24,7 +24,6 @@ _NO_PHOTOS = (
     sidecars.XMP,
 )
 USUAL = ("metadata", "labels", "annotations")
-COLUMNS = ["file", "taken_for", "used_for", "why_not", "names", "names_that_fit", "columns"]
 TABLE, PART, SIDECAR = "table", "part of another", "sidecar of one photo"
 NO_KNOWN = "no known form"
 ARCHIVE, HEADLESS = "archive", "list without a header"
@@ -97,19 +96,6 @@ class Metadata:
         shown = ", ".join(self.columns[:_COLUMNS_SHOWN])
         more = ", ..." if len(self.columns) > _COLUMNS_SHOWN else ""
         return shown + more or self.why_not or "no columns"
-
-    def row(self) -> dict[str, Any]:
-        """Returns its line of the report."""
-        is_matched = self.rows is not None
-        return {
-            "file": self.path,
-            "taken_for": f"{self.kind} (sheet {self.sheet})" if self.sheet else self.kind,
-            "used_for": self.used_for,
-            "why_not": self.why_not or self.error,
-            "names": self.rows["path"].nunique() if is_matched else None,
-            "names_that_fit": len(self.photos) if is_matched else None,
-            "columns": ", ".join(self.columns),
-        }
 
 
 def photos(disk: pd.DataFrame) -> pd.Series:
@@ -332,7 +318,16 @@ def names_in(document: Any, disk: pd.DataFrame) -> int:
 
 
 def report(entries: Sequence[Metadata]) -> pd.DataFrame:
-    """Returns a table of the metadata: file, taken_for, used_for, why_not and how much fits."""
-    return pd.DataFrame([one.row() for one in entries], columns=COLUMNS).astype(
-        {"names": "Int64", "names_that_fit": "Int64"}
-    )
+    """Returns a table of the metadata: what each was taken and used for, and how much fits."""
+    columns = {
+        "file": [one.path for one in entries],
+        "taken_for": [
+            f"{one.kind} (sheet {one.sheet})" if one.sheet else one.kind for one in entries
+        ],
+        "used_for": [one.used_for for one in entries],
+        "why_not": [one.why_not or one.error for one in entries],
+        "names": [None if one.rows is None else one.rows["path"].nunique() for one in entries],
+        "names_that_fit": [None if one.rows is None else len(one.photos) for one in entries],
+        "columns": [", ".join(one.columns) for one in entries],
+    }
+    return pd.DataFrame(columns).astype({"names": "Int64", "names_that_fit": "Int64"})

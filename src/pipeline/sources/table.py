@@ -105,9 +105,10 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     _name_files(described, by_name, mine)
     for key, likely in _OTHERS.items():
         theirs = mine.get({"taken_at": "time", "split_hint": "split"}.get(key, key))
-        usual = (by_name[n] for n in likely if n in by_name)
-        usual = (n for n in usual if key != "location" or not _has_addresses(table[n]))
-        first = theirs[0] if theirs else next(usual, None)
+        usual = [by_name[n] for n in likely if n in by_name]
+        if key == "location":  # no place, where it is the picture's address on the web
+            usual = [n for n in usual if not table[n].str.contains("://").mean() > _MOSTLY]
+        first = next(iter(theirs or usual), None)
         if first is not None:
             described.others[key] = first
     described.places = [by_name[n] for n in _PLACES if n in by_name]
@@ -120,11 +121,6 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
 def letters(name: str) -> str:
     """Returns the letters and digits of a column's name."""
     return "".join(filter(str.isalnum, name.lower()))
-
-
-def _has_addresses(column: pd.Series) -> bool:
-    """Returns whether a `location` is an address on the web, and not a place."""
-    return bool(column.str.contains("://").mean() > _MOSTLY)
 
 
 def named_columns(table: pd.DataFrame, value: str | Sequence[str]) -> list[str] | None:

@@ -69,7 +69,6 @@ def fetch(url: str, size: int, sha256: str | None = None) -> Path:
 
 
 def _fetch(url: str, size: int, sha256: str | None, cached: Path) -> Path:
-    """Brings a file to its place, while no other process does so."""
     first_seen = cached.with_name(f"{cached.name}.sha256")
     if sha256 is None and first_seen.exists():
         sha256 = first_seen.read_text().strip()
