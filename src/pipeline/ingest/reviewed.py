@@ -122,10 +122,7 @@ def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame,
 
 
 def effect(
-    relabelled: pd.Series,
-    decided: pd.DataFrame,
-    manifest: pd.DataFrame,
-    quarantine: pd.DataFrame,
+    relabelled: pd.Series, decided: pd.DataFrame, manifest: pd.DataFrame, quarantine: pd.DataFrame
 ) -> Effect:
     """Counts what became of the photos of a feedback folder.
 

@@ -36,11 +36,6 @@ _SEPARATORS = ",;\t|"
 _DEPTH = 3  # of objects within objects
 _SAMPLE_BYTES = 2**16
 _SAMPLE_ROWS = 40  # rows that determine the separator and the header
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 def load(path: Path) -> pd.DataFrame:
@@ -177,18 +172,15 @@ def first_lines(path: Path) -> list[str]:
 
 
 def _decoded(data: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return data.decode(encoding)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
     if b"\0" in data[:200]:
         if data[1:2] == b"\0" or data[:1] == b"\0":
             return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
         raise ValueError("it holds bytes that no text has")
-    for encoding in ("utf-8", "cp1252"):
-        try:
+    for encoding in ("utf-8-sig", "cp1252"):  # Excel writes the machine's old encoding
+        with suppress(UnicodeDecodeError):
             return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue  # Excel writes the machine's old encoding
     return data.decode("latin-1")
 
 

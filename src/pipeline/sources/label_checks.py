@@ -9,16 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.sources import (
-    annotations,
-    folders,
-    labels,
-    lists,
-    metadata,
-    paths,
-    sidecars,
-    table,
-)
+from pipeline.sources import annotations, folders, labels, lists, metadata, paths, sidecars, table
 from pipeline.sources.metadata import Metadata
 
 _SHOWN = 12  # names in a message
@@ -168,12 +159,7 @@ def _records_species(one: Metadata, disk: pd.DataFrame) -> bool:
 
 
 def _undecided(
-    top: Path,
-    disk: pd.DataFrame,
-    one: Metadata,
-    species: list[str],
-    files: list[str],
-    fits: int,
+    top: Path, disk: pd.DataFrame, one: Metadata, species: list[str], files: list[str], fits: int
 ) -> str:
     """Describes a file that may hold the labels, and the lines of params.yaml that decide."""
     if one.described is None:

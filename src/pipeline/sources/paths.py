@@ -193,11 +193,7 @@ def _drop_disputed(claims: pd.DataFrame, columns: list[str]) -> None:
 
 
 def _explained(
-    rows: pd.DataFrame,
-    claims: pd.DataFrame,
-    columns: list[str],
-    used: list[str],
-    index: FileIndex,
+    rows: pd.DataFrame, claims: pd.DataFrame, columns: list[str], used: list[str], index: FileIndex
 ) -> pd.DataFrame:
     """Joins matches with rows, and states the problem of each row that names no one file."""
     there, answers = set(index.files), []

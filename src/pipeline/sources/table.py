@@ -99,7 +99,7 @@ def describe(table: pd.DataFrame, named: Mapping[str, str | Sequence[str]]) -> T
     mine = {key: chosen for key, value in named.items() if (chosen := named_columns(table, value))}
     described = Table(table, named={key: value for key, value in named.items() if key in mine})
     described.ranks = {rank: by_name[rank] for rank in _RANKS if rank in by_name}
-    if len(described.ranks) < 2 and not ({"genus"} & set(described.ranks) and "species" in by_name):
+    if len(described.ranks) < 2 and not ("genus" in described.ranks and "species" in by_name):
         described.ranks = {}
     _name_species(described, by_name, mine.get("species"))
     _name_files(described, by_name, mine)
@@ -146,12 +146,13 @@ def _name_species(described: Table, by_name: dict[str, str], mine: list[str] | N
 
 def _name_files(described: Table, by_name: dict[str, str], mine: dict[str, list[str]]) -> None:
     """Lists the columns that may name the file: with a folder beside it, or in it, or bare."""
-    files = mine.get("file") or [by_name[n] for n in _FILES if n in by_name]
-    ids = [] if "file" in mine else [by_name[n] for n in _IDS if n in by_name]
-    ids = [name for name in ids if name != described.species]
-    folders = mine.get("folder") or (
-        [] if "file" in mine else [by_name[n] for n in _FOLDERS if n in by_name]
+    files, ids, folders = (
+        [by_name[n] for n in likely if n in by_name] for likely in (_FILES, _IDS, _FOLDERS)
     )
+    if "file" in mine:
+        files, ids, folders = mine["file"], [], []
+    folders = mine.get("folder", folders)
+    ids = [name for name in ids if name != described.species]
     pairs = [(folder, name) for folder in folders for name in [*files, *ids] if folder != name]
     pairs = [(folder, name) for folder, name in pairs if described.cells[folder].notna().any()]
     has_folders = {n: described.cells[n].str.contains(r"[/\\]").mean() > _MOSTLY for n in files}
@@ -195,8 +196,8 @@ def _may_be_species(column: pd.Series) -> bool:
         return False
     if is_flag(column):
         return True
-    letters = words.str.contains(r"[^\W\d_]{2}").mean() > _MOSTLY
-    return letters and annotations.times(words.iloc[:50]).isna().all()
+    are_words = words.str.contains(r"[^\W\d_]{2}").mean() > _MOSTLY
+    return are_words and annotations.times(words.iloc[:50]).isna().all()
 
 
 def is_flag(column: pd.Series) -> bool:

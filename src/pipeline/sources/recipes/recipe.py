@@ -6,7 +6,6 @@ A kind of recipe is a section of typed lines and a function that follows it.
 from pathlib import Path
 from typing import Literal
 
-from pipeline.core.errors import UserError
 from pipeline.core.yaml_file import Section, parse
 from pipeline.sources.recipes import archives, observations
 from pipeline.sources.recipes.synthetic.collection import Drawn, draw
@@ -66,7 +65,4 @@ def follow(path: Path, into: Path, jobs: int) -> None:
     elif isinstance(recipe, observations.Observed):
         observations.gather(recipe, into)
     else:
-        try:
-            draw(recipe, into, jobs)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
+        draw(recipe, into, jobs)

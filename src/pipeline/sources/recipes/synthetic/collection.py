@@ -12,7 +12,7 @@ from random import Random
 from typing import Annotated, Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
@@ -54,6 +54,15 @@ class Drawn(Section):
     exact_duplicates: Count
     near_duplicates: Count
     broken: Count
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> "Drawn":
+        if unknown := [name for name in self.species if name not in ANIMALS]:
+            raise ValueError(f"Cannot draw {', '.join(unknown)}; known: {', '.join(ANIMALS)}.")
+        pictures = len(self.species) * self.per_species
+        if (copies := self.exact_duplicates + self.near_duplicates) > pictures:
+            raise ValueError(f"Cannot copy {copies} pictures out of {pictures}.")
+        return self
 
 
 def _picture(species: str, index: int, recipe: Drawn) -> Image.Image:
@@ -118,17 +127,9 @@ def draw(recipe: Drawn, folder: Path, jobs: int = 1) -> None:
         recipe: What to draw.
         folder: Where to; it is made if it is missing.
         jobs: Pictures drawn at a time. The files do not depend on it.
-
-    Raises:
-        ValueError: If a species is not known, or if there are more duplicates than pictures.
     """
-    unknown = [name for name in recipe.species if name not in ANIMALS]
-    if unknown:
-        raise ValueError(f"Cannot draw {', '.join(unknown)}; known: {', '.join(ANIMALS)}.")
     pictures = [(name, index) for name in recipe.species for index in range(recipe.per_species)]
     copies = recipe.exact_duplicates + recipe.near_duplicates
-    if copies > len(pictures):
-        raise ValueError(f"Cannot copy {copies} pictures out of {len(pictures)}.")
     twice = Random(f"{recipe.seed}:copies").sample(pictures, copies)
     tasks = [(*picture, "") for picture in pictures]
     tasks += [(*picture, "exact") for picture in twice[: recipe.exact_duplicates]]
