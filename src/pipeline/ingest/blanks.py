@@ -9,11 +9,7 @@ from pipeline.sources import labels
 def as_species(files: pd.DataFrame) -> pd.DataFrame:
     """Gives files that show nothing the species `blank`, whatever their collection calls it.
 
-    Args:
-        files: A row a file (`reader.Collection.files`).
-
-    Returns:
-        The same rows; blank ones have no reason against them any more.
+    They have no reason against them any more.
     """
     shown = files["species"][files["reason"].isna()].dropna().unique()
     named = files["species"].isin([name for name in shown if labels.kind(name) == BLANK])

@@ -56,11 +56,7 @@ def apply(
     """Gives photos the species that corrections say they show.
 
     A later line may correct an earlier one. A photo that shows none of the species is refused.
-
-    Args:
-        inspected: A row a file, from `manifest.inspect`.
-        corrections: From `read`.
-        name: The list's file, for messages.
+    Messages call the list by its name.
 
     Returns:
         The rows, and how often each correction was made, by `was -> is`.

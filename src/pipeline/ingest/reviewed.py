@@ -124,14 +124,7 @@ def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame,
 def effect(
     relabelled: pd.Series, decided: pd.DataFrame, manifest: pd.DataFrame, quarantine: pd.DataFrame
 ) -> Effect:
-    """Counts what became of the photos of a feedback folder.
-
-    Args:
-        relabelled: From `apply`.
-        decided: From `listed`.
-        manifest: The accepted photos.
-        quarantine: The refused files: path, species, reason, detail.
-    """
+    """Counts what became of the photos of a feedback folder, from `listed` and `apply`."""
     is_own = manifest["path"].isin(decided["path"])
     added, others = manifest.loc[is_own, "species"], manifest.loc[~is_own, "species"]
     refused = quarantine.loc[quarantine["path"].isin(decided["path"]), "reason"]

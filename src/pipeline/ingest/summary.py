@@ -21,13 +21,8 @@ def tables(
 ) -> dict[str, pd.Series]:
     """Returns the counts that the data card shows, by their headings; empty ones are left out.
 
-    Args:
-        collection: The collection that was read.
-        files: Its files, and frames of videos (`clip_frames.extract`).
-        quarantine: The refused files: path, species, reason, detail.
-        rare: From `rare_species.settle`.
-        corrected: From `corrections.apply`.
-        effect: From `reviewed.effect`.
+    `files` are those of the collection after `clip_frames.extract`, `rare` and `corrected` the
+    counts of `rare_species.settle` and `corrections.apply`.
     """
     nobody = labels.left_out(quarantine)
     counts = {

@@ -110,8 +110,15 @@ def _later(taken_at: str | None, second: float) -> str | None:
 def _extract(root: Path, into: Path, max_pixels: int, clip: str) -> _Extracted:
     """Writes the frames of one clip; doing it twice writes the same."""
     try:
-        data = _read(root / clip)
+        with (root / clip).open("rb") as file:
+            data = file.read(clips.MAX_BYTES + 1)
+        if len(data) > clips.MAX_BYTES:
+            detail = f"the video has over {clips.MAX_BYTES:,} bytes: cut it into shorter ones"
+            return _Extracted(reason="too_large", detail=detail)
         pictures, seconds = clips.frames(data, max_pixels)
+    except OSError as error:
+        detail = f"the file cannot be read: {error.strerror}"
+        return _Extracted(reason="unreadable", detail=detail)
     except decoding.PhotoError as error:
         return _Extracted(reason=error.reason, detail=str(error))
     names = [f"{number:02}_{second:.1f}s.jpg" for number, second in enumerate(seconds)]
@@ -119,21 +126,3 @@ def _extract(root: Path, into: Path, max_pixels: int, clip: str) -> _Extracted:
     for name, picture in zip(names, pictures, strict=True):
         (into / clip / name).write_bytes(picture)
     return _Extracted(names, seconds, clips.taken_at(data))
-
-
-def _read(path: Path) -> bytes:
-    """Reads the bytes of a clip.
-
-    Raises:
-        PhotoError: It cannot be read, or has too many.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(clips.MAX_BYTES + 1)
-    except OSError as error:
-        detail = f"the file cannot be read: {error.strerror}"
-        raise decoding.PhotoError("unreadable", detail) from None
-    if len(data) > clips.MAX_BYTES:
-        detail = f"the video has over {clips.MAX_BYTES:,} bytes: cut it into shorter ones"
-        raise decoding.PhotoError("too_large", detail)
-    return data

@@ -186,11 +186,7 @@ class Feedback:
         return sorted({f"{PHOTOS}/{path.name}" for path in photos} - decided)
 
     def settled(self, photos: Iterable[str] | None = None) -> dict[str, Settled]:
-        """Returns the decisions on each photo, by its sha256.
-
-        Args:
-            photos: Their sha256s. Defaults to all photos.
-        """
+        """Returns the decisions on each photo, or on each of `photos`, by its sha256."""
         wanted = None if photos is None else set(photos)
         by: dict[str, Settled] = {}
         for one in self.decisions():

@@ -38,12 +38,7 @@ class Listing(NamedTuple):
 
 
 def root(source: str, files: Path) -> Path:
-    """Returns the folder that the paths of a manifest start from.
-
-    Args:
-        source: `ingest.source` of the params.
-        files: Where ingest puts what it has to unpack or draw.
-    """
+    """Returns the folder that paths of a manifest start from; `files` is where ingest unpacks."""
     path = Path(source)
     if path.is_dir():
         return top(path)

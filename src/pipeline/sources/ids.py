@@ -35,10 +35,8 @@ def first_there(names: list[pd.Series], files: pd.Series) -> pd.Series:
 def place(latitude: Any, longitude: Any, decimals: int = 4) -> str | None:
     """Returns coordinates as the name of a place; None where they are none.
 
-    Args:
-        latitude: Degrees, as a number or text; a decimal comma is one too.
-        longitude: Degrees.
-        decimals: Four are some 10 m, two some kilometre. Defaults to 4.
+    They are degrees, as numbers or text, with a decimal comma too. Four decimals are some 10 m, two
+    some kilometre.
     """
     try:
         north, east = (float(str(degrees).replace(",", ".")) for degrees in (latitude, longitude))

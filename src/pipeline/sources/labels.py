@@ -75,13 +75,9 @@ def _category(label: str) -> str | None:
 
 
 def left_out(quarantine: pd.DataFrame) -> pd.Series:
-    """Counts the files that were left out for a label that names no animal.
+    """Counts the refused files that have a label which names no animal, by (reason, label).
 
-    Args:
-        quarantine: The refused files: path, species, reason, detail (`labelled Blank`).
-
-    Returns:
-        The number of files by (reason, label), the commonest first.
+    Their detail holds the label (`labelled Blank`). The commonest comes first.
     """
     labelled = quarantine["detail"].str.startswith(LABELLED, na=False)
     refused = quarantine[quarantine["reason"].isin(REASONS) & labelled]
@@ -95,12 +91,7 @@ def split(cells: pd.Series) -> pd.Series:
 
     A list is one of Python or JSON, or has `;`, `|` or lines between its parts. Commas and slashes
     separate where each part stands as a label elsewhere in the column, too: `Fox, red` is a name.
-
-    Args:
-        cells: The species column of a table.
-
-    Returns:
-        A list of labels for each cell, empty where there is none.
+    An empty cell has no labels.
     """
     lists = {cell: _parts(cell) for cell in cells.dropna().unique()}
     known = {comparable(name) for parts in lists.values() for name in parts}

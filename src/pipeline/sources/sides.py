@@ -17,11 +17,7 @@ _CLOSE = 0.01  # of the ratio of the sides; a copy that was resized has been rou
 
 
 def compare(rows: pd.DataFrame, top: Path) -> tuple[pd.DataFrame, pd.Index]:
-    """Turns boxes that were drawn before a photo was turned upright.
-
-    Args:
-        rows: Annotations (`annotations.frame`), their paths those of files below `top`.
-        top: The collection's top folder.
+    """Turns boxes that were drawn before a photo below `top` was turned upright.
 
     Returns:
         The same rows with boxes, width and height of the upright photos, and the paths of photos

@@ -121,13 +121,7 @@ def _write(top: Path, recipe: Drawn, task: tuple[str, int, str]) -> None:
 
 
 def draw(recipe: Drawn, folder: Path, jobs: int = 1) -> None:
-    """Draws a collection as `folder/<species>/<name>.jpg`.
-
-    Args:
-        recipe: What to draw.
-        folder: Where to; it is made if it is missing.
-        jobs: Pictures drawn at a time. The files do not depend on it.
-    """
+    """Draws a collection as `folder/<species>/<name>.jpg`, the same with any number of jobs."""
     pictures = [(name, index) for name in recipe.species for index in range(recipe.per_species)]
     copies = recipe.exact_duplicates + recipe.near_duplicates
     twice = Random(f"{recipe.seed}:copies").sample(pictures, copies)
