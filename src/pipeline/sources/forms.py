@@ -63,6 +63,11 @@ FORMS = (
     Form("YOLO", yolo.is_one, yolo.read, r"(?:^|/)labels/.*\.(?:txt|cache)$"),
 )
 BY_NAME = {form.name: form for form in FORMS}
+_PARSERS: dict[str, Callable[[bytes], Any]] = {
+    **dict.fromkeys((".json", ".geojson"), json.loads),
+    **dict.fromkeys((".yaml", ".yml"), yaml.safe_load),
+    ".xml": ElementTree.fromstring,
+}
 SUFFIXES = (*cells.SUFFIXES, ".json", ".geojson", ".xml", "data.yaml", "data.yml")
 
 
@@ -76,14 +81,10 @@ def load(path: Path) -> Any:
         UserError: It cannot be read; the message names the line where it is known.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".json", ".geojson", ".xml", ".yaml", ".yml"):
+    if suffix not in _PARSERS:
         return cells.load(path)  # which reports other spreadsheets too
     try:
-        if suffix == ".xml":
-            return ElementTree.fromstring(path.read_bytes())
-        if suffix in (".json", ".geojson"):
-            return json.loads(path.read_bytes())
-        return yaml.safe_load(path.read_bytes())
+        return _PARSERS[suffix](path.read_bytes())
     except (ValueError, RecursionError, ElementTree.ParseError, yaml.YAMLError) as error:
         raise invalid(path, suffix[1:].upper(), error) from None
     except OSError as error:

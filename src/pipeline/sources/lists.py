@@ -48,12 +48,10 @@ def photos_in(rows: Sequence[Sequence[str]], photos: pd.Series) -> set[str]:
 
 def _other_words(row: Sequence[str], names: set[str]) -> list[str]:
     """Returns the cells of a row, or their words, that name no photo."""
-    cells_left = [cell for cell in row if paths.name_key(cell.strip()) not in names]
-    split = [cell.split() for cell in cells_left]
-    named = [any(paths.name_key(word) in names for word in words) for words in split]
-    return [
-        word
-        for cell, words, is_named in zip(cells_left, split, named, strict=True)
-        for word in (words if is_named else [cell])
-        if paths.name_key(word) not in names
-    ]
+    left = []
+    for cell in row:
+        words = cell.split()
+        others = [word for word in words if paths.name_key(word) not in names]
+        if paths.name_key(cell.strip()) not in names:
+            left += [cell] if others == words else others
+    return left

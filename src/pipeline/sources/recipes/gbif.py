@@ -8,6 +8,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from urllib.parse import urlencode
 
@@ -40,19 +41,17 @@ def offered(recipe: Observed, name: str) -> Iterator[Photo]:
                 ("offset", page * PAGE),
             ]
         )
-        answer = _answer(f"{api}/occurrence/search?{query}")
+        url = f"{api}/occurrence/search?{query}"
+        answer = observations.remembered(url, partial(_asked, url))
         for occurrence in observations.objects(answer.get("results")):
             yield from _photos(recipe, api, occurrence)
         if answer.get("endOfRecords") is not False:
             return
 
 
-def _answer(url: str) -> dict:
-    def attempt() -> bytes:
-        time.sleep(SECONDS)
-        return download.body(url, observations.MAX_ANSWER)
-
-    return observations.remembered(url, attempt)
+def _asked(url: str) -> bytes:
+    time.sleep(SECONDS)
+    return download.body(url, observations.MAX_ANSWER)
 
 
 def _photos(recipe: Observed, api: str, occurrence: dict) -> Iterator[Photo]:
