@@ -67,10 +67,8 @@ def apply(
     rows, made = inspected.copy(), []
     places = pd.Series(rows.index, rows["photo"]).dropna()
     known = ranks.by_species(inspected)
-    for line in corrections.itertuples():
-        where = f"{name}, line {line.line}"
-        # `is` and `was` would be positions in a tuple that pandas names anew.
-        was, new = corrections.at[line.Index, "was"], corrections.at[line.Index, "is"]
+    for line in corrections.rename(columns={"is": "new"}).itertuples():
+        where, was, new = f"{name}, line {line.line}", line.was, line.new
         if line.photo not in places.index:
             raise UserError(
                 f"{where}: no photo of the collection has the sha256 `{line.photo}`: remove the "

@@ -33,13 +33,11 @@ def find(root: Path, manifest: pd.DataFrame, max_pixels: int, jobs: int) -> pd.D
     work = partial(_find, root.absolute(), max_pixels)
     done = parallel.map_ordered(work, [paths for _, paths in bursts], jobs)
     total = sum(len(paths) for _, paths in bursts)
-    rows, boxes = [], []
-    tracked = track(done, total, "find motion", count=len)
-    for (photos, _), of_frames in zip(bursts, tracked, strict=True):
-        for photo, some in zip(photos, of_frames, strict=True):
-            rows += [photo] * len(some)
-            boxes += some
-    table = pd.DataFrame(boxes, index=rows, columns=list(FIELDS), dtype="float64")
+    boxes = [some for burst in track(done, total, "find motion", count=len) for some in burst]
+    photos = pd.Index([photo for of_burst, _ in bursts for photo in of_burst])
+    photos = photos.repeat([len(some) for some in boxes])
+    rows = [box for some in boxes for box in some]
+    table = pd.DataFrame(rows, photos, list(FIELDS), dtype="float64")
     return table.assign(score=motion.probability(table["score"].to_numpy()))
 
 

@@ -6,6 +6,7 @@ with all of the other; of several such files, the one with the longest common ta
 looked up on the disk, so no path leads out of the collection.
 """
 
+import posixpath
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -20,11 +21,7 @@ _LISTED = 3  # files that a detail names
 
 
 class Match(NamedTuple):
-    """The file that a path names.
-
-    Attributes:
-        number: Its number; None where no file fits, `_SEVERAL` where more than one does.
-    """
+    """The file that a path names: its number, None where none fits, `_SEVERAL` where some do."""
 
     number: int | None
     above: str = ""
@@ -250,14 +247,9 @@ def name_key(path: str) -> str:
 def normalised(path: str) -> str:
     """Returns a path with `/` alone, without `.`, and without `..` where it can be undone."""
     if "\\" not in path and "//" not in path and "./" not in path and path[:1] not in "/":
-        return path
-    parts: list[str] = []
-    for part in path.replace("\\", "/").split("/"):
-        if part == ".." and parts and parts[-1] != "..":
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+        return path  # nearly all are
+    inner = posixpath.normpath(path.replace("\\", "/").lstrip("/"))
+    return "" if inner == "." else inner
 
 
 def _same(path: str) -> str:
