@@ -167,7 +167,10 @@ def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
             taken.append(one)
             continue
         both = rival.photos & one.photos
-        differ = _differing(rival, one, both)
+        ours, theirs = (
+            labels.of_photos(each.rows[each.rows["path"].isin(both)]) for each in (rival, one)
+        )
+        differ = sorted(path for path in both if ours.get(path) != theirs.get(path))
         one.why_not = f"names {len(both)} photos that {rival.path} names too"
         one.why_not += f", {len(differ)} of them otherwise" if differ else ""
         if differ and len(rival.photos) == len(one.photos):
@@ -177,10 +180,3 @@ def _choose(top: Path, tables: list[Metadata], rules: Rules) -> list[Metadata]:
                 "set ingest.source to the correct one, or remove the other"
             )
     return taken
-
-
-def _differing(first: Metadata, second: Metadata, both: set[str]) -> list[str]:
-    ours, theirs = (
-        labels.of_photos(one.rows[one.rows["path"].isin(both)]) for one in (first, second)
-    )
-    return sorted(path for path in both if ours.get(path) != theirs.get(path))
