@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.ingest import ranks
+from pipeline.sources import annotations
 
 COLUMNS = ("photo", "was", "is", "who", "when")
 REASON = "corrected"  # of a photo that shows none of the species
@@ -66,7 +66,7 @@ def apply(
     """
     rows, made = inspected.copy(), []
     places = pd.Series(rows.index, rows["photo"]).dropna()
-    known = ranks.by_species(inspected)
+    known = annotations.ranks(inspected)
     for line in corrections.rename(columns={"is": "new"}).itertuples():
         where, was, new = f"{name}, line {line.line}", line.was, line.new
         if line.photo not in places.index:

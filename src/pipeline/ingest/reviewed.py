@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import UserError
-from pipeline.ingest import ranks
+from pipeline.sources import annotations
 from pipeline.sources.feedback import Feedback, Settled
 
 _NO_VERDICT = ("undecided", "withdrawn")
@@ -110,7 +110,7 @@ def apply(inspected: pd.DataFrame, decided: pd.DataFrame) -> tuple[pd.DataFrame,
     now = verdicts.loc[photo].set_index(photo.index)
     species = now["species"].fillna(was)  # a photo that is refused stays counted where it stood
     changed = species.index[species != was]
-    known = ranks.by_species(inspected)
+    known = annotations.ranks(inspected)
     rows.loc[changed, known.columns] = known.reindex(species[changed]).to_numpy()
     rows.loc[same, "species"] = species
     rows.loc[same, ["reason", "detail"]] = now[["reason", "detail"]]

@@ -184,6 +184,16 @@ def _first(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop_duplicates("path").set_index("path")
 
 
+def ranks(inspected: pd.DataFrame) -> pd.DataFrame:
+    """Returns the ranks of each species, for photos that are given another one.
+
+    Args:
+        inspected: A row a file; those with a reason do not count.
+    """
+    good = inspected[inspected["reason"].isna()].drop_duplicates("species").set_index("species")
+    return good[[column for column in RANKS if column in good]]
+
+
 def boxes(rows: pd.DataFrame) -> pd.Series:
     """Returns the boxes of each path, tuples of (x, y, w, h), without paths that have none."""
     rows = rows[(rows["w"] > 0) & (rows["h"] > 0) & rows[["x", "y"]].notna().all(axis=1)]
