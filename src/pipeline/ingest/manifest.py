@@ -18,30 +18,14 @@ from pipeline.ingest.inspection_cache import FileInspection
 from pipeline.sources import annotations
 
 # Null where a form of collection does not say. Times are the camera's own, without a zone.
-MANIFEST = {
-    "photo": "str",
-    "path": "str",
-    "species": "str",
-    "class": "str",
-    "order": "str",
-    "family": "str",
-    "genus": "str",
-    "width": "int64",
-    "height": "int64",
-    "phash": "uint64",
-    "group": "str",
-    "event": "str",
-    "location": "str",
-    "taken_at": "str",
-    "split_hint": "str",
-    "box": "str",
-    "detections": "str",
-    "detection_sources": "str",
-    "detection_scores": "str",
-    "flags": "str",
-    "licence": "str",
-    "origin": "str",
-}
+MANIFEST = dict.fromkeys(
+    (
+        *("photo", "path", "species", *annotations.RANKS, "width", "height", "phash", "group"),
+        *("event", "location", "taken_at", "split_hint", "box", "detections"),
+        *("detection_sources", "detection_scores", "flags", "licence", "origin"),
+    ),
+    "str",
+) | {"width": "int64", "height": "int64", "phash": "uint64"}
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _PANDAS = {
     pa.string(): pd.StringDtype(na_value=np.nan),

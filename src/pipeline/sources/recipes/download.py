@@ -108,7 +108,17 @@ def body(url: str, limit: int) -> bytes:
     Raises:
         UserError: It cannot be had, or is longer than `limit` bytes; names address and reason.
     """
-    return patiently(url, partial(_body, url, limit))
+
+    def attempt() -> bytes:
+        read = bytearray()
+        with _opened(url, 0, None) as (_, source):
+            for chunk in _chunks(source):
+                read += chunk
+                if len(read) > limit:
+                    raise UserError(f"{url} sends more than {limit:,} bytes")
+        return bytes(read)
+
+    return patiently(url, attempt)
 
 
 def patiently(url: str, attempt: Callable[[], T]) -> T:
@@ -175,16 +185,6 @@ def _append(url: str, size: int, arriving: Path) -> None:
     have = _length(arriving)
     if have < min(size, before + _CHUNK):  # a server that gets on may break off ever so often
         raise Passing(f"{trouble}, {have:,} of {size:,} bytes are here", trouble.wait)
-
-
-def _body(url: str, limit: int) -> bytes:
-    read = bytearray()
-    with _opened(url, 0, None) as (_, source):
-        for chunk in _chunks(source):
-            read += chunk
-            if len(read) > limit:
-                raise UserError(f"{url} sends more than {limit:,} bytes")
-    return bytes(read)
 
 
 def _chunks(source: BinaryIO) -> Iterator[bytes]:
