@@ -40,14 +40,9 @@ _SHARE = 2  # no box of shares reaches so far, and no box in pixels is so small
 def inspect(
     root: Path, files: pd.DataFrame, max_pixels: int, jobs: int, cache: Path
 ) -> pd.DataFrame:
-    """Joins each file's metadata with the properties of its bytes.
+    """Joins each file's metadata (`reader.Collection.files`) with the properties of its bytes.
 
-    Args:
-        root: The folder that the paths start from.
-        files: A row a file with its metadata (`reader.Collection.files`).
-        max_pixels: A picture that claims more is refused before it is decoded.
-        jobs: Processes to use.
-        cache: Folder for the results of `inspection_cache.inspect_files`.
+    The other arguments are those of `inspection_cache.inspect_files`.
 
     Returns:
         `files` and the fields of `FileInspection`, one row a file. `reason` is null where

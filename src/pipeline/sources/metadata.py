@@ -107,12 +107,8 @@ def photos(disk: pd.DataFrame) -> pd.Series:
 def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Metadata]:
     """Reads all files that may be metadata, at any depth, and identifies their forms.
 
-    They come in the order of their paths. Nothing is matched with photos yet.
-
-    Args:
-        top: The collection's top folder.
-        disk: Its files (`folders.Listing.files`).
-        columns: `ingest.columns` of the params.
+    They come in the order of their paths. Nothing is matched with photos yet. `disk` are the files
+    below the top folder (`folders.Listing.files`), `columns` is `ingest.columns`.
     """
     there = disk.loc[disk["problem"].isna(), "path"]
     names = {paths.name_key(path) for path in photos(disk)}
