@@ -220,10 +220,9 @@ def _shares(rows: pd.DataFrame) -> pd.Series:
 
 def count(manifest: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     """Counts files per species: in all, accepted, and quarantined for each reason."""
-    both = ["species", "reason"]
-    files = pd.concat([manifest[["species"]].assign(reason="accepted"), quarantine[both]])
-    files["species"] = files["species"].fillna("(none)")
-    counts = pd.crosstab(files["species"], files["reason"])
+    accepted = manifest[["species"]].assign(reason="accepted")
+    files = pd.concat([accepted, quarantine[["species", "reason"]]], ignore_index=True)
+    counts = pd.crosstab(files["species"].fillna("(none)"), files["reason"])
     accepted = counts.pop("accepted") if "accepted" in counts else 0
     counts.insert(0, "accepted", accepted)
     counts.insert(0, "files", counts.sum(axis=1))
