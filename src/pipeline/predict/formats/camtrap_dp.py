@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import pandas as pd
-
 from pipeline.core.errors import UserError
 from pipeline.predict.events import instant
 from pipeline.sources import camtrap_dp as source
