@@ -304,8 +304,8 @@ def test_mistake_in_the_space_of_a_search(written, name, options, said):
 
 
 def test_a_search_on_a_logarithmic_scale_starts_above_zero(written):
-    change(written, "tune.space", "\n    train.mixup: {low: 0.1, high: 1, log: true}")
-    assert "tune.space searches train.mixup on a logarithmic scale, which has no 0" in mistake(
+    change(written, "tune.space", "\n    model.hidden: {low: 8, high: 64, log: true}")
+    assert "tune.space searches model.hidden on a logarithmic scale, which has no 0" in mistake(
         written
     )
 

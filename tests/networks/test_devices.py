@@ -11,9 +11,13 @@ from train.test_trainer import train
 from networks import test_litert_export
 from pipeline.networks import devices, heads, keras_setup, litert_export
 from pipeline.train import batches as batching
-from pipeline.train import early_stopping, feature_store, losses, schedules
+from pipeline.train import early_stopping, feature_store, schedules
 
 SIZE, LABELS = 32, 3
+
+
+def cross_entropy():
+    return keras_setup.keras().losses.CategoricalCrossentropy(from_logits=True)
 
 
 def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
@@ -25,7 +29,7 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     batches = batching.TrainingBatches(examples, train(), shared)
     rates = schedules.warm_up_cosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
-        network, precision, lambda: keras.optimizers.AdamW(rates), losses.cross_entropy(0), steps
+        network, precision, lambda: keras.optimizers.AdamW(rates), cross_entropy(), steps
     )
     stopping = early_stopping.ValidatedEarlyStopping(batching.ValidationBatches(examples, 16), 3)
     history = learner.fit(
@@ -190,7 +194,7 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
     x = keras.layers.Conv2D(4, 3)(pixels)
     x = x * keras.ops.relu6(x + 3.0) / 6.0  # as in MobileNetV3
     network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x))
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, cross_entropy())
     for left, right in zip(network.get_weights(), learner.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -201,7 +205,7 @@ def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
     keras = keras_setup.keras(0)
     network = heads.build(8, LABELS, hidden, 0.1, count)
-    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, losses.cross_entropy(0))
+    learner = devices.compiled(network, "auto", keras.optimizers.AdamW, cross_entropy())
     kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
     assert kinds == ["float16"] * bool(hidden) + ["float32"]
     assert learner(np.ones((2, 8), np.float16)).dtype == "float32"

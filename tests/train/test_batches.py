@@ -5,7 +5,6 @@ import scipy.special
 from pipeline.networks import devices, heads, keras_setup
 from pipeline.train import batches as batching
 from pipeline.train import early_stopping, feature_store, schedules
-from pipeline.train import losses as train_losses
 from train.test_trainer import train
 
 TARGETS = np.repeat([0, 1, 2], [80, 15, 5])
@@ -31,10 +30,10 @@ def drawn(epoch: int, shape: tuple[int, ...] = (1,), **changes) -> list[tuple]:
     return [batches[number] for number in range(len(batches))]
 
 
-def test_without_balance_each_picture_is_shown_once_an_epoch():
-    order = batching.order(TARGETS, "none", 0, 0)
-    np.testing.assert_array_equal(np.sort(order), np.arange(100))
-    assert (batching.weights(TARGETS, "none") == 1).all()
+def test_each_picture_is_shown_once_an_epoch_and_counts_alike_without_balance():
+    rows, _, weights = map(np.concatenate, zip(*drawn(0, balance="none"), strict=True))
+    np.testing.assert_array_equal(np.sort(rows[:, 0]), np.arange(100))
+    assert (weights == 1).all()
 
 
 def test_weights_let_species_count_alike_and_pictures_one_on_average():
@@ -42,25 +41,14 @@ def test_weights_let_species_count_alike_and_pictures_one_on_average():
     np.testing.assert_allclose(np.bincount(TARGETS, weights), 100 / 3, rtol=1e-6)
 
 
-def test_sampling_shows_species_alike_and_counts_each_picture_once():
-    orders = [batching.order(TARGETS, "sampling", 0, epoch) for epoch in range(50)]
-    shown = np.bincount(TARGETS[np.concatenate(orders)])
-    np.testing.assert_allclose(shown / shown.sum(), 1 / 3, atol=0.02)
-    assert (batching.weights(TARGETS, "sampling") == 1).all()
-
-
-@pytest.mark.parametrize("balance", ["weights", "sampling"])
 @pytest.mark.parametrize("shape", [(8,), (6, 6, 3)])
-def test_a_batch_is_a_function_of_seed_epoch_and_number(balance, shape):
-    options = {"balance": balance, "mixup": 0.4}
-    whole = drawn(3, shape, **options)
-    batches = batching.TrainingBatches(
-        examples(*shape), train(batch_size=32, **options), first_epoch=1
-    )
+def test_a_batch_is_a_function_of_seed_epoch_and_number(shape):
+    whole = drawn(3, shape)
+    batches = batching.TrainingBatches(examples(*shape), train(batch_size=32), first_epoch=1)
     for number in (3, 1):  # in any order, as a resumed training or a second process would
         for left, right in zip(whole[number], batches[2 * len(batches) + number], strict=True):
             np.testing.assert_array_equal(left, right)
-    for other in (drawn(2, shape, **options), drawn(3, shape, **options | {"seed": 1})):
+    for other in (drawn(2, shape), drawn(3, shape, seed=1)):
         assert not np.array_equal(whole[0][0], other[0][0])
 
 
@@ -86,28 +74,11 @@ def test_a_picture_keeps_its_species_and_weight_whatever_the_order():
         np.testing.assert_allclose(weight, np.array([100 / 240, 100 / 45, 100 / 15])[species])
 
 
-@pytest.mark.parametrize("balance", ["none", "sampling"])
-def test_each_epoch_has_an_order_of_its_own_and_so_has_each_seed(balance):
-    orders = [batching.order(TARGETS, balance, s, e) for s, e in ((0, 0), (0, 1), (1, 0))]
+def test_each_epoch_has_an_order_of_its_own_and_so_has_each_seed():
+    epochs = [drawn(0), drawn(1), drawn(0, seed=1)]
+    orders = [np.concatenate([inputs[:, 0] for inputs, *_ in batches]) for batches in epochs]
     for left, right in ((0, 1), (0, 2), (1, 2)):
         assert (orders[left] != orders[right]).any(), "two epochs show the same order"
-
-
-@pytest.mark.parametrize("shape", [(90,), (4, 4, 90)])
-def test_pictures_are_mixed_within_their_fold_alone(shape):
-    fold = np.repeat([0, 1, 2], [50, 30, 10])
-    fold = np.random.default_rng(3).permutation(fold)
-    one_hot = np.eye(90, dtype=np.float32)  # so a picture says what it is made of
-    pictures = np.broadcast_to(one_hot if len(shape) == 1 else one_hot[:, None, None], (90, *shape))
-    for seed in range(4):
-        mixed, targets, _ = batching.mix(
-            pictures, one_hot, np.ones(90, np.float32), 1.0, np.random.default_rng(seed), fold
-        )
-        parts = mixed if len(shape) == 1 else mixed.mean(axis=(1, 2))
-        np.testing.assert_allclose(parts, targets, atol=1e-5)
-        of, within = np.nonzero(parts)
-        assert (fold[of] == fold[within]).all(), "a head learns from a picture that judges it"
-        assert ((parts > 0).sum(axis=1) == 2).sum() > 40, "pictures are mixed at all"
 
 
 def test_a_head_learns_from_all_folds_but_its_own_and_is_judged_by_its_own():
@@ -132,23 +103,7 @@ def test_a_head_learns_from_all_folds_but_its_own_and_is_judged_by_its_own():
             np.testing.assert_allclose(weights.mean(axis=0), 1.5 * np.array([0.4, 0.7, 0.9]))
 
 
-def test_mixup_gives_pictures_and_targets_the_same_shares():
-    rng = np.random.default_rng(0)
-    one_hot = np.eye(4, dtype=np.float32)  # so a picture says what it is made of
-    mixed, targets, weights = batching.mix(one_hot, one_hot, np.ones(4, np.float32), 1.0, rng)
-    np.testing.assert_allclose(mixed, targets, atol=1e-6)
-    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(weights, 1, atol=1e-6)
-    assert ((mixed > 0).sum(axis=1) == 2).any()
-
-
-def test_a_mixed_picture_weighs_what_its_parts_weigh():
-    one_hot, weights = np.eye(4, dtype=np.float32), np.array([1, 2, 3, 4], np.float32)
-    mixed, targets, counts = batching.mix(one_hot, one_hot, weights, 1.0, np.random.default_rng(0))
-    np.testing.assert_allclose(targets * counts[:, None], mixed * weights, rtol=1e-5)
-
-
-def test_what_is_judged_is_not_mixed_and_stands_in_order_in_batches_of_one_size():
+def test_what_is_judged_stands_in_order_in_batches_of_one_size():
     batches = batching.ValidationBatches(examples(1), 48)
     each = [batches[number] for number in range(len(batches))]
     rows, targets, weights = map(np.concatenate, zip(*each, strict=True))
@@ -165,7 +120,8 @@ def test_judged_in_batches_a_network_is_as_good_as_it_is(size, folds):
     inputs = rng.standard_normal((100, 8), dtype=np.float32)
     fold = None if folds == 1 else rng.integers(0, folds, 100)
     network = heads.build(8, 3, 0, 0.1, None if fold is None else folds)
-    devices.compiled(network, "float32", keras.optimizers.SGD, train_losses.cross_entropy(0))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    devices.compiled(network, "float32", keras.optimizers.SGD, loss)
     of = batching.Examples(feature_store.Features((inputs,)), TARGETS, 3, fold)
     checks = batching.ValidationBatches(of, size)
     logits = keras.ops.convert_to_numpy(network(inputs))
@@ -196,12 +152,3 @@ def test_the_rate_rises_from_a_tenth_to_its_peak_and_falls_along_a_cosine_to_not
     angles = np.linspace(0, np.pi, last - rising + 1)
     expected += [0.005 + 0.005 * np.cos(angle) for angle in angles] + [0] * 4
     np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-8)
-
-
-def test_smoothed_labels_cost_what_the_formula_says():
-    logits, target = np.array([[2.0, 0.5, -1.0]], np.float32), np.eye(3, dtype=np.float32)[[0]]
-    surprise = -scipy.special.log_softmax(logits[0])
-    for smoothing in (0.0, 0.3):
-        share = np.array([1 - smoothing * 2 / 3, smoothing / 3, smoothing / 3])
-        loss = float(train_losses.cross_entropy(smoothing)(target, logits))
-        assert loss == pytest.approx(share @ surprise, rel=1e-5), "0.69 smoothed, 0.24 if it is not"

@@ -100,17 +100,6 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
 
 
 @pytest.mark.slow
-def test_mixed_and_drawn_batches_go_on_as_well(data):
-    options = {"mixup": 0.4, "balance": "sampling"}
-    how = model(weights="none"), train(epochs=4, **options)
-    undisturbed = trainer.fit(*how, data)
-    killed(how, data, 2)
-    resumed, epochs = goes_on(how, data)
-    assert epochs == [2, 3]
-    same(resumed, undisturbed)
-
-
-@pytest.mark.slow
 def test_early_stopping_goes_on_waiting_and_still_knows_the_best_weights(tmp_path, cache):
     data = load(tmp_path, cache, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
     index = data.validation.shards.index

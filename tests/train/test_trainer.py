@@ -155,9 +155,7 @@ def train(**changes) -> TrainingSettings:
         "fine_tune_rate": 0.1,
         "warm_up": 1,
         "weight_decay": 0.0,
-        "label_smoothing": 0.0,
         "balance": "weights",
-        "mixup": 0.0,
         "precision": "auto",
         "seed": 0,
     }
@@ -369,10 +367,9 @@ def test_blocks_train_at_the_fine_tuning_rate(tuned):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixup", [0.0, 1.0])
-def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(mixup, tmp_path, cache):
+def test_noise_is_learned_by_heart_and_no_head_is_judged_by_what_it_learned(tmp_path, cache):
     data = noise(tmp_path, cache, folds=3, copies=1)
-    trained = trainer.fit(model(dropout=0.0), train(epochs=40, patience=40, mixup=mixup), data)
+    trained = trainer.fit(model(dropout=0.0), train(epochs=40, patience=40), data)
     learned = trained.history["accuracy"].max()
     assert learned > 0.75, "the noise is to be learned by heart, or a leak would not show"
     held = trained.held_out
@@ -446,7 +443,7 @@ def test_with_folds_every_picture_is_judged_by_a_head_that_did_not_learn_from_it
 ):
     data = load(tmp_path, cache, [*SPECIES] * 20, [*SPECIES] * 6, folds=3)
     data.training.shards.index.loc[0, "species"] = "red"  # it is blue
-    trained = trainer.fit(model(hidden=hidden), train(epochs=30, mixup=0.2), data)
+    trained = trainer.fit(model(hidden=hidden), train(epochs=30), data)
     held = trained.held_out
     assert held["species"].iloc[0] == "red"
     red = held["probabilities"].iloc[0][SPECIES.index("red")]
@@ -638,9 +635,7 @@ def test_balance_lets_a_rare_species_count(tmp_path, cache):
         how = train(balance=balance, epochs=1, learning_rate=1e-3)
         return trainer.fit(model(), how, data).model(pictures).numpy()[:, 1].mean()
 
-    plain = red("none")
-    assert red("weights") > plain
-    assert red("sampling") > plain
+    assert red("weights") > red("none")
 
 
 def test_a_species_without_training_photos_is_named(tmp_path, cache):

@@ -221,7 +221,7 @@ def test_other_photos_another_space_or_other_params_start_another_study(p, tried
     assert not studies.open_study(p, "other photos", tmp_path).trials
     changes = {
         "train.epochs": 3,
-        "train.mixup": 0.3,
+        "train.weight_decay": 0.3,
         "model.dropout": 0.11,
         "tune.seed": 5,
         "tune.space": {"train.epochs": {"choices": [1, 2]}},
@@ -265,12 +265,12 @@ def test_known_params_are_tried_second_and_those_outside_the_space_are_left_alon
 
 
 def test_a_number_that_may_be_a_fraction_is_searched_as_one(p, tried, tmp_path):
-    space = {"train.mixup": params.Options(low=0, high=1)}
-    p = params.replaced(p, {"train.mixup": 0.2, "tune.space": space})
+    space = {"train.weight_decay": params.Options(low=0, high=1)}
+    p = params.replaced(p, {"train.weight_decay": 0.2, "tune.space": space})
     study = studies.open_study(p, "digest", tmp_path)
     search.search(study, p, None)
-    assert study.trials[0].params == {"train.mixup": 0.2}
-    assert 0 < study.trials[1].params["train.mixup"] < 1
+    assert study.trials[0].params == {"train.weight_decay": 0.2}
+    assert 0 < study.trials[1].params["train.weight_decay"] < 1
 
 
 def test_a_search_asked_again_for_the_same_has_the_minutes_it_had_left(p, tried, tmp_path):

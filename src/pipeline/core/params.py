@@ -183,9 +183,7 @@ class Train(Section):
     fine_tune_rate: Annotated[float, Field(gt=0, le=1)]
     warm_up: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    balance: Literal["weights", "sampling", "none"]
-    mixup: Annotated[float, Field(ge=0)]
+    balance: Literal["weights", "none"]
     precision: Literal["auto", "float32"]
     seed: Seed
 

@@ -1,4 +1,4 @@
-"""Draws, mixes and weighs the pictures of a batch.
+"""Draws and weighs the pictures of a batch.
 
 What chance decides here is a function of seed, epoch and number of the batch, so a training that
 was killed and goes on sees what it would have seen.
@@ -41,78 +41,12 @@ class Examples:
     fold: np.ndarray | None = None
 
 
-def order(targets: np.ndarray, balance: str, seed: int, epoch: int) -> np.ndarray:
-    """Draws the order in which an epoch shows pictures.
-
-    Args:
-        targets: Each picture's species, int (n,).
-        balance: With `sampling`, pictures are drawn with replacement and each species as often as
-            any other; else each picture is shown once.
-        seed: Of the training.
-        epoch: From 0.
-
-    Returns:
-        Positions in `targets`, int (n,).
-    """
-    rng = np.random.default_rng([seed, epoch])
-    if balance == "sampling":
-        frequency = inverse_class_frequency(targets)
-        return rng.choice(len(targets), len(targets), p=frequency / frequency.sum())
-    return rng.permutation(len(targets))
-
-
 def weights(targets: np.ndarray, balance: str) -> np.ndarray:
     """Weighs each picture, float32 (n,), 1 on average; `weights` lets each species count alike."""
-    if balance == "weights":
-        return inverse_class_frequency(targets).astype(np.float32)
-    return np.ones(len(targets), dtype=np.float32)
-
-
-def inverse_class_frequency(targets: np.ndarray) -> np.ndarray:
-    """Returns for each picture a weight that falls with the count of its species, 1 on average."""
+    if balance == "none":
+        return np.ones(len(targets), dtype=np.float32)
     counts = np.bincount(targets)
-    return len(targets) / np.count_nonzero(counts) / counts[targets]
-
-
-def mix(
-    pictures: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    alpha: float,
-    rng: np.random.Generator,
-    fold: np.ndarray | None = None,
-) -> Batch:
-    """Mixes each picture of a batch with another one, and their targets by the same shares.
-
-    By mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) a picture, or its features, is a
-    weighted mean of two.
-
-    Args:
-        pictures: (n, ...).
-        targets: Shares of species, (n, species).
-        weights: How much each counts, (n,).
-        alpha: Of the Beta distribution that shares are drawn from; 0 mixes nothing.
-        rng: What chance decides.
-        fold: Of each picture, (n,): it is mixed with one of the same. Defaults to None: with any.
-
-    Returns:
-        Pictures, targets and weights, mixed; pictures as float32 unless `alpha` is 0.
-    """
-    if not alpha:
-        return pictures, targets, weights
-    pictures = pictures.astype(np.float32)
-    other = rng.permutation(len(pictures))
-    if fold is not None:
-        within = np.empty_like(other)
-        within[np.argsort(fold, kind="stable")] = other[np.argsort(fold[other], kind="stable")]
-        other = within
-    share = rng.beta(alpha, alpha, len(pictures)).astype(np.float32)
-    by = share.reshape(-1, *[1] * (pictures.ndim - 1))
-    pictures = by * pictures + (1 - by) * pictures[other]
-    mine, others = share * weights, (1 - share) * weights[other]
-    both = mine + others
-    targets = (mine[:, None] * targets + others[:, None] * targets[other]) / both[:, None]
-    return pictures, targets, both
+    return (len(targets) / np.count_nonzero(counts) / counts[targets]).astype(np.float32)
 
 
 class Batches(keras.utils.PyDataset):
@@ -152,12 +86,12 @@ class TrainingBatches(Batches):
 
     Args:
         examples: What to train on.
-        train: Its seed, balance, mixup and batch size, which is rounded up to a multiple of
+        train: Its seed, balance and batch size, which is rounded up to a multiple of
             `num_devices`.
         num_devices: How many share each batch alike: the last batch is filled up with pictures
             from the epoch's start. Defaults to 1.
-        alter: Alters the inputs of a batch, given their rows, by chance, before they are mixed.
-            Defaults to None: nothing is altered.
+        alter: Alters the inputs of a batch, given their rows, by chance. Defaults to None: nothing
+            is altered.
         first_epoch: The epoch of batch 0, from 0. Defaults to 0.
     """
 
@@ -179,24 +113,22 @@ class TrainingBatches(Batches):
         self._rows = lru_cache(1)(self._rows_of_epoch)
 
     def _rows_of_epoch(self, epoch: int) -> np.ndarray:
-        drawn = order(self._examples.targets, self._train.balance, self._train.seed, epoch)
-        return np.resize(drawn, self._length)
+        rng = np.random.default_rng([self._train.seed, epoch])
+        return np.resize(rng.permutation(len(self._examples.targets)), self._length)
 
     def __getitem__(self, number: int) -> Batch:
         epoch, number = divmod(self._first_epoch * self._steps + number, self._steps)
         rows = self._rows(epoch)[number * self._size : (number + 1) * self._size]
-        rng = np.random.default_rng([self._train.seed, epoch, 1 + number])  # 0: `order`'s
         examples = self._examples
         inputs, targets = examples.inputs.take(rows), self._one_hot[examples.targets[rows]]
         weight = self._weights[rows]
-        fold = None if examples.fold is None else examples.fold[rows]
         if self._alter is not None:
+            rng = np.random.default_rng([self._train.seed, epoch, 1 + number])  # 0: the order's
             inputs = self._alter(inputs, rows, rng)
-        inputs, targets, weight = mix(inputs, targets, weight, self._train.mixup, rng, fold)
-        if fold is None:
+        if examples.fold is None:
             return inputs, targets, weight
         heads = self._num_heads
-        trains = fold[:, None] != np.arange(heads)
+        trains = examples.fold[rows][:, None] != np.arange(heads)
         share = trains * (heads / (heads - 1))
         weight = weight[:, None] * share.astype(np.float32)
         return inputs, np.repeat(targets[:, None], heads, axis=1), weight

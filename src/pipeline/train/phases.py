@@ -11,7 +11,6 @@ from pipeline.train.checkpoints import Checkpoint, SaveState, State
 from pipeline.train.datasets import FitInputs
 from pipeline.train.early_stopping import ValidatedEarlyStopping
 from pipeline.train.epoch_log import EpochLog, Epochs, OnEpoch, TrainingInfeasible
-from pipeline.train.losses import cross_entropy
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
 
@@ -181,7 +180,7 @@ class Phase:
         train = self.train
         schedule = warm_up_cosine(self.peak, train.epochs * steps, train.warm_up * steps)
         optimizer = partial(keras.optimizers.AdamW, schedule, weight_decay=train.weight_decay)
-        loss = cross_entropy(train.label_smoothing)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         at_once = self.steps_at_once(steps)
         return devices.compiled(self.network, train.precision, optimizer, loss, at_once)
 

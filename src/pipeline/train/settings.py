@@ -49,9 +49,7 @@ class TrainingSettings:
         fine_tune_rate: Factor on it while unfrozen blocks are trained, to 1.
         warm_up: Epochs from a tenth of it up to it.
         weight_decay: Of AdamW.
-        label_smoothing: From 0 to below 1.
-        balance: How rare species count as much as common ones.
-        mixup: Alpha of its Beta distribution; 0 mixes nothing.
+        balance: `weights` lets rare species count as much as common ones.
         precision: `auto` computes in float16 on a GPU.
         seed: Of all that chance decides.
     """
@@ -63,9 +61,7 @@ class TrainingSettings:
     fine_tune_rate: float
     warm_up: int
     weight_decay: float
-    label_smoothing: float
-    balance: Literal["weights", "sampling", "none"]
-    mixup: float
+    balance: Literal["weights", "none"]
     precision: Literal["auto", "float32"]
     seed: int
 
