@@ -31,8 +31,7 @@ def main() -> None:
         network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
         checkpoint = trainer.checkpoint(network, training, data)
         trained = trainer.fit(network, training, data, tracking.log_epoch, checkpoint)
-        by_seed = {tuned.train.seed: trained.validation, **search.over_seeds(tuned, data)}
-        trained.save(OUTPUT, run.info.run_id, report.files(study, best, by_seed))
+        trained.save(OUTPUT, run.info.run_id, report.files(study, best))
         report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
         tracking.log_params(model=tuned.model, train=tuned.train)
@@ -43,7 +42,6 @@ def main() -> None:
     checkpoint.remove()
     caches.prune(CACHE, "features", "litert", "checkpoints", "studies")
     print(f"{ended}; the best is trial {best.number}: {trained}")
-    print(report.seeds(by_seed))
 
 
 if __name__ == "__main__":

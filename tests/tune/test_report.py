@@ -26,8 +26,7 @@ def study():
 
 
 def test_files(study):
-    scores = {1: Score(100, 0.9, 0.01, 0.3), 0: Score(100, 0.8, 0.02, 0.4)}
-    found = report.files(study, study.trials[1], scores)
+    found = report.files(study, study.trials[1])
     head, *rows = found["trials.csv"].splitlines()
     assert head.startswith(
         "trial,state,accuracy,standard_error,log_loss,gain,gain_error,value,seconds,"
@@ -40,8 +39,6 @@ def test_files(study):
     ]
     values = [row.split(",")[7] for row in rows]
     assert [float(value) for value in values[:3]] == pytest.approx([0.79, 0.89, 0.69])
-    seeds = ["seed,photos,accuracy,standard_error,log_loss", "0,100,0.8,0.02,0.4"]
-    assert found["seeds.csv"].splitlines() == [*seeds, "1,100,0.9,0.01,0.3"]
     assert found["best.yaml"] == "train:\n  learning_rate: 0.003\nmodel:\n  hidden: 64\n"
 
 

@@ -540,12 +540,10 @@ def ended(state, seconds, number=0, **attrs):
     return trial
 
 
-def test_room_is_for_the_trial_and_for_each_training_of_the_winner(p):
+def test_room_is_for_the_trial_and_for_the_training_of_the_winner(p):
     trials = [ended("COMPLETE", 10), ended("COMPLETE", 10), ended("PRUNED", 1), ended("PRUNED", 1)]
-    for seeds, left in ((1, 20), (3, 40)):
-        several = params.replaced(p, {"tune.seeds": seeds})
-        assert search._ended(several, trials, left + 1) is None
-        assert search._ended(several, trials, left - 1)
+    assert search._ended(p, trials, 21) is None
+    assert search._ended(p, trials, 19)
 
 
 def test_the_next_trial_need_not_wait_for_features_as_the_first_one_did(p):
@@ -627,36 +625,6 @@ def test_each_trial_is_a_run_of_its_own_below_the_study(p, tried, tmp_path):
     assert len(runs) == 6
     assert set(runs["status"]) == {"FINISHED"}
     assert {"metrics.val_accuracy", "metrics.validation_accuracy"} <= set(runs.columns)
-
-
-def test_the_winner_is_trained_from_more_seeds_if_asked(p, monkeypatch, capsys):
-    seen, removed = [], []
-
-    class Trained:
-        validation = Score(100, 0.9, 0.01, 0.3)
-
-    class Kept:
-        def __init__(self, model, train, data):
-            self.seed = train.seed
-
-        def remove(self):
-            removed.append(self.seed)
-
-    def fit(model, train, data, checkpoint):
-        assert checkpoint.seed == train.seed
-        seen.append((model, train))
-        return Trained
-
-    monkeypatch.setattr(trainer, "fit", fit)
-    monkeypatch.setattr(trainer, "checkpoint", Kept)
-    assert search.over_seeds(p, None) == {}
-    p = params.replaced(p, {"tune.seeds": 3, "train.seed": 7})
-    assert list(search.over_seeds(p, None)) == removed == [8, 9]
-    lines = {name: value for name, value in p.train.model_dump().items() if name != "seed"}
-    assert [(dataclasses.asdict(network), dataclasses.asdict(how)) for network, how in seen] == [
-        (p.model.model_dump(), lines | {"seed": seed}) for seed in (8, 9)
-    ]
-    assert "from seed 9: validation accuracy 0.9000" in capsys.readouterr().out
 
 
 def test_a_study_without_a_finished_trial_says_what_to_do(p, tmp_path):

@@ -232,7 +232,6 @@ class Tune(Section):
     time_budget: Annotated[float, Field(gt=0)]
     stop_below: Annotated[float, Field(ge=0, le=1)]
     storage: Annotated[str, Field(min_length=1)]
-    seeds: Annotated[int, Field(ge=1)]
     seed: Seed
     space: dict[str, Options]
 

@@ -1,11 +1,9 @@
 """Reports a search: tables for `models/tuned`, and plots."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import optuna
@@ -13,19 +11,15 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.core import atomic
-from pipeline.train.metrics import Score
 from pipeline.tune import stopping
 
 
-def files(
-    study: optuna.Study, best: optuna.trial.FrozenTrial, by_seed: Mapping[int, Score]
-) -> dict[str, str]:
+def files(study: optuna.Study, best: optuna.trial.FrozenTrial) -> dict[str, str]:
     """Returns the tables of a search, as texts by the name of their file.
 
     `trials.csv` has a row a trial: number, state, validation accuracy and its standard error,
     log-loss, the gain in accuracy over the first trial and its standard error, the value it was
-    ranked by, seconds, params. `best.yaml` has the best one's lines of
-    the params, and `seeds.csv` a row for each seed that it was trained from.
+    ranked by, seconds, params. `best.yaml` has the best one's lines of the params.
     """
     sections: dict[str, dict[str, Any]] = {}
     for name, value in best.params.items():
@@ -33,17 +27,7 @@ def files(
         sections.setdefault(section, {})[line] = value
     lines = StringIO()
     YAML().dump(sections, lines)
-    seeds = pd.DataFrame({"seed": seed, **asdict(by_seed[seed])} for seed in sorted(by_seed))
-    tables = {"trials.csv": _table(study), "seeds.csv": seeds}
-    texts = {name: table.to_csv(index=False) for name, table in tables.items()}
-    return texts | {"best.yaml": lines.getvalue()}
-
-
-def seeds(by_seed: Mapping[int, Score]) -> str:
-    """Says what accuracy a winner has from each seed on average, and how much chance moves it."""
-    accuracies = [score.accuracy for score in by_seed.values()]
-    spread = f", standard deviation {stdev(accuracies):.4f}" if len(accuracies) > 1 else ""
-    return f"seeds: {len(accuracies)}, validation accuracy {mean(accuracies):.4f}{spread}"
+    return {"trials.csv": _table(study).to_csv(index=False), "best.yaml": lines.getvalue()}
 
 
 def _table(study: optuna.Study) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Searches for better params: which trial comes next, what it scores, and which one is best."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -11,7 +11,6 @@ from pipeline.core import params, tracking
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones
 from pipeline.train import datasets, trainer
-from pipeline.train.metrics import Score
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.tune import stopping
 from pipeline.tune import study as studies
@@ -75,8 +74,8 @@ def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -
 
     There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first or those
     that are left can hardly change what is served (`tune.stop_below`). No trial but the first
-    starts that could not be run as often again in what is left as the winner is trained at the end,
-    once for each of `tune.seeds`. A trial that diverges counts as pruned; one that an error or
+    starts that could not be run twice in what is left, since the winner is trained once more at the
+    end. A trial that diverges counts as pruned; one that an error or
     Ctrl-C ends is queued again. Where several processes search, each waits at the end for the
     others' last trials, so that all see the same. A search that is started again with the same
     params has the minutes that it had left: one that was killed while it trained the winner ends
@@ -165,7 +164,7 @@ def _ended(p: params.Params, trials: Trials, seconds: float) -> str | None:
     left = p.tune.trials - len(done) - running
     if left <= 0:
         return f"all {p.tune.trials} trials are done"
-    if seconds <= (1 + p.tune.seeds) * _typical_seconds(trials):
+    if seconds <= 2 * _typical_seconds(trials):
         return f"the {p.tune.time_budget:g} minutes of tune.time_budget are over"
     chance = stopping.chance_of_change(done, left)
     if chance >= p.tune.stop_below:
@@ -297,28 +296,6 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
 
 def _rank(trial: optuna.trial.FrozenTrial) -> Any:
     return (trial.value, -trial.user_attrs["log_loss"])
-
-
-def over_seeds(tuned: params.Params, data: datasets.TrainingData) -> dict[int, Score]:
-    """Trains with the same params from the `tune.seeds` - 1 seeds above `train.seed`.
-
-    What their scores differ by is chance, and so is a gain that is no larger. A training that was
-    killed goes on from there.
-
-    Returns:
-        Validation scores by seed.
-    """
-    scores, checkpoints = {}, []
-    network = NetworkSettings.of(tuned.model)
-    for seed in range(tuned.train.seed + 1, tuned.train.seed + tuned.tune.seeds):
-        training = replace(TrainingSettings.of(tuned.train), seed=seed)
-        checkpoints.append(trainer.checkpoint(network, training, data))
-        trained = trainer.fit(network, training, data, checkpoint=checkpoints[-1])
-        scores[seed] = trained.validation
-        print(f"from seed {seed}: validation {scores[seed]}", flush=True)
-    for checkpoint in checkpoints:
-        checkpoint.remove()
-    return scores
 
 
 def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:
