@@ -304,9 +304,10 @@ def test_mistake_in_the_space_of_a_search(written, name, options, said):
 
 
 def test_a_search_on_a_logarithmic_scale_starts_above_zero(written):
-    change(written, "tune.space", "\n    model.hidden: {low: 8, high: 64, log: true}")
-    assert "tune.space searches model.hidden on a logarithmic scale, which has no 0" in mistake(
-        written
+    change(written, "tune.space", "\n    model.unfrozen_blocks: {low: 1, high: 2, log: true}")
+    assert (
+        "tune.space searches model.unfrozen_blocks on a logarithmic scale, which has no 0"
+        in mistake(written)
     )
 
 

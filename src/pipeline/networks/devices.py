@@ -4,29 +4,25 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    import keras
-
+from pipeline.networks.quiet_keras import keras, tf
 
 XLA = False  # Keras' default compiles with XLA: on CPUs that runs 11 to 15 times slower
 
 
 def training_gpus() -> list[str]:
     """Returns the GPUs that share each batch, such as `gpu:0`; none on a machine without."""
-    import keras
-
     return [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
 
 
 def compiled(
-    network: "keras.Model",
+    network: keras.Model,
     precision: Literal["auto", "float32"],
-    optimizer: "Callable[[], keras.Optimizer]",
-    loss: "keras.Loss",
+    optimizer: Callable[[], keras.Optimizer],
+    loss: keras.Loss,
     steps: int = 1,
-) -> "keras.Model":
+) -> keras.Model:
     """Returns a network to train in place of this one, ready for `fit`.
 
     On a CPU it is the network itself. A GPU computes in float16 beside weights in
@@ -44,14 +40,10 @@ def compiled(
     Returns:
         A network with as many weights, in the same order.
     """
-    import keras
-
     gpus = training_gpus()
     half = precision == "auto" and bool(gpus)
     scope = nullcontext()
     if len(gpus) > 1:
-        import tensorflow as tf
-
         reduction = tf.distribute.ReductionToOneDevice()
         scope = tf.distribute.MirroredStrategy(gpus, cross_device_ops=reduction).scope()
 
@@ -77,13 +69,11 @@ def compiled(
     return network
 
 
-def _cloned_for_gpus(layer: "keras.Layer", half: bool, synchronized: bool) -> "keras.Layer":
+def _cloned_for_gpus(layer: keras.Layer, half: bool, synchronized: bool) -> keras.Layer:
     """Clones a layer in half precision, or with batch normalisation over all GPUs.
 
     Logits stay in full precision.
     """
-    import keras
-
     config = layer.get_config()
     if half and isinstance(layer, keras.Layer):  # an addition has no precision of its own
         last = layer.name.startswith("logits")
@@ -93,13 +83,10 @@ def _cloned_for_gpus(layer: "keras.Layer", half: bool, synchronized: bool) -> "k
     return type(layer).from_config(config)
 
 
-def _scaled(optimizer: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
+def _scaled(optimizer: keras.Optimizer, gpus: int) -> keras.Optimizer:
     """Returns an optimizer for float16, which scales the loss and skips steps that overflow."""
-    import keras
-
     if gpus < 2:
         return keras.optimizers.LossScaleOptimizer(optimizer)
-    import tensorflow as tf
 
     class SynchronizedLossScale(keras.optimizers.LossScaleOptimizer):
         # Keras goes by the first GPU's gradients, for it takes them to be the sum of all.
@@ -110,7 +97,7 @@ def _scaled(optimizer: "keras.Optimizer", gpus: int) -> "keras.Optimizer":
     return SynchronizedLossScale(optimizer)
 
 
-def feed(batches: "keras.utils.PyDataset") -> Any:
+def feed(batches: keras.utils.PyDataset) -> Any:
     """Returns what `fit` is to read batches from, rather than from the data set itself.
 
     Keras would have reading tuned, by a thread that sleeps twice as long each time,
@@ -119,8 +106,6 @@ def feed(batches: "keras.utils.PyDataset") -> Any:
     Args:
         batches: Batches of inputs, targets and weights, by their number, without end.
     """
-    import tensorflow as tf
-
     alike = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]]
     read = tf.data.Dataset.from_generator(
         lambda: map(batches.__getitem__, count()), output_signature=tuple(alike)

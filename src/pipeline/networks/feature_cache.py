@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from pipeline.core.progress import track
 from pipeline.dataset.shards import Shards
 from pipeline.inference.litert import Network
 from pipeline.networks import devices, keras_setup, litert_export
-
-if TYPE_CHECKING:
-    import keras
+from pipeline.networks.quiet_keras import keras
 
 T = TypeVar("T")
 _PART = 256  # pictures, on average: what is lost when a run is killed, and lies in memory, twice
@@ -38,7 +36,7 @@ class Frozen:
     load: Callable[[], Callable[[Sequence[np.ndarray]], np.ndarray]] = field(compare=False)
 
     @classmethod
-    def of(cls, network: "keras.Model", cache: Path) -> "Frozen":
+    def of(cls, network: keras.Model, cache: Path) -> "Frozen":
         """Prepares a network from pixels on; `cache` is a folder for exported networks."""
         if devices.training_gpus():
             key = f"{litert_export.digest(network)} by tensorflow on a GPU"
@@ -54,7 +52,7 @@ def _on_gpu(
 
     The network itself, once compiled, would be saved with an optimizer.
     """
-    model = keras_setup.keras().models.model_from_json(network)
+    model = keras.models.model_from_json(network)
     model.set_weights(weights)
     model.compile(jit_compile=devices.XLA)
     size = _BATCH

@@ -1,15 +1,9 @@
 """Builds heads on a network's features: one, or several side by side that become one."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pipeline.networks import keras_setup
+from pipeline.networks.quiet_keras import keras
 
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 layers = keras.layers
 
 

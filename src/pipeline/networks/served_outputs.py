@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.networks import backbones, keras_setup
+from pipeline.networks import backbones
 from pipeline.networks.backbones import Classifier
+from pipeline.networks.quiet_keras import keras
 
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 layers = keras.layers
 
 # The classes of ILSVRC 2012 (Russakovsky et al. 2015) that are animals, the first 398 of them, by

@@ -7,17 +7,12 @@ was killed and goes on sees what it would have seen.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.networks import keras_setup
+from pipeline.networks.quiet_keras import keras
 from pipeline.train.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 
 Alter = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]

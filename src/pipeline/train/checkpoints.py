@@ -10,17 +10,12 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipeline.core import atomic
-from pipeline.networks import keras_setup
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
+from pipeline.networks.quiet_keras import keras
 
 _SECONDS = 2.0  # of training between two states on disk: a head has 50 epochs in them
 _STATE = "state.npz"

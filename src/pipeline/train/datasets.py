@@ -5,7 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,10 @@ from pipeline.core.errors import UserError
 from pipeline.dataset.shards import Shards
 from pipeline.dataset.views import COLUMN as VIEW
 from pipeline.networks import backbones
+from pipeline.networks.quiet_keras import keras
 from pipeline.train.batches import Alter, Examples
 from pipeline.train.feature_store import Features, FeatureStore, Pictures
 from pipeline.train.metrics import positions
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class TrainingData:
         """Returns positions in `labels`, int (n,)."""
         return positions(pictures.species, self.labels)
 
-    def inputs(self, frozen: "keras.Model | None") -> tuple[Any, Any]:
+    def inputs(self, frozen: keras.Model | None) -> tuple[Any, Any]:
         """Returns training and validation inputs, each with `take(rows)`.
 
         Args:
@@ -155,7 +153,7 @@ class TrainingData:
         photos = self.training.positions - self.training.copies  # copies follow their photo
         return Pictures(self.training.shards, photos), self.validation
 
-    def fit_inputs(self, frozen: "keras.Model | None", folded: bool) -> FitInputs:
+    def fit_inputs(self, frozen: keras.Model | None, folded: bool) -> FitInputs:
         """Returns what a network trains on and is validated by.
 
         Args:

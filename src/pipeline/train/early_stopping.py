@@ -1,16 +1,10 @@
 """Stops a training that gets no better, and restores its best weights."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.networks import keras_setup
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
+from pipeline.networks.quiet_keras import keras
 
 
 class ValidatedEarlyStopping(keras.callbacks.EarlyStopping):

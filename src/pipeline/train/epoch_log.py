@@ -3,18 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
-from pipeline.networks import keras_setup
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
+from pipeline.networks.quiet_keras import keras
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 

@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pipeline.dataset.shards import Shards
 from pipeline.networks import backbones, feature_cache
-
-if TYPE_CHECKING:
-    import keras
+from pipeline.networks.quiet_keras import keras
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class FeatureStore:
         self._num_cached: dict[feature_cache.Frozen, int] = {}
         self.seconds = 0.0  # spent so far, computing or reading
 
-    def get(self, network: "keras.Model") -> tuple[Features, ...]:
+    def get(self, network: keras.Model) -> tuple[Features, ...]:
         """Returns the features of each part, as a network from pixels on computes them.
 
         All have the same arrays, in which the parts stand below each other.

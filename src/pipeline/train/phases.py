@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.core.progress import Progress
 from pipeline.networks import devices, keras_setup
+from pipeline.networks.quiet_keras import keras
 from pipeline.train.batches import Batches, TrainingBatches, ValidationBatches
 from pipeline.train.checkpoints import Checkpoint, SaveState, State
 from pipeline.train.datasets import FitInputs
@@ -13,11 +14,6 @@ from pipeline.train.early_stopping import ValidatedEarlyStopping
 from pipeline.train.epoch_log import EpochLog, Epochs, OnEpoch, TrainingInfeasible
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 
 _VALIDATION_BATCH = {"head": 1024, "blocks": 64, "whole": 64}
 

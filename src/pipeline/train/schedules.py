@@ -1,13 +1,6 @@
 """Schedules the learning rate."""
 
-from typing import TYPE_CHECKING
-
-from pipeline.networks import keras_setup
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
+from pipeline.networks.quiet_keras import keras
 
 
 def warm_up_cosine(

@@ -3,20 +3,14 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline.core import atomic
-from pipeline.networks import keras_setup
+from pipeline.networks.quiet_keras import keras
 from pipeline.train import held_out
 from pipeline.train.metrics import Score
 from pipeline.train.settings import NetworkSettings, TrainingSettings
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from pipeline.networks import backbones, devices, heads, keras_setup
+from pipeline.networks.quiet_keras import keras
 from pipeline.train import held_out
 from pipeline.train.checkpoints import Checkpoint
 from pipeline.train.datasets import FitInputs, TrainingData
@@ -22,11 +22,6 @@ from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.train.trained import Trained
 
 __all__ = ["Trained", "TrainingDiverged", "TrainingInfeasible", "checkpoint", "fit"]
-
-if TYPE_CHECKING:
-    import keras
-else:
-    keras = keras_setup.keras()
 
 
 def code(*more: str) -> list[str]:
