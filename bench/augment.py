@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.augment import copies, transforms
-from pipeline.core import params
+from pipeline.core import parallel, params
 from pipeline.dataset import shards
 from pipeline.inference import decoding
 from pipeline.networks import keras_setup
@@ -127,7 +127,11 @@ def stage(ranges: transforms.Ranges, pictures: np.ndarray, repetitions: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         resized, augmented = Path(folder) / "resized", Path(folder) / "augmented"
         index = pd.DataFrame({"photo": [f"{i}" for i in range(len(pictures))], "species": ""})
-        shards.write(resized, index, [pictures], SIZE)
+        resized.mkdir()
+        parts = list(parallel.chunks(pictures, shards.LENGTH))
+        for number, part in enumerate(parts):
+            np.save(shards.path(resized, number), part)
+        shards.write_index(resized, index, [len(part) for part in parts])
         rows = copies.expand(shards.Shards(resized).index, 9, 9)
         cores, found = os.cpu_count(), {}
         for jobs in sorted({1, cores}):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 from PIL import Image
 
 from pipeline.augment import copies as augment_copies
@@ -45,7 +46,7 @@ def resized(tmp_path_factory, pictures):
     folder = tmp_path_factory.mktemp("shards") / "resized"
     species = ["cat"] * 12 + ["owl"] * 8 + ["fish"] * 4
     index = pd.DataFrame({"photo": [f"{i:02d}" for i in range(24)], "species": species})
-    shards.write(folder, index, [np.stack(pictures)], 48)
+    shard_files.write(folder, index, np.stack(pictures))
     return folder
 
 
@@ -425,7 +426,7 @@ def test_other_seed_gives_other_copies(write):
 
 def test_photos_that_look_the_same_get_copies_that_do_not(pictures, tmp_path):
     index = pd.DataFrame({"photo": ["one", "other"], "species": "cat"})
-    shards.write(tmp_path / "resized", index, [np.stack([pictures[0]] * 2)], 48)
+    shard_files.write(tmp_path / "resized", index, np.stack([pictures[0]] * 2))
     rows = augment_copies.expand(shards.Shards(tmp_path / "resized").index, 2, 2)
     augment_copies.write(tmp_path / "augmented", tmp_path / "resized", rows, LIVELY, 0, 1)
     copies = shards.Shards(tmp_path / "augmented").take(range(6))
@@ -434,7 +435,7 @@ def test_photos_that_look_the_same_get_copies_that_do_not(pictures, tmp_path):
 
 def test_copies_say_which_view_of_a_photo_they_are_of(pictures, tmp_path):
     index = pd.DataFrame({"photo": [*"xxy"], "view": [0, 1, 0], "species": "cat"})
-    shards.write(tmp_path / "resized", index, [np.stack(pictures[:3])], 48)
+    shard_files.write(tmp_path / "resized", index, np.stack(pictures[:3]))
     rows = augment_copies.expand(shards.Shards(tmp_path / "resized").index, 1, 1)
     augment_copies.write(tmp_path / "augmented", tmp_path / "resized", rows, LIVELY, 0, 1)
     written = shards.Shards(tmp_path / "augmented").index

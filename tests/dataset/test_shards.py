@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 
 from pipeline.dataset import shards
 
@@ -20,15 +21,10 @@ def made(count):
     return index, pictures
 
 
-def batches(pictures, length):
-    return [pictures[i : i + length] for i in range(0, len(pictures), length)]
-
-
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 11])
-@pytest.mark.parametrize("length", [1, 3, 4, 9, 20])
-def test_pictures_come_back_in_order(tmp_path, count, length):
+def test_pictures_come_back_in_order(tmp_path, count):
     index, pictures = made(count)
-    shards.write(tmp_path / "s", index, batches(pictures, length), SIZE)
+    shard_files.write(tmp_path / "s", index, pictures)
     read = shards.Shards(tmp_path / "s")
     assert len(read) == count
     assert read.size == SIZE
@@ -40,14 +36,14 @@ def test_pictures_come_back_in_order(tmp_path, count, length):
 
 def test_take_gives_any_order_and_repetition(tmp_path):
     index, pictures = made(11)
-    shards.write(tmp_path / "s", index, [pictures], SIZE)
+    shard_files.write(tmp_path / "s", index, pictures)
     wanted = [10, 0, 7, 7, 3]
     assert np.array_equal(shards.Shards(tmp_path / "s").take(wanted), pictures[wanted])
 
 
 def test_plain_numpy_reads_a_shard(tmp_path):
     index, pictures = made(6)
-    shards.write(tmp_path / "s", index, [pictures], SIZE)
+    shard_files.write(tmp_path / "s", index, pictures)
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
         "images-00000.npy",
         "images-00001.npy",
@@ -58,7 +54,7 @@ def test_plain_numpy_reads_a_shard(tmp_path):
 
 def test_pictures_stay_on_disk_until_they_are_read(tmp_path):
     index, pictures = made(6)
-    shards.write(tmp_path / "s", index, [pictures], SIZE)
+    shard_files.write(tmp_path / "s", index, pictures)
     assert isinstance(shards.Shards(tmp_path / "s").shard(0), np.memmap)
 
 
@@ -66,7 +62,7 @@ def test_few_files_are_held_open(tmp_path, monkeypatch):
     """Though each picture may be asked for: a system gives a process a thousand or so."""
     monkeypatch.setattr(shards, "_OPEN", 2)
     index, pictures = made(40)
-    shards.write(tmp_path / "s", index, [pictures], SIZE)
+    shard_files.write(tmp_path / "s", index, pictures)
     read = shards.Shards(tmp_path / "s")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for position in (*range(40), *range(40)):
@@ -76,31 +72,8 @@ def test_few_files_are_held_open(tmp_path, monkeypatch):
 
 def test_any_index_of_the_frame_will_do(tmp_path):
     index, pictures = made(6)
-    shards.write(tmp_path / "s", index.set_index(pd.Index([9, 9, 3, 1, 0, 2])), [pictures], SIZE)
+    shard_files.write(tmp_path / "s", index.set_index(pd.Index([9, 9, 3, 1, 0, 2])), pictures)
     read = shards.Shards(tmp_path / "s").index
     assert list(read["photo"]) == list(index["photo"])
     assert list(read["shard"]) == [0, 0, 0, 0, 1, 1]
     assert list(read["row"]) == [0, 1, 2, 3, 0, 1]
-
-
-def test_batches_change_no_byte(tmp_path):
-    index, pictures = made(11)
-    for length in (1, 3, 11):
-        shards.write(tmp_path / str(length), index, batches(pictures, length), SIZE)
-    first, *others = [
-        {path.name: path.read_bytes() for path in (tmp_path / str(length)).iterdir()}
-        for length in (1, 3, 11)
-    ]
-    assert all(other == first for other in others)
-
-
-@pytest.mark.parametrize("count", [3, 4, 6])
-@pytest.mark.parametrize("more", [-1, 1, 5])
-def test_wrong_number_of_pictures_leaves_the_old_folder(tmp_path, count, more):
-    index, pictures = made(count)
-    shards.write(tmp_path / "s", index, [pictures], SIZE)
-    _, wrong = made(count + more)
-    with pytest.raises(ValueError):
-        shards.write(tmp_path / "s", index, batches(wrong, 1), SIZE)
-    assert np.array_equal(shards.Shards(tmp_path / "s").take(range(count)), pictures)
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 from PIL import Image
 from sklearn import metrics
 
@@ -157,7 +158,7 @@ def test_photos_with_views_are_answered_by_the_mean_over_them(recogniser, tmp_pa
     pictures[..., 2] = 100
     index = pd.DataFrame({"photo": [*"aaabbcdd"], "view": [0, 1, 2, 0, 1, 0, 0, 1]})
     index = index.assign(species="red", box=None)
-    shards.write(tmp_path / "resized", index, [pictures], 32)
+    shard_files.write(tmp_path / "resized", index, pictures)
     columns = {"path": "p", "group": "g", "event": "e", "location": None}
     manifest = pd.DataFrame({"photo": [*"dcba"]}).assign(**columns)
     manifest["detections"] = ["[[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]]", None, None, "[[0, 0, 1, 1]]"]
@@ -190,7 +191,7 @@ def tested(tmp_path):
     test["group"] = ["t", "u", "v", "w", "x", "y", "v"]  # the third and the last are of one group
     test.index = [3, 5, 8, 9, 11, 12, 15]
     pictures = np.arange(16, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(16)}), [pictures], 8)
+    shard_files.write(tmp_path / "resized", pd.DataFrame({"photo": range(16)}), pictures)
     facts = {
         "chosen": "tuned",
         "drawn": False,
@@ -295,7 +296,7 @@ def test_pictures_are_answered_a_batch_at_a_time(tmp_path, monkeypatch):
             return map(function, pictures)
 
     grey = np.random.default_rng(0).integers(0, 256, (700, 4, 4, 3), dtype=np.uint8)
-    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(700)}), [grey], 4)
+    shard_files.write(tmp_path / "resized", pd.DataFrame({"photo": range(700)}), grey)
     resized, in_memory = shards.Shards(tmp_path / "resized"), []
     monkeypatch.setattr(predictions, "Network", lambda _: Mean())
     chosen = np.random.default_rng(1).permutation(700)[:600]

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 
 from pipeline.dataset import shards
 from pipeline.evaluate import explanation
@@ -36,7 +37,7 @@ def test_split(tmp_path):
     pictures = rng.integers(0, 200, (12, SIZE, SIZE, 3), dtype=np.uint8)
     for picture, (top, left) in zip(pictures, rng.integers(0, 8, (12, 2)) * 5, strict=True):
         picture[top : top + 5, left : left + 5] = 255
-    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(12)}), [pictures], SIZE)
+    shard_files.write(tmp_path / "resized", pd.DataFrame({"photo": range(12)}), pictures)
     test = pd.DataFrame({"species": ["one", "other"] * 6})
     return shards.Shards(tmp_path / "resized"), test
 

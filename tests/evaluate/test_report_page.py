@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 from PIL import Image
 
 from pipeline.dataset import shards
@@ -45,7 +46,7 @@ def reports(tmp_path_factory):
     named = np.where(rng.random(90) < 0.25, (targets + 1) % 4, targets)
     raw = rng.dirichlet([1] * 4, 90) + 1.5 * np.eye(4)[named]
     pictures = rng.integers(0, 256, (90, 24, 24, 3), dtype=np.uint8)
-    shards.write(folder / "resized", pd.DataFrame({"photo": range(90)}), [pictures], 24)
+    shard_files.write(folder / "resized", pd.DataFrame({"photo": range(90)}), pictures)
     photos = [f"p{i:02d}" for i in range(90)]
     test = pd.DataFrame({"photo": photos, "path": photos, "species": np.array(LABELS)[targets]})
     test = test.assign(

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 
 from pipeline.dataset import shards
 from pipeline.evaluate import robustness
@@ -32,7 +33,7 @@ def test_split(tmp_path):
     rng = np.random.default_rng(0)
     level = np.where(np.arange(100) // 2 % 5 == 0, 150, 90)[:, None, None, None]
     pictures = (level + rng.integers(-20, 20, (100, 12, 12, 3))).astype(np.uint8)
-    shards.write(tmp_path / "resized", pd.DataFrame({"photo": range(100)}), [pictures], 12)
+    shard_files.write(tmp_path / "resized", pd.DataFrame({"photo": range(100)}), pictures)
     names = np.where(np.arange(50) % 5 == 0, "light", "dark")
     return shards.Shards(tmp_path / "resized"), pd.DataFrame({"species": names}, range(0, 100, 2))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from pipeline import cli
 from pipeline.core.errors import UserError
-from pipeline.dataset import shards
 from pipeline.export import docker, mobile, onnx, precision
 from pipeline.inference import checksums
 from pipeline.inference.crops import SubjectCrop
@@ -39,7 +39,7 @@ def project(tmp_path, monkeypatch):
     pictures = np.zeros((4, 32, 32, 3), np.uint8)
     pictures[[1, 2, 3], ..., [0, 1, 2]] = [[[200]], [[190]], [[180]]]
     pictures[0] = 255  # a test picture: calibrated on it, int8 would reach up to 255
-    shards.write(tmp_path / "data/resized", index, [pictures], 32)
+    shard_files.write(tmp_path / "data/resized", index, pictures)
     split = pd.DataFrame({"photo": list("dbac"), "split": ["train", "train", "test", "train"]})
     split.to_parquet(tmp_path / "data/split.parquet")
     return tmp_path
@@ -197,7 +197,7 @@ def test_a_phone_is_told_what_to_cut_out_if_the_network_learned_from_cut_outs(fi
 def test_pictures_of_another_size_do_not_calibrate(final, project):
     shutil.rmtree(project / "data/resized")
     black = np.zeros((4, 16, 16, 3), np.uint8)
-    shards.write(project / "data/resized", pd.DataFrame({"photo": list("abcd")}), [black], 16)
+    shard_files.write(project / "data/resized", pd.DataFrame({"photo": list("abcd")}), black)
     with pytest.raises(UserError, match="have 16 px and this network takes 32 px"):
         precision.network(final, "int8")
 

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 from scipy import stats
 
 from pipeline import cli
@@ -179,7 +180,7 @@ def test_the_exit_code_tells_a_scheduler(tmp_path, monkeypatch, capsys):
 def test_the_reference_holds_what_a_log_holds(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     sizes = pd.DataFrame({"width": [640, 641, 642, 643, 644], "height": 480})
-    shards.write(tmp_path / "resized", sizes, [pictures], 32)
+    shard_files.write(tmp_path / "resized", sizes, pictures)
     validation = [4, 0, 3]
     said = {"species": ["cat", "dog", "dog"], "probability": [0.9, 0.6, 0.8]}
     said = pd.DataFrame(said | {"unknown": [False, True, False]}, index=validation)

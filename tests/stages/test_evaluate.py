@@ -12,12 +12,12 @@ import challengers
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 import staged
 from made_detectors import network
 from PIL import Image
 
 from pipeline.core import atomic, tracking
-from pipeline.dataset import shards
 from pipeline.evaluate import calibration_fit
 from pipeline.inference.litert import Network
 from pipeline.inference.recogniser import Recogniser
@@ -102,7 +102,7 @@ class Evaluated:
         pictures = np.array(self.table["colour"].tolist(), np.uint8)
         pictures = np.tile(pictures[:, None, None], (1, SIZE, SIZE, 1))
         index = self.table[["photo", "species", "width", "height", "box"]].astype({"box": "str"})
-        shards.write(folder / "data/resized", index, [pictures], SIZE)
+        shard_files.write(folder / "data/resized", index, pictures)
         shuffled = self.table.sample(frac=1, random_state=1)
         split = shuffled[["photo", "species", "split"]]
         split.assign(group=split["photo"], fold=None).to_parquet(folder / "data/split.parquet")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 
 from pipeline.augment import transforms
 from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
-from pipeline.dataset import shards
 from pipeline.networks import backbones, devices, feature_cache, heads, served_outputs
 from pipeline.networks.backbones.backbone import Backbone
 from pipeline.train import datasets, feature_store, trainer
@@ -30,7 +30,7 @@ def written(folder: Path, species: list[str], seed: int) -> pd.DataFrame:
         picture[..., {"red": 0, "green": 1, "blue": 2}.get(name, 0)] += 190
     names = [f"{folder.name}-{i:04d}" for i in range(len(species))]
     index = pd.DataFrame({"photo": names, "species": species, "copy": 0})
-    shards.write(folder, index, [pictures], SIZE)
+    shard_files.write(folder, index, pictures)
     return index.assign(group=index["photo"])
 
 
@@ -125,9 +125,9 @@ def noise(
     index = index[(index["copy"] == 0) | (index["photo"] < "t20")].sort_values(["photo", "copy"])
     index = index.reset_index(drop=True)
     of = index["photo"].str[1:].astype(int).to_numpy()
-    shards.write(folder / "augmented", index, [pictures[of]], SIZE)
+    shard_files.write(folder / "augmented", index, pictures[of])
     validation = pd.DataFrame({"photo": [f"v{i:02}" for i in range(30)], "species": held})
-    shards.write(folder / "resized", validation.assign(copy=0), [pictures[60:]], SIZE)
+    shard_files.write(folder / "resized", validation.assign(copy=0), pictures[60:])
     parts = [photos.assign(split="train"), validation.assign(split="validation")]
     table = pd.concat(parts, ignore_index=True)
     fold = pd.Series(pd.NA if folds is None else unequal(90, folds), table.index).astype("Int64")
@@ -259,7 +259,7 @@ def test_what_training_sees_decides_the_digest(tmp_path, cache):
         data = load(folder, cache, [*species] * 3, ["red", "blue"], folds)
         photos = data.validation.shards.take(np.arange(2))
         photos[1, 3, 5, 2] ^= pixel
-        shards.write(folder / "resized", data.validation.shards.index, [photos], SIZE)
+        shard_files.write(folder / "resized", data.validation.shards.index, photos)
         data = opened(folder, cache)
         ranges = dataclasses.replace(data.ranges, rotation=copies)
         data.ranges = ranges

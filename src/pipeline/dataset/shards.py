@@ -91,34 +91,6 @@ def write_index(folder: Path, index: pd.DataFrame, lengths: Sequence[int]) -> No
     atomic.write_table(index.assign(shard=shard, row=row), folder / "index.parquet")
 
 
-def write(folder: Path, index: pd.DataFrame, pictures: Iterable[np.ndarray], size: int) -> None:
-    """Writes a new folder of shards, one shard in memory at a time.
-
-    Args:
-        folder: The folder; it appears when everything is written.
-        index: A row a picture, in the order of the pictures; gains shard and row.
-        pictures: Batches, each uint8 (n, size, size, 3); as many pictures as rows altogether.
-        size: Sides of the pictures (px).
-    """
-    lengths = [len(part) for part in parallel.chunks(index, LENGTH)]
-    with atomic.atomic_write(folder, CONTENTS) as partial:
-        partial.mkdir()
-        write_index(partial, index, lengths)
-        shard, done = None, 0
-        for batch in pictures:
-            while len(batch):
-                row = done % LENGTH
-                if row == 0:
-                    shape = (min(LENGTH, len(index) - done), size, size, 3)
-                    name = path(partial, done // LENGTH)
-                    shard = np.lib.format.open_memmap(name, "w+", np.uint8, shape)
-                now, batch = batch[: LENGTH - row], batch[LENGTH - row :]
-                shard[row : row + len(now)] = now
-                done += len(now)
-        if done != len(index):
-            raise ValueError(f"{done} pictures for {len(index)} rows of the index")
-
-
 def fill(
     wanted: Iterable[tuple[Path, Sequence[T]]],
     size: int,
