@@ -157,7 +157,7 @@ def cameras(photos=900):
 def test_by_location_few_cameras_come_as_near_as_all_assignments():
     manifest = cameras()
     split = assignment.assign(manifest, 0.7, 0.15, 0, "location")
-    assert assignment.cameras_astride(manifest, split) == 0
+    assert (split.groupby(manifest["location"]).nunique() == 1).all()
     counts = pd.crosstab(manifest["location"], manifest["species"]).to_numpy()
     wanted = np.outer(SHARES, counts.sum(axis=0))
     best = np.inf

@@ -53,5 +53,5 @@ def test_features_of_all_parts_are_in_a_file_and_in_order(engines, tmp_path):
             taken = features.take(np.arange(len(part)))
             np.testing.assert_array_equal(taken, np.hstack(columns))
             assert all(isinstance(array, np.memmap) for array in features.arrays)
-    assert store.networks == 2
+    assert store.cached == f"features: 0 of {2 * 487} were cached"
     assert not [path for path in (tmp_path / "features").iterdir() if path.suffix != ".npy"]

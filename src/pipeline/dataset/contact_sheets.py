@@ -84,16 +84,15 @@ def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:
     return file.getvalue()
 
 
-def save_pictures(folder: Path, shards: Shards, positions: Sequence[int], side: int = 160) -> None:
-    """Writes small pictures, each as a JPEG named by its position.
+def save_pictures(folder: Path, shards: Shards, positions: Sequence[int]) -> None:
+    """Writes small pictures, 160 px wide and high, each as a JPEG named by its position.
 
     Args:
         folder: Made here.
         shards: The pictures.
         positions: Which of them; each is written once.
-        side: Of the pictures (px). Defaults to 160.
     """
     folder.mkdir()
     for position in sorted(set(positions)):
-        picture = Image.fromarray(shards.take([position])[0]).resize((side, side))
+        picture = Image.fromarray(shards.take([position])[0]).resize((160, 160))
         picture.save(folder / f"{position}.jpg", quality=80)

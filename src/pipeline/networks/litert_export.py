@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Training photos: 20, 100 and 300 gave int8 networks of the same accuracy, within chance.
 CALIBRATION_PICTURES = 64
+TOLERANCE = 1e-3  # of a probability, between two forms of one network
 
 
 def to_litert(model: "keras.Model", calibration_pictures: np.ndarray | None = None) -> bytes:
@@ -204,7 +205,6 @@ def predict_on_cpu(model: "keras.Model", batches: Iterable[np.ndarray]) -> np.nd
 def compare(
     left: np.ndarray,
     right: np.ndarray,
-    tolerance: float = 1e-3,
     names: str = "the Keras and the LiteRT network",
 ) -> Agreement:
     """Proves that two networks agree.
@@ -212,21 +212,20 @@ def compare(
     Args:
         left: Probabilities of one, (n, species).
         right: Probabilities of the other for the same pictures, (n, species).
-        tolerance: Largest difference of a probability that still is agreement. Defaults to 0.001.
         names: What an error calls both.
 
     Returns:
         How far they differ.
 
     Raises:
-        UserError: A label differs, or a probability by more than `tolerance`.
+        UserError: A label differs, or a probability by more than `TOLERANCE`.
     """
     same = int((left.argmax(axis=1) == right.argmax(axis=1)).sum())
     agreement = Agreement(len(left), same, float(np.abs(left - right).max()))
-    if same != len(left) or agreement.largest_difference > tolerance:
+    if same != len(left) or agreement.largest_difference > TOLERANCE:
         raise UserError(
             f"{names} disagree: the same label on {same} of {len(left)} "
             f"pictures, probabilities up to {agreement.largest_difference:.2g} apart "
-            f"(at most {tolerance:g} is allowed)"
+            f"(at most {TOLERANCE:g} is allowed)"
         )
     return agreement

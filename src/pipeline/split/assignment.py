@@ -94,7 +94,7 @@ def _require_cameras_apart(manifest: pd.DataFrame, split: pd.Series) -> None:
     Raises:
         UserError: Some have; the message gives their number.
     """
-    if astride := cameras_astride(manifest, split):
+    if astride := int((split.groupby(manifest["location"]).nunique() > 1).sum()):
         raise UserError(
             f"the collection came split with {astride} cameras in several splits, and split.by is "
             "location; set split.respect_given: false, or split.by: group"
@@ -221,11 +221,6 @@ def _unplaced(manifest: pd.DataFrame, by: By) -> pd.Series:
             "collection's metadata, or set split.by: group"
         )
     return unplaced
-
-
-def cameras_astride(manifest: pd.DataFrame, split: pd.Series) -> int:
-    """Counts locations with photos in several splits."""
-    return int((split.groupby(manifest["location"]).nunique() > 1).sum())
 
 
 def _by_place(table: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:

@@ -140,29 +140,17 @@ class TrainingData:
         """Returns positions in `labels`, int (n,)."""
         return positions(pictures.species, self.labels)
 
-    def inputs(self, frozen: keras.Model | None) -> tuple[Any, Any]:
-        """Returns training and validation inputs, each with `take(rows)`.
-
-        Args:
-            frozen: From pixels to where training starts; None to train from pixels. Then in place
-                of a copy stands its photo, for `alter` to copy anew.
-        """
-        if frozen is not None:
-            training, validation = self.features.get(frozen)
-            return training, validation
-        photos = self.training.positions - self.training.copies  # copies follow their photo
-        return Pictures(self.training.shards, photos), self.validation
-
     def fit_inputs(self, frozen: keras.Model | None, folded: bool) -> FitInputs:
         """Returns what a network trains on and is validated by.
 
         Args:
-            frozen: From pixels to where training starts; None to train from pixels.
+            frozen: From pixels to where training starts; None to train from pixels. Then in place
+                of a copy stands its photo, for `alter` to copy anew.
             folded: Whether heads side by side train on folds of the training and the validation
                 pictures, which takes a frozen network; else one trains on the former and is
                 validated by the latter.
         """
-        training, validation = self.inputs(frozen)
+        training, validation = self._inputs(frozen)
         targets, held_targets = self.targets(self.training), self.targets(self.validation)
         described = ["photo", *([VIEW] if VIEW in self.validation.shards.index else [])]
         index = self.validation.shards.index[described].iloc[self.validation.positions]
@@ -191,3 +179,11 @@ class TrainingData:
             ),
             index=index.loc[originals, [*described, "split"]],
         )
+
+    def _inputs(self, frozen: keras.Model | None) -> tuple[Any, Any]:
+        """Returns training and validation inputs, each with `take(rows)`."""
+        if frozen is not None:
+            training, validation = self.features.get(frozen)
+            return training, validation
+        photos = self.training.positions - self.training.copies  # copies follow their photo
+        return Pictures(self.training.shards, photos), self.validation

@@ -105,11 +105,6 @@ class FeatureStore:
         total = len(self._num_cached) * pictures
         return f"features: {sum(self._num_cached.values())} of {total} were cached"
 
-    @property
-    def networks(self) -> int:
-        """The number of networks whose features are there."""
-        return len(self._features)
-
     def _of_one(self, engine: feature_cache.Frozen) -> np.ndarray:
         if engine not in self._features:
             started = time.monotonic()
