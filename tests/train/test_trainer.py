@@ -15,6 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.networks import backbones, devices, feature_cache, heads, served_outputs
 from pipeline.networks.backbones.backbone import Backbone
 from pipeline.train import datasets, feature_store, trainer
+from pipeline.train.epoch_log import TrainingDiverged
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
 ROOT = Path(__file__).parents[2]
@@ -537,7 +538,7 @@ def test_each_epoch_is_reported_as_it_ends(usual):
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_is_a_clear_error(data):
-    with pytest.raises(trainer.TrainingDiverged, match=r"lower train\.learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"lower train\.learning_rate"):
         trainer.fit(model(), train(learning_rate=1e38), data)
 
 

@@ -13,6 +13,7 @@ from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones
 from pipeline.train import trainer
+from pipeline.train.epoch_log import TrainingDiverged
 from pipeline.train.metrics import Score
 from pipeline.tune import search
 from pipeline.tune import study as studies
@@ -558,7 +559,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(p, tried, tmp_path, monke
     def sometimes(model, train, data, on_epoch, deadline):
         if len(tried) == 2:
             tried.append(None)
-            raise trainer.TrainingDiverged("the loss is nan")
+            raise TrainingDiverged("the loss is nan")
         return fit(model, train, data, on_epoch, deadline)
 
     monkeypatch.setattr(trainer, "fit", sometimes)

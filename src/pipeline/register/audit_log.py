@@ -39,11 +39,6 @@ class Entry:
     who: str
     when: str
 
-    @property
-    def moves(self) -> bool:
-        """True if another version may serve from then on."""
-        return self.what != "kept out"
-
     def __str__(self) -> str:
         by = "" if self.by == "hand" else f"the {self.by}, run by "
         return f"version {self.version} was {self.what} at {self.when[:19]}Z by {by}{self.who}"
@@ -56,7 +51,7 @@ def read() -> list[Entry]:
 
 def moves() -> list[Entry]:
     """Returns the entries after which another version may have served."""
-    return [entry for entry in read() if entry.moves]
+    return [entry for entry in read() if entry.what != "kept out"]
 
 
 def append(what: str, version: int, before: int | None, by: str, why: str) -> Entry:

@@ -7,13 +7,14 @@ good version at every moment.
 """
 
 import warnings
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.core import locks
 from pipeline.core.errors import UserError
 from pipeline.register import audit_log, versions
 
+# The processes of one project folder take turns. Two machines that share a tracking server are not
+# held apart: between the counting of moves and the new alias both could move for some milliseconds.
 _LOCK = Path(".cache/registry.lock")
 _WAIT = 60.0  # seconds for another promotion to end; each takes less than one
 
@@ -99,7 +100,7 @@ def repair() -> audit_log.Entry | None:
     """
     if _agreed():
         return None
-    with _one_at_a_time():  # the one who moves now may be between alias and log
+    with locks.exclusive(_LOCK, _WAIT):  # the one who moves now may be between alias and log
         if _agreed():
             return None
         staged, named, logged = _names()
@@ -137,7 +138,7 @@ def _line(moves: list[audit_log.Entry], now: versions.Version | None) -> list[in
 
 
 def _move(what: str, version: int, why: str, by: str, seen: int) -> audit_log.Entry:
-    with _one_at_a_time():
+    with locks.exclusive(_LOCK, _WAIT):
         moves = audit_log.moves()
         if len(moves) != seen:
             raise UserError(
@@ -179,12 +180,3 @@ def _set_stage(version: int, stage: str) -> None:
             stage,
             archive_existing_versions=stage == versions.STAGE,
         )
-
-
-def _one_at_a_time() -> AbstractContextManager[None]:
-    """Lets the processes of one project folder run the block one after the other.
-
-    Two machines that share a tracking server are not held apart: between the counting of moves and
-    the new alias both could move for some milliseconds.
-    """
-    return locks.exclusive(_LOCK, _WAIT)

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 # Standard errors. The best of many trials is partly luck. With one (Breiman et al. 1984,
 # Classification and Regression Trees) the luckiest of 30 was served on two of three splits of 13
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
 BEYOND_CHANCE = 2
 
 
-def positions(species: "pd.Series", labels: Sequence[str]) -> np.ndarray:
+def positions(species: pd.Series, labels: Sequence[str]) -> np.ndarray:
     """Maps each photo's species to its position among the labels, int (n,)."""
     return species.map({name: i for i, name in enumerate(labels)}).to_numpy()
 
@@ -61,7 +58,7 @@ class Score:
         return self.accuracy - self.standard_error
 
 
-def paired_accuracy_gain(new: "pd.DataFrame", old: "pd.DataFrame") -> tuple[float, float]:
+def paired_accuracy_gain(new: pd.DataFrame, old: pd.DataFrame) -> tuple[float, float]:
     """Compares the accuracy of two recognisers on the photos that both have predicted.
 
     Args:

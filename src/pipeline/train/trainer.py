@@ -15,13 +15,11 @@ from pipeline.networks.quiet_keras import keras
 from pipeline.train import held_out
 from pipeline.train.checkpoints import Checkpoint
 from pipeline.train.datasets import FitInputs, TrainingData
-from pipeline.train.epoch_log import OnEpoch, TrainingDiverged, TrainingInfeasible
+from pipeline.train.epoch_log import OnEpoch, TrainingInfeasible
 from pipeline.train.metrics import Score, positions
 from pipeline.train.phases import Phases, validation_batch
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.train.trained import Trained
-
-__all__ = ["Trained", "TrainingDiverged", "TrainingInfeasible", "checkpoint", "fit"]
 
 
 def code(*more: str) -> list[str]:
