@@ -62,7 +62,9 @@ def load(networks: Sequence[keras.Model], path: Path) -> keras.Model:
                     if _fits(network, copy):
                         return network
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
-        raise UnusableWeights(f"it is not a whole file of Keras 3: {error}") from None
+        raise UnusableWeights(
+            f"it is not a whole file of Keras 3 (.keras or .weights.h5): {error}"
+        ) from None
     raise UnusableWeights("it holds no weights of this network")
 
 
