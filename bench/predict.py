@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10_000)
     parser.add_argument("--repetitions", type=int, default=1)
     arguments = parser.parse_args()
-    model = (registry.recogniser("Production") / "model.tflite").read_bytes()
+    model = (registry.locate("Production").recogniser / "model.tflite").read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
         folder, quarter = Path(temporary, "all"), Path(temporary, "quarter")
         link(arguments.source, folder, arguments.photos)

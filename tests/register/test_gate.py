@@ -547,7 +547,7 @@ def test_a_tampered_version_is_neither_compared_nor_loaded(home, tested):
     checksums.write_checksums(folder)
     for use in (
         lambda: versions.folder(second),
-        lambda: versions.recogniser("2"),
+        lambda: versions.locate("2"),
         lambda: gate.judge(tested["good"], versions.get(1), second, LIMITS),
     ):
         with pytest.raises(UserError, match=r"version 2 .* not the list of hashes that was regist"):

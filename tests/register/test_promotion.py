@@ -118,7 +118,7 @@ def test_a_version_whose_files_were_altered_comes_back_by_no_way(database, monke
         assert "version 3 is not what" in animal(monkeypatch, "promote", "3")
         assert "version 3 is not what" in animal(monkeypatch, "rollback")
         with pytest.raises(UserError, match="version 3 is not what was registered"):
-            registry.recogniser("3")
+            registry.locate("3")
     finally:
         network.write_text("network 3")
         checksums.write_checksums(files)
@@ -150,21 +150,21 @@ def test_a_recogniser_is_found_by_number_stage_alias_and_uri(database):
 def test_a_recogniser_is_found_by_its_folder_and_by_that_of_a_version(database, tmp_path):
     files = registry.folder(registry.get(2))
     for name in (str(files), files.as_uri(), str(files / registry.RECOGNISER)):
-        assert (registry.recogniser(name) / "network").read_text() == "network 2"
+        assert (registry.locate(name).recogniser / "network").read_text() == "network 2"
     (copy := tmp_path / "copy").mkdir()
     shutil.copytree(files, copy, dirs_exist_ok=True)
     (copy / registry.RECOGNISER / "network").write_text("another")
     with pytest.raises(UserError, match=r"copy is not what was registered: .*network was altered"):
-        registry.recogniser(str(copy))
+        registry.locate(str(copy))
 
 
 def test_what_is_no_version_is_named_beside_those_that_there_are(database):
     promote(1)
     for unknown in ("5", "Nowhere", "models:/animal/7"):
         with pytest.raises(UserError, match=r"no version, stage or alias .* versions: 1, 2, 3, 4"):
-            registry.recogniser(unknown)
+            registry.locate(unknown)
     with pytest.raises(UserError, match="files of models:/lynx/1 cannot be read"):
-        registry.recogniser("models:/lynx/1")
+        registry.locate("models:/lynx/1")
 
 
 def test_versions_come_oldest_first_and_content_leads_to_the_latest(database):

@@ -41,7 +41,7 @@ def _drifted(arguments: argparse.Namespace) -> bool:
     workspace.require_target_outside(arguments.output)
     atomic.require_own(arguments.output)
     now = drift.read(arguments.log, arguments.days)
-    changes = drift.compare(drift.read_reference(versions.recogniser(arguments.model)), now)
+    changes = drift.compare(drift.read_reference(versions.locate(arguments.model).recogniser), now)
     drift.save(changes, len(now), arguments.output)
     print(drift.page(changes, len(now)))
     return any(change.drifted for change in changes)

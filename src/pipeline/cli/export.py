@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     atomic.require_own(arguments.folder)
     if arguments.onnx:
         onnx.require_installed()
-    recogniser = versions.recogniser(arguments.model)
+    recogniser = versions.locate(arguments.model).recogniser
     if not arguments.float:
         print("preparing the networks; making int8 takes about a minute", flush=True)
     names = ("float",) if arguments.float else ("float", "int8")

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
     deployments = Path(arguments.deployments) if arguments.deployments else None
     wanted = formats.named(form, deployments)
     folder = _seen_from(form, wanted.check, arguments)
-    recogniser = versions.recogniser(arguments.model)
+    recogniser = versions.locate(arguments.model).recogniser
     labels = batch.labels(recogniser)
     listed = species_list.read(Path(arguments.list), labels) if arguments.list else None
     journal = output.with_name(f"{output.name}.journal")

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     for path in (output, sheet):
         workspace.require_target_outside(path)
         atomic.require_new(path)
-    recogniser = versions.recogniser(arguments.model)
+    recogniser = versions.locate(arguments.model).recogniser
     table, pictures, left_out = suggestions.suggest(recogniser, arguments.paths, arguments.count)
     if table.empty:
         among = f", among {inputs.listed(left_out)}" if left_out else ""

@@ -192,11 +192,6 @@ def locate(model: str) -> Located:
     return Located(folder(named[-1]) / RECOGNISER, str(named[-1].number))
 
 
-def recogniser(model: str) -> Path:
-    """Returns the folder of the recogniser that `locate` finds, and raises what it raises."""
-    return locate(model).recogniser
-
-
 def _in_folder(files: Path, name: str) -> Located:
     if not (files / RECOGNISER).is_dir():
         return Located(files, name)
