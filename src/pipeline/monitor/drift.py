@@ -211,7 +211,8 @@ def _change(before: pd.Series, now: pd.Series, properties: int) -> Change:
         p = stats.ks_2samp(before, now).pvalue
         shown = [f"{s.median():.4g}" for s in (before, now)]
     psi, p = stability(table[0], table[1]), min(1.0, float(p) * properties)
-    return Change(str(before.name), *shown, psi, p, drifted=psi >= LARGE and p < SIGNIFICANT)
+    drifted = psi >= LARGE and p < SIGNIFICANT
+    return Change(str(before.name), shown[0], shown[1], psi, p, drifted)
 
 
 def stability(before: np.ndarray, now: np.ndarray) -> float:
