@@ -2,15 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query
 from pydantic import BaseModel, Field
 
 from pipeline.inference.open_set import NO_ANIMAL, SPECIES, UNKNOWN_ANIMAL
 from pipeline.serve import request_format
-
-TopK = Annotated[int, Query(ge=1, le=1000)]
-Threshold = Annotated[float | None, Query(ge=0, le=1)]
-Boxes = Annotated[list[float], Query(default_factory=list, description="x, y, width, height")]
 
 _PHOTO = {"schema": {"type": "string", "format": "binary"}}
 
@@ -52,7 +47,6 @@ class Refusal(BaseModel):
     message: str
 
 
-ANSWERED, ANSWERED_BATCH = {200: {"model": Answer}}, {200: {"model": Answers}}
 REFUSED = {
     400: {"model": Refusal, "description": "It cannot be read"},
     401: {"model": Refusal, "description": "The token is missing or wrong"},

@@ -7,9 +7,10 @@ change, and photos as they are (`/predict`).
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import prometheus_client
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
@@ -21,7 +22,6 @@ from pipeline.serve import request_format, schemas
 from pipeline.serve.instrumented_model import InstrumentedModel
 from pipeline.serve.request_guard import Limits, RequestGuard, refusal
 from pipeline.serve.request_log import RequestLog
-from pipeline.serve.schemas import Boxes, Threshold, TopK
 
 
 def build(
@@ -45,14 +45,9 @@ def build(
     app = FastAPI(title="animal", description="Which animal a photo shows.", version=version)
     for kind in (HTTPException, QueryError):
         app.add_exception_handler(kind, _refused)
-    paths = set()
-    for routes in (
-        prediction_routes(model, threads),
-        health_routes(model, threads, registry),
-    ):
-        app.include_router(routes)
-        paths |= {route.path for route in routes.routes}
-    return RequestGuard(app, paths, registry, limits or Limits())
+    app.include_router(prediction_routes(model, threads))
+    app.include_router(health_routes(model, threads, registry))
+    return RequestGuard(app, app.openapi()["paths"], registry, limits or Limits())
 
 
 def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> APIRouter:
@@ -61,7 +56,7 @@ def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> 
 
     @routes.post(
         "/invocations",
-        responses=schemas.ANSWERED_BATCH | schemas.REFUSED,
+        responses={200: {"model": schemas.Answers}} | schemas.REFUSED,
         openapi_extra=schemas.BATCH,
     )
     async def invocations(request: Request) -> Response:
@@ -77,14 +72,16 @@ def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> 
 
     @routes.post(
         "/predict",
-        responses=schemas.ANSWERED | schemas.REFUSED,
+        responses={200: {"model": schemas.Answer}} | schemas.REFUSED,
         openapi_extra=schemas.UPLOAD,
     )
     async def predict(
         request: Request,
-        boxes: Boxes,
-        top_k: TopK = 3,
-        threshold: Threshold = None,
+        boxes: Annotated[
+            list[float], Query(default_factory=list, description="x, y, width, height")
+        ],
+        top_k: Annotated[int, Query(ge=1, le=1000)] = 3,
+        threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
         explain: bool = False,
     ) -> Response:
         """Answers one photo: the body, or the field `photo` of a form."""
