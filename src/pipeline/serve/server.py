@@ -6,8 +6,9 @@ change, and photos as they are (`/predict`).
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import prometheus_client
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -22,6 +23,9 @@ from pipeline.serve import request_format, schemas
 from pipeline.serve.instrumented_model import InstrumentedModel
 from pipeline.serve.request_guard import Limits, RequestGuard, refusal
 from pipeline.serve.request_log import RequestLog
+
+T = TypeVar("T")
+router = APIRouter()
 
 
 def build(
@@ -40,102 +44,85 @@ def build(
     """
     registry = prometheus_client.CollectorRegistry()
     prometheus_client.ProcessCollector(registry=registry)
-    model = InstrumentedModel(recogniser, version, registry, log or RequestLog())
-    threads = ThreadPoolExecutor(os.cpu_count())  # more at a time would slow each other down
     app = FastAPI(title="animal", description="Which animal a photo shows.", version=version)
+    app.state.model = InstrumentedModel(recogniser, version, registry, log or RequestLog())
+    app.state.registry = registry
+    app.state.threads = ThreadPoolExecutor(os.cpu_count())  # more would slow each other down
     for kind in (HTTPException, QueryError):
         app.add_exception_handler(kind, _refused)
-    app.include_router(prediction_routes(model, threads))
-    app.include_router(health_routes(model, threads, registry))
+    app.include_router(router)
     return RequestGuard(app, app.openapi()["paths"], registry, limits or Limits())
 
 
-def prediction_routes(model: InstrumentedModel, threads: ThreadPoolExecutor) -> APIRouter:
-    """Builds the routes that answer photos: /invocations and /predict."""
-    routes = APIRouter()
+@router.post(
+    "/invocations",
+    responses={200: {"model": schemas.Answers}} | schemas.REFUSED,
+    openapi_extra=schemas.BATCH,
+)
+async def invocations(request: Request) -> Response:
+    """Answers a batch, as MLflow's scoring server does."""
+    body, kind = await request.body(), request.headers.get("content-type", "")
 
-    @routes.post(
-        "/invocations",
-        responses={200: {"model": schemas.Answers}} | schemas.REFUSED,
-        openapi_extra=schemas.BATCH,
-    )
-    async def invocations(request: Request) -> Response:
-        """Answers a batch, as MLflow's scoring server does."""
-        body, kind = await request.body(), request.headers.get("content-type", "")
+    def answer(model: InstrumentedModel) -> list[dict]:
+        batch = request_format.parse(body, kind)
+        return model.predict(batch.images, batch.params)
 
-        def answer() -> list[dict]:
-            batch = request_format.parse(body, kind)
-            return model.predict(batch.images, batch.params)
-
-        rows = await asyncio.get_running_loop().run_in_executor(threads, answer)
-        return JSONResponse({"predictions": rows})
-
-    @routes.post(
-        "/predict",
-        responses={200: {"model": schemas.Answer}} | schemas.REFUSED,
-        openapi_extra=schemas.UPLOAD,
-    )
-    async def predict(
-        request: Request,
-        boxes: Annotated[
-            list[float], Query(default_factory=list, description="x, y, width, height")
-        ],
-        top_k: Annotated[int, Query(ge=1, le=1000)] = 3,
-        threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
-        explain: bool = False,
-    ) -> Response:
-        """Answers one photo: the body, or the field `photo` of a form."""
-        try:
-            photo = await read_photo(request)
-        except (FormParserError, HTTPException) as error:
-            return refusal(400, f"the form cannot be read: {error}")
-        if photo is None:
-            sentence = "send a photo as image/* or application/octet-stream, or as field `photo`"
-            return refusal(415, f"{sentence} of a multipart form")
-        params = {"top_k": top_k, "explain": explain, "boxes": boxes}
-        params |= {} if threshold is None else {"threshold": threshold}
-        loop = asyncio.get_running_loop()
-        (answer,) = await loop.run_in_executor(threads, model.predict, [photo], params)
-        return JSONResponse(answer)
-
-    return routes
+    return JSONResponse({"predictions": await _computed(request, answer)})
 
 
-def health_routes(
-    model: InstrumentedModel,
-    threads: ThreadPoolExecutor,
-    registry: prometheus_client.CollectorRegistry,
-) -> APIRouter:
-    """Builds the routes about the server itself: /ping, /health, /ready, /version, /metrics."""
-    routes = APIRouter()
+@router.post(
+    "/predict",
+    responses={200: {"model": schemas.Answer}} | schemas.REFUSED,
+    openapi_extra=schemas.UPLOAD,
+)
+async def predict(
+    request: Request,
+    boxes: Annotated[list[float], Query(default_factory=list, description="x, y, width, height")],
+    top_k: Annotated[int, Query(ge=1, le=1000)] = 3,
+    threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
+    explain: bool = False,
+) -> Response:
+    """Answers one photo: the body, or the field `photo` of a form."""
+    photo = await _photo(request)
+    params = {"top_k": top_k, "threshold": threshold, "explain": explain, "boxes": boxes}
+    (answer,) = await _computed(request, lambda model: model.predict([photo], params))
+    return JSONResponse(answer)
 
-    @routes.get("/ping", response_class=PlainTextResponse)
-    @routes.get("/health", response_class=PlainTextResponse)
-    async def health() -> str:
-        """Says that the server is up."""
-        return "\n"
 
-    @routes.get("/version", response_class=PlainTextResponse)
-    async def version() -> str:
-        """Names the version that is served."""
-        return model.version
+@router.get("/ping", response_class=PlainTextResponse)
+@router.get("/health", response_class=PlainTextResponse)
+async def health() -> str:
+    """Says that the server is up."""
+    return "\n"
 
-    @routes.get("/ready", response_class=PlainTextResponse, responses=schemas.NOT_READY)
-    async def ready() -> Response:
-        """Says whether a photo is answered now."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(threads, model.require_ready)
-        except Exception as error:
-            return refusal(503, f"it does not answer: {error}")
-        return PlainTextResponse("\n")
 
-    @routes.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        """Counts for Prometheus."""
-        text = prometheus_client.generate_latest(registry)
-        return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+@router.get("/version", response_class=PlainTextResponse)
+async def version(request: Request) -> str:
+    """Names the version that is served."""
+    return request.app.state.model.version
 
-    return routes
+
+@router.get("/ready", response_class=PlainTextResponse, responses=schemas.NOT_READY)
+async def ready(request: Request) -> Response:
+    """Says whether a photo is answered now."""
+    try:
+        await _computed(request, InstrumentedModel.require_ready)
+    except Exception as error:
+        return refusal(503, f"it does not answer: {error}")
+    return PlainTextResponse("\n")
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Counts for Prometheus."""
+    text = prometheus_client.generate_latest(request.app.state.registry)
+    return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _computed(request: Request, function: Callable[[InstrumentedModel], T]) -> T:
+    """Returns what a function of the model returns; threads call them first come, first served."""
+    state, loop = request.app.state, asyncio.get_running_loop()
+    return await loop.run_in_executor(state.threads, function, state.model)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -144,13 +131,17 @@ async def _refused(request: Request, error: Exception) -> Response:
     return refusal(400, str(error))
 
 
-async def read_photo(request: Request) -> bytes | None:
-    """Returns the photo in a request; None if there is none."""
+async def _photo(request: Request) -> bytes:
+    """Returns the photo in a request. Raises HTTPException where there is none (400 or 415)."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
         return await request.body()
     if kind == "multipart/form-data":
-        async with request.form(max_files=10, max_fields=10) as form:
-            photo = form.get("photo")
-            return await photo.read() if isinstance(photo, UploadFile) else None
-    return None
+        try:
+            async with request.form(max_files=10, max_fields=10) as form:
+                if isinstance(photo := form.get("photo"), UploadFile):
+                    return await photo.read()
+        except FormParserError as error:
+            raise HTTPException(400, f"the form cannot be read: {error}") from None
+    sentence = "send a photo as image/* or application/octet-stream, or as field `photo`"
+    raise HTTPException(415, f"{sentence} of a multipart form")
