@@ -44,12 +44,13 @@ def facts_of_project() -> dict[str, Any]:
     source = params.load().ingest.source
     dvc = _start_dvc()  # it works while the registry's library is imported
     registry = _registry()
+    cached = sum(path.stat().st_size for path in Path(".cache").rglob("*") if path.is_file())
     return {
         "collection": {"source": source, **_collection()},
         "test": _test(),
         **registry,
         "next": _next(dvc),
-        "disk": {"free_bytes": shutil.disk_usage(".").free, "cache_bytes": _size(Path(".cache"))},
+        "disk": {"free_bytes": shutil.disk_usage(".").free, "cache_bytes": cached},
     }
 
 
@@ -143,23 +144,17 @@ def will_run(pipeline: dict[str, dict], changed: set[str]) -> list[str]:
     written: list[Path] = []
     for name, stage in pipeline.items():
         needs = [Path(dep) for dep in stage.get("deps", [])]
-        follows = any(_overlap(dep, out) for dep in needs for out in written)
+        follows = any(
+            dep.is_relative_to(out) or out.is_relative_to(dep) for dep in needs for out in written
+        )
         if name in changed or follows:
             running.append(name)
             written += workspace.outputs(stage)
     return running
 
 
-def _overlap(first: Path, second: Path) -> bool:
-    return first.is_relative_to(second) or second.is_relative_to(first)
-
-
 def _changed(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

@@ -99,16 +99,12 @@ def _explain(error: BaseException) -> str | None:
     elif type(error).__name__ in _UNREACHABLE:
         server = _SERVERS.get(type(error).__module__.split(".")[0])
         if server:
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             return (
-                f"{server} ended or cannot be reached ({_first_line(error)}); start it and run "
+                f"{server} ended or cannot be reached ({first_line}); start it and run "
                 "this again: what was finished is not done twice"
             )
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _disk_is_full(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -22,17 +21,9 @@ class FormatError(HTTPException):
         super().__init__(status, sentence)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The rows of a request.
-
-    Attributes:
-        images: Of each row: bytes, or base64, or whatever was sent in their place.
-        params: Of the request, not checked yet.
-    """
-
-    images: list[Any]
-    params: dict[str, Any] = field(default_factory=dict)
+# The images of the rows (bytes, or base64, or whatever was sent in their place), and the params of
+# the request, not checked yet.
+Batch = tuple[list[Any], dict[str, Any]]
 
 
 def parse(body: bytes, content_type: str) -> Batch:
@@ -73,7 +64,7 @@ def _from_json(body: bytes) -> Batch:
         raise FormatError(f"params is {type(params).__name__}, not an object")
     rows = request[forms[0]]
     images = _split(rows) if forms[0] == "dataframe_split" else _rows(rows, forms[0])
-    return Batch(images, params or {})
+    return images, params or {}
 
 
 def _split(frame: Any) -> list[Any]:
@@ -113,7 +104,7 @@ def _from_csv(body: bytes) -> Batch:
         raise FormatError(f"the body is not valid CSV: {str(error)[:200]!r}") from None
     if COLUMN not in frame:
         raise FormatError(f"the CSV has no column `{COLUMN}`")
-    return Batch(frame[COLUMN].tolist())
+    return frame[COLUMN].tolist(), {}
 
 
 def _from_parquet(body: bytes) -> Batch:
@@ -122,7 +113,7 @@ def _from_parquet(body: bytes) -> Batch:
 
     try:
         table = pq.read_table(io.BytesIO(body), columns=[COLUMN])
-        return Batch(table[COLUMN].to_pylist())
+        return table[COLUMN].to_pylist(), {}
     except (pa.ArrowException, OSError, KeyError) as error:
         sentence = f"the body is not Parquet with a column `{COLUMN}`: {str(error)[:200]!r}"
         raise FormatError(sentence) from None

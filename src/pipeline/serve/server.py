@@ -64,8 +64,8 @@ async def invocations(request: Request) -> Response:
     body, kind = await request.body(), request.headers.get("content-type", "")
 
     def answer(model: InstrumentedModel) -> list[dict]:
-        batch = request_format.parse(body, kind)
-        return model.predict(batch.images, batch.params)
+        images, params = request_format.parse(body, kind)
+        return model.predict(images, params)
 
     return JSONResponse({"predictions": await _computed(request, answer)})
 
