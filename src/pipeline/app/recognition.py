@@ -23,6 +23,7 @@ from pipeline.app.champion import Champion, Model
 from pipeline.predict import batch
 from pipeline.predict.events import Events
 from pipeline.predict.formats import tables
+from pipeline.serve.request_guard import receive_body
 
 MAX_WAITING = 32  # photos in memory; each has up to 64 MB, and the page sends a few at a time
 MAX_ROWS = 100_000  # of a table
@@ -85,7 +86,7 @@ def routes(champion: Champion, in_field: bool = False) -> APIRouter:
     async def unpack(request: Request) -> Response:
         """Sends the photos of a zip or tar back, one after the other."""
         with tempfile.NamedTemporaryFile() as file:
-            await uploads.archive_file(request, file)
+            await receive_body(request, file, uploads.MAX_ARCHIVE, uploads.SECONDS_OF_ARCHIVE)
             file.flush()
             photos = uploads.unpack(Path(file.name))
             await run_in_threadpool(next, photos)

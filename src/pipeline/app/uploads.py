@@ -6,7 +6,6 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from fastapi import Request
 
@@ -19,7 +18,7 @@ from pipeline.sources import archive
 MAX_ARCHIVE = 2 << 30  # bytes, packed and unpacked
 MAX_PHOTOS = 5_000  # of one archive
 _SECONDS = 60.0  # for a photo to arrive in
-_SECONDS_OF_ARCHIVE = 600.0
+SECONDS_OF_ARCHIVE = 600.0
 _MAX_NAME = 1_000  # characters
 _FORMULA = ("=", "+", "-", "@")  # with what a spreadsheet's formulas begin
 
@@ -29,11 +28,6 @@ async def photo(request: Request) -> bytes:
     file = io.BytesIO()
     await receive_body(request, file, MAX_BYTES, _SECONDS)
     return file.getvalue()
-
-
-async def archive_file(request: Request, file: BinaryIO) -> None:
-    """Receives a zip or tar into a file. Raises what `receive_body` raises."""
-    await receive_body(request, file, MAX_ARCHIVE, _SECONDS_OF_ARCHIVE)
 
 
 def name(given: str) -> str:

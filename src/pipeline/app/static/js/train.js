@@ -145,7 +145,7 @@ function run() {
 const stopButton = () => h("div", { class: "row" }, h("button", { type: "button", onclick: () => api.stopTraining().then(() => refresh()) }, t("cancel")));
 
 const trainButtons = () => h("div", { class: "row" },
-  h("button", { type: "button", class: "main", onclick: () => start({}) }, t("train.start")),
+  h("button", { type: "button", class: "main", onclick: () => start({}) }, t("part.train")),
   about.reports.includes("index.html") ? report("index.html", t("train.report")) : null);
 
 /** Says what a person should know before training: other species than now, and corrections. */
