@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import keras
 
 FOLDS = 4
-SOURCES = ("auto", "boxes")  # of `ingest.find`
+SOURCES = ("auto", "boxes")
 
 
 def folds(manifest: pd.DataFrame, heads: int) -> pd.DataFrame:
@@ -159,7 +159,9 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, required=True, help="keeps pictures and features")
-    parser.add_argument("--find", nargs="+", choices=SOURCES, default=SOURCES)
+    parser.add_argument(
+        "--find", nargs="+", default=SOURCES, help='of ingest.find, as auto or "[motion, detector]"'
+    )
     parser.add_argument("--backbone", help="by default that of params.yaml")
     arguments = parser.parse_args()
     folder = arguments.folder
