@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from pipeline.inference import decoding, detections
 
@@ -216,6 +215,8 @@ def _onnx(path: Path) -> Detector:
 
 
 def _tflite(path: Path) -> Detector:
+    from ai_edge_litert.interpreter import Interpreter  # most detectors are no TFLite
+
     interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
     interpreter.allocate_tensors()
     (given,), (result, *_) = interpreter.get_input_details(), interpreter.get_output_details()

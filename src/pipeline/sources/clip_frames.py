@@ -14,7 +14,7 @@ from pipeline.core import atomic, parallel
 from pipeline.core.progress import track
 from pipeline.dataset import events
 from pipeline.inference import decoding
-from pipeline.sources import clips, reader
+from pipeline.sources import reader
 from pipeline.sources.filenames import VIDEO
 
 
@@ -109,6 +109,8 @@ def _later(taken_at: str | None, second: float) -> str | None:
 
 def _extract(root: Path, into: Path, max_pixels: int, clip: str) -> _Extracted:
     """Writes the frames of one clip; doing it twice writes the same."""
+    from pipeline.sources import clips  # OpenCV has no place where there are no videos
+
     try:
         with (root / clip).open("rb") as file:
             data = file.read(clips.MAX_BYTES + 1)
