@@ -354,7 +354,7 @@ def test_a_file_of_weights_is_for_one_network_and_known_by_its_content(
     assert fewer.tune.space["model.backbone"].choices == ["efficientnet_lite2"]
     assert "does not fit efficientnet_lite0: the search leaves" in capsys.readouterr().out
     with pytest.raises(
-        UserError, match=f"{re.escape(str(file))}, .*lite2 cannot take: it is not a whole file"
+        UserError, match=f"{re.escape(str(file))}, .*lite2 cannot take: not weights"
     ):
         search.check(fewer)
     former = studies.open_study(fewer, "digest", tmp_path)

@@ -291,7 +291,11 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
         raise UserError(
             "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
         )
-    return max(complete, key=lambda trial: (trial.value, -trial.user_attrs["log_loss"]))
+    return max(complete, key=_rank)
+
+
+def _rank(trial: optuna.trial.FrozenTrial) -> Any:
+    return (trial.value, -trial.user_attrs["log_loss"])
 
 
 def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.networks.backbones import efficientnet_lite
-from pipeline.networks.backbones.backbone import UnusableWeights
 from pipeline.networks.backbones.efficientnet_lite import LITE0
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 VARIANT = LITE0.network.args[1]
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.core.errors import UserError
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
-
-
-class UnusableWeights(UserError):
-    """A file of weights that is missing, altered, damaged or not what it claims to be."""
+    import numpy as np
 
 
 class Parts(NamedTuple):

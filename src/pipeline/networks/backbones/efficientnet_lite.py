@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.networks.backbones import keras_weights, torch_checkpoint
-from pipeline.networks.backbones.backbone import Backbone, Classifier, UnusableWeights
+from pipeline.networks.backbones import keras_weights, torch_checkpoint, weight_files
+from pipeline.networks.backbones.backbone import Backbone, Classifier
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
@@ -55,6 +56,8 @@ class _Block(NamedTuple):
     filters: int
 
 
+_STEM = "conv_stem"
+
 # Table 1 of the paper: repeats of each block, and of the first of them its stride.
 _STAGES = (
     (1, _Block(3, 1, 1, 16)),
@@ -73,10 +76,14 @@ def _round_filters(filters: float) -> int:
     return rounded if rounded >= 0.9 * filters else rounded + 8
 
 
+def _repeats(variant: Variant) -> list[int]:
+    """Returns how many blocks each stage has."""
+    inner = (math.ceil(repeats * variant.depth) for repeats, _ in _STAGES[1:-1])
+    return [_STAGES[0][0], *inner, _STAGES[-1][0]]
+
+
 def _blocks(variant: Variant) -> Iterator[_Block]:
-    for stage, (repeats, block) in enumerate(_STAGES):
-        if 0 < stage < len(_STAGES) - 1:
-            repeats = math.ceil(repeats * variant.depth)
+    for repeats, (_, block) in zip(_repeats(variant), _STAGES, strict=True):
         block = block._replace(filters=_round_filters(block.filters * variant.width))
         yield block
         yield from [block._replace(stride=1)] * (repeats - 1)
@@ -113,7 +120,7 @@ def network(name: str, variant: Variant, size: int) -> keras.Model:
 
     pixels = Input((size, size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, -1, name="rescaling")(pixels)
-    x = activate(normalise(convolve(x, 32, "conv_stem", 3, 2), "bn0"), "relu0")
+    x = activate(normalise(convolve(x, 32, _STEM, 3, 2), "bn0"), "relu0")
     for index, block in enumerate(_blocks(variant)):
         x = mbconv(x, block, f"blocks.{index}")
     x = activate(normalise(convolve(x, 1280, "conv_head"), "bn1"), "relu1")
@@ -159,15 +166,32 @@ def load_weights(variant: Variant, model: keras.Model, weights: str) -> None:
     Args:
         variant: The variant.
         model: The network.
-        weights: `imagenet`, or the path of a file that Keras 3 saved.
+        weights: `imagenet`, or the path of a file that Keras 3, PyTorch or safetensors saved. The
+            tensors of the last two are called as in its package, or as in timm's
+            `tf_efficientnet_lite0`, with any prefix.
 
     Raises:
         UnusableWeights: They cannot be read or are another network's.
     """
     if weights == "imagenet":
-        _assign(model, read_imagenet(variant))
-    else:
-        keras_weights.load([model], Path(weights))
+        return _assign(model, read_imagenet(variant), _package_name)
+    path = Path(weights)
+    match weight_files.form(path):
+        case "keras":
+            keras_weights.load([model], path)
+        case "legacy_h5":
+            raise UnusableWeights(
+                "it is of Keras before version 3: save it anew as `.weights.h5` with a newer one"
+            )
+        case "tensors":
+            tensors = weight_files.tensors(path)
+            stem = min((n for n in tensors if n.endswith(f"{_STEM}.weight")), key=len, default=None)
+            if stem is None:
+                raise UnusableWeights(f"no tensor in it is called {_STEM}.weight")
+            prefix = stem.removesuffix(f"{_STEM}.weight").removesuffix("_")
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            name_of = _package_name if f"_{_STEM}.weight" in own else partial(_timm_name, variant)
+            _assign(model, own, name_of)
 
 
 def _package_name(layer: str) -> str:
@@ -175,20 +199,46 @@ def _package_name(layer: str) -> str:
     return ".".join(part if part.isdigit() else f"_{part}" for part in layer.split("."))
 
 
-def _assign(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Gives each layer of a `network` the tensors that begin with its name."""
+def _timm_name(variant: Variant, layer: str) -> str:
+    """Returns what timm calls a layer: `blocks.1.2.bn1` is `blocks.3.bn0` here."""
+    if not layer.startswith("blocks."):
+        return {"bn0": "bn1", "bn1": "bn2"}.get(layer, layer)
+    _, number, part = layer.split(".")
+    stage, block = 0, int(number)
+    for repeats in _repeats(variant):
+        if block < repeats:
+            break
+        stage, block = stage + 1, block - repeats
+    if stage == 0:  # nothing to expand: depthwise and pointwise alone
+        names = {"depthwise_conv": "conv_dw", "project_conv": "conv_pw"}
+    else:
+        names = {"expand_conv": "conv_pw", "depthwise_conv": "conv_dw", "project_conv": "conv_pwl"}
+        names |= {"bn0": "bn1", "bn1": "bn2", "bn2": "bn3"}
+    return f"blocks.{stage}.{block}.{names.get(part, part)}"
+
+
+def _assign(
+    model: keras.Model, tensors: dict[str, np.ndarray], name_of: Callable[[str], str]
+) -> None:
+    """Gives each layer of a `network` the tensors that `name_of` it begins."""
     from keras import layers
 
-    for layer in model.layers:
-        name = _package_name(layer.name)
-        match layer:
-            case layers.DepthwiseConv2D():
-                layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 0, 1)])
-            case layers.Conv2D():
-                layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 1, 0)])
-            case layers.BatchNormalization():
-                parts = ("weight", "bias", "running_mean", "running_var")
-                layer.set_weights([tensors[f"{name}.{part}"] for part in parts])
+    try:
+        for layer in model.layers:
+            name = name_of(layer.name)
+            match layer:
+                case layers.DepthwiseConv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 0, 1)])
+                case layers.Conv2D():
+                    layer.set_weights([tensors[f"{name}.weight"].transpose(2, 3, 1, 0)])
+                case layers.BatchNormalization():
+                    parts = ("weight", "bias", "running_mean", "running_var")
+                    layer.set_weights([tensors[f"{name}.{part}"] for part in parts])
+    except KeyError as error:
+        raise UnusableWeights(f"it is of another network: it has no {error}") from None
+    except ValueError as error:
+        reason = str(error).split(chr(10))[0]
+        raise UnusableWeights(f"it is of another network: {reason}") from None
 
 
 def _classifier(name: str, variant: Variant) -> Classifier:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import UserError
-from pipeline.networks.backbones import keras_weights
-from pipeline.networks.backbones.backbone import Backbone, UnusableWeights
+from pipeline.networks.backbones import keras_weights, weight_files
+from pipeline.networks.backbones.backbone import Backbone
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
@@ -87,17 +88,22 @@ def load_weights(constructor: str, model: keras.Model, weights: str) -> None:
 
 def _loaded(model: keras.Model, bare: keras.Model, path: Path) -> keras.Model:
     """Loads a file into a `network` or into what Keras builds, whichever it fits."""
-    if not keras_weights.is_legacy(path):
-        return keras_weights.load([model, bare], path)
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / "weights.h5"  # Keras goes by the ending
-        link.symlink_to(path.absolute())
-        try:
-            bare.load_weights(link)
-        except (ValueError, OSError, KeyError) as error:
-            reason = str(error).split(chr(10))[0]
-            raise UnusableWeights(f"it is of another network: {reason}") from None
-    return bare
+    match weight_files.form(path):
+        case "keras":
+            return keras_weights.load([model, bare], path)
+        case "legacy_h5":
+            with tempfile.TemporaryDirectory() as folder:
+                link = Path(folder) / "weights.h5"  # Keras goes by the ending
+                link.symlink_to(path.absolute())
+                try:
+                    bare.load_weights(link)
+                except (ValueError, OSError, KeyError) as error:
+                    reason = str(error).split(chr(10))[0]
+                    raise UnusableWeights(f"it is of another network: {reason}") from None
+            return bare
+    raise UnusableWeights(
+        "this network takes files of Keras (.keras, .weights.h5 or .h5), and it is none"
+    )
 
 
 def _fetched(constructor: str, shape: tuple[int, ...]) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Loads files of weights that Keras saved, whatever they are called, and trusts none of them.
+"""Loads the weights that Keras 3 saved into a network that is there.
 
 Only numbers are read: what a `.keras` file says about how to build its model is not.
 """
@@ -14,21 +14,11 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from pipeline.networks.backbones.backbone import UnusableWeights
+from pipeline.networks.backbones import weight_files
+from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
-
-_IN_ARCHIVE = "model.weights.h5"  # where a `.keras` file has its weights
-
-
-def is_legacy(path: Path) -> bool:
-    """Tells whether a file is an `.h5` of Keras before version 3."""
-    try:
-        with h5py.File(path) as file:
-            return "layer_names" in file.attrs or "model_weights" in file
-    except OSError:  # a `.keras` file, or damaged
-        return False
 
 
 def load(networks: Sequence[keras.Model], path: Path) -> keras.Model:
@@ -39,20 +29,19 @@ def load(networks: Sequence[keras.Model], path: Path) -> keras.Model:
 
     Args:
         networks: Forms of one network. Those that do not fit may end with a part of the weights.
-        path: A `.keras` or `.weights.h5` file of Keras 3.
+        path: A `.keras` or `.weights.h5` file.
 
     Returns:
         The network that has them.
 
     Raises:
-        UnusableWeights: They fit none, or it is no such file, or a damaged one.
+        UnusableWeights: They fit none, or the file is damaged.
     """
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            h5py.File(_extracted(path, Path(folder))) as file,
+            h5py.File(weight_files.extract_h5(path, Path(folder))) as file,
         ):
-            _require_contained(file)
             for model in _models(file):
                 copy = Path(folder) / "copy.weights.h5"
                 with h5py.File(copy, "w") as target:
@@ -61,38 +50,9 @@ def load(networks: Sequence[keras.Model], path: Path) -> keras.Model:
                 for network in networks:
                     if _fits(network, copy):
                         return network
-    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
-        raise UnusableWeights(
-            f"it is not a whole file of Keras 3 (.keras or .weights.h5): {error}"
-        ) from None
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        raise UnusableWeights(f"the file is damaged: {error}") from None
     raise UnusableWeights("it holds no weights of this network")
-
-
-def _extracted(path: Path, folder: Path) -> Path:
-    """Returns the HDF5 file of a `.keras` or `.weights.h5` file, unpacked into a folder if need be.
-
-    Raises:
-        UnusableWeights: It unpacks to more than twice its size, which weights never do.
-    """
-    if not zipfile.is_zipfile(path):
-        return path
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(_IN_ARCHIVE).file_size > 2 * path.stat().st_size:
-            raise UnusableWeights("the archive unpacks to many times its size")
-        return Path(archive.extract(_IN_ARCHIVE, folder))
-
-
-def _require_contained(group: h5py.Group) -> None:
-    """Checks that no part of an HDF5 file is read from another file, which it may name."""
-    for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise UnusableWeights(f"{name} in it is a link")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            _require_contained(item)
-        elif item.external or item.is_virtual:
-            raise UnusableWeights(f"{name} in it is read from another file")
 
 
 def _models(group: h5py.Group) -> Iterator[h5py.Group]:
