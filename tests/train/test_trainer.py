@@ -14,7 +14,7 @@ from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones, devices, feature_cache, heads, served_outputs
 from pipeline.networks.backbones.backbone import Backbone
-from pipeline.train import datasets, feature_store, trainer
+from pipeline.train import datasets, feature_store, phases, trainer
 from pipeline.train.epoch_log import TrainingDiverged
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
@@ -331,6 +331,19 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(data, usu
     kernels = [weights(trained)[-2].ravel() for trained in (usual.trained, other)]
     alike = np.corrcoef(kernels)[0, 1]
     assert alike < 0.5, "both start with the same weights, and see pictures in another order"
+
+
+def test_features_to_validate_by_that_are_many_are_read_anew_in_each_epoch(data, monkeypatch):
+    reads, trained, take = [], [], feature_store.Features.take
+    monkeypatch.setattr(
+        feature_store.Features, "take", lambda *of: reads.append(len(trained)) or take(*of)
+    )
+    for most in (phases.IN_MEMORY, 0):
+        monkeypatch.setattr(phases, "IN_MEMORY", most)
+        trained.append(trainer.fit(model(), train(epochs=3), data))
+    assert reads.count(1) >= reads.count(0) + 2, "in the second epoch and the third"
+    for left, right in zip(*map(weights, trained), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.slow

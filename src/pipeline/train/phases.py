@@ -16,6 +16,7 @@ from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
 
 _VALIDATION_BATCH = {"head": 1024, "blocks": 64, "whole": 64}
+IN_MEMORY = 256_000_000  # bytes of features to validate by that are held as tensors, at most
 
 
 class Phases:
@@ -158,8 +159,11 @@ class Phase:
         return ValidationBatches(self.inputs.validation, size)
 
     def in_memory(self, batches: Batches) -> Any:
-        """Returns batches of features as tensors: they are small, if not beside a GPU's memory."""
-        if self.name != "head":
+        """Returns batches of features as tensors, a tenth of a head's time, if they are few.
+
+        They lie in the processor's memory, beside a GPU's.
+        """
+        if self.name != "head" or len(batches) * batches[0][0].nbytes > IN_MEMORY:
             return batches
         with keras.device("cpu"):
             return [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in batches]
