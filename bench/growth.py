@@ -3,7 +3,7 @@
 Photos are those that `bench/scale.py` makes, in ten class folders; nothing in them is alike. Each
 stage runs as DVC runs it, in an empty project, at 64 px, with EfficientNet-Lite0 and three trials,
 so that what the pipeline adds to a forward pass is seen. Its memory is the largest sum over its
-processes (proportional set size).
+processes, without files that are mapped: the system drops those where the room is needed.
 
     python bench/growth.py                      # 1,000 and 10,000 photos
     python bench/growth.py --photos 100000
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 from project import change
-from scale import make_all, prepare, run
+from scale import HELD, make_all, prepare, run
 
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 BACKBONE = "efficientnet_lite0"
@@ -36,7 +36,7 @@ def measure(folder: Path, count: int) -> list[dict]:
     change(project, CHANGES)
     rows = []
     for stage in STAGES:
-        seconds, peak = run(project, stage)
+        seconds, peak = run(project, stage, HELD)
         rows.append({"stage": stage, "photos": count, "s": seconds, "MB": peak})
         print(f"{count:,} photos, {stage}: {seconds:.1f} s, {peak:,.0f} MB", flush=True)
     return rows

@@ -34,6 +34,9 @@ from pipeline.dataset.near_duplicates import groups
 
 BASE, SIDE = 2_000, 64
 STAGES = ("ingest", "resize")
+# Memory by the kernel's names (proc_pid_smaps): all, and what lies in no file that could be read
+# again. The difference is code, and files that are mapped as long as there is room for them.
+ALL, HELD = ("Pss:",), ("Pss_Anon:", "Pss_Shmem:")
 
 
 def make(folder: Path, number: int) -> None:
@@ -63,7 +66,7 @@ def prepare(project: Path, photos: Path) -> None:
     change(project, [*lines, f"resize.size={SIDE}"])
 
 
-def run(project: Path, stage: str) -> tuple[float, float]:
+def run(project: Path, stage: str, kinds: tuple[str, ...] = ALL) -> tuple[float, float]:
     """Seconds and peak memory (MB) of a stage."""
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -77,7 +80,7 @@ def run(project: Path, stage: str) -> tuple[float, float]:
 
     def watch() -> None:
         while process.poll() is None:
-            seen.append(memory(process.pid))
+            seen.append(memory(process.pid, kinds))
             time.sleep(0.1)
 
     watcher = threading.Thread(target=watch)
@@ -90,14 +93,14 @@ def run(project: Path, stage: str) -> tuple[float, float]:
     return seconds, max(seen) / 1e6
 
 
-def memory(pid: int) -> int:
-    """Bytes that a process and all below it hold, what they share counted once."""
+def memory(pid: int, kinds: tuple[str, ...]) -> int:
+    """Bytes of these kinds that a process and all below it hold, what they share counted once."""
     held = 0
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        held = 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if "Pss:" in line)
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        held = 1024 * sum(int(line.split()[1]) for line in rollup if line.startswith(kinds))
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        held += sum(map(memory, map(int, children)))
+        held += sum(memory(int(child), kinds) for child in children)
     except (OSError, ValueError):  # it has ended meanwhile
         pass
     return held
