@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import project
+from scipy.special import softmax
 
 from pipeline.augment import transforms
 from pipeline.core import params
@@ -84,7 +85,7 @@ class OneSplit(datasets.TrainingData):
         if not self._shared:
             return model.predict(pictures.take(np.arange(len(pictures.positions))), verbose=0)
         features = self._shared["features"][pictures.positions]
-        return trainer._softmax(model.get_layer("head").predict(features, verbose=0))
+        return softmax(model.get_layer("head").predict(features, verbose=0), axis=1)
 
 
 def prepare(source: Path, folder: Path, changes: list[str]) -> None:

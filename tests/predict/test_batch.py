@@ -91,8 +91,11 @@ def test_a_journal_cut_anywhere_leads_to_the_same_file(album, animal, recogniser
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
 
 
-def test_what_a_journal_answers_is_not_asked_again(album, recogniser):
-    journal = Path("j")
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_a_journal_answers_is_not_asked_again(album, recogniser, tmp_path, beside):
+    """Wherever it lies: beside the network, too."""
+    recogniser = Path(shutil.copytree(recogniser, tmp_path / "recogniser"))
+    journal = recogniser / "j" if beside else Path("j")
     batch.predict(recogniser, ["album"], journal, jobs=1)
     text = journal.read_text().replace('"red"', '"kept"')
     journal.write_text("\n".join(text.splitlines()[:36]) + "\n")

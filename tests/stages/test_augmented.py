@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import shard_files
 import staged
 
-from pipeline.dataset.shards import Shards, write
+from pipeline.dataset.shards import Shards
 
 SPECIES = ["cat"] * 15 + ["owl"] * 9 + ["fish"] * 6
 # By turns, so that every species has photos in every split, and unequal numbers of them.
@@ -17,7 +18,7 @@ def folder(tmp_path):
     """A project whose pictures are resized and split; the split stands in another order."""
     pictures = np.random.default_rng(0).integers(0, 256, (30, 24, 24, 3), dtype=np.uint8)
     table = pd.DataFrame({"photo": [f"p{i:02d}" for i in range(30)], "species": SPECIES})
-    write(tmp_path / "data/resized", table, [pictures], 24)
+    shard_files.write(tmp_path / "data/resized", table, pictures)
     split = table.assign(split=SPLITS).sample(frac=1, random_state=0)
     split.to_parquet(tmp_path / "data/split.parquet")
     return tmp_path

@@ -27,9 +27,12 @@ def listed(request: Request) -> list[dict[str, str]]:
         first, at most `MOST`; none where evaluate has not run, or nobody could correct it.
     """
     feedback: Feedback | None = request.app.state.feedback
-    if feedback is None or request.app.state.folders is None or not _TABLE.exists():
+    if feedback is None or request.app.state.folders is None:
         return []
-    table = pd.read_csv(_TABLE, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(_TABLE, dtype=str, keep_default_na=False)
+    except FileNotFoundError:  # nothing was tested yet, or DVC is at it
+        return []
     decided = {photo for photo, one in feedback.settled(table["photo"]).items() if one.by}
     table = table.rename(columns=_COLUMNS)[list(_COLUMNS.values())]
     return table[~table["photo"].isin(list(decided))].head(MOST).to_dict("records")

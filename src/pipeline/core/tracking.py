@@ -62,16 +62,16 @@ def tags(stage: str) -> dict[str, str]:
 
 
 def user() -> str:
-    """Returns the name of the user who runs this."""
+    """Returns the name of the user who runs this; empty for one who has none, as in a container."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
+    except (KeyError, OSError):
+        return ""
 
 
 def who() -> str:
     """Returns the person who runs this, as user@machine."""
-    return f"{user()}@{socket.gethostname()}"
+    return f"{user() or os.getuid()}@{socket.gethostname()}"
 
 
 @contextmanager

@@ -218,19 +218,27 @@ def upright_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 
 
 def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> bytes:
-    """Cuts a part out of a photo, as an upright sRGB picture file of its own.
+    """Cuts one part out of a photo, as `cut_all` does."""
+    (part,) = cut_all(data, [box], max_pixels)
+    return part
+
+
+def cut_all(
+    data: bytes, boxes: Sequence[Sequence[float]], max_pixels: int = MAX_PIXELS
+) -> list[bytes]:
+    """Cuts parts out of a photo, each as an upright sRGB picture file of its own.
 
     A network that was trained on cut-outs predicts such files: `square` of one gives the pixels of
-    training.
+    training. The photo is decoded once.
 
     Args:
         data: The bytes of the photo's file.
-        box: x and y of the left upper corner, width and height, in shares of the upright photo's
-            sides.
+        boxes: x and y of the left upper corner, width and height of each, in shares of the upright
+            photo's sides.
         max_pixels: More than so many, as the header claims, are refused before decoding.
 
     Returns:
-        The bytes of a BMP, which takes no time to pack and unpack.
+        The bytes of BMPs, which take no time to pack and unpack.
 
     Raises:
         PhotoError: The bytes give no picture.
@@ -239,13 +247,15 @@ def cut(data: bytes, box: Sequence[float], max_pixels: int = MAX_PIXELS) -> byte
     profile = image.info.get("icc_profile")
     image, _ = _load(image, max(image.size), data)
     image = _upright(_eight_bits(image), exif.orientation(image))
-    sides = np.array(image.size * 2)
-    corners = np.array([*box[:2], box[0] + box[2], box[1] + box[3]])
-    left, top, right, bottom = np.rint(corners * sides).astype(int).tolist()
-    image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-    file = io.BytesIO()
-    _srgb(_opaque(image), profile).save(file, "BMP")
-    return file.getvalue()
+    sides, parts = np.array(image.size * 2), []
+    for x, y, width, height in boxes:
+        corners = np.array([x, y, x + width, y + height])
+        left, top, right, bottom = np.rint(corners * sides).astype(int).tolist()
+        part = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        file = io.BytesIO()
+        _srgb(_opaque(part), profile).save(file, "BMP")
+        parts.append(file.getvalue())
+    return parts
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:

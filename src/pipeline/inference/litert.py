@@ -63,7 +63,7 @@ class Network:
             self._free.put(interpreter)
 
     def one(self, picture: np.ndarray) -> np.ndarray:
-        """Returns the output `probabilities` for one picture, or the only output."""
+        """Returns the output `probabilities`, or the only one, for a picture as `outputs` takes."""
         return self.outputs(picture)[MAIN]
 
     def map_ordered(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

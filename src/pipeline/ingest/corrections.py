@@ -58,6 +58,11 @@ def apply(
     A later line may correct an earlier one. A photo that shows none of the species is refused.
     Messages call the list by its name.
 
+    Args:
+        inspected: A row a file, as `manifest.inspect` returns them.
+        corrections: A row a correction, as `read` returns them.
+        name: The list's file.
+
     Returns:
         The rows, and how often each correction was made, by `was -> is`.
 

@@ -69,8 +69,16 @@ def inspect_file(data: bytes, max_pixels: int) -> FileInspection:
     except decoding.PhotoError as error:
         return FileInspection(photo, reason=error.reason, detail=str(error))
     phash, measures = near_duplicates.phash(seen.picture), image_statistics.measure(seen.picture)
-    about = (seen.taken_at, seen.format, seen.cut_short)
-    return FileInspection(photo, seen.width, seen.height, phash, *about, *measures)
+    return FileInspection(
+        photo=photo,
+        width=seen.width,
+        height=seen.height,
+        phash=phash,
+        taken_at=seen.taken_at,
+        format=seen.format,
+        cut_short=seen.cut_short,
+        **measures._asdict(),
+    )
 
 
 def inspect_files(

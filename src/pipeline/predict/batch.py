@@ -23,7 +23,7 @@ from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
-from pipeline.inference import checksums, decoding
+from pipeline.inference import checksums, crops, decoding, novelty, pooling, taxonomy
 from pipeline.inference.crops import SubjectCrop, View
 from pipeline.predict import clips, inputs
 
@@ -34,6 +34,7 @@ Answer = dict[str, Any]
 TOP = 3
 KEPT = 20  # species of a photo in the journal, from which those of its event are pooled
 _PHOTOS_A_JOB = 32
+_BESIDE = (novelty.FILE, crops.FILE, pooling.FILE, taxonomy.FILE)  # the network, where needed
 _FRAMES_A_JOB = 64  # where bursts are seen together: few are cut in two, and few bytes wait
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
@@ -248,7 +249,10 @@ def _digest(recogniser: Path) -> str:
     for name in ("model.tflite", "labels.json"):
         if not (recogniser / name).exists():
             raise UserError(f"{recogniser} is not a recogniser: {name} is missing")
-    digest = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, recogniser.iterdir())):
-        digest.update(bytes.fromhex(checksums.sha256(file)))
+    crop, digest = SubjectCrop.load(recogniser), hashlib.sha256()
+    carried = [crop.detector] if crop and crop.detector else []
+    # By name, for the journal may lie beside them.
+    for name in ("model.tflite", "labels.json", *_BESIDE, *carried):
+        if (recogniser / name).exists():
+            digest.update(bytes.fromhex(checksums.sha256(recogniser / name)))
     return digest.hexdigest()
