@@ -30,6 +30,7 @@ from pipeline.dataset import views
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate import events
 from pipeline.inference.pooling import BLANK, pooled
+from pipeline.networks import backbones
 from pipeline.train import datasets, held_out, trainer
 from pipeline.train.feature_store import Features, FeatureStore, Pictures
 from pipeline.train.settings import NetworkSettings, TrainingSettings
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument(
         "--find", nargs="+", default=SOURCES, help='of ingest.find, as auto or "[motion, detector]"'
     )
-    parser.add_argument("--backbone", help="by default that of params.yaml")
+    parser.add_argument("--backbone", help="by default that of params.yaml for views")
     arguments = parser.parse_args()
     folder = arguments.folder
     project = folder / "project"
@@ -170,8 +171,8 @@ def main() -> None:
     project.mkdir(parents=True)
     environment = prepare(arguments.source.resolve(), project, [])
     p = params.load(project / "params.yaml")
-    if arguments.backbone:
-        p = params.replaced(p, {"model.backbone": arguments.backbone})
+    backbone = arguments.backbone or backbones.chosen(p.model.backbone, views=True)
+    p = params.replaced(p, {"model.backbone": backbone})
     rows = []
     for source in arguments.find:
         change(project, [f"ingest.find={source}", "resize.crop=views"])

@@ -19,6 +19,7 @@ from collection_features import Collection, parser
 from pipeline.core import params
 from pipeline.dataset import stratified_groups
 from pipeline.evaluate import calibration_fit
+from pipeline.networks import backbones
 
 COLLECTIONS, SPLITS, COVERAGES = ("main13", "monkeys10"), 20, (0.9, 0.95, 0.98)
 
@@ -62,6 +63,7 @@ def count(
 def main() -> None:
     arguments = parser(__doc__).parse_args()
     p = params.load(Path(__file__).parents[1] / "params.yaml")
+    p = params.replaced(p, {"model.backbone": backbones.chosen(p.model.backbone)})
     for name in COLLECTIONS:
         collection = Collection.of(arguments.photos / name, arguments.cache)
         found = answers(collection, p)

@@ -40,7 +40,7 @@ SETUPS = {
 def changed(p: params.Params, setup: str) -> params.Params:
     lines = dict(SETUPS[setup])
     if lines.get("model.unfrozen_blocks", 0) is None:
-        network = backbones.get(p.model.backbone).network(p.resize.size)
+        network = backbones.get(backbones.chosen(p.model.backbone)).network(p.resize.size)
         lines["model.unfrozen_blocks"] = len(blocks(network))
     return params.replaced(p, lines)
 

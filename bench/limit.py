@@ -115,6 +115,8 @@ class Run:
         of = self.shards.index["photo"].map(split["split"])
         self.test, self.validation = (self.shards.index[of == s] for s in ("test", "validation"))
         self.learned = len(self.copies) + len(self.validation)
+        trained = json.loads((folder / "models/trained/run.json").read_text())
+        self.backbone = trained["model"]["backbone"]
         self.species, self.folds = manifest["species"].nunique(), self.params["split"]["folds"]
 
     def bare(self) -> dict[str, float]:
@@ -148,7 +150,7 @@ class Run:
     def _passes(self) -> float:
         """Returns the seconds of a forward pass of all that is learned, through each network."""
         sample, took = self.copies.take(np.arange(min(256, len(self.copies)))), 0.0
-        for name in self.params["model"]["backbone"].split("+"):
+        for name in self.backbone.split("+"):
             model = litert_export.to_litert(backbones.get(name).build(self.shards.size).whole)
             took += seconds(lambda m=model: bare_on_threads(m, sample))
         return took / len(sample) * self.learned

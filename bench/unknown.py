@@ -26,7 +26,7 @@ from pipeline.core import params
 from pipeline.dataset import stratified_groups
 from pipeline.evaluate import calibration_fit, novelty_fit, open_set_fit
 from pipeline.inference.open_set import ImageNet
-from pipeline.networks import served_outputs
+from pipeline.networks import backbones, served_outputs
 
 COLLECTIONS, DRAWS, LEFT_OUT, TESTED, SURE = ("main13", "monkeys10"), 6, 4, 0.2, 0.9
 
@@ -97,6 +97,7 @@ def blanks(collection: Collection) -> np.ndarray:
 def main() -> None:
     arguments = parser(__doc__).parse_args()
     p = params.load(Path(__file__).parents[1] / "params.yaml")
+    p = params.replaced(p, {"model.backbone": backbones.chosen(p.model.backbone)})
     for name in COLLECTIONS:
         collection = Collection.of(arguments.photos / name, arguments.cache)
         table = pd.DataFrame([draw(collection, p, seed) for seed in range(DRAWS)])

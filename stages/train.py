@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.augment import transforms
 from pipeline.core import caches, params, stage_timer, tracking
+from pipeline.networks import backbones
 from pipeline.train import datasets, trainer
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
@@ -17,6 +18,7 @@ def main() -> None:
     p = params.load()
     ranges = transforms.Ranges.of(p.augment)
     data = datasets.TrainingData.load(AUGMENTED, RESIZED, SPLIT, CACHE, ranges)
+    p = params.replaced(p, {"model.backbone": backbones.chosen(p.model.backbone, data.has_views)})
     network, training = NetworkSettings.of(p.model), TrainingSettings.of(p.train)
     checkpoint = trainer.checkpoint(network, training, data)
     with tracking.run("train", run_id=checkpoint.run_id) as run:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.augment import transforms
 from pipeline.core import caches, params, stage_timer, tracking
+from pipeline.networks import backbones
 from pipeline.train import datasets, trainer
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 from pipeline.tune import report, search
@@ -16,9 +17,11 @@ CACHE, OUTPUT, REPORT = Path(".cache"), Path("models/tuned"), Path("reports/tune
 
 
 def main() -> None:
-    p = search.feasible(params.load())
+    p = params.load()
     ranges = transforms.Ranges.of(p.augment)
     data = datasets.TrainingData.load(AUGMENTED, RESIZED, SPLIT, CACHE, ranges)
+    p = params.replaced(p, {"model.backbone": backbones.chosen(p.model.backbone, data.has_views)})
+    p = search.feasible(p)
     study = studies.open_study(p, data.digest(), CACHE / "studies", tracking.champion_params())
     run_key = studies.run_key(p)
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:

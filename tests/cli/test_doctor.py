@@ -69,9 +69,7 @@ MISSING = {
     ),
     "weights": (
         lambda m, p: (p / "params.yaml").write_text(
-            (p / "params.yaml")
-            .read_text()
-            .replace("efficientnet_lite0+efficientnet_lite2\n", "lite9\n", 1)
+            (p / "params.yaml").read_text().replace("backbone: auto\n", "backbone: lite9\n", 1)
         ),
         "wrong",
         "params.yaml",

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from train.test_trainer import ROOT, load, small  # noqa: F401
 
 from pipeline.core import atomic, params
-from pipeline.train import metrics
+from pipeline.train import datasets, metrics, trainer
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,31 @@ def held_out_is_of_train_and_validation(folder: Path) -> None:
     assert dict(zip(held["photo"], held["split"], strict=True)) == dict(
         zip(expected["photo"], expected["split"], strict=True)
     )
+
+
+class _Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["train", "tune"])
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [(False, "efficientnet_lite0+efficientnet_lite2"), (True, "efficientnet_lite2")],
+)
+def test_auto_is_the_network_for_such_photos(project, monkeypatch, stage, views, expected):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("backbone: efficientnet_lite0", "backbone: auto"))
+    monkeypatch.setattr(datasets.TrainingData, "has_views", views)
+    trained = []
+
+    def fit(network, *_, **__):
+        trained.append(network.backbone)
+        raise _Stop
+
+    monkeypatch.setattr(trainer, "fit", fit)
+    with pytest.raises(_Stop):
+        run(stage)
+    assert trained == [expected]
 
 
 @pytest.mark.slow

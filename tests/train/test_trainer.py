@@ -415,6 +415,7 @@ def test_the_fold_of_a_picture_is_that_of_its_photo(tmp_path, cache):
 def test_photos_with_views_are_judged_by_the_mean_over_them(folds, tmp_path, cache):
     """Every third photo of those held out has a second view."""
     data = noise(tmp_path, cache, folds=folds)
+    assert not data.has_views
     for pictures in (data.training, data.validation):
         index = pictures.shards.index
         second = np.arange(len(index)) % 3 == 1
@@ -424,6 +425,7 @@ def test_photos_with_views_are_judged_by_the_mean_over_them(folds, tmp_path, cac
     if folds is not None:
         photos = [*data.training.shards.index["photo"], *data.validation.shards.index["photo"]]
         data.fold = split[photos].to_numpy(dtype=np.int64)
+    assert data.has_views
     trained = trainer.fit(model(), train(), data)
     held = trained.held_out
     expected = data.validation.shards.index["photo"].unique().tolist()

@@ -155,10 +155,11 @@ def weights() -> Finding:
 
     try:
         model = checked.load().model
-        at_hand = backbones.get(model.backbone).weights_at_hand()
+        name = backbones.chosen(model.backbone)
+        at_hand = backbones.get(name).weights_at_hand()
     except errors.UserError as error:
         return Finding("wrong", str(error).splitlines()[0], "mend params.yaml")
-    observed = f"{model.weights} for {model.backbone}"
+    observed = f"{model.weights} for {name}"
     if model.weights == "imagenet" and at_hand is False:
         advice = (
             "Keras downloads them at first use; where there is no network, train says what to do"

@@ -10,7 +10,7 @@ GB = 10**9
 # times; a small disk is full before, and then all of them may be deleted.
 BOUNDS = {
     "downloads": 50 * GB,  # a server's time, and not everything is there for ever
-    "features": 20 * GB,  # 5 kB a picture of the default network; activations below blocks more
+    "features": 20 * GB,  # 14 kB a picture of the default networks; activations below blocks more
     "checkpoints": 2 * GB,  # of killed trainings: weights and optimizer, some 100 MB each
     "litert": 2 * GB,  # 20 to 100 MB a network
     "inspections": GB,  # 1 kB a photo

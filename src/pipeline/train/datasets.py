@@ -102,6 +102,11 @@ class TrainingData:
         everything = Pictures(training, np.arange(len(training)))
         return cls(everything, validation, fold, cache, ranges)
 
+    @property
+    def has_views(self) -> bool:
+        """Whether photos are seen by several views."""
+        return VIEW in self.training.shards.index
+
     def digest(self) -> str:
         """Returns the sha256 of all that training sees, as hexadecimal digits.
 

@@ -35,6 +35,12 @@ def test_every_name_leads_to_its_backbone():
     assert all(backbones.get(name).name == name for name in backbones.names())
 
 
+def test_auto_is_one_network_where_photos_have_views_and_two_elsewhere():
+    assert backbones.chosen("auto") == "efficientnet_lite0+efficientnet_lite2"
+    assert backbones.chosen("auto", views=True) == "efficientnet_lite2"
+    assert backbones.chosen("vgg16", views=True) == backbones.chosen("vgg16") == "vgg16"
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(UserError, match=r"'resnet'.*efficientnet_lite0, .*scratch_cnn"):
         backbones.get("resnet")

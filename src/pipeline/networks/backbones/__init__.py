@@ -18,7 +18,7 @@ from pipeline.networks.backbones.keras_applications import APPLICATIONS
 from pipeline.networks.backbones.scratch_cnn import SCRATCH_CNN
 from pipeline.networks.backbones.scratch_resnet import SCRATCH_RESNET
 
-__all__ = ["Backbone", "Classifier", "Parts", "blocks", "get", "names", "towers"]
+__all__ = ["Backbone", "Classifier", "Parts", "blocks", "chosen", "get", "names", "towers"]
 
 _ALL = (LITE0, LITE1, LITE2, *APPLICATIONS, SCRATCH_CNN, SCRATCH_RESNET)
 _REGISTRY = {backbone.name: backbone for backbone in _ALL}
@@ -27,6 +27,21 @@ _REGISTRY = {backbone.name: backbone for backbone in _ALL}
 def names() -> tuple[str, ...]:
     """Every backbone there is."""
     return tuple(_REGISTRY)
+
+
+def chosen(name: str, views: bool = False) -> str:
+    """Returns the name of a backbone; `auto` is the one that is best for such photos.
+
+    Two networks see more than one on photos of the web, and less in the parts of camera traps'
+    frames (docs/training.md).
+
+    Args:
+        name: Of a backbone, or `auto`.
+        views: Whether photos are seen by several views, as `resize.crop` makes them.
+    """
+    if name != "auto":
+        return name
+    return LITE2.name if views else f"{LITE0.name}+{LITE2.name}"
 
 
 def get(name: str) -> Backbone:
