@@ -47,7 +47,6 @@ def home(tmp_path, recogniser, drawn_photos, monkeypatch):
     for folder in ("empty", "data/sources", "data/resized", "mlruns", "src", ".git", ".cache"):
         (project / folder).mkdir(parents=True)
     shutil.copytree(recogniser, project / "models/final")
-    shutil.copyfile(project / "models/final/model.tflite", project / "models/final/int8.tflite")
     (project / "data/resized/mine.jpg").write_bytes(b"somebody's")
     (project / "data/ingested/files").mkdir(parents=True)
     (project / "data/ingested/mine.jpg").write_bytes(b"somebody's")
@@ -105,7 +104,7 @@ def command(draw, path):
     return draw.choice(
         [
             ("predict", photos, "--output", path, "--jobs", 1, *form, *model),
-            ("export", path, *model),
+            ("export", path, "--float", *model),
             ("drift", "log.jsonl", "--output", path, *model),
             ("serve", "--log", path, *model),
             ("serve", "--keep-photos", path, *model),
@@ -203,9 +202,11 @@ def test_refusal_says_what_is_in_the_way(home, monkeypatch, typed, sentence, cap
 
 
 def test_export_replaces_its_own_folder_and_no_other(home, monkeypatch):
-    assert run(monkeypatch, "export", "exported", "--model", "models/final") is None
-    assert run(monkeypatch, "export", "exported", "--model", "models/final") is None
+    assert run(monkeypatch, "export", "exported", "--float", "--model", "models/final") is None
+    assert run(monkeypatch, "export", "exported", "--float", "--model", "models/final") is None
     Path("exported/notes.txt").write_text("which phone it is on")
     before = contents(home)
-    assert "notes.txt" in run(monkeypatch, "export", "exported", "--model", "models/final")
+    assert "notes.txt" in run(
+        monkeypatch, "export", "exported", "--float", "--model", "models/final"
+    )
     assert contents(home) == before

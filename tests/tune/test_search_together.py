@@ -107,6 +107,7 @@ def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path
     written = (request.config.rootpath / "params.yaml").read_text()
     written = written.replace("storage: local ", f"storage: {database} ")
     written = re.sub(r"trials: \d+", f"trials: {TRIALS}", written)
+    written = written.replace("backbone: auto", "backbone: efficientnet_lite0")
     written = re.sub(r"stop_below: [\d.]+", "stop_below: 0", written)
     folders = [tmp_path / str(number) for number in range(4)]
     for folder in folders:
@@ -123,6 +124,7 @@ def test_four_processes_finish_one_study_though_one_is_killed(database, tmp_path
         time.sleep(0.1)
     study = studies.open_study(p, "digest", tmp_path)
     while not any(trial.state.is_finished() for trial in study.trials):
+        assert processes.poll() is None
         time.sleep(0.1)
     time.sleep(1)  # all are at work
     os.kill(pids[3], signal.SIGKILL)
