@@ -15,15 +15,13 @@ the frames.
 import argparse
 import os
 import tempfile
-import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from ai_edge_litert.interpreter import Interpreter
 from PIL import ExifTags, Image
-from predict import killed, ours_seconds
+from predict import bare_seconds, killed, ours_seconds
 
 from pipeline.inference import motion
 from pipeline.inference.crops import WHOLE, SubjectCrop
@@ -98,21 +96,6 @@ def corners(view: list[float], sides: tuple[int, int]) -> tuple[float, ...]:
     return x * across, y * down, (x + width) * across, (y + height) * down
 
 
-def bare_seconds(recogniser: Path, found: list[list[Path]]) -> float:
-    cores = os.cpu_count() or 1
-    workers = [
-        get_context("spawn").Process(target=bare, args=(recogniser, found[i::cores]))
-        for i in range(cores)
-    ]
-    started = time.perf_counter()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not any(worker.exitcode for worker in workers)
-    return time.perf_counter() - started
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -120,7 +103,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="the photos that the project was trained on")
     parser.add_argument("--frames", type=int, default=10_000)
     arguments = parser.parse_args()
-    recogniser = registry.recogniser("Production")
+    recogniser = registry.locate("Production").recogniser
     crop = SubjectCrop.load(recogniser)
     if crop is None or not crop.views or crop.detector:
         parser.error("the champion does not see views of what moves")
@@ -130,7 +113,7 @@ def main() -> None:
         written = film(found, folder / "all", arguments.frames)
         output, again = folder / "all.csv", folder / "again.csv"
         _, small = ours_seconds(folder / "quarter", folder / "quarter.csv")
-        theirs = bare_seconds(recogniser, written)
+        theirs = bare_seconds(bare, recogniser, written)
         ours, large = ours_seconds(folder / "all", output)
         done = killed(folder / "all", again)
         ours_seconds(folder / "all", again)

@@ -20,9 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,10 +56,11 @@ def bare(model: bytes, paths: list[Path]) -> None:
         interpreter.get_tensor(answer["index"])
 
 
-def bare_seconds(model: bytes, folder: Path) -> float:
-    paths, cores = sorted(folder.iterdir()), os.cpu_count()
+def bare_seconds(work: Callable[[Any, list], None], model: Any, items: list) -> float:
+    """Seconds of some work with a model, its items shared out among a process a core."""
+    cores = os.cpu_count() or 1
     workers = [
-        get_context("spawn").Process(target=bare, args=(model, paths[i::cores]))
+        get_context("spawn").Process(target=work, args=(model, items[i::cores]))
         for i in range(cores)
     ]
     started = time.perf_counter()
@@ -65,6 +68,7 @@ def bare_seconds(model: bytes, folder: Path) -> float:
         worker.start()
     for worker in workers:
         worker.join()
+    assert not any(worker.exitcode for worker in workers)
     return time.perf_counter() - started
 
 
@@ -126,7 +130,7 @@ def main() -> None:
         _, small = ours_seconds(quarter, Path(temporary, "quarter.csv"))
         bares, timed = [], []
         for _ in range(arguments.repetitions):
-            bares.append(bare_seconds(model, folder))
+            bares.append(bare_seconds(bare, model, sorted(folder.iterdir())))
             timed.append(ours_seconds(folder, output))
         done = killed(folder, again)
         rest, _ = ours_seconds(folder, again)
