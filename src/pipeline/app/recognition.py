@@ -23,7 +23,7 @@ from pipeline.app.champion import Champion, Model
 from pipeline.predict import batch
 from pipeline.predict.events import Events
 from pipeline.predict.formats import tables
-from pipeline.serve.request_guard import receive_body
+from pipeline.serve.request_body import receive_body
 
 MAX_WAITING = 32  # photos in memory; each has up to 64 MB, and the page sends a few at a time
 MAX_ROWS = 100_000  # of a table

@@ -12,7 +12,7 @@ from fastapi import Request
 from pipeline.core.errors import UserError
 from pipeline.inference.recogniser import MAX_BYTES
 from pipeline.predict import inputs
-from pipeline.serve.request_guard import receive_body
+from pipeline.serve.request_body import receive_body
 from pipeline.sources import archive
 
 MAX_ARCHIVE = 2 << 30  # bytes, packed and unpacked

@@ -1,12 +1,10 @@
 """Checks token, size and time of each request before the application, and counts."""
 
-import asyncio
 import hmac
 import io
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import prometheus_client
 from fastapi.responses import JSONResponse
@@ -14,6 +12,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.serve.request_body import receive_body
 
 OPEN = ("/health", "/ready", "/ping")  # paths that need no token
 _CLOSE = {"Connection": "close"}  # what is left of the body is not read
@@ -39,32 +39,6 @@ class Limits:
     token: str | None = None
     megabytes: float = 64
     seconds: float = 30
-
-
-async def receive_body(request: Request, file: BinaryIO, most: int, seconds: float) -> None:
-    """Writes the body of a request to a file, never more of it than is allowed.
-
-    Args:
-        request: The request.
-        file: Is open for writing.
-        most: Bytes that the body may have.
-        seconds: In which it must arrive.
-
-    Raises:
-        HTTPException: It is too large (413), or did not arrive in time (408).
-        ClientDisconnect: It did not come to its end.
-    """
-    too_large = HTTPException(413, f"the body has over {most:,} bytes")
-    if int(request.headers.get("content-length", "0")) > most:
-        raise too_large
-    try:
-        async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                file.write(part)
-                if file.tell() > most:
-                    raise too_large
-    except TimeoutError:
-        raise HTTPException(408, f"the body did not arrive within {seconds:g} s") from None
 
 
 class RequestGuard:
