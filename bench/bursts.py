@@ -93,7 +93,7 @@ def square(sides: tuple[int, int]) -> tuple[float, ...]:
 def corners(view: list[float], sides: tuple[int, int]) -> tuple[float, ...]:
     """The same of a part, given as x, y, width and height in shares of the sides."""
     (x, y, width, height), (across, down) = view, sides
-    return x * across, y * down, (x + width) * across, (y + height) * down
+    return tuple(map(round, (x * across, y * down, (x + width) * across, (y + height) * down)))
 
 
 def main() -> None:
