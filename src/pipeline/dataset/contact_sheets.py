@@ -3,12 +3,15 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.dataset.shards import Shards
 from pipeline.inference import decoding
+
+if TYPE_CHECKING:  # the processes that draw strips need no pandas, which it loads
+    from pipeline.dataset.shards import Shards
 
 _GAP = 6
 _LINE = 16  # px, of a caption
@@ -84,7 +87,7 @@ def strip(side: int, max_pixels: int, paths: Sequence[Path]) -> bytes:
     return file.getvalue()
 
 
-def save_pictures(folder: Path, shards: Shards, positions: Sequence[int]) -> None:
+def save_pictures(folder: Path, shards: "Shards", positions: Sequence[int]) -> None:
     """Writes small pictures, 160 px wide and high, each as a JPEG named by its position.
 
     Args:

@@ -59,7 +59,8 @@ def strips(
     strip = partial(contact_sheets.strip, _SIDE, max_pixels)
     drawn = parallel.map_ordered(strip, files, jobs)
     for (title, paths), picture in zip(shown.items(), drawn, strict=True):
-        yield title, len(paths), base64.b64encode(picture).decode()
+        # Marked as HTML, or the page would look through it for characters to escape.
+        yield title, len(paths), markupsafe.Markup(base64.b64encode(picture).decode())
 
 
 def page(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy import stats
 
 from pipeline.dataset import group_bootstrap
 from pipeline.inference import decoding
@@ -39,6 +38,8 @@ def compare(answers: pd.DataFrame) -> dict[str, Any]:
         gained, lost of each, up to 200, the most changed first); changed (photo, path, box,
         actual, challenger, champion and whether it was gained, of up to 100 photos).
     """
+    from scipy import stats  # a second that a version need not wait which is not compared
+
     ours, theirs = (answers[name] == answers["actual"] for name in ("challenger", "champion"))
     drawn = differences(ours, theirs, answers["group"])
     difference = ours.mean() - theirs.mean()

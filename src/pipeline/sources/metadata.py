@@ -111,9 +111,10 @@ def find(top: Path, disk: pd.DataFrame, columns: Mapping[str, Any]) -> list[Meta
     below the top folder (`folders.Listing.files`), `columns` is `ingest.columns`.
     """
     there = disk.loc[disk["problem"].isna(), "path"]
-    names = {paths.name_key(path) for path in photos(disk)}
+    pictures = photos(disk)
+    names = {paths.name_key(path) for path in pictures}
     likely = there[there.str.lower().str.endswith((*SUFFIXES, *_ZIPPED, *_PACKED, sidecars.XMP))]
-    of_one_photo = sidecars.named_after(likely, photos(disk))
+    of_one_photo = sidecars.named_after(likely, pictures)
     entries = []
     for path in sorted([*likely, *lists.find(top, there, names)]):
         entries += [Metadata(path, SIDECAR)] if path in of_one_photo else _read(top, path)

@@ -32,6 +32,8 @@ _KEYWORDS = {"tag", "tags", "keyword", "keywords", "subject", "hierarchicalsubje
 def named_after(paths: pd.Series, photos: pd.Series) -> set[str]:
     """Returns the JSON and XMP files that are named after one photo beside them."""
     there = paths[paths.str.lower().str.endswith((".json", XMP))]
+    if there.empty:
+        return set()
     names = set(photos) | set(photos.str.replace(r"\.\w+$", "", regex=True))
     return set(there[there.str.replace(r"\.\w+$", "", regex=True).isin(names)])
 
