@@ -25,7 +25,7 @@ from pipeline.register import versions
 Predict = Callable[[list[bytes], list[float]], pd.DataFrame]
 REPLAYED = 100  # test photos at least
 _ROWS = 16  # photos predicted at once; they may have 10 MB each
-_ROUNDS, _REPEATS, _SECONDS = 5, 11, 10.0  # of timing one picture
+_ROUNDS, _REPEATS, _SECONDS = 3, 7, 10.0  # of timing one picture
 
 
 class PhotoUnreadable(UserError):
@@ -142,7 +142,7 @@ def species(
 def latency(model: bytes) -> float:
     """Measures the milliseconds of processor time that one picture takes on one core.
 
-    Processor time leaves out the waits for a core that other programs hold, and of five rounds'
+    Processor time leaves out the waits for a core that other programs hold, and of three rounds'
     medians the smallest counts, for other programs can only slow a round down.
     Decoding is left out, for it depends on the photo and not on the network. A network that is very
     slow gets fewer pictures, for ten seconds in all.
