@@ -11,7 +11,7 @@ from pipeline.cli.parser import Commands
 def add(commands: Commands) -> None:
     drift = commands.add_parser(
         "drift",
-        help="compare photos and answers with those a version was tested on",
+        help="compare photos and answers with a version's validation photos",
         example="drift predictions.csv --days 30",
         epilog="Exit codes: 0 no drift, 1 drift, 2 no verdict.",
     )
