@@ -13,10 +13,11 @@ MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def registry(recogniser, monkeypatch):
-    """Versions 3 and 4 of one recogniser; `now` serves."""
+    """Versions 3 and 4 of one recogniser; `now` serves, and has the stage unless `staged` has."""
 
     class Registry:
         now = 3
+        staged = None
 
         def champion(self):
             return self.now and versions.Version(self.now, "Production", MADE, {})
@@ -24,8 +25,8 @@ def registry(recogniser, monkeypatch):
         def locate(self, name):
             if not self.now:
                 raise versions.NoSuchVersion("there is no version")
-            number = name if name.isdigit() else str(self.now)
-            return versions.Located(recogniser, number)
+            number = {"Production": self.staged or self.now, "champion": self.now}.get(name, name)
+            return versions.Located(recogniser, str(number))
 
         def get(self, number):
             return versions.Version(number, "Production", MADE, {})
@@ -49,6 +50,20 @@ def test_a_new_champion_takes_over_and_the_old_one_goes_on_until_then(registry):
     registry.now = None  # a registry that is emptied takes no recogniser away
     served.refresh()
     assert (served.model.version, served.problem) == ("4", None)
+
+
+@pytest.mark.parametrize("name", ["Production", "champion"])
+def test_a_stage_that_is_elsewhere_than_the_champion_changes_nothing(registry, name):
+    registry.staged = 4
+    served = Champion(name)
+    served.refresh()
+    first = served.model
+    assert first.version == "3"
+    served.refresh()
+    assert served.model is first
+    registry.now, registry.staged = 4, 3
+    served.refresh()
+    assert served.model.version == "4"
 
 
 def test_without_a_champion_it_says_so_and_takes_the_first_one_up(registry):

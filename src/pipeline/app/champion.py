@@ -88,13 +88,18 @@ class Champion:
                 self.refresh()
 
     def refresh(self) -> None:
-        """Loads the version that the name leads to now, unless it is the one that answers."""
+        """Loads the version that the name leads to now, unless it is the one that answers.
+
+        A name that is followed leads to the champion: the alias is the truth, and the stage may be
+        elsewhere until `promotion.repair` brings it there.
+        """
         try:
-            if self._name in _FOLLOWED and self.model is not None:
-                champion = versions.champion()
-                if champion is None or str(champion.number) == self.model.version:
-                    return
-            self.model, self.problem, self.none_yet = load(self._name), None, False
+            followed = self._name in _FOLLOWED
+            champion = versions.champion() if followed else None
+            name = str(champion.number) if champion else self._name
+            if followed and self.model and (champion is None or name == self.model.version):
+                return
+            self.model, self.problem, self.none_yet = load(name), None, False
         except UserError as error:  # the recogniser that answers goes on
             self.problem = str(error)
             missing = isinstance(error, versions.NoSuchVersion)
