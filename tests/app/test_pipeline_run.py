@@ -3,7 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -124,6 +128,45 @@ def test_a_run_can_be_stopped_and_one_that_was_killed_is_not_running(project):
     os.killpg(pid, 9)
     ended = until(lambda described: not described["running"])
     assert (ended["code"], ended["problem"]) == (None, None)
+
+
+def test_another_process_with_the_runs_number_is_not_the_run(project, monkeypatch):
+    folder = project / ".cache/app"
+    folder.mkdir(parents=True)
+    state = {"pid": os.getpid(), "started": 0.0, "target": None}  # of a run before a restart
+    (folder / "run.json").write_text(json.dumps(state))
+    signalled = []
+    monkeypatch.setattr(os, "killpg", lambda *given: signalled.append(given))
+    described = run.describe()
+    assert (described["running"], described["code"]) == (False, None)
+    run.stop()
+    assert signalled == []
+    run.start("ingest")
+    until(lambda described: not described["running"])
+
+
+def test_of_two_starts_at_once_one_is_refused(project, monkeypatch):
+    both, started = threading.Barrier(2), []
+
+    class Slow(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            started.append(args)
+            time.sleep(0.5)  # in which the other one looks whether a run goes on
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(run.subprocess, "Popen", Slow)
+
+    def start():
+        both.wait()
+        with suppress(UserError):
+            run.start()
+
+    with ThreadPoolExecutor(2) as threads:
+        for future in [threads.submit(start) for _ in range(2)]:
+            future.result()
+    (project / "go").write_text("well")
+    until(lambda described: not described["running"])
+    assert len(started) == 1
 
 
 def test_a_run_may_end_early(project):

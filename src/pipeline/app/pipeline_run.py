@@ -1,30 +1,39 @@
 """Runs `dvc repro` in the current folder as a person would, and reports its progress.
 
 The run is a process of its own, which goes on when the browser is closed and when the app is ended;
-what is known of it stands in `.cache/app`, so that an app that is started later shows it too.
+what is known of it stands in `.cache/app`, so that an app that is started later shows it too. It
+holds the lock of a file there until it ends, however it ends: its number alone may be another
+process's later, as after the restart of a container.
 """
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.core import stage_timer
 from pipeline.core.atomic import atomic_write
 from pipeline.core.errors import UserError
 
 _LOG, _STATE, _CODE = (Path(".cache/app", name) for name in ("run.log", "run.json", "exit_code"))
+_LOCK = Path(".cache/app/run.lock")
+_at_the_lock = threading.RLock()  # a look at the lock takes it, and must not refuse a start
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 _TAIL = 60  # lines of the log
 _MAX_LOG = 1 << 20  # bytes of it that are read
-# The shell waits for DVC and writes how it ended, whether or not the app is still there.
-_SCRIPT = 'code=$1; shift; "$@"; echo $? > "$code.partial" && mv "$code.partial" "$code"'
+# The shell waits for DVC and writes how it ended, whether or not the app is still there. Its
+# standard input is the lock, which DVC does not get: DVC leaves processes that outlive the run.
+_SCRIPT = (
+    'code=$1; shift; "$@" < /dev/null; echo $? > "$code.partial" && mv "$code.partial" "$code"'
+)
 # An app that was started in the background ignores Ctrl+C, and so would what it starts.
 _HEED = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
@@ -50,29 +59,31 @@ def start(target: str | None = None) -> None:
     Raises:
         UserError: A run goes on already.
     """
-    if _running() is not None:
-        raise UserError("a run goes on already: wait for it, or stop it")
-    _LOG.parent.mkdir(parents=True, exist_ok=True)
-    _CODE.unlink(missing_ok=True)
+    _LOCK.parent.mkdir(parents=True, exist_ok=True)
     repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
-    with _LOG.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _HEED, "sh", "-c", _SCRIPT, "sh", str(_CODE), *repro],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl+C that ends the app does not end the run
-        )
-    with atomic_write(_STATE) as path:
-        state = {"pid": process.pid, "started": time.time(), "target": target}
-        path.write_text(json.dumps(state))
+    with _at_the_lock, _LOCK.open("ab") as lock:
+        if not _take(lock):
+            raise UserError("a run goes on already: wait for it, or stop it")
+        _CODE.unlink(missing_ok=True)
+        with _LOG.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _HEED, "sh", "-c", _SCRIPT, "sh", str(_CODE), *repro],
+                stdin=lock,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl+C that ends the app does not end the run
+            )
+        with atomic_write(_STATE) as path:
+            state = {"pid": process.pid, "started": time.time(), "target": target}
+            path.write_text(json.dumps(state))
 
 
 def stop() -> None:
     """Ends the run as Ctrl+C does; what its stages finished stays."""
-    if pid := _running():
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGINT)
+    with _at_the_lock:
+        if _running() and (state := _read()):
+            with suppress(ProcessLookupError):
+                os.killpg(state["pid"], signal.SIGINT)
 
 
 def _read() -> dict[str, Any] | None:
@@ -82,18 +93,28 @@ def _read() -> dict[str, Any] | None:
         return None
 
 
-def _running() -> int | None:
-    """Returns the process's number; None if no run goes on."""
-    state = _read()
-    if state is None or _CODE.exists():
-        return None
-    with suppress(ChildProcessError):
-        os.waitpid(state["pid"], os.WNOHANG)  # a child that ended is a zombie until then
+def _take(lock: BinaryIO) -> bool:
+    """Takes the lock of a file, for this process and those that inherit the file, if it is free.
+
+    Raises:
+        UserError: The file system has no locks.
+    """
     try:
-        os.kill(state["pid"], 0)
-    except (ProcessLookupError, PermissionError):
-        return None
-    return state["pid"]
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise UserError(f"{_LOCK.absolute()} cannot be locked: {error}") from None
+    return True
+
+
+def _running() -> bool:
+    """Returns whether a run goes on."""
+    try:
+        with _at_the_lock, _LOCK.open("r+b") as lock:
+            return not _take(lock)
+    except FileNotFoundError:
+        return False
 
 
 def describe() -> dict[str, Any] | None:
@@ -109,8 +130,8 @@ def describe() -> dict[str, Any] | None:
     state = _read()
     if state is None:
         return None
-    running = _running() is not None
-    code = int(_CODE.read_text()) if _CODE.exists() else None
+    running = _running()
+    code = int(_CODE.read_text()) if not running and _CODE.exists() else None
     lines = _lines()
     seconds = stage_timer.read()
     states = _states(lines, running, code, state["target"])
