@@ -82,6 +82,23 @@ def test_a_line_is_changed_or_refused_in_the_stages_own_words(address):
     assert (status, body["message"].endswith("it should be a valid integer")) == (400, True)
 
 
+def test_what_a_run_reads_is_not_changed_under_it(address, tmp_path):
+    before = (tmp_path / "project/params.yaml").read_bytes()
+    assert post(address, "start", {})[0] == 200
+    refused = [
+        post(address, "params", {"name": "train.epochs", "value": "12"}),
+        post(address, "start", {"source": "photos", "target": "ingest"}),
+    ]
+    unchanged = (tmp_path / "project/params.yaml").read_bytes() == before
+    post(address, "stop", {})
+    while get(address)["run"]["running"]:
+        time.sleep(0.02)
+    why = "a run goes on already: wait for it, or stop it"
+    assert refused == [(400, {"message": why})] * 2
+    assert unchanged
+    assert post(address, "params", {"name": "train.epochs", "value": "12"})[0] == 200
+
+
 def test_a_version_that_failed_the_gate_needs_a_reason(address, monkeypatch):
     from pipeline.app import training
 

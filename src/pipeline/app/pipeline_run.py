@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from pipeline.core.errors import UserError
 _LOG, _STATE, _CODE = (Path(".cache/app", name) for name in ("run.log", "run.json", "exit_code"))
 _LOCK = Path(".cache/app/run.lock")
 _at_the_lock = threading.RLock()  # a look at the lock takes it, and must not refuse a start
+_GOES_ON = "a run goes on already: wait for it, or stop it"
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 _TAIL = 60  # lines of the log
 _MAX_LOG = 1 << 20  # bytes of it that are read
@@ -50,6 +52,22 @@ _FAILED_TO = re.compile(r"ERROR: (?:failed to reproduce '\w+': )?(?=.)")
 _SKIPPED = re.compile(r"Stage '(\w+)' (?:didn't change|is cached)")
 
 
+@contextmanager
+def require_idle() -> Iterator[None]:
+    """Runs the block while no run goes on, and lets no other thread start one meanwhile.
+
+    What a run reads must not change under it: DVC writes a param to `dvc.lock` when a stage has
+    ended, and would take the result for that of a value that was changed while the stage ran.
+
+    Raises:
+        UserError: A run goes on.
+    """
+    with _at_the_lock:
+        if _running():
+            raise UserError(_GOES_ON)
+        yield
+
+
 def start(target: str | None = None) -> None:
     """Starts `dvc repro`.
 
@@ -63,7 +81,7 @@ def start(target: str | None = None) -> None:
     repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
     with _at_the_lock, _LOCK.open("ab") as lock:
         if not _take(lock):
-            raise UserError("a run goes on already: wait for it, or stop it")
+            raise UserError(_GOES_ON)
         _CODE.unlink(missing_ok=True)
         with _LOG.open("wb") as log:
             process = subprocess.Popen(

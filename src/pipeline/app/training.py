@@ -83,9 +83,10 @@ def start(
     target: Annotated[Literal["ingest"] | None, Body()] = None,
 ) -> None:
     """Starts the stages, on another collection if a path below the folders names one."""
-    if source is not None:
-        reader.choose(folder_browser.find(request.app.state.folders, source))
-    pipeline_run.start(target)
+    with pipeline_run.require_idle():
+        if source is not None:
+            reader.choose(folder_browser.find(request.app.state.folders, source))
+        pipeline_run.start(target)
 
 
 @router.post("/stop")
@@ -105,7 +106,8 @@ def change(
     name: Annotated[str, Body(max_length=200)], value: Annotated[str, Body(max_length=4000)]
 ) -> list[dict[str, Any]]:
     """Changes a line of params.yaml."""
-    params_lines.change(name, value)
+    with pipeline_run.require_idle():
+        params_lines.change(name, value)
     return params_lines.listed()
 
 
