@@ -597,8 +597,15 @@ def test_a_folder_is_chosen_and_trained_on(page, project):
     page.locator(".stages .running", has_text="Bring them to one size").wait_for()
     page.reload()  # a run goes on when the page is closed
     page.locator(".stages .running", has_text="Bring them to one size").wait_for()
+    page.get_by_text("Settings (params.yaml)").click()
+    epochs = page.locator("[id='param-train.epochs']")
+    epochs.wait_for()
+    assert not epochs.is_editable()
+    assert page.get_by_text("settings can be changed when it has ended").is_visible()
     (project / "go").write_text("wrong")
     page.locator(".problem", has_text="too few good photos of owl").wait_for()
+    assert epochs.is_editable()
+    assert page.get_by_text("settings can be changed when it has ended").is_hidden()
     assert page.locator(".stages .failed .name").inner_text() == "Set test photos apart"
     assert page.get_by_role("link", name="Data card").get_attribute("href").startswith("reports/")
     assert page.get_by_text("Running stage").count() == 1  # in the log, which is folded

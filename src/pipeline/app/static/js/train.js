@@ -74,12 +74,22 @@ function draw() {
       h("div", { class: "train" },
         h("h1", { class: "unseen" }, t("part.train")),
         h("div", { id: "collection" }), h("div", { id: "run" }), h("div", { id: "versions" }),
-        h("section", { class: "sheet" }, h("details", { ontoggle: openParams }, h("summary", {}, h("h2", {}, t("params"))), h("div", { id: "params" })))),
+        h("section", { class: "sheet" }, h("details", { ontoggle: openParams }, h("summary", {}, h("h2", {}, t("params"))),
+          h("p", { class: "doubt", id: "params-wait", hidden: true }, icon("warning"), t("params.wait")), h("div", { id: "params" })))),
     );
   }
   put("collection", collection);
   put("run", run);
   put("versions", served);
+  lockParams();
+}
+
+/** Lets nobody change settings while a run reads them. */
+function lockParams() {
+  if (!place) return;
+  const running = about.run?.running ?? false;
+  place.querySelector("#params-wait").hidden = !running;
+  for (const field of place.querySelectorAll("#params input")) field.readOnly = running || "inFile" in field.dataset;
 }
 
 /** Replaces a part only if it changed: else the focus would be lost. */
@@ -314,12 +324,13 @@ async function openParams(event) {
     }
     there.append(param(line, key));
   }
+  lockParams();
 }
 
 function param(line, key) {
   const id = `param-${line.name}`;
   const problem = h("p", { class: "problem", role: "alert", id: `${id}-problem` });
-  const field = h("input", { type: "text", id, value: line.value, readonly: !line.editable, "aria-describedby": `${id}-help ${id}-problem`, spellcheck: "false" });
+  const field = h("input", { type: "text", id, value: line.value, "data-in-file": !line.editable, "aria-describedby": `${id}-help ${id}-problem`, spellcheck: "false" });
   field.addEventListener("change", async () => {
     try {
       await api.changeParam(line.name, field.value);
