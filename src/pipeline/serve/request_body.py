@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 
 async def receive_body(request: Request, file: BinaryIO, most: int, seconds: float) -> None:
@@ -31,3 +32,18 @@ async def receive_body(request: Request, file: BinaryIO, most: int, seconds: flo
                     raise too_large
     except TimeoutError:
         raise HTTPException(408, f"the body did not arrive within {seconds:g} s") from None
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Lets an application receive a body that was received before.
+
+    Args:
+        body: The whole body.
+        receive: What it was received with; it tells of the connection's end.
+    """
+    whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replayed() -> Message:
+        return next(whole, None) or await receive()
+
+    return replayed

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.serve.request_body import receive_body
+from pipeline.serve.request_body import receive_body, replay
 
 OPEN = ("/health", "/ready", "/ping")  # paths that need no token
 _CLOSE = {"Connection": "close"}  # what is left of the body is not read
@@ -93,12 +93,7 @@ class RequestGuard:
         started = time.perf_counter()
         if isinstance(checked, JSONResponse):
             return await checked(scope, receive, counted)
-        whole = iter([{"type": "http.request", "body": checked, "more_body": False}])
-
-        async def replayed() -> Message:
-            return next(whole, None) or await receive()
-
-        return await self._app(scope, replayed, counted)
+        return await self._app(scope, replay(checked, receive), counted)
 
     async def _checked(self, scope: Scope, receive: Receive) -> bytes | JSONResponse:
         """Returns the whole body, or the refusal. Raises `ClientDisconnect`."""
