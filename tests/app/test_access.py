@@ -4,22 +4,33 @@ import asyncio
 import json
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from pipeline.app import access
 from pipeline.app.access import Access, AccessGuard
 
 TOKEN = "a long token"
 
 
 async def echo(scope, receive, send):
-    await JSONResponse({"path": scope["path"]})(scope, receive, send)
+    body = await Request(scope, receive).body()
+    about = {"path": scope["path"]} | ({"bytes": len(body)} if body else {})
+    await JSONResponse(about)(scope, receive, send)
 
 
 class Client:
-    """Sends requests to a guard, without a network."""
+    """Sends requests to a guard, without a network.
+
+    Attributes:
+        parts: Of the next requests' bodies.
+        seconds: Between them.
+        taken: How many the last request's receiver took.
+    """
 
     def __init__(self, **access):
         self.guard = AccessGuard(echo, Access(**access))
+        self.parts, self.seconds, self.taken = [b""], 0.0, 0
 
     def __call__(self, method, path, address="10.0.0.1", **headers):
         headers = {"host": "localhost:8080"} | {k.replace("_", "-"): v for k, v in headers.items()}
@@ -31,12 +42,18 @@ class Client:
             "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
             "client": (address, 1234),
         }
-        sent = []
+        sent, self.taken = [], 0
+
+        async def receive():
+            await asyncio.sleep(self.seconds)
+            self.taken += 1
+            part, more = self.parts[self.taken - 1], self.taken < len(self.parts)
+            return {"type": "http.request", "body": part, "more_body": more}
 
         async def send(message):
             sent.append(message)
 
-        asyncio.run(self.guard(scope, None, send))
+        asyncio.run(self.guard(scope, receive, send))
         start = next(message for message in sent if message["type"] == "http.response.start")
         self.headers = {k.decode(): v.decode() for k, v in start["headers"]}
         body = b"".join(message.get("body", b"") for message in sent)
@@ -136,6 +153,38 @@ def test_a_thousand_requests_at_once_are_few():
     assert statuses == [200] * 7 + [429] * 993
     assert client("POST", "/api/answer", "10.0.0.2") == 200
     assert client("GET", "/api/model") == 200  # reading stays possible
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("/api/sign-in", 16 << 10), ("/api/training/start", 2 << 20), ("/api/table", 64 << 20)],
+)
+def test_a_body_that_is_parsed_is_bounded(path, most):
+    client = Client()
+    client.parts = [bytes(most // 4)] * 4
+    assert client("POST", path, content_length=str(most)) == 200
+    assert client.body == {"path": path, "bytes": most}
+    client.parts = [bytes(most // 4)] * 9  # of which nobody says how many come
+    assert (client("POST", path), client.taken) == (413, 5)
+    assert client.body == {"message": f"the body has over {most:,} bytes"}
+    assert (client("POST", path, content_length=str(most + 1)), client.taken) == (413, 0)
+
+
+def test_who_is_refused_sends_no_body_and_uploads_have_limits_of_their_own():
+    client = Client(token=TOKEN)
+    client.parts = [bytes(1 << 20)] * 9
+    assert (client("POST", "/api/training/start"), client.taken) == (401, 0)
+    signed = {"authorization": f"Bearer {TOKEN}"}
+    for path in ("answer", "heat", "unpack", "feedback"):
+        assert client("POST", f"/api/{path}", **signed) == 200
+        assert client.body == {"path": f"/api/{path}", "bytes": 9 << 20}
+
+
+def test_a_body_that_is_parsed_and_does_not_arrive_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(access, "_SECONDS", 0.05, raising=False)
+    client = Client()
+    client.parts, client.seconds = [b"{", b"}"], 0.5
+    assert client("POST", "/api/sign-in") == 408
 
 
 @pytest.mark.parametrize(

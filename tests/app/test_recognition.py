@@ -240,3 +240,11 @@ def test_signing_in_gives_a_cookie_that_lets_in(champion):
         cookie = headers["Set-Cookie"].split(";")[0]
         assert (wrong, status) == ([401] * 10 + [429] * 2, 200)
         assert send(address, "GET", "/api/model", Cookie=cookie)[0] == 200
+
+
+def test_who_signs_in_sends_little(champion):
+    as_json = {"Content-Type": "application/json"}
+    with running(server.build(champion, Access(token="right"))) as address:
+        large = json.dumps({"token": "x" * 20_000})
+        assert send(address, "POST", "/api/sign-in", large, **as_json)[0] == 413
+        assert send(address, "POST", "/api/sign-in", '{"token": "right"}', **as_json)[0] == 200
