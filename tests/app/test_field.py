@@ -11,7 +11,6 @@ import urllib.request
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 from local_server import running
 from PIL import Image
 
@@ -19,7 +18,6 @@ from pipeline.app import champion, field, server, web_runtime
 from pipeline.app.access import Access
 from pipeline.app.champion import Champion
 from pipeline.export import web
-from pipeline.inference.litert import Network
 from pipeline.inference.novelty import FILE, NoveltyDetector
 from pipeline.inference.open_set import ImageNet, OpenSetRule
 from pipeline.sources.feedback import Feedback
@@ -217,14 +215,16 @@ def test_a_static_folder_names_photos_without_any_server_of_ours(
         hosted.shutdown()
 
 
-def test_the_network_is_the_same_but_for_the_number_of_pictures(recogniser):
-    model = champion.load(str(recogniser))
-    fixed = Interpreter(model_content=field.network(model))
-    (details,) = fixed.get_input_details()
-    assert details["shape_signature"].tolist() == [1, 32, 32, 3]
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.float32)
-    theirs = Network(field.network(model), workers=1).one(picture)
-    np.testing.assert_array_equal(theirs, model.recogniser.network.one(picture))
+def test_a_browser_gets_the_network_that_the_server_runs(recogniser, tmp_path):
+    served = Champion(str(recogniser))
+    served.refresh()
+    with running(server.build(served, runtime=tmp_path)) as address:
+        with urllib.request.urlopen(f"{address}/field/recogniser.json") as answer:
+            described = json.load(answer)
+        with urllib.request.urlopen(f"{address}/field/model.tflite") as answer:
+            network = answer.read()
+    assert network == (recogniser / "model.tflite").read_bytes()
+    assert hashlib.sha256(network).hexdigest() == described["sha256"]
 
 
 def test_what_a_browser_computes_with_is_all_there(recogniser, tmp_path):

@@ -64,6 +64,19 @@ def test_an_int8_network_is_smaller_and_says_nearly_the_same(model, pictures):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("int8", [False, True])
+def test_every_shape_is_known_as_browsers_need_it(model, pictures, int8):
+    from ai_edge_litert.interpreter import Interpreter
+
+    exported = litert_export.to_litert(model, pictures if int8 else None)
+    shapes = [
+        d["shape_signature"] for d in Interpreter(model_content=exported).get_tensor_details()
+    ]
+    assert shapes[0].tolist() == [1, SIZE, SIZE, 3]
+    assert all((shape > 0).all() for shape in shapes)
+
+
+@pytest.mark.slow
 def test_a_network_is_exported_once_and_other_weights_again(model, tmp_path, monkeypatch):
     first = litert_export.cached(model, tmp_path)
     exported = []

@@ -1,17 +1,17 @@
 """Writes the network and its description, with which a browser answers photos by itself."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated
 
 from pipeline.app.champion import Model
 from pipeline.inference import checksums
 from pipeline.inference.novelty import FILE, NoveltyDetector
 
-NETWORK = "model.tflite"
+NETWORK = "model.tflite"  # takes one picture at a time, as LiteRT.js does
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -42,24 +42,8 @@ def _listed(value: np.ndarray | float) -> list | float:
     return [_listed(row) for row in value] if value.ndim > 1 else [float(f"{x:.6g}") for x in value]
 
 
-def network(model: Model) -> bytes:
-    """Returns the network for one picture at a time.
-
-    Keras' export leaves the number of pictures open, and LiteRT.js takes only a number that is
-    known: 1 is written in its place, which changes no weight and no answer.
-    """
-    content = bytearray((model.folder / NETWORK).read_bytes())
-    graphs = schema_py_generated.Model.GetRootAs(content)
-    for graph in (graphs.Subgraphs(i) for i in range(graphs.SubgraphsLength())):
-        for i in range(graph.TensorsLength()):
-            shape = graph.Tensors(i).ShapeSignatureAsNumpy()  # a view into `content`, or 0
-            if isinstance(shape, np.ndarray):
-                shape[shape == -1] = 1
-    return bytes(content)
-
-
 def write(model: Model, folder: Path) -> None:
     """Writes both files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / NETWORK).write_bytes(network(model))
+    shutil.copyfile(model.folder / NETWORK, folder / NETWORK)
     (folder / "recogniser.json").write_text(json.dumps(describe(model)), encoding="utf-8")

@@ -105,8 +105,8 @@ def _field_routes(champion: Champion) -> APIRouter:
 
     @router.get("/field/model.tflite")
     def network() -> Response:
-        content = field.network(recognition.require_model(champion))
-        return Response(content, media_type="application/octet-stream", headers=_FRESH)
+        path = recognition.require_model(champion).folder / field.NETWORK
+        return FileResponse(path, media_type="application/octet-stream", headers=_FRESH)
 
     return router
 
