@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.dataset import image_statistics, near_duplicates
-from pipeline.inference import decoding
+from pipeline.inference import decoding, exif, truncation
 from pipeline.ingest import inspection_cache
 from pipeline.ingest.inspection_cache import FileInspection
 
@@ -139,6 +139,16 @@ def test_file_that_cannot_be_read_is_tried_again(collection, paths, inspect):
 def test_other_limit_inspects_again(paths, inspect, work):
     assert {seen.reason for seen in inspect(paths)} == {None}
     assert {seen.reason for seen in inspect(paths, limit=4096)} == {"too_many_pixels"}
+    assert work["decoded"] == 48
+
+
+@pytest.mark.parametrize("module", [decoding, exif, truncation, near_duplicates])
+def test_other_code_inspects_again(paths, inspect, work, module, tmp_path, monkeypatch):
+    inspect(paths)
+    mended = tmp_path / "mended.py"
+    mended.write_text("other code")
+    monkeypatch.setattr(module, "__file__", str(mended))
+    inspect(paths)
     assert work["decoded"] == 48
 
 

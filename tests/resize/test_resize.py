@@ -9,7 +9,7 @@ from listed import list_files
 
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
-from pipeline.inference import decoding
+from pipeline.inference import decoding, exif, truncation
 from pipeline.ingest import manifest as manifests
 from pipeline.resize import crops, shard_writer
 
@@ -154,6 +154,16 @@ def test_other_settings_decode_again(manifest, write, decoded, change, tmp_path)
     assert len(decoded) == 48
     shutil.rmtree(tmp_path / "squares")
     assert write(manifest, **change) == after
+
+
+@pytest.mark.parametrize("module", [decoding, exif, truncation])
+def test_other_code_decodes_again(manifest, write, decoded, module, tmp_path, monkeypatch):
+    write(manifest)
+    mended = tmp_path / "mended.py"
+    mended.write_text("other code")
+    monkeypatch.setattr(module, "__file__", str(mended))
+    write(manifest)
+    assert len(decoded) == 48
 
 
 def test_killed_run_goes_on_with_the_shard_where_it_was(

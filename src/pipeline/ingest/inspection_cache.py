@@ -1,7 +1,6 @@
 """Inspects the bytes of each file of a collection once, and caches the results."""
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import sqlite3
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from pipeline.core import parallel
 from pipeline.core.progress import track
-from pipeline.dataset import image_statistics, near_duplicates
+from pipeline.dataset import decoder_digest, image_statistics, near_duplicates
 from pipeline.inference import decoding
 
 _FILES_A_JOB = 64
@@ -129,10 +128,8 @@ def inspect_files(
 
 def _key(max_pixels: int) -> str:
     """Hashes what an inspection depends on besides the file: code, libraries and settings."""
-    modules = (__file__, decoding.__file__, near_duplicates.__file__, image_statistics.__file__)
-    code = [hashlib.sha256(Path(module).read_bytes()).hexdigest() for module in modules]
-    versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    content = [*code, *versions, decoding.FORMATS, max_pixels]
+    code = decoder_digest.digest((__file__, near_duplicates.__file__, image_statistics.__file__))
+    content = [code, decoding.FORMATS, max_pixels]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -1,7 +1,6 @@
 """Writes squares of pixels as shards."""
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import pandas as pd
 from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
-from pipeline.dataset import shards
+from pipeline.dataset import decoder_digest, shards
 from pipeline.inference import decoding
 
 # A photo, its path, the box to cut out of it, and the shard and row where its square is already.
@@ -89,11 +88,8 @@ def write(folder: Path, squares: Squares, pictures: pd.DataFrame, jobs: int, cac
 
 def _key(squares: Squares) -> str:
     """Returns a digest of what a square depends on besides its photo: code, libraries, settings."""
-    code = hashlib.sha256(Path(decoding.__file__).read_bytes()).hexdigest()
-    versions = [importlib.metadata.version(name) for name in ("pillow", "numpy")]
-    return hashlib.sha256(
-        json.dumps([code, *versions, squares.size, squares.fit]).encode()
-    ).hexdigest()
+    content = [decoder_digest.digest(), squares.size, squares.fit]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _identities(pictures: pd.DataFrame) -> np.ndarray:
