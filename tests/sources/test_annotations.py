@@ -57,6 +57,15 @@ def test_the_same_name_in_many_folders_is_not_mixed_up():
     assert located(said, disk) == [*disk, *said[50:]]
 
 
+@pytest.mark.parametrize("folder", ["cam1", "2020/cam1"])
+def test_of_files_in_one_folder_those_that_are_written_with_another_are_not_taken(folder):
+    disk = [f"{folder}/{i}.jpg" for i in range(1, 5)]
+    said = pd.Series(["1.jpg", "cam1/2.jpg", f"set/{folder}/3.jpg", "2021/cam2/4.jpg"], dtype="str")
+    matched = paths.match(said, disk, folder=folder)
+    assert matched["problem"].fillna("").tolist() == ["", "", "", "ambiguous_file"]
+    assert matched["path"].tolist()[:3] == disk[:3]
+
+
 def test_files_that_differ_in_case_or_normal_form_alone_are_each_found_by_their_own_name():
     disk = ["a.jpg", "A.jpg", *(unicodedata.normalize(f, "é.jpg") for f in ("NFC", "NFD"))]
     assert located(disk, disk) == disk

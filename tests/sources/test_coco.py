@@ -86,6 +86,17 @@ def test_a_file_of_each_split_and_boxes_in_a_file_of_their_own(folder):
     assert rows["split_hint"].notna().sum() == 1
 
 
+@pytest.mark.parametrize("folder", ["cam1", "2020/cam1"])
+def test_a_location_may_be_the_name_of_the_folder_that_holds_the_file(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "1.jpg").write_bytes(b"x")
+    image = {"id": "a", "file_name": "1.jpg", "location": "cam1"}
+    write(tmp_path / folder / "set.json", [image], [{"image_id": "a", "category_id": 1}])
+    rows = list_files(tmp_path).set_index("path")
+    assert rows["reason"].dropna().empty, rows["reason"]
+    assert rows["species"].to_dict() == {f"{folder}/1.jpg": "lion"}
+
+
 def test_numbers_and_texts_name_the_same_picture(folder):
     write(folder / "set.json", [{"id": 1, "file_name": "cam1/1.jpg"}],
           [{"image_id": "1", "category_id": "1"}])  # fmt: skip

@@ -131,6 +131,20 @@ def test_metadata_inside_the_folder_of_each_split(tmp_path):
     assert found["species"].tolist() == ["cat", "dog"] * 2
 
 
+@pytest.mark.parametrize("folders", [["cam1", "cam2"], ["2020/cam1", "2020/cam2", "2021/x/cam1"]])
+@pytest.mark.parametrize("level", [0, -1])
+def test_a_table_in_each_folder_whose_place_is_the_folders_name_at_any_depth(
+    tmp_path, folders, level
+):
+    photos = [f"{folder}/{i}.jpg" for folder in folders for i in (1, 2, 3)]
+    make(tmp_path, *photos)
+    for folder in folders:
+        place = folder.split("/")[level]
+        rows = f"1.jpg,{place},cat\n2.jpg,{place},dog\n3.jpg,,owl\n"
+        (tmp_path / folder / "labels.csv").write_text(f"file,location,species\n{rows}")
+    assert species(tmp_path) == {p: {"1": "cat", "2": "dog", "3": "owl"}[p[-5]] for p in photos}
+
+
 def test_splits_of_folders_hold_for_a_table_too(tmp_path):
     make(tmp_path, "train/1.jpg", "valid/2.jpg")
     (tmp_path / "labels.csv").write_text("path,label\ntrain/1.jpg,cat\nvalid/2.jpg,dog\n")

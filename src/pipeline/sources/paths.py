@@ -86,7 +86,8 @@ def match(
         places: Columns of the same rows whose values may be names of folders, such as a deployment.
             A column counts if one of its values is one; then a file must lie in the row's folder.
             Defaults to none.
-        top: Name of the collection's top folder, if it is known.
+        top: Name of the collection's top folder, if it is known; of several folders, one in the
+            other, with `/`.
         folder: Folder below the top that the metadata lie in. If one of their paths names a file
             in it, they speak of its files alone.
 
@@ -157,8 +158,8 @@ def _files_by_folder(disk: list[str], top: str) -> dict[str, set[int]]:
     for number, file in enumerate(disk):
         for part in file.split("/")[:-1]:
             inside[_folded(part)].add(number)
-    if top:
-        inside[_folded(top)] = set(range(len(disk)))
+    for part in filter(None, (top, *top.split("/"))):
+        inside[_folded(part)] = set(range(len(disk)))
     return inside
 
 
@@ -172,8 +173,14 @@ def _drop_loose(claims: pd.DataFrame, disk: list[str], top: str) -> None:
     loose = claims["number"].isin(bare) & (claims["above"] != "")
     above = claims.loc[loose, "above"].map(lambda text: _folded(text.rstrip("/")))
     if above.nunique() > 1:
-        of_top = above[[bool(top) and a.rpartition("/")[2] == _folded(top) for a in above]]
+        of_top = above[[bool(top) and _one_ends_with_other(a, _folded(top)) for a in above]]
         claims.loc[above.index.difference(of_top.index), "number"] = float(_SEVERAL)
+
+
+def _one_ends_with_other(first: str, second: str) -> bool:
+    """Returns whether two paths agree in all the folders, from the last on, that both name."""
+    first, second = f"/{first}", f"/{second}"
+    return first.endswith(second) or second.endswith(first)
 
 
 def _drop_disputed(claims: pd.DataFrame, columns: list[str]) -> None:
