@@ -299,12 +299,19 @@ def folder_columns(one: Metadata, disk: pd.DataFrame) -> list[str]:
 
 
 def names_in(document: Any, disk: pd.DataFrame) -> int:
-    """Returns how many photos' names a document of no known form holds."""
+    """Returns how many photos' names a document of no known form holds.
+
+    Aliases of YAML let one part of it stand in many places, even in itself; it is read once.
+    """
     keys = [paths.name_key(path) for path in photos(disk)]
     names = set(keys)
-    named, todo = set(), [document]
+    named, todo, seen = set(), [document], set()
     while todo:
         value = todo.pop()
+        if isinstance(value, dict | list):
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
         if isinstance(value, dict):
             todo += [*value.keys(), *value.values()]
         elif isinstance(value, list):

@@ -44,7 +44,7 @@ def label(top: Path, path: str) -> str | None:
         return ", ".join(unlike_folders(top, path)[:_SHOWN]) or None
     try:
         return _label(forms.load(top / path))
-    except UserError:
+    except (UserError, RecursionError):  # nested deeper than any program writes it
         return None
 
 
