@@ -22,7 +22,7 @@ def main() -> None:
     ingest, jobs, source = p.ingest, p.parallel.jobs, p.ingest.source
     animals.require_detector(ingest)
     least, labels, pixels = ingest.min_per_species, ingest.labels, ingest.max_pixels
-    rules = choice.Rules(labels, ingest.columns.model_dump(exclude_none=True), ingest.species_from)
+    rules = choice.Rules.of(ingest)
     with parallel.use_backend(p.parallel.backend, p.parallel.address):
         reader.clear(source, INGESTED)
         collection = reader.gather(source, INGESTED / "files", rules, jobs)

@@ -1,11 +1,13 @@
 """What people's decisions do to the labels of a collection, and what is reported of it."""
 
 import io
+import unicodedata
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.core.errors import UserError
 from pipeline.ingest import reviewed
 from pipeline.sources.feedback import Feedback
 
@@ -84,15 +86,51 @@ def test_without_decisions_nothing_is_changed_or_reported(inspected, decided):
     assert reviewed.effect(relabelled, none, rows, rows.iloc[:0]).describe() == ""
 
 
-def test_a_species_that_people_alone_name_waits_for_photos(tmp_path):
-    store = Feedback(tmp_path / "feedback")
-    for red, label in ((10, "lynx"), (90, "lynx"), (170, "fox")):
+@pytest.fixture
+def store(tmp_path):
+    return Feedback(tmp_path / "feedback")
+
+
+def decide(store, *labels):
+    """Decides on a photo for each label."""
+    for number, label in enumerate(labels):
         file = io.BytesIO()
-        Image.new("RGB", (40, 40), (red, 0, 0)).save(file, "JPEG")
+        Image.new("RGB", (40, 40), (10 + 40 * number, 0, 0)).save(file, "JPEG")
         store.add(file.getvalue(), "species", label, "Anna")
+
+
+def of_one_photo(species):
     columns = ["path", "species", "reason", "detail", "other_sides", "licence"]
-    like = pd.DataFrame([("a.jpg", "fox", None, None, False, "unknown")], columns=columns)
+    return pd.DataFrame([("a.jpg", species, None, None, False, "unknown")], columns=columns)
+
+
+def test_a_species_that_people_alone_name_waits_for_photos(tmp_path, store):
+    decide(store, "lynx", "lynx", "fox")
+    like = of_one_photo("fox")
     for least, waiting in ((3, ["too_few_yet"] * 2), (2, [])):
         listed = reviewed.listed(store.folder, tmp_path / "photos", like, {}, least)
         assert listed["reason"].dropna().tolist() == waiting, "fox is known, there are two lynxes"
         assert listed.index.tolist() == [1, 2, 3], "the rows follow those of the collection"
+
+
+def test_species_of_people_and_collection_that_differ_in_case_alone_are_a_mistake_until_merged(
+    tmp_path, store
+):
+    decide(store, "Fox", "Fox")
+    like = of_one_photo("fox")
+    with pytest.raises(UserError, match=r"Fox and fox differ .* ingest\.labels: \{Fox: fox\}"):
+        reviewed.listed(store.folder, tmp_path / "photos", like, {}, 2)
+    merged = reviewed.listed(store.folder, tmp_path / "photos", like, {"Fox": "fox"}, 2)
+    assert merged["species"].tolist() == ["fox", "fox"]
+    waiting = reviewed.listed(store.folder, tmp_path / "photos", like, {}, 3)
+    assert set(waiting["reason"]) == {"too_few_yet"}, "too few to be learned stop no run"
+
+
+def test_species_of_people_and_labels_may_come_in_either_normal_form(tmp_path, store):
+    composed, apart = (unicodedata.normalize(form, "söt") for form in ("NFC", "NFD"))
+    decide(store, apart, composed)
+    like = of_one_photo(composed)
+    listed = reviewed.listed(store.folder, tmp_path / "photos", like, {}, 3)
+    assert listed["species"].tolist() == [composed] * 2
+    listed = reviewed.listed(store.folder, tmp_path / "photos", like, {apart: None}, 3)
+    assert listed["reason"].tolist() == ["unwanted"] * 2

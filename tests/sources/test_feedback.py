@@ -39,6 +39,16 @@ def test_a_photo_is_stored_as_it_came_under_its_sha256(feedback):
     assert len(list((feedback.folder / "photos").iterdir())) == 1
 
 
+def test_species_are_all_that_somebody_named(feedback):
+    assert feedback.species() == set()
+    for shade, kind, label in [
+        (1, "species", "fox"), (2, "bad_photo", None), (1, "species", "wolf"),
+        (3, "no_animal", None), (1, "withdrawn", None),
+    ]:  # fmt: skip
+        feedback.add(photo(shade), kind, label, "Anna")
+    assert feedback.species() == {"fox", "wolf", "blank"}
+
+
 def test_the_last_decision_of_each_person_counts_and_disagreement_stays(feedback):
     a, b = photo(1), photo(2)
     for data, kind, label, who in [

@@ -233,6 +233,21 @@ def test_decisions_come_beside_and_before_the_source(ingest, collection, tmp_pat
     assert "<h2>Added by decisions on the page</h2>" in card
 
 
+def test_labels_may_name_species_that_only_people_named(ingest, collection, tmp_path):
+    feedback, data = Feedback(tmp_path / "data/feedback"), io.BytesIO()
+    Image.radial_gradient("L").save(data, "PNG")
+    feedback.add(data.getvalue(), "species", "kitten", "Ben")
+    try:
+        manifest, _ = ingest(labels={"kitten": "cat"})
+    except SystemExit as error:
+        raise AssertionError(error) from None
+    photo = hashlib.sha256(data.getvalue()).hexdigest()
+    assert manifest.set_index("photo")["species"][photo] == "cat"
+    there = "the species there are: cat, fish, kitten, owl, zebra"
+    with pytest.raises(SystemExit, match=f"names tiger, which nothing here shows; {there}"):
+        ingest(labels={"tiger": "cat"})
+
+
 def test_feedback_in_the_collection_itself_is_refused(ingest, collection):
     with pytest.raises(SystemExit, match="lies in the collection"):
         ingest(feedback=str(collection / "feedback"))

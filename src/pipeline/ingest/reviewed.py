@@ -65,12 +65,13 @@ def listed(
         `ingest.labels` leaves out, or of whose species there are too few so far have a reason.
 
     Raises:
-        UserError: The folder lies in the collection, which would be read twice then.
+        UserError: The folder lies in the collection, which would be read twice then; or two
+            species that are learned differ in case, blanks or Unicode's form alone.
     """
     if feedback.resolve().is_relative_to(root.resolve()):
         raise UserError(f"ingest.feedback {feedback} lies in the collection: move it elsewhere")
     known = set(like["species"].dropna())
-    store = Feedback(feedback)
+    store, labels = Feedback(feedback), annotations.normalised(labels)
     decided = {one.file: _verdict(one, labels) for one in store.settled().values()}
     counts = Counter(one["species"] for one in decided.values())
     undecided = {"species": None, "reason": "undecided", "detail": "there is no decision on it"}
@@ -84,6 +85,9 @@ def listed(
         path = Path(os.path.relpath(feedback / file, root)).as_posix()
         more = {"path": path, "other_sides": False, "licence": "unknown", "origin": "people"}
         rows.append(row | more)
+    learned = like.loc[like["reason"].isna(), "species"].dropna()
+    people = {row["species"] for row in rows if row["reason"] is None}
+    annotations.require_distinct({*learned, *people})
     frame = pd.DataFrame(rows, columns=[*like.columns, "origin"]).astype(like.dtypes)
     return frame.set_axis(np.arange(len(frame)) + len(like))
 

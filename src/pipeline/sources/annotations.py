@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -94,19 +95,30 @@ def _parts(text: pd.Series, pattern: str) -> pd.DataFrame:
     return parts.assign(hour=parts["hour"].where(half.isna(), of_twelve))
 
 
-def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFrame:
+def normalised(labels: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Returns `ingest.labels` with old and new names in Unicode's normal form C."""
+    normal = partial(unicodedata.normalize, "NFC")
+    return {normal(old): new and normal(new) for old, new in labels.items()}
+
+
+def relabelled(
+    rows: pd.DataFrame, labels: Mapping[str, str | None], others: Iterable[str] = ()
+) -> pd.DataFrame:
     """Renames, merges and drops species by `ingest.labels`, and marks labels of no animal.
 
     A label that names no animal (`labels.reason`) is left out unless `labels` gives it a name.
+
+    Args:
+        rows: Annotations.
+        labels: `ingest.labels`.
+        others: Species that no row has and that `labels` may name all the same. Defaults to none.
 
     Raises:
         UserError: `labels` names a species that nothing shows, or two species differ in case,
             blanks or Unicode's form alone; lists the species there are.
     """
-    normal = partial(unicodedata.normalize, "NFC")
-    species = rows["species"].str.normalize("NFC")
-    labels = {normal(old): new and normal(new) for old, new in labels.items()}
-    there = sorted(species.dropna().unique())
+    species, labels = rows["species"].str.normalize("NFC"), normalised(labels)
+    there = sorted({*species.dropna(), *others})
     if unknown := sorted(set(labels) - set(there)):
         raise UserError(
             f"ingest.labels names {', '.join(unknown)}, which nothing here shows; "
@@ -121,11 +133,16 @@ def relabelled(rows: pd.DataFrame, labels: dict[str, str | None]) -> pd.DataFram
     )
     rows.loc[here & rows["species"].isna(), "reason"] = "unwanted"
     shown = rows["species"][rows["reason"].isna()].dropna().unique()
-    _require_distinct(list(shown))
+    require_distinct(shown)
     return rows
 
 
-def _require_distinct(names: list[str]) -> None:
+def require_distinct(names: Iterable[str]) -> None:
+    """Checks that people see in which way two species differ.
+
+    Raises:
+        UserError: Two differ in case, blanks or Unicode's form alone.
+    """
     ordered = sorted(names, key=lambda name: (label_names.comparable(name), name))
     for first, second in pairwise(ordered):
         if label_names.comparable(first) == label_names.comparable(second):

@@ -1,14 +1,16 @@
 """Chooses where the labels of a collection come from, or reports what a person has to decide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.sources import folders, forms, label_checks, labels, metadata, table
+from pipeline.sources.feedback import Feedback
 from pipeline.sources.metadata import Metadata
 
 
@@ -21,12 +23,22 @@ class Rules:
         columns: `ingest.columns`: columns of tables by their meaning. Defaults to none.
         species_from: `ingest.species_from`: `auto`, `metadata`, or `folder:N`.
         chosen: The metadata that a person named as the source, below the top folder; None for none.
+        reviewed: Species that people named of photos beside the collection, which `labels` may name
+            though the collection has none of them. Defaults to none.
     """
 
     labels: Mapping[str, str | None] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
     species_from: str = "auto"
     chosen: str | None = None
+    reviewed: Collection[str] = ()
+
+    @classmethod
+    def of(cls, ingest: params.Ingest) -> "Rules":
+        """Returns the rules of the params, with the species in the feedback folder."""
+        columns = ingest.columns.model_dump(exclude_none=True)
+        reviewed = Feedback(Path(ingest.feedback)).species()
+        return cls(ingest.labels, columns, ingest.species_from, reviewed=reviewed)
 
     @property
     def level(self) -> int | None:

@@ -8,8 +8,9 @@ and probability. Lines are only ever added: no decision is ever overwritten.
 import json
 import os
 import threading
+import unicodedata
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
@@ -167,17 +168,28 @@ class Feedback:
             os.fsync(file.fileno())
 
     def decisions(self) -> list[Decision]:
-        """Returns all decisions, the oldest first, without half a line that a kill left."""
+        """Returns all decisions, the oldest first, without half a line that a kill left.
+
+        Labels come in Unicode's normal form C, as those of a collection do.
+        """
         path = self.folder / DECISIONS
         if not path.exists():
             return []
         decisions = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                decisions.append(Decision(**json.loads(line)))
+                one = Decision(**json.loads(line))
+                label = one.label and unicodedata.normalize("NFC", one.label)
+                decisions.append(replace(one, label=label))
             except (ValueError, TypeError):
                 continue
         return decisions
+
+    def species(self) -> set[str]:
+        """Returns the species that people named, also of photos on which they disagree."""
+        decisions = self.decisions()
+        named = {one.label for one in decisions if one.label}
+        return named | {BLANK for one in decisions if one.kind == "no_animal"}
 
     def undecided(self) -> list[str]:
         """Returns the files of photos that no decision names, sorted."""

@@ -218,7 +218,7 @@ def _joined(
     of_folders = all(one.used_for != "labels" for one in sources)
     if of_folders:
         rows = _beside(folders.read(top, disk, rules.level), rows)
-    rows = annotations.relabelled(rows, rules.labels)
+    rows = annotations.relabelled(rows, rules.labels, rules.reviewed)
     rows["split_hint"] = rows["split_hint"].fillna(folders.splits(rows["path"]))
     rows, other_sides = sides.compare(rows.reset_index(drop=True), top)
     labelled = annotations.settled(rows).assign(labelled=True)
