@@ -8,8 +8,10 @@ import pytest
 from listed import list_files
 from PIL import Image
 
+from pipeline.core import parallel
 from pipeline.inference import decoding
-from pipeline.sources import annotations, sides
+from pipeline.sources import annotations, reader, sides
+from pipeline.sources.choice import Rules
 
 WIDTH, HEIGHT = 120, 80
 BOX = (20, 10, 40, 25)  # of the white part of the stored pixels
@@ -71,7 +73,9 @@ def test_other_sides_are_named_and_their_boxes_left(tmp_path, orientation, claim
         pd.testing.assert_frame_equal(rows, before)
 
 
-def test_photos_of_a_coco_file_with_other_sides_are_marked(tmp_path):
+@pytest.fixture
+def coco(tmp_path):
+    """A COCO file of three photos: one turned, one of other sides, one as it was annotated."""
     for name, orientation in (("1.png", 6), ("2.png", 1), ("3.png", 1)):
         stored(tmp_path / name, orientation)
     claims = {"1.png": (WIDTH, HEIGHT), "2.png": (HEIGHT, WIDTH), "3.png": (WIDTH, HEIGHT)}
@@ -83,7 +87,11 @@ def test_photos_of_a_coco_file_with_other_sides_are_marked(tmp_path):
         "categories": [{"id": 0, "name": "fox"}, {"id": 1, "name": "owl"}],
     }  # fmt: skip
     (tmp_path / "coco.json").write_text(json.dumps(document))
-    rows = list_files(tmp_path).set_index("path")
+    return tmp_path
+
+
+def test_photos_of_a_coco_file_with_other_sides_are_marked(coco):
+    rows = list_files(coco).set_index("path")
     assert rows["other_sides"].to_dict() == {"1.png": False, "2.png": True, "3.png": False}
     x, y, w, h = BOX
     boxes = rows["boxes"].dropna()
@@ -93,3 +101,29 @@ def test_photos_of_a_coco_file_with_other_sides_are_marked(tmp_path):
     assert boxes["3.png"][0] == pytest.approx(
         [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT], abs=1e-6
     )
+
+
+def test_photos_are_opened_by_several_processes_which_change_nothing(
+    coco, tmp_path_factory, monkeypatch
+):
+    used, real = [], parallel.map_ordered
+
+    def map_ordered(function, items, jobs):
+        items = list(items)
+        used.append((jobs, items))
+        return real(function, items, jobs)
+
+    monkeypatch.setattr(parallel, "map_ordered", map_ordered)
+    monkeypatch.setattr(sides, "_PHOTOS_A_JOB", 2, raising=False)
+    folder = tmp_path_factory.mktemp("ingested")
+    several = reader.gather(str(coco), folder / "files", Rules(), 2).files
+    assert used == [(2, [["1.png", "2.png"], ["3.png"]])]
+    pd.testing.assert_frame_equal(several, list_files(coco))
+
+
+def test_opening_photos_is_seen(coco, capsys):
+    list_files(coco)
+    assert "compare sides: 3 photos in " in capsys.readouterr().err
+    (coco / "coco.json").write_text((coco / "coco.json").read_text().replace("bbox", "box"))
+    list_files(coco)
+    assert "compare sides" not in capsys.readouterr().err, "there are no boxes to compare"

@@ -133,7 +133,7 @@ def gather(source: str, files: Path, rules: Rules, jobs: int) -> Collection:
         write_listing(partial, files)
     rules = replace(rules, chosen=path.name if is_metadata else None)
     try:
-        return read(folders.root(source, files), rules)
+        return read(folders.root(source, files), rules, jobs)
     except PermissionError as error:
         raise UserError(f"{error.filename} may not be read; give yourself the right to") from None
 
@@ -147,8 +147,13 @@ def write_listing(folder: Path, name: Path) -> None:
         listing.write_text(json.dumps(sorted(atomic.files_below(folder))), encoding="utf-8")
 
 
-def read(top: Path, rules: Rules) -> Collection:
+def read(top: Path, rules: Rules, jobs: int = 1) -> Collection:
     """Lists the files below the top folder, and what metadata or names of folders say of them.
+
+    Args:
+        top: The folder.
+        rules: The params.
+        jobs: Processes to use. Defaults to 1.
 
     Raises:
         UserError: It cannot be read as a collection, or `rules` do not fit it.
@@ -172,7 +177,7 @@ def read(top: Path, rules: Rules) -> Collection:
     disk = disk[~disk["path"].isin(beside | {one.path for one in used})]
 
     rows = pd.concat([annotations.frame(path=[]), *(one.rows for one in sources)])
-    files = _joined(top, disk, sources, rows, rules)
+    files = _joined(top, disk, sources, rows, rules, jobs)
     for one in detected:
         boxes = annotations.boxes(one.rows).reindex(files.index)
         files["boxes"] = files["boxes"].where(files["boxes"].notna(), boxes)
@@ -213,6 +218,7 @@ def _joined(
     sources: list[metadata.Metadata],
     rows: pd.DataFrame,
     rules: Rules,
+    jobs: int,
 ) -> pd.DataFrame:
     """Joins the files on the disk with what metadata or folders say of them; indexed by path."""
     of_folders = all(one.used_for != "labels" for one in sources)
@@ -220,7 +226,7 @@ def _joined(
         rows = _beside(folders.read(top, disk, rules.level), rows)
     rows = annotations.relabelled(rows, rules.labels, rules.reviewed)
     rows["split_hint"] = rows["split_hint"].fillna(folders.splits(rows["path"]))
-    rows, other_sides = sides.compare(rows.reset_index(drop=True), top)
+    rows, other_sides = sides.compare(rows.reset_index(drop=True), top, jobs)
     labelled = annotations.settled(rows).assign(labelled=True)
     files = labelled.join(disk.set_index("path").assign(there=True), how="outer").sort_index()
     absent = files["there"].isna() & ~files["reason"].isin(annotations.ABSENT)
