@@ -164,12 +164,13 @@ def main() -> None:
         "--find", nargs="+", default=SOURCES, help='of ingest.find, as auto or "[motion, detector]"'
     )
     parser.add_argument("--backbone", help="by default that of params.yaml for views")
+    parser.add_argument("--set", nargs="*", default=[], help="params to change: augment.copies=3")
     arguments = parser.parse_args()
     folder = arguments.folder
     project = folder / "project"
     shutil.rmtree(project, ignore_errors=True)
     project.mkdir(parents=True)
-    environment = prepare(arguments.source.resolve(), project, [])
+    environment = prepare(arguments.source.resolve(), project, arguments.set)
     p = params.load(project / "params.yaml")
     backbone = arguments.backbone or backbones.chosen(p.model.backbone, views=True)
     p = params.replaced(p, {"model.backbone": backbone})
