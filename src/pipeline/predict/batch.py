@@ -23,7 +23,7 @@ from pipeline.core import parallel
 from pipeline.core.errors import UserError
 from pipeline.core.progress import track
 from pipeline.dataset import events
-from pipeline.inference import checksums, crops, decoding, novelty, pooling, taxonomy
+from pipeline.inference import checksums, decoding, recogniser_files
 from pipeline.inference.crops import SubjectCrop, View
 from pipeline.predict import clips, inputs
 
@@ -34,7 +34,6 @@ Answer = dict[str, Any]
 TOP = 3
 KEPT = 20  # species of a photo in the journal, from which those of its event are pooled
 _PHOTOS_A_JOB = 32
-_BESIDE = (novelty.FILE, crops.FILE, pooling.FILE, taxonomy.FILE)  # the network, where needed
 _FRAMES_A_JOB = 64  # where bursts are seen together: few are cut in two, and few bytes wait
 _HEAD = b'{"recogniser": '  # the start of a journal; a killed run may have written less of it
 _ANSWER_FIELDS = (
@@ -245,14 +244,11 @@ def _rounded(answer: Any) -> Any:
 
 
 def _digest(recogniser: Path) -> str:
-    """Returns the sha256 of the files of a recogniser."""
-    for name in ("model.tflite", "labels.json"):
+    """Returns the sha256 of the files of a recogniser that decide its answers."""
+    for name in recogniser_files.NEEDED:
         if not (recogniser / name).exists():
             raise UserError(f"{recogniser} is not a recogniser: {name} is missing")
-    crop, digest = SubjectCrop.load(recogniser), hashlib.sha256()
-    carried = [crop.detector] if crop and crop.detector else []
-    # By name, for the journal may lie beside them.
-    for name in ("model.tflite", "labels.json", *_BESIDE, *carried):
-        if (recogniser / name).exists():
-            digest.update(bytes.fromhex(checksums.sha256(recogniser / name)))
+    digest = hashlib.sha256()
+    for file in recogniser_files.of(recogniser):  # by name, for the journal may lie beside them
+        digest.update(bytes.fromhex(checksums.sha256(file)))
     return digest.hexdigest()

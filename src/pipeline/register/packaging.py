@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline import inference
 from pipeline.core import tracking
 from pipeline.dataset.views import SUBJECT
-from pipeline.inference import checksums, crops, decoding, novelty, query
+from pipeline.inference import checksums, crops, decoding, query, recogniser_files
 from pipeline.inference.detector import PACKAGES
 from pipeline.register import model_card, versions
 
@@ -66,11 +66,9 @@ class Challenger:
 
     @property
     def content(self) -> str:
-        """The sha256 of what answers: network, labels, the code that serves and what it needs."""
+        """The sha256 of what answers: its files, the code that serves and what that needs."""
         digest = hashlib.sha256(" ".join(_requirements(self.folder)).encode())
-        names = ("model.tflite", "labels.json", novelty.FILE, *_detector(self.folder))
-        fitted = (self.folder / name for name in names)
-        for file in (*filter(Path.exists, fitted), *_code()):
+        for file in (*recogniser_files.of(self.folder), *_code()):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
