@@ -2,19 +2,27 @@
 
 import io
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
+
+from pipeline.inference.query import Query
+from pipeline.inference.recogniser import MAX_BYTES
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 COLUMN = "image"
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+_EXPANSION = 2  # times the body's bytes; photos hardly shrink, and their base64 by a quarter
 
 
 class FormatError(HTTPException):
     """A body that cannot be read, in one sentence for the sender.
 
-    Its status is 415 for another kind of body, else 400.
+    Its status is 415 for another kind of body, 413 for one that is too large, else 400.
     """
 
     def __init__(self, sentence: str, status: int = 400):
@@ -34,7 +42,8 @@ def parse(body: bytes, content_type: str) -> Batch:
         content_type: The header.
 
     Raises:
-        FormatError: It does not follow the format, or is of another kind.
+        FormatError: It does not follow the format, is of another kind, or is too large.
+        QueryError: It has more rows than a request may have.
     """
     kind, _, rest = content_type.partition(";")
     charset = rest.strip().lower().removeprefix("charset=").strip('"') if "charset" in rest else ""
@@ -112,8 +121,37 @@ def _from_parquet(body: bytes) -> Batch:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(body), columns=[COLUMN])
-        return table[COLUMN].to_pylist(), {}
-    except (pa.ArrowException, OSError, KeyError) as error:
+        file = pq.ParquetFile(io.BytesIO(body))
+        columns = [file.schema.column(i) for i in range(len(file.schema))]
+        if COLUMN not in [c.path for c in columns if c.max_repetition_level == 0]:
+            raise FormatError(f"the Parquet has no column `{COLUMN}`, or one of lists")
+        return _unpacked(file, _EXPANSION * max(len(body), MAX_BYTES)), {}
+    except (pa.ArrowException, OSError) as error:
         sentence = f"the body is not Parquet with a column `{COLUMN}`: {str(error)[:200]!r}"
         raise FormatError(sentence) from None
+
+
+def _unpacked(file: "ParquetFile", most: int) -> list[Any]:
+    """Reads the images of a Parquet file, of which a few bytes can stand for many gigabytes.
+
+    Args:
+        file: With a column of images.
+        most: Bytes that they may have together.
+
+    Raises:
+        FormatError: They have more.
+        QueryError: There are more rows than a request may have.
+    """
+    Query().require_rows(file.metadata.num_rows)
+    too_large = FormatError(f"its images have over {most:,} bytes together", 413)
+    groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+    chunks = (group.column(i) for group in groups for i in range(group.num_columns))
+    if sum(c.total_uncompressed_size for c in chunks if c.path_in_schema == COLUMN) > most:
+        raise too_large
+    images: list[Any] = []
+    for row in file.iter_batches(batch_size=1, columns=[COLUMN]):  # a repeated one is stored once
+        images += row[COLUMN].to_pylist()
+        most -= sys.getsizeof(images[-1])
+        if most < 0:
+            raise too_large
+    return images
