@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "animal"
 MODEL, ALIAS = "animal", "champion"  # what is registered, and the version of it that serves
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: it is no name at all
 
 
 def mlflow() -> Any:  # the module; a checker does not know all that it exports
@@ -122,19 +123,31 @@ def champion_params() -> dict[str, Any]:
     from ruamel.yaml import YAML
 
     ml = mlflow()
-    with suppress(ml.exceptions.MlflowException):
+    with suppress_absent():
         version = ml.MlflowClient().get_model_version_by_alias(MODEL, ALIAS)
-        logged = ml.get_run(version.run_id).data.params
+        logged = ml.get_run(version.run_id or "").data.params
         return {name: YAML(typ="safe").load(value) for name, value in logged.items()}
     return {}
 
 
 def exists(run_id: str) -> bool:
     """Returns whether MLflow has this run, and has not deleted it."""
-    try:
+    with suppress_absent():
         return mlflow().get_run(run_id).info.lifecycle_stage == "active"
-    except mlflow().exceptions.MlflowException:
-        return False
+    return False
+
+
+@contextmanager
+def suppress_absent() -> Iterator[None]:
+    """Leaves the block where MLflow says that it has nothing of that name.
+
+    All else is raised: a server that does not answer is not one that has nothing.
+    """
+    try:
+        yield
+    except mlflow().exceptions.MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
 
 
 def log_params(**sections: Any) -> None:

@@ -211,12 +211,9 @@ def _download(uri: str, name: str) -> Path:
 
 
 def _by_alias(alias: str) -> Version | None:
-    try:
+    with tracking.suppress_absent():
         return _version(client().get_model_version_by_alias(NAME, alias))
-    except tracking.mlflow().exceptions.MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise  # a registry that does not answer is no registry without a champion
-        return None
+    return None
 
 
 @contextmanager
