@@ -1,14 +1,19 @@
+import hashlib
 import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
+from unittest.mock import Mock
 
 import challengers
+import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from pyarrow import parquet
 
-from pipeline.core import errors, tracking
+from pipeline.core import atomic, errors, tracking
 
 # Dies, as by a kill, while MLflow's tables are made.
 KILLED = """
@@ -57,6 +62,40 @@ def test_a_run_exists_until_it_is_deleted(database):
     tracking.mlflow().delete_run(run.info.run_id)
     for gone in (run.info.run_id, "0" * 32, ""):
         assert not tracking.exists(gone)
+
+
+def write_manifest(photo: str, origin: str) -> str:
+    """Makes the manifest another one; gives its sha256."""
+    file = Path("data/ingested/manifest.parquet")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_table(pd.DataFrame({"photo": [photo], "origin": [origin]}), file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_tags_of_a_run_are_those_of_the_photos_as_they_are_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert tracking.tags("tune") == {"stage": "tune"}
+    for photo, origin, drawn in (("a", "drawn", "True"), ("b", "folder", "False")):
+        digest = write_manifest(photo, origin)
+        found = tracking.tags("train")
+        assert found == {"stage": "train", "manifest_sha256": digest, "drawn": drawn}
+
+
+def test_trials_of_a_search_do_not_read_all_again(tmp_path, monkeypatch):
+    """A manifest of a hundred thousand photos, and git, cost each of them seconds."""
+    monkeypatch.chdir(tmp_path)
+    write_manifest("a", "drawn")
+    subprocess.run(["git", "init", "-q"], check=True)
+    commit = ["git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty"]
+    subprocess.run([*commit, "-m", "first"], check=True)
+    calls = Mock(wraps=subprocess.run)
+    monkeypatch.setattr(subprocess, "run", calls)
+    first = tracking.tags("tune")
+    assert (first["drawn"], first["git_dirty"], len(first["git_commit"])) == ("True", "False", 40)
+    monkeypatch.setattr(parquet, "read_table", Mock(side_effect=AssertionError("read again")))
+    calls.reset_mock()
+    assert tracking.tags("tune") == first
+    assert not calls.called
 
 
 @pytest.mark.parametrize("trained", [True, False])

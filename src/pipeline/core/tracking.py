@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -47,19 +48,33 @@ def mlflow() -> Any:  # the module; a checker does not know all that it exports
 
 def tags(stage: str) -> dict[str, str]:
     """Returns the tags of a run: stage, git commit, hash of the manifest, whether it is drawn."""
-    manifest = Path("data/ingested/manifest.parquet")
-    values = {"stage": stage}
+    manifest, values = Path("data/ingested/manifest.parquet").absolute(), {"stage": stage}
     if manifest.exists():
-        import pyarrow.parquet as pq  # a tenth of a second that a rollback need not wait
+        state = manifest.stat()
+        values |= _manifest_tags(manifest, state.st_size, state.st_mtime_ns)
+    return values | _code_tags(Path.cwd())
 
-        values["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
-        origin = pq.read_table(manifest, columns=["origin"])["origin"]
-        values["drawn"] = str(origin.unique().to_pylist() == ["drawn"])
-    commit = _git("rev-parse", "HEAD")
-    if commit is not None:
-        values["git_commit"] = commit
-        values["git_dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no")))
-    return values
+
+@cache  # a search has many runs, and all are of the same photos
+def _manifest_tags(manifest: Path, size: int, changed: int) -> dict[str, str]:
+    """Returns what a manifest of that size and time of change says of the photos."""
+    import pyarrow.parquet as pq  # a tenth of a second that a rollback need not wait
+
+    origin = pq.read_table(manifest, columns=["origin"])["origin"]
+    return {
+        "manifest_sha256": hashlib.sha256(manifest.read_bytes()).hexdigest(),
+        "drawn": str(origin.unique().to_pylist() == ["drawn"]),
+    }
+
+
+@cache  # a process runs the code that was there when it began
+def _code_tags(folder: Path) -> dict[str, str]:
+    """Returns the commit of a folder's code, and whether files differ; nothing without git."""
+    commit = _git("-C", str(folder), "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    changed = _git("-C", str(folder), "status", "--porcelain", "--untracked-files=no")
+    return {"git_commit": commit, "git_dirty": str(bool(changed))}
 
 
 def user() -> str:
