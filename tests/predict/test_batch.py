@@ -114,6 +114,14 @@ def test_photos_that_came_since_the_kill_get_their_place(album, animal, recognis
     assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
 
 
+@pytest.mark.parametrize("jobs", [0, -2])
+def test_a_number_of_processes_that_is_none_is_refused(album, monkeypatch, jobs):
+    command = ["animal", "predict", "album", "--model", "none", "--jobs", str(jobs)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=f"--jobs is {jobs}; use -1 for every core, or a number"):
+        cli.main()
+
+
 @pytest.mark.parametrize("altered", ["labels.json", "model.tflite"])
 def test_the_journal_of_another_recogniser_is_not_gone_on_with(
     album, recogniser, tmp_path, altered

@@ -23,14 +23,15 @@ FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory):
-    """A database with four versions, each of one file; the gate let in all but the last."""
+    """A database with four versions, each of few files; the gate let in all but the last."""
     folder, made = tmp_path_factory.mktemp("versions"), tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", challengers.store(folder))
         for number in range(1, 5):
             files = made / str(number)
             (files / "artifacts/recogniser").mkdir(parents=True)
-            (files / "artifacts/recogniser/network").write_text(f"network {number}")
+            for name in ("network", "model.tflite", "labels.json"):
+                (files / "artifacts/recogniser" / name).write_text(f"{name} {number}")
             checksums.write_checksums(files)
             checks = [{"name": "accuracy", "passed": number != 4, "reason": "it is like that"}]
             info = SimpleNamespace(model_uri=files.as_uri(), run_id=None, model_id=None)
@@ -156,6 +157,23 @@ def test_a_recogniser_is_found_by_its_folder_and_by_that_of_a_version(database, 
     (copy / registry.RECOGNISER / "network").write_text("another")
     with pytest.raises(UserError, match=r"copy is not what was registered: .*network was altered"):
         registry.locate(str(copy))
+
+
+@pytest.mark.parametrize("lacks", ["model.tflite", "labels.json"])
+def test_a_folder_that_is_no_recogniser_is_said_to_be_none(tmp_path, monkeypatch, lacks):
+    """By every command that answers, before it looks at a photo or writes a file."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in {"model.tflite", "labels.json"} - {lacks}:
+        (folder / name).touch()
+    (tmp_path / "photo.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="models is not a recogniser"):
+        registry.locate("models")
+    for command in ("predict photo.jpg", "suggest photo.jpg", "export phone", "serve"):
+        said = animal(monkeypatch, *command.split(), "--model", "models")
+        assert f"models is not a recogniser: it holds no {lacks}" in said, command
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "photo.jpg"}
 
 
 def test_what_is_no_version_is_named_beside_those_that_there_are(database):

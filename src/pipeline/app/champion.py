@@ -115,11 +115,9 @@ def load(name: str) -> Model:
         name: What `versions.locate` takes.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: There is none of that name, or it is not a recogniser.
     """
     located = versions.locate(name)
-    if not (located.recogniser / "model.tflite").is_file():
-        raise UserError(f"{located.recogniser} is no recogniser: it holds no model.tflite")
     about = located.recogniser.absolute().parents[1] / "about"
     metrics, card = about / "metrics.json", about / "model_card.md"
     made = None

@@ -85,6 +85,10 @@ def run(arguments: argparse.Namespace) -> None:
             f"--output {arguments.output} ends with none of {', '.join(_BY_SUFFIX)}; "
             "say with --format what to write"
         )
+    if arguments.jobs == 0 or arguments.jobs < -1:
+        raise errors.UserError(
+            f"--jobs is {arguments.jobs}; use -1 for every core, or a number of processes"
+        )
     from pipeline.core import atomic, parallel, workspace
     from pipeline.inference.pooling import Pooling
     from pipeline.predict import batch, formats, species_list

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from pipeline.cli.parser import Commands
-from pipeline.core import errors
 
 
 def add(commands: Commands) -> None:
@@ -44,9 +43,6 @@ def run(arguments: argparse.Namespace) -> None:
     from pipeline.serve.request_log import RequestLog
 
     located = versions.locate(arguments.model)
-    for name in ("model.tflite", "labels.json"):
-        if not (located.recogniser / name).is_file():
-            raise errors.UserError(f"{located.recogniser} is no recogniser: it holds no {name}")
     app = server.build(
         Recogniser(located.recogniser),
         located.version,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.core import moved_project, tracking
 from pipeline.core.errors import UserError
-from pipeline.inference import checksums
+from pipeline.inference import checksums, recogniser_files
 
 NAME, STAGE, ALIAS = tracking.MODEL, "Production", tracking.ALIAS
 RECOGNISER = Path("artifacts/recogniser")  # in a version's folder
@@ -172,7 +172,7 @@ def locate(model: str) -> Located:
 
     Raises:
         NoSuchVersion: There is nothing of that name.
-        UserError: Its files were altered, or it cannot be reached.
+        UserError: It is not a recogniser, its files were altered, or it cannot be reached.
     """
     name = model.removeprefix(f"models:/{NAME}/").removeprefix(f"models:/{NAME}@").lstrip("@")
     if name == model and Path(model).is_dir():
@@ -193,13 +193,20 @@ def locate(model: str) -> Located:
 
 
 def _in_folder(files: Path, name: str) -> Located:
-    if not (files / RECOGNISER).is_dir():
-        return Located(files, name)
-    try:
-        checksums.verify(files)
-    except checksums.ChecksumMismatch as error:
-        raise UserError(f"{name} is not what was registered: {error}") from None
-    return Located(files / RECOGNISER, name)
+    recogniser = files
+    if (files / RECOGNISER).is_dir():
+        recogniser = files / RECOGNISER
+        try:
+            checksums.verify(files)
+        except checksums.ChecksumMismatch as error:
+            raise UserError(f"{name} is not what was registered: {error}") from None
+    for needed in recogniser_files.NEEDED:
+        if not (recogniser / needed).is_file():
+            raise UserError(
+                f"{name} is not a recogniser: it holds no {needed}; name a version, as `animal "
+                "versions` lists them, or a folder such as models/final"
+            )
+    return Located(recogniser, name)
 
 
 def _download(uri: str, name: str) -> Path:
