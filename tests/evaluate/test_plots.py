@@ -60,6 +60,39 @@ def test_shades_are_shares_of_what_photos_show(axes):
         assert shades[row].tolist() == pytest.approx(expected), actual
 
 
+def test_of_many_species_the_most_confused_are_drawn(tmp_path, drawn):
+    """Each second species is taken for the next one, more often the later it comes."""
+    labels = tuple(f"species {i:03d}" for i in range(140))
+    right = [(label, label) for label in labels]
+    wrong = [(labels[i], labels[i + 1]) for i in range(0, 140, 2) for _ in range(1 + i // 2)]
+    table = pd.DataFrame([*right, *wrong], columns=["actual", "predicted"])
+    plots.confusion(table, labels, tmp_path / "confusion.png")
+    (axes,) = drawn
+    expected = list(labels[80:])
+    for ticks in (axes.get_yticklabels(), axes.get_xticklabels()):
+        assert [tick.get_text() for tick in ticks] == expected
+    assert axes.get_title() == "the 60 of 140 species that are confused most"
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert (written[0, 0], written[1, 0]) == ("1", "41")
+    assert axes.images[0].get_array()[0, 1] == pytest.approx(41 / 42)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(4, 4), (60, 60), (140, 60)])
+def test_of_many_species_those_that_are_found_worst_are_drawn(tmp_path, drawn, count, shown):
+    names = [f"species {i:03d}" for i in range(count)]
+    recalls = [i / count for i in range(count)]
+    table = pd.DataFrame({"species": names, "support": 5, "recall": recalls})
+    table["precision"] = 0.5
+    for name in ("recall", "precision"):
+        table[f"{name}_low"], table[f"{name}_high"] = table[name] - 0.1, table[name] + 0.1
+    table.loc[len(table)] = ["untested", 0, *[float("nan")] * (table.shape[1] - 2)]
+    plots.per_species(table.sample(frac=1, random_state=0), tmp_path / "per_species.png")
+    (axes,) = drawn
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == names[shown - 1 :: -1]
+    some = f"the {shown} of {count} species that are found worst"
+    assert axes.get_title() == (some if shown < count else "")
+
+
 def test_dots_are_bins_and_the_larger_ones_have_more_photos(tmp_path, drawn):
     bins = [
         {"photos": 30, "probability": 0.95, "accuracy": 0.9},

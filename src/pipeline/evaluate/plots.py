@@ -12,10 +12,13 @@ from pipeline.dataset import plot_style
 from pipeline.dataset.shards import Shards
 
 _RATES = 25  # species; of more, there is no room for rates beside the counts
+_MOST = 60  # species of a plot; of more, it would be too large to look at, and in the end to draw
 
 
 def confusion(table: pd.DataFrame, labels: tuple[str, ...], path: Path) -> None:
     """Draws which species were taken for which: counts, and shares of the actual species.
+
+    Of many species, those are drawn that are confused most.
 
     Args:
         table: With columns actual and predicted.
@@ -24,9 +27,15 @@ def confusion(table: pd.DataFrame, labels: tuple[str, ...], path: Path) -> None:
     """
     counts = confusion_matrix(table["actual"], table["predicted"], labels=list(labels))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shown, title = _most_confused(counts), ""
+    if len(shown) < len(labels):
+        title = f"the {len(shown)} of {len(labels)} species that are confused most"
+    counts, shares = counts[np.ix_(shown, shown)], shares[np.ix_(shown, shown)]
+    labels = tuple(labels[i] for i in shown)
     side = 2.5 + 0.45 * len(labels)
     with plot_style.figure(path, side, side) as axes:
         axes.grid(False)
+        axes.set_title(title)
         axes.imshow(shares, cmap=plot_style.SHADES, vmin=0, vmax=1)
         axes.set(xlabel="predicted", ylabel="actual")
         axes.set_xticks(range(len(labels)), labels, rotation=90)
@@ -39,8 +48,17 @@ def confusion(table: pd.DataFrame, labels: tuple[str, ...], path: Path) -> None:
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
 
 
+def _most_confused(counts: np.ndarray) -> np.ndarray:
+    """Returns the positions of the species of most mistakes, made of them or for them, in order."""
+    wrong = counts - np.diag(np.diag(counts))
+    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
+    return np.sort(np.argsort(-mistakes, kind="stable")[:_MOST])
+
+
 def per_species(species: pd.DataFrame, path: Path) -> None:
     """Draws each species' recall and precision with their intervals, the worst recall on top.
+
+    Of many species, those of the worst recall are drawn.
 
     Args:
         species: A row a species: species, support, and recall and precision, each with columns
@@ -48,6 +66,8 @@ def per_species(species: pd.DataFrame, path: Path) -> None:
         path: The PNG to write.
     """
     rows = species[species["support"] > 0].sort_values("recall", ascending=False, kind="stable")
+    title = f"the {_MOST} of {len(rows)} species that are found worst" if len(rows) > _MOST else ""
+    rows = rows.tail(_MOST)
     places = np.arange(len(rows))
     with plot_style.figure(path, 6.4, 1.5 + 0.3 * len(rows)) as axes:
         for name, marker, above in (("recall", "o", 0.15), ("precision", "s", -0.15)):
@@ -56,6 +76,7 @@ def per_species(species: pd.DataFrame, path: Path) -> None:
             axes.errorbar(
                 rows[name], places + above, xerr=error, fmt=marker, linestyle="", label=name
             )
+        axes.set_title(title)
         axes.set_yticks(places, rows["species"])
         axes.set(xlim=(-0.02, 1.02), xlabel="share of photos, with 95 % interval")
         axes.legend(loc="lower left")
