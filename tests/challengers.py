@@ -60,7 +60,8 @@ def weights(sure: float, redder: float) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _converted() -> tuple:
     """The good network in Keras and in LiteRT, made once: to convert it takes seconds."""
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     inputs = keras.Input((SIZE, SIZE, 3))
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
     answers = keras.layers.Dense(len(LABELS), activation="softmax")(mean)

@@ -101,7 +101,8 @@ def recogniser(tmp_path_factory):
     """A folder such as `models/final`: tells red pictures from blue ones, or rather `blue & co`."""
     from pipeline.networks import keras_setup, litert_export, served_outputs
 
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     layers = keras.layers
     pixels = keras.Input((32, 32, 3), name="pixels")
     means = layers.GlobalAveragePooling2D()(pixels)

@@ -22,7 +22,8 @@ def cross_entropy():
 
 def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 1):
     """Losses of some epochs, the network that was trained, and `network` with its weights."""
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
     examples = batching.Examples(feature_store.Features((inputs,)), targets, LABELS)
@@ -45,13 +46,14 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
 
 
 def head():
-    keras_setup.keras(0)
+    keras_setup.seed(0)
     inputs = np.random.default_rng(0).random((60, 8), dtype=np.float32)
     return heads.build(8, LABELS, 16, 0.0), inputs
 
 
 def pixels():
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     whole = test_trainer.network(SIZE)
     top = heads.build(whole.output.shape[-1], LABELS, 0, 0.0)
     inputs = np.random.default_rng(0).integers(0, 255, (60, SIZE, SIZE, 3), dtype=np.uint8)
@@ -189,7 +191,8 @@ def test_steps_that_run_at_once_end_with_the_same_weights():
 @pytest.mark.slow
 def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypatch):
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     pixels = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Conv2D(4, 3)(pixels)
     x = x * keras.ops.relu6(x + 3.0) / 6.0  # as in MobileNetV3
@@ -203,7 +206,8 @@ def test_on_a_gpu_networks_with_operations_that_are_no_layers_train_too(monkeypa
 @pytest.mark.parametrize("count", [None, 3])
 def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
     monkeypatch.setattr(devices, "training_gpus", lambda: ["gpu:0"])
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     network = heads.build(8, LABELS, hidden, 0.1, count)
     learner = devices.compiled(network, "auto", keras.optimizers.AdamW, cross_entropy())
     kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]

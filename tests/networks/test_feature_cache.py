@@ -110,7 +110,7 @@ def test_features_that_are_read_count_as_used_for_the_caches_bound(mean, tmp_pat
 
 @pytest.mark.slow
 def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
-    keras_setup.keras(0)
+    keras_setup.seed(0)
     small = network(32)
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
     litert = feature_cache.Frozen.of(small, tmp_path / "litert")
@@ -124,7 +124,8 @@ def test_a_gpu_says_what_litert_says(monkeypatch, tmp_path):
 
 
 def test_a_gpu_with_little_memory_sees_fewer_pictures_at_once(monkeypatch, tmp_path, capsys):
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     small = network(32)
     pictures = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
     expected, batches = small.predict(pictures, verbose=0), []

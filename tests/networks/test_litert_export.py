@@ -12,7 +12,9 @@ SIZE = 32
 
 
 def network(seed=0):
-    keras = keras_setup.keras(seed)
+    keras = keras_setup.keras()
+    if seed is not None:
+        keras_setup.seed(seed)
     layers = keras.layers
     return keras.Sequential(
         [

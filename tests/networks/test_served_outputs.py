@@ -12,7 +12,8 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
 @pytest.fixture(scope="module")
 def model():
     """A recogniser as `trainer.fit` builds it: features of two networks side by side."""
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     layers = keras.layers
     pixels = keras.Input((24, 24, 3), name="pixels")
     towers = []
@@ -80,7 +81,8 @@ def test_the_maps_say_what_each_place_adds_to_the_logits(network, model):
 
 @pytest.mark.parametrize("case", ["hidden", "not a mean", "other sizes"])
 def test_other_networks_have_no_maps(case):
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     layers = keras.layers
     pixels = keras.Input((24, 24, 3))
     towers = []
@@ -99,7 +101,8 @@ def test_other_networks_have_no_maps(case):
 
 
 def test_the_only_output_of_another_network_is_its_answer():
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     pixels = keras.Input((8, 8, 3))
     exported = litert_export.to_litert(keras.Model(pixels, keras.layers.Flatten()(pixels)))
     network = Network(exported, workers=1)

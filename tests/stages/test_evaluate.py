@@ -66,7 +66,8 @@ def said(colours, weights, temperature=1.0):
 
 def save(folder, weights, table, better, run_id):
     """Saves a candidate as training does; `better` makes it right about all that it held out."""
-    keras = keras_setup.keras(0)
+    keras_setup.seed(0)
+    keras = keras_setup.keras()
     inputs = keras.Input((SIZE, SIZE, 3))
     means = keras.layers.GlobalAveragePooling2D()(inputs)
     head = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)], name="head")

@@ -7,16 +7,8 @@ from contextlib import contextmanager
 from types import ModuleType
 
 
-def keras(seed: int | None = None) -> ModuleType:
-    """Imports Keras on TensorFlow, quietly.
-
-    Args:
-        seed: Seeds Python, numpy and TensorFlow, and makes operations deterministic, so that the
-            same inputs give the same weights on the same machine. Defaults to None: neither.
-
-    Returns:
-        The module.
-    """
+def keras() -> ModuleType:
+    """Imports Keras on TensorFlow, quietly. Returns the module."""
     os.environ["KERAS_BACKEND"] = "tensorflow"  # a user's ~/.keras may name another one
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Or the first process takes a GPU's memory, and others of the same search find none.
@@ -25,10 +17,18 @@ def keras(seed: int | None = None) -> ModuleType:
         import keras
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
-        tf.config.experimental.enable_op_determinism()
     return keras
+
+
+def seed(seed: int) -> None:
+    """Seeds Python, numpy and TensorFlow, and makes operations deterministic.
+
+    So the same inputs give the same weights on the same machine.
+    """
+    keras().utils.set_random_seed(seed)
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
 
 
 def out_of_memory(error: BaseException) -> bool:

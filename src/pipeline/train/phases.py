@@ -63,7 +63,7 @@ class Phases:
             train = replace(train, batch_size=reached["batch_size"])
         while True:
             # So what random layers draw does not depend on the number of attempts.
-            keras_setup.keras(train.seed)
+            keras_setup.seed(train.seed)
             one = Phase(phase, network, inputs, train, peak)
             try:
                 return self._run_once(one, reached)

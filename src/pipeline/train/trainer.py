@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.core import parallel
 from pipeline.networks import backbones, devices, heads, keras_setup
 from pipeline.networks.quiet_keras import keras
 from pipeline.train import held_out
@@ -69,11 +70,11 @@ def fit(
         UserError: There is no such backbone, or its weights are missing.
     """
     started, feature_seconds = time.monotonic(), data.features.seconds
-    keras_setup.keras(train.seed)
+    keras_setup.seed(train.seed)
     keras.backend.clear_session()  # or a search would keep every network it tried in memory
     backbones.get(model.backbone).check(data.training.shards.size, model.unfrozen_blocks)
     parts = _build(model, data)
-    keras_setup.keras(train.seed)  # again: a network from an earlier trial drew no random weights
+    keras_setup.seed(train.seed)  # again: a network from an earlier trial drew no random weights
     phases = Phases(train, on_epoch, checkpoint or Checkpoint(None), deadline)
     if parts.frozen is None:
         fitted = _fit_whole(model, data, parts, phases)
@@ -209,9 +210,9 @@ def _predict(network: keras.Model, inputs: FitInputs, last: dict) -> np.ndarray:
         Logits, (n, species).
     """
     validation = inputs.validation
-    rows = np.arange(len(validation.targets))
+    rows = range(len(validation.targets))
     size = validation_batch(last["phase"], last["batch_size"])
-    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+    parts = map(np.array, parallel.chunks(rows, size))
     taken = (keras.ops.convert_to_numpy(network(validation.inputs.take(part))) for part in parts)
     logits = np.concatenate(list(taken))
     return logits if validation.fold is None else logits[rows, validation.fold]
