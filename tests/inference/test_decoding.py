@@ -1,8 +1,10 @@
 import io
 import pickle
+import re
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -508,6 +510,14 @@ def test_damaged_bytes_give_a_picture_or_a_photo_error(form):
                 read(bytes(data))
             except PhotoError as error:
                 assert error.reason in REASONS
+
+
+def test_every_reason_that_is_given_is_listed():
+    """Of the whole library: predict and the readers of collections give some of their own."""
+    raised = re.compile(r'PhotoError\(\s*"(\w+)"(?: if \w+ else "(\w+)")?')
+    sources = Path(decoding.__file__).parents[1].rglob("*.py")
+    given = {name for file in sources for pair in raised.findall(file.read_text()) for name in pair}
+    assert given - {""} == set(re.findall(r"`(\w+)`", PhotoError.__doc__))
 
 
 def test_error_passes_between_processes():

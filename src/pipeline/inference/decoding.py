@@ -51,7 +51,8 @@ class PhotoError(ValueError):
 
     Attributes:
         reason: One of `empty`, `not_an_image`, `git_lfs_pointer`, `web_page`, `video`,
-            `raw`, `needs_plugin`, `too_many_pixels`, `truncated`, `unreadable`.
+            `not_a_video`, `raw`, `needs_plugin`, `too_large`, `too_many_bytes`, `too_many_pixels`,
+            `truncated`, `unreadable`.
     """
 
     def __init__(self, reason: str, detail: str):
