@@ -32,13 +32,13 @@ def main() -> None:
         converted = conversion.quantize(answering, converted, shards, split, validation)
     beside = fitted.fit(chosen, converted, shards, manifest, split, classifier)
     detector = Path(p.ingest.detector) if "detector" in p.ingest.find else None
-    seen = views.files(manifest, p.resize.crop, p.resize.box_margin, detector)
+    crop_files = views.files(manifest, p.resize.crop, p.resize.box_margin, detector)
     litert_export.write(
         folder=MODELS / "final",
         keras_file=chosen.keras_file,
         litert=converted.network,
         description=beside.description(p.resize.fit, p.ingest.max_pixels),
-        beside=beside.files(shards) | seen,
+        beside=beside.files(shards) | crop_files,
     )
     rows = predictions.outputs(converted.network, shards, test, "test")
     answers, kinds = predictions.answers(rows, beside.calibration, beside.open_set.rule)
@@ -49,8 +49,8 @@ def main() -> None:
     of_all = chosen.all_answers(test, answers, beside.calibration, shards.index)
     suspects = label_errors.find(of_all, chosen.labels, manifest)
     facts["label_errors"] = label_errors.save(suspects, of_all, REPORTS / "label_errors.csv")
-    seen = slices.light_and_sharpness(shards.batches(test.index))
-    facets = slices.facets(test, manifest, split, seen)
+    measured = slices.light_and_sharpness(shards.batches(test.index))
+    facets = slices.facets(test, manifest, split, measured)
     test = test.assign(kind=kinds)
     tested = report.Report.of(test, answers, chosen.labels, beside.calibration, facets, facts)
     tested.save(REPORTS, shards)

@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from pipeline.core import atomic, workspace
+    from pipeline.core import atomic, parallel, workspace
     from pipeline.dataset import contact_sheets
     from pipeline.predict import inputs, suggestions
     from pipeline.register import versions
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         for row in table.itertuples()
     ]
     tiles = list(zip(pictures, captions, strict=True))
-    rows = [tiles[i : i + _COLUMNS] for i in range(0, len(tiles), _COLUMNS)]
+    rows = parallel.chunks(tiles, _COLUMNS)
     with atomic.new_file(output) as partial, atomic.new_file(sheet) as drawn:
         table.to_csv(partial, index=False)
         contact_sheets.sheet(rows).save(drawn, "PNG")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
+from pipeline.core import parallel
 from pipeline.dataset import plot_style
 from pipeline.dataset.shards import Shards
 
@@ -131,7 +132,7 @@ def robustness(measured: Mapping[str, Any], path: Path) -> None:
 
 def mistakes(
     mistakes: pd.DataFrame, shards: Shards, columns: int = 8
-) -> list[list[tuple[np.ndarray, str]]]:
+) -> list[Sequence[tuple[np.ndarray, str]]]:
     """Lays out mistakes with what they show, and what they were taken for.
 
     Args:
@@ -146,4 +147,4 @@ def mistakes(
         (shards.take([row.picture])[0], f"{row.actual}: {row.predicted}? {row.probability:.2f}")
         for row in mistakes.itertuples()
     ]
-    return [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    return parallel.chunks(tiles, columns)

@@ -13,6 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 MAIN = "probabilities"  # the output that is a network's answer
 MAPS = "activation_maps"  # an output that networks with a linear head have
+PARITY = 1e-3  # of a probability: how far two forms of one network, or two runs, may be apart
 
 
 class Network:

@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.core import atomic
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
+from pipeline.inference.litert import PARITY
 from pipeline.networks import keras_setup
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # Training photos: 20, 100 and 300 gave int8 networks of the same accuracy, within chance.
 CALIBRATION_PICTURES = 64
-TOLERANCE = 1e-3  # of a probability, between two forms of one network
 
 
 def to_litert(model: "keras.Model", calibration_pictures: np.ndarray | None = None) -> bytes:
@@ -218,14 +218,14 @@ def compare(
         How far they differ.
 
     Raises:
-        UserError: A label differs, or a probability by more than `TOLERANCE`.
+        UserError: A label differs, or a probability by more than `litert.PARITY`.
     """
     same = int((left.argmax(axis=1) == right.argmax(axis=1)).sum())
     agreement = Agreement(len(left), same, float(np.abs(left - right).max()))
-    if same != len(left) or agreement.largest_difference > TOLERANCE:
+    if same != len(left) or agreement.largest_difference > PARITY:
         raise UserError(
             f"{names} disagree: the same label on {same} of {len(left)} "
             f"pictures, probabilities up to {agreement.largest_difference:.2g} apart "
-            f"(at most {TOLERANCE:g} is allowed)"
+            f"(at most {PARITY:g} is allowed)"
         )
     return agreement

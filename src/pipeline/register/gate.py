@@ -10,13 +10,13 @@ import pandas as pd
 from pipeline.core import params
 from pipeline.core.errors import UserError
 from pipeline.inference import checksums
+from pipeline.inference.litert import PARITY
 from pipeline.inference.pooling import BLANK
 from pipeline.register import audit_log, comparison, packaging, promotion, replay, versions
 from pipeline.register.packaging import Challenger
 
 LEAST_TO_COMPARE = 30  # photos; fewer say nothing about a difference of some points
 LEAST_TO_RECALL = 10  # photos of a species; fewer say nothing about its recall
-PARITY = 1e-3  # of a probability, between Keras and LiteRT and between evaluated and served
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _answers(version: versions.Version, challenger: Challenger) -> Check:
 
 
 def _data(
-    version: versions.Version, champion: versions.Version, versions: list[versions.Version]
+    version: versions.Version, champion: versions.Version, registered: list[versions.Version]
 ) -> Check:
     """Checks that the challenger learned from no collection that the champion's has replaced.
 
@@ -215,7 +215,7 @@ def _data(
     the champion's.
     """
     first: dict[str, int] = {}
-    for known in versions:
+    for known in registered:
         first.setdefault(known.tags.get("manifest_sha256", ""), known.number)
     ours, theirs = (first[v.tags.get("manifest_sha256", "")] for v in (version, champion))
     if ours >= theirs:

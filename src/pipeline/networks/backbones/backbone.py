@@ -14,7 +14,6 @@ from pipeline.networks.backbones.torch_checkpoint import UnusableWeights
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 
 class Parts(NamedTuple):
