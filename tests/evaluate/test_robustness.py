@@ -4,6 +4,7 @@ import pytest
 import shard_files
 
 from pipeline.dataset import shards
+from pipeline.dataset.sampling import sample
 from pipeline.evaluate import robustness
 from pipeline.evaluate.corruptions import CORRUPTIONS, corrupt
 from pipeline.inference.calibration import Calibration
@@ -69,6 +70,30 @@ def test_each_picture_is_worsened_by_each_corruption(test_split, monkeypatch):
         assert row["accuracy"] == np.mean(by_strength[row["strength"]])
     error = calibration_error(np.concatenate(middle), np.concatenate(shown))
     assert found["calibration_error"] == pytest.approx(error)
+
+
+def test_of_a_photo_with_several_views_all_are_worsened_and_pooled(tmp_path, monkeypatch):
+    """As it is served. Whole, each photo looks dark; the parts around its animal are light."""
+    rng, light = np.random.default_rng(0), np.arange(20) % 2 == 1
+    level = np.where(light[:, None], [90, 240, 200], [90, 20, 60]).reshape(-1, 1, 1, 1)
+    pictures = (level + rng.integers(-15, 15, (60, 12, 12, 3))).astype(np.uint8)
+    index = pd.DataFrame({"photo": np.repeat(range(20), 3), "view": [0, 1, 2] * 20})
+    shard_files.write(tmp_path / "resized", index, pictures)
+    test = pd.DataFrame({"species": np.where(light, "light", "dark")}, range(0, 60, 3))
+    monkeypatch.setattr(robustness, "Network", Light)
+    found = robustness.measure(b"", shards.Shards(tmp_path / "resized"), test, LABELS, CALIBRATION)
+    assert (found["photos"], found["clean_accuracy"]) == (20, 1)
+    first = np.random.default_rng(0).permutation(20)
+    order = sample(test, 20).index // 3
+    for turn, name in enumerate(CORRUPTIONS):
+        right = []
+        for i, photo in enumerate(order):
+            views, at = pictures[3 * photo :][:3], 1 + (first[i] + turn) % 5
+            seen = [corrupt(picture, name, at, i) for picture in views]
+            mean = np.log(np.stack([said(picture) for picture in seen])).mean(axis=0)
+            right.append(mean.argmax() == light[photo])
+        accuracies = {row["corruption"]: row["accuracy"] for row in found["corruptions"]}
+        assert accuracies[name] == np.mean(right), name
 
 
 def test_a_sample_has_all_species(test_split, monkeypatch):

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.progress import track
+from pipeline.dataset import views
 from pipeline.dataset.sampling import sample
 from pipeline.dataset.shards import Shards
 from pipeline.evaluate.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.litert import Network
+from pipeline.inference.litert import MAIN, Network, view_mean
 from pipeline.train.metrics import calibration_error, positions
 
 PHOTOS = 40  # each is worsened once by each corruption, by each at another strength
@@ -24,12 +25,15 @@ def measure(
     labels: tuple[str, ...],
     calibration: Calibration,
 ) -> dict[str, Any]:
-    """Measures accuracy under corruptions on a sample of the test pictures.
+    """Measures accuracy under corruptions on a sample of the test photos.
+
+    Of a photo that has several views, each is worsened alike, and the answers are pooled.
 
     Args:
         network: The network that is served, as the contents of a `.tflite` file.
         shards: The pictures.
-        test: The test pictures, with their species; its index is their positions in the shards.
+        test: The test photos, with their species; its index is the positions of their pictures in
+            the shards.
         labels: The species, in the order of the network's answers.
         calibration: Of its answers.
 
@@ -38,19 +42,21 @@ def measure(
         worsened copies, and relative, its share of the clean one; calibration_error at strength 3;
         and corruptions and strengths, lists with the accuracy under each.
     """
-    photos = sample(test, PHOTOS)
-    pictures, targets = shards.take(photos.index), positions(photos["species"], labels)
+    photos, counts = sample(test, PHOTOS), views.counts(shards.index)
+    targets, wholes = positions(photos["species"], labels), photos.index.to_numpy()
+    pictures = shards.take(views.pictures(counts, wholes))
+    photo_of = np.repeat(np.arange(len(photos)), counts[wholes])
     first = np.random.default_rng(0).permutation(len(photos))
     turn = np.arange(len(CORRUPTIONS))[:, None]  # a picture comes at every strength, or nearly so
     strength = np.array(STRENGTHS)[(first + turn) % len(STRENGTHS)]
     run = Network(network)
-    clean = (run(pictures).argmax(axis=1) == targets).mean()
+    clean = (_pooled(run(pictures), photo_of).argmax(axis=1) == targets).mean()
     rows = track(CORRUPTIONS, len(CORRUPTIONS), "answer worsened pictures", "corruptions")
     worse = (
-        [corrupt(pictures[i], name, of_each[i], i) for i in range(len(photos))]
+        [corrupt(pictures[at], name, of_each[i], i) for at, i in enumerate(photo_of)]
         for name, of_each in zip(rows, strength, strict=True)
     )
-    answers = np.stack([calibration.apply(run(row)) for row in worse])
+    answers = np.stack([calibration.apply(_pooled(run(row), photo_of)) for row in worse])
     right, middle = answers.argmax(axis=2) == targets, strength == MIDDLE
     by_corruption = right.mean(axis=1)
     all_targets = np.broadcast_to(targets, strength.shape)
@@ -71,3 +77,14 @@ def measure(
             if (strength == s).any()
         ],
     }
+
+
+def _pooled(answers: np.ndarray, photo_of: np.ndarray) -> np.ndarray:
+    """Returns the answers to photos, as evaluate pools those to their views.
+
+    Args:
+        answers: To each picture, (pictures, species).
+        photo_of: The number of the photo that each picture shows, from 0 on, int (pictures,).
+    """
+    of_photos = np.split(answers, np.flatnonzero(np.diff(photo_of)) + 1)
+    return np.stack([view_mean([{MAIN: row} for row in rows])[MAIN] for rows in of_photos])
