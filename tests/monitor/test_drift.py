@@ -11,6 +11,7 @@ from scipy import stats
 from pipeline import cli
 from pipeline.core.errors import UserError
 from pipeline.dataset import shards
+from pipeline.inference import recogniser_files
 from pipeline.monitor import drift
 
 
@@ -150,6 +151,8 @@ def test_the_exit_code_tells_a_scheduler(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "final"
     model.mkdir()
+    for name in recogniser_files.NEEDED:
+        (model / name).touch()
     same, changed = answers(200, 1), answers(200, 2).assign(species="bear")
     for name, table in (("same", same), ("changed", changed), ("few", same[:9])):
         table.to_parquet(f"{name}.parquet")

@@ -11,7 +11,7 @@ from pipeline.core.params import Flag
 
 FLAGS: tuple[Flag, ...] = get_args(Flag)
 
-# Thresholds, with what they flag of 3,882 photos from the web (13 kinds of animals, 10 monkeys).
+# Thresholds, with what they flag of 3,881 photos from the web (13 kinds of animals, 10 monkeys).
 BLURRED = 100  # none, yet 9 of 10 of them once blurred by 2 % of the shorter side
 TOO_DARK = 64  # none: 99 of 100 pixels in the darkest quarter of the range
 TOO_BRIGHT = 191  # 1, a page of text: 99 of 100 pixels in the brightest quarter
