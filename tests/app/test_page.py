@@ -527,7 +527,7 @@ def test_in_review_one_sees_what_the_buttons_act_on_and_a_photo_large(page, feed
     page.keyboard.press("Escape")
     assert decisions_on(tmp_path / "3.jpg", feedback) == {"Anna": "blue & co"}
     page.get_by_text("1 of 8 reviewed").wait_for()
-    assert target.inner_text() == "4.jpg: red"  # the one that was shown last
+    page.locator(".target", has_text="4.jpg: red").wait_for()  # the one that was shown last
     page.keyboard.press("+")
     dialog.get_by_text("4.jpg").wait_for()
     page.keyboard.press("Escape")
