@@ -71,7 +71,9 @@ def fit(
     """
     started, feature_seconds = time.monotonic(), data.features.seconds
     keras_setup.seed(train.seed)
-    keras.backend.clear_session()  # or a search would keep every network it tried in memory
+    # Or a search would keep every network it tried in memory. Python collects what that releases by
+    # itself; at each trial, with all of TensorFlow loaded, it would take a fifth of a head's time.
+    keras.backend.clear_session(free_memory=False)
     backbones.get(model.backbone).check(data.training.shards.size, model.unfrozen_blocks)
     parts = _build(model, data)
     keras_setup.seed(train.seed)  # again: a network from an earlier trial drew no random weights
