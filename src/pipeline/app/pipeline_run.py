@@ -26,7 +26,9 @@ from pipeline.core.errors import UserError
 
 _LOG, _STATE, _CODE = (Path(".cache/app", name) for name in ("run.log", "run.json", "exit_code"))
 _LOCK = Path(".cache/app/run.lock")
-_at_the_lock = threading.RLock()  # a look at the lock takes it, and must not refuse a start
+# Lets threads take turns: to ask for the lock is to take it for a moment, which must not refuse a
+# start. The lock of `core.locks` is SQLite's, which no child process inherits.
+_lock_guard = threading.RLock()
 _GOES_ON = "a run goes on already: wait for it, or stop it"
 STAGES = ("ingest", "resize", "split", "augment", "train", "tune", "evaluate", "register")
 _TAIL = 60  # lines of the log
@@ -62,7 +64,7 @@ def require_idle() -> Iterator[None]:
     Raises:
         UserError: A run goes on.
     """
-    with _at_the_lock:
+    with _lock_guard:
         if _running():
             raise UserError(_GOES_ON)
         yield
@@ -79,7 +81,7 @@ def start(target: str | None = None) -> None:
     """
     _LOCK.parent.mkdir(parents=True, exist_ok=True)
     repro = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
-    with _at_the_lock, _LOCK.open("ab") as lock:
+    with _lock_guard, _LOCK.open("ab") as lock:
         if not _take(lock):
             raise UserError(_GOES_ON)
         _CODE.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def start(target: str | None = None) -> None:
 
 def stop() -> None:
     """Ends the run as Ctrl+C does; what its stages finished stays."""
-    with _at_the_lock:
+    with _lock_guard:
         if _running() and (state := _read()):
             with suppress(ProcessLookupError):
                 os.killpg(state["pid"], signal.SIGINT)
@@ -129,7 +131,7 @@ def _take(lock: BinaryIO) -> bool:
 def _running() -> bool:
     """Returns whether a run goes on."""
     try:
-        with _at_the_lock, _LOCK.open("r+b") as lock:
+        with _lock_guard, _LOCK.open("r+b") as lock:
             return not _take(lock)
     except FileNotFoundError:
         return False

@@ -38,12 +38,12 @@ def replay(body: bytes, receive: Receive) -> Receive:
     """Lets an application receive a body that was received before.
 
     Args:
-        body: The whole body.
+        body: All of it.
         receive: What it was received with; it tells of the connection's end.
     """
-    whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def replayed() -> Message:
-        return next(whole, None) or await receive()
+        return next(messages, None) or await receive()
 
     return replayed

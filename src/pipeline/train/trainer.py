@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.core import parallel
 from pipeline.networks import backbones, devices, heads, keras_setup
 from pipeline.networks.quiet_keras import keras
 from pipeline.train import held_out
@@ -212,9 +211,9 @@ def _predict(network: keras.Model, inputs: FitInputs, last: dict) -> np.ndarray:
         Logits, (n, species).
     """
     validation = inputs.validation
-    rows = range(len(validation.targets))
+    rows = np.arange(len(validation.targets))
     size = validation_batch(last["phase"], last["batch_size"])
-    parts = map(np.array, parallel.chunks(rows, size))
+    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     taken = (keras.ops.convert_to_numpy(network(validation.inputs.take(part))) for part in parts)
     logits = np.concatenate(list(taken))
     return logits if validation.fold is None else logits[rows, validation.fold]
