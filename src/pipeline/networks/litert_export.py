@@ -56,10 +56,10 @@ def _converter(model: "keras.Model") -> Any:
 
     (pixels,) = model.inputs
     signature = [tf.TensorSpec((1, *pixels.shape[1:]), tf.float32, pixels.name)]
-    module: Any = tf.Module()
-    module.serve = tf.function(_with_constants(model), input_signature=signature)
-    function = module.serve.get_concrete_function()
-    return tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    function = tf.function(_with_constants(model), input_signature=signature)
+    # A module that holds nothing: one that held the function would have it traced once more.
+    concrete = [function.get_concrete_function()]
+    return tf.lite.TFLiteConverter.from_concrete_functions(concrete, tf.Module())
 
 
 def calibration_pictures(shards: "Shards", split: "pd.DataFrame") -> np.ndarray:
