@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import optuna
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from pipeline.train.metrics import BEYOND_CHANCE, paired_accuracy_gain
 from pipeline.tune import study as studies
@@ -66,5 +66,5 @@ def chance_of_change(done: Sequence[optuna.trial.FrozenTrial], left: int) -> flo
     if not len(above):
         return float(needed < 0)
     spread = np.sqrt(np.square(above).mean())
-    one = stats.t.sf(needed / spread, len(above)) * len(known) / len(done)
+    one = special.stdtr(len(above), -needed / spread) * len(known) / len(done)
     return float(1 - (1 - one) ** left)
