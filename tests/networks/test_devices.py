@@ -11,7 +11,7 @@ from train.test_trainer import train
 from networks import test_litert_export
 from pipeline.networks import devices, heads, keras_setup, litert_export
 from pipeline.train import batches as batching
-from pipeline.train import early_stopping, feature_store, schedules
+from pipeline.train import early_stopping, feature_store, phases, schedules
 
 SIZE, LABELS = 32, 3
 
@@ -150,6 +150,24 @@ def test_what_is_fed_goes_on_over_the_epochs():
     for number, batch in zip(range(10), devices.feed(batches), strict=False):
         for given, fed in zip(batches[number], batch, strict=True):
             np.testing.assert_array_equal(given, fed)
+
+
+def test_features_are_gathered_by_the_numbers_that_batches_hold():
+    rng = np.random.default_rng(0)
+    first, second = (rng.random((40, n), dtype=np.float32) for n in (3, 2))
+    rows = rng.permutation(40)[:30]
+    targets = np.arange(30) % LABELS
+    plain = feature_store.Features((first, second), rows)
+    tensors = map(keras_setup.keras().ops.convert_to_tensor, plain.arrays)
+    held = feature_store.Features(tuple(tensors), rows)
+    of = phases.FitInputs(*[batching.Examples(held, targets, LABELS)] * 2, index=None)
+    phase = phases.Phase("head", None, of, train(), 0.01)
+    batches = batching.TrainingBatches(batching.Examples(plain, targets, LABELS), train())
+    assert phase.batches(0)[0][0].ndim == 1, "numbers of rows"
+    fed = devices.feed(phase.batches(0), phase.features)
+    for number, batch in zip(range(2 * len(batches)), fed, strict=False):
+        for given, gathered in zip(batches[number], batch, strict=True):
+            np.testing.assert_array_equal(given, gathered)
 
 
 @pytest.mark.slow

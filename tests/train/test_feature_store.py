@@ -35,7 +35,9 @@ class Network(str):
     towers = ()
 
 
-def test_features_of_all_parts_are_in_a_file_and_in_order(engines, tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_features_of_all_parts_are_in_order_many_in_a_file(engines, tmp_path, monkeypatch, mapped):
+    monkeypatch.setattr(feature_store, "IN_MEMORY", 487 * 3 * 4 - mapped)
     shards = Shards(700)
     rng = np.random.default_rng(1)
     training, validation = np.split(rng.permutation(700), [450])
@@ -52,6 +54,8 @@ def test_features_of_all_parts_are_in_a_file_and_in_order(engines, tmp_path):
                 columns.append(seen.max(axis=(1, 2, 3))[:, None])
             taken = features.take(np.arange(len(part)))
             np.testing.assert_array_equal(taken, np.hstack(columns))
-            assert all(isinstance(array, np.memmap) for array in features.arrays)
+            means, *others = (isinstance(array, np.memmap) for array in features.arrays)
+            assert means == mapped and not any(others)
+            assert (features.tensors == ()) == mapped
     assert store.cached == f"features: 0 of {2 * 487} were cached"
     assert not [path for path in (tmp_path / "features").iterdir() if path.suffix != ".npy"]

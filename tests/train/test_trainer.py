@@ -14,7 +14,7 @@ from pipeline.core import atomic, params
 from pipeline.core.errors import UserError
 from pipeline.networks import backbones, devices, feature_cache, heads, served_outputs
 from pipeline.networks.backbones.backbone import Backbone
-from pipeline.train import datasets, feature_store, phases, trainer
+from pipeline.train import datasets, feature_store, trainer
 from pipeline.train.epoch_log import TrainingDiverged
 from pipeline.train.settings import NetworkSettings, TrainingSettings
 
@@ -338,8 +338,8 @@ def test_features_to_validate_by_that_are_many_are_read_anew_in_each_epoch(data,
     monkeypatch.setattr(
         feature_store.Features, "take", lambda *of: reads.append(len(trained)) or take(*of)
     )
-    for most in (phases.IN_MEMORY, 0):
-        monkeypatch.setattr(phases, "IN_MEMORY", most)
+    for most in (feature_store.IN_MEMORY, 0):
+        monkeypatch.setattr(feature_store, "IN_MEMORY", most)
         trained.append(trainer.fit(model(), train(epochs=3), data))
     assert reads.count(1) >= reads.count(0) + 2, "in the second epoch and the third"
     for left, right in zip(*map(weights, trained), strict=True):
@@ -561,14 +561,14 @@ def test_a_loss_that_is_no_number_is_a_clear_error(data):
 def test_without_memory_for_a_batch_it_is_halved_and_learning_goes_on(
     data, usual, monkeypatch, capsys
 ):
-    take = feature_store.Features.take
+    numbers = feature_store.Features.numbers
 
     def short_of_memory(rows_of, rows):
         if len(rows) > 18:
             raise MemoryError
-        return take(rows_of, rows)
+        return numbers(rows_of, rows)
 
-    monkeypatch.setattr(feature_store.Features, "take", short_of_memory)
+    monkeypatch.setattr(feature_store.Features, "numbers", short_of_memory)
     trained = trainer.fit(model(), train(batch_size=32, epochs=2), data)
     assert "no memory for batches of 32 pictures: anew with 16" in capsys.readouterr().out
     assert trained.training.batch_size == 16
@@ -608,7 +608,7 @@ def test_no_memory_for_a_single_picture_says_what_to_do(data, monkeypatch):
     def none_at_all(*_):
         raise MemoryError
 
-    monkeypatch.setattr(feature_store.Features, "take", none_at_all)
+    monkeypatch.setattr(feature_store.Features, "numbers", none_at_all)
     with pytest.raises(UserError, match=r"one picture at a time; lower resize\.size"):
         trainer.fit(model(), train(batch_size=2), data)
 

@@ -1,6 +1,6 @@
 """Runs and trains networks on the CPU, a GPU in half precision, or several GPUs together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
@@ -97,7 +97,7 @@ def _scaled(optimizer: keras.Optimizer, gpus: int) -> keras.Optimizer:
     return SynchronizedLossScale(optimizer)
 
 
-def feed(batches: keras.utils.PyDataset) -> Any:
+def feed(batches: keras.utils.PyDataset, features: Sequence[Any] = ()) -> Any:
     """Returns what `fit` is to read batches from, rather than from the data set itself.
 
     Keras would have reading tuned, by a thread that sleeps twice as long each time,
@@ -105,6 +105,9 @@ def feed(batches: keras.utils.PyDataset) -> Any:
 
     Args:
         batches: Batches of inputs, targets and weights, by their number, without end.
+        features: Tensors of which the inputs of a batch are rows, by their numbers; what they give
+            stands side by side. To hand features themselves from Python to TensorFlow takes a sixth
+            of a head's time. Defaults to none: inputs are what batches say.
     """
     alike = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]]
     read = tf.data.Dataset.from_generator(
@@ -112,4 +115,9 @@ def feed(batches: keras.utils.PyDataset) -> Any:
     )
     untuned = tf.data.Options()
     untuned.autotune.enabled = False
+
+    def gathered(rows: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tf.concat([tf.gather(each, rows) for each in features], axis=-1), *others
+
+    read = read.map(gathered) if features else read
     return read.prefetch(2).with_options(untuned)

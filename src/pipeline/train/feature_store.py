@@ -13,7 +13,9 @@ import numpy as np
 
 from pipeline.dataset.shards import Shards
 from pipeline.networks import backbones, feature_cache
-from pipeline.networks.quiet_keras import keras
+from pipeline.networks.quiet_keras import keras, tf
+
+IN_MEMORY = 256_000_000  # bytes of a network's features that are held as a tensor, at most
 
 
 @dataclass(frozen=True)
@@ -48,26 +50,36 @@ class Features:
     """Features of some pictures.
 
     Attributes:
-        arrays: One or several, (n, ..., channels); of several the channels stand side by side.
+        arrays: One or several, (n, ..., channels), mapped files or tensors; of several the channels
+            stand side by side.
         rows: Which of them, int. Defaults to None: all.
     """
 
-    arrays: tuple[np.ndarray, ...]
+    arrays: tuple[Any, ...]
     rows: np.ndarray | None = None
+
+    @property
+    def tensors(self) -> tuple[Any, ...]:
+        """The arrays, if all of them are tensors, else none."""
+        return self.arrays if all(map(tf.is_tensor, self.arrays)) else ()
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the rows of `arrays` that some rows are."""
+        return rows if self.rows is None else self.rows[rows]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Returns features, (n, ..., channels)."""
-        rows = rows if self.rows is None else self.rows[rows]
-        first, *others = (array[rows] for array in self.arrays)
+        numbers = self.numbers(rows)
+        first, *others = (np.asarray(array)[numbers] for array in self.arrays)
         return np.concatenate([first, *others], axis=-1) if others else first
 
 
 class FeatureStore:
     """Computes features once for each frozen network and keeps them in files.
 
-    They are mapped into memory, which so holds what is in use, as far as there is room. A network
-    of several side by side has the features of each; those are shared with other networks that
-    have one of them.
+    Few of them are tensors in the processor's memory. More are mapped into it, which so holds what
+    is in use, as far as there is room. A network of several side by side has the features of each;
+    those are shared with other networks that have one of them.
 
     Args:
         parts: Pictures by a name for the progress line, such as `training`.
@@ -77,7 +89,7 @@ class FeatureStore:
     def __init__(self, parts: Mapping[str, Pictures], cache: Path) -> None:
         self._parts, self._cache = parts, cache
         self._engines: WeakKeyDictionary = WeakKeyDictionary()
-        self._features: dict[feature_cache.Frozen, np.ndarray] = {}
+        self._features: dict[feature_cache.Frozen, Any] = {}
         self._num_cached: dict[feature_cache.Frozen, int] = {}
         self.seconds = 0.0  # spent so far, computing or reading
 
@@ -105,7 +117,7 @@ class FeatureStore:
         total = len(self._num_cached) * pictures
         return f"features: {sum(self._num_cached.values())} of {total} were cached"
 
-    def _of_one(self, engine: feature_cache.Frozen) -> np.ndarray:
+    def _of_one(self, engine: feature_cache.Frozen) -> Any:
         if engine not in self._features:
             started = time.monotonic()
             self._drop_maps()
@@ -113,7 +125,7 @@ class FeatureStore:
             self.seconds += time.monotonic() - started
         return self._features[engine]
 
-    def _extract(self, engine: feature_cache.Frozen) -> tuple[np.ndarray, int]:
+    def _extract(self, engine: feature_cache.Frozen) -> tuple[Any, int]:
         """Returns features of all parts, and of how many pictures they were cached."""
         loaded_once = replace(engine, load=lru_cache(engine.load))  # it takes seconds
         folder = self._cache / "features"
@@ -128,7 +140,11 @@ class FeatureStore:
                     num_cached += len(values) * cached
             file.flush()
             shape = num_pictures, *values.shape[1:]
-            return np.memmap(file, values.dtype, "r", shape=shape), num_cached
+            mapped = np.memmap(file, values.dtype, "r", shape=shape)
+        if mapped.nbytes > IN_MEMORY:
+            return mapped, num_cached
+        with tf.device("cpu"):
+            return tf.constant(mapped), num_cached
 
     def _drop_maps(self) -> None:
         """Drops feature maps: pooled features are small, of maps only one network's fit."""

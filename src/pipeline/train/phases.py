@@ -4,19 +4,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from pipeline.core.progress import Progress
 from pipeline.networks import devices, keras_setup
 from pipeline.networks.quiet_keras import keras
+from pipeline.train import feature_store
 from pipeline.train.batches import Batches, TrainingBatches, ValidationBatches
 from pipeline.train.checkpoints import Checkpoint, SaveState, State
 from pipeline.train.datasets import FitInputs
 from pipeline.train.early_stopping import ValidatedEarlyStopping
 from pipeline.train.epoch_log import EpochLog, Epochs, OnEpoch, TrainingInfeasible
+from pipeline.train.feature_store import Features
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
 
 _VALIDATION_BATCH = {"head": 1024, "blocks": 64, "whole": 64}
-IN_MEMORY = 256_000_000  # bytes of features to validate by that are held as tensors, at most
 
 
 class Phases:
@@ -106,7 +109,7 @@ class Phases:
         try:
             with progress:
                 model.fit(
-                    devices.feed(batches),
+                    devices.feed(batches, phase.features),
                     initial_epoch=train.epochs if had_stopped else first,
                     epochs=train.epochs,
                     steps_per_epoch=len(batches),
@@ -143,10 +146,19 @@ class Phase:
     train: TrainingSettings
     peak: float
 
+    @property
+    def features(self) -> tuple[Any, ...]:
+        """Tensors of which batches hold the numbers of rows; none if they hold the inputs."""
+        inputs = self.inputs.training.inputs
+        return inputs.tensors if isinstance(inputs, Features) else ()
+
     def batches(self, first_epoch: int) -> TrainingBatches:
         """Returns batches to train on from an epoch on."""
+        training = self.inputs.training
+        if self.features:
+            training = replace(training, inputs=_Numbers(training.inputs))
         return TrainingBatches(
-            self.inputs.training,
+            training,
             self.train,
             num_devices=max(1, len(devices.training_gpus())),
             alter=self.inputs.alter,
@@ -163,7 +175,7 @@ class Phase:
 
         They lie in the processor's memory, beside a GPU's.
         """
-        if self.name != "head" or len(batches) * batches[0][0].nbytes > IN_MEMORY:
+        if self.name != "head" or len(batches) * batches[0][0].nbytes > feature_store.IN_MEMORY:
             return batches
         with keras.device("cpu"):
             return [tuple(map(keras.ops.convert_to_tensor, batch)) for batch in batches]
@@ -183,6 +195,16 @@ class Phase:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         at_once = self.steps_at_once(steps)
         return devices.compiled(self.network, train.precision, optimizer, loss, at_once)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """In place of features, the rows where they stand."""
+
+    features: Features
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.features.numbers(rows)
 
 
 def _reason(
