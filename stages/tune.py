@@ -27,13 +27,18 @@ def main() -> None:
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
         study.set_user_attr(run_key, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        ended = search.search(study, p, data)
+        kept: dict[int, trainer.Trained] = {}
+        ended = search.search(study, p, data, kept)
         tracking.mlflow().set_tag("search", ended)
         best = search.best(study, p)
         tuned = params.replaced(p, best.params)
         network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
         checkpoint = trainer.checkpoint(network, training, data)
-        trained = trainer.fit(network, training, data, tracking.log_epoch, checkpoint)
+        # Another process trained it, or this one before it was killed.
+        trained = kept.get(best.number) or trainer.fit(
+            network, training, data, checkpoint=checkpoint
+        )
+        tracking.log_history(trained.epochs())
         trained.save(OUTPUT, run.info.run_id, report.files(study, best))
         report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.

@@ -35,19 +35,22 @@ def store(tmp_path_factory):
     return challengers.store(tmp_path_factory.mktemp("mlflow"))
 
 
+class Trained:
+    """What training by a formula gives: the best rate is 0.003."""
+
+    def __init__(self, rate):
+        self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
+        right = [photo < 100 * self.validation.accuracy for photo in range(100)]
+        self.held_out = pd.DataFrame({"photo": range(100), "right": right})
+        self.feature_seconds = 0.0
+
+
 @pytest.fixture
 def tried(store, tmp_path, monkeypatch):
     """Replaces training by a formula, and gives the params of every trial that ran."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.chdir(tmp_path)
     ran = []
-
-    class Trained:
-        def __init__(self, rate):
-            self.validation = Score(100, 1 - abs(rate - 0.003) * 50, 0.01, rate)
-            right = [photo < 100 * self.validation.accuracy for photo in range(100)]
-            self.held_out = pd.DataFrame({"photo": range(100), "right": right})
-            self.feature_seconds = 0.0
 
     def fit(model, train, data, on_epoch, deadline):
         assert deadline > time.monotonic()
@@ -57,6 +60,23 @@ def tried(store, tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainer, "fit", fit)
     return ran
+
+
+@pytest.mark.slow
+def test_what_the_best_trial_trained_is_kept(p, tried, tmp_path):
+    study, kept = studies.open_study(p, "digest", tmp_path), {}
+    search.search(study, p, None, kept)
+    ((number, trained),) = kept.items()
+    best = search.best(study, p)
+    assert number == best.number != len(tried) - 1, "a later one took its place"
+    assert trained.validation.log_loss == best.params["train.learning_rate"]
+
+
+def test_of_equals_the_first_is_kept_and_none_that_time_ended():
+    kept = {}
+    for number, rate, seconds in ((3, 0.004, 60), (4, 0.004, 60), (5, 0.003, 0), (6, 0.005, 60)):
+        search._keep(kept, number, Trained(rate), time.monotonic() + seconds)
+    assert list(kept) == [3]
 
 
 @pytest.mark.slow

@@ -49,6 +49,11 @@ class Trained:
         validation, seconds = f"validation {self.validation}", f"{self.seconds:.0f} s"
         return "; ".join((self.stopped, validation, seconds, self.cached))
 
+    def epochs(self) -> list[dict[str, float]]:
+        """Returns the metrics of each epoch, by name."""
+        described = ["phase", "epoch", "batch_size"]
+        return self.history.drop(columns=described).to_dict("records")
+
     def save(self, folder: Path, run_id: str, more: dict[str, str] | None = None) -> None:
         """Writes `model.keras`, `history.csv`, `held_out.parquet` and `run.json`.
 

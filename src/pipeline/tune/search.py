@@ -69,13 +69,18 @@ def check(p: params.Params) -> None:
             backbone.build(variant.resize.size, weights=variant.model.weights)
 
 
-def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -> str:
+def search(
+    study: optuna.Study,
+    p: params.Params,
+    data: datasets.TrainingData,
+    kept: dict[int, trainer.Trained] | None = None,
+) -> str:
     """Runs trials, each an MLflow run below the open one.
 
     There are `tune.trials` of `tune.space`, or fewer where `tune.time_budget` ends first or those
     that are left can hardly change what is served (`tune.stop_below`). No trial but the first
-    starts that could not be run twice in what is left, since the winner is trained once more at the
-    end. A trial that diverges counts as pruned; one that an error or
+    starts that could not be run twice in what is left, since the winner may have to be trained once
+    more at the end. A trial that diverges counts as pruned; one that an error or
     Ctrl-C ends is queued again. Where several processes search, each waits at the end for the
     others' last trials, so that all see the same. A search that is started again with the same
     params has the minutes that it had left: one that was killed while it trained the winner ends
@@ -85,10 +90,13 @@ def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -
         study: From `open_study`.
         p: The params that trials start from.
         data: What trials train on.
+        kept: Receives what the best trial of this process trained, by the trial's number, unless
+            time was up before it had done. Defaults to None: it is thrown away.
 
     Returns:
         Why it ended, as a sentence.
     """
+    kept = {} if kept is None else kept
     check(p)
     last_heartbeat: dict[tuple[int, studies.State], float] = {}
     while True:
@@ -97,7 +105,7 @@ def search(study: optuna.Study, p: params.Params, data: datasets.TrainingData) -
         seconds = _remaining_seconds(study, p, trials)
         ended = _ended(p, trials, seconds)
         if ended is None:
-            _run_one(study, p, data, deadline=time.monotonic() + seconds)
+            _run_one(study, p, data, time.monotonic() + seconds, kept)
         elif _in(studies.State.RUNNING, trials) or studies.abandoned_trials(trials):
             time.sleep(1)
         else:
@@ -125,7 +133,11 @@ def _remaining_seconds(study: optuna.Study, p: params.Params, trials: Trials) ->
 
 
 def _run_one(
-    study: optuna.Study, p: params.Params, data: datasets.TrainingData, deadline: float
+    study: optuna.Study,
+    p: params.Params,
+    data: datasets.TrainingData,
+    deadline: float,
+    kept: dict[int, trainer.Trained],
 ) -> None:
     """Runs a trial. If others took this process for killed meanwhile, the trial is theirs."""
     failed: BaseException | None = None
@@ -133,7 +145,9 @@ def _run_one(
     def objective(trial: optuna.Trial) -> float:
         nonlocal failed
         try:
-            return _score(trial, p, data, deadline)
+            trained = _score(trial, p, data, deadline)
+            _keep(kept, trial.number, trained, deadline)
+            return trained.validation.accuracy_lower_bound
         except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError, _OverLimit):
             raise
         except (Exception, KeyboardInterrupt) as error:
@@ -191,8 +205,8 @@ class _OverLimit(Exception):
 
 def _score(
     trial: optuna.Trial, p: params.Params, data: datasets.TrainingData, deadline: float
-) -> float:
-    """Draws a trial's params, trains with them and returns the lower bound of its accuracy."""
+) -> trainer.Trained:
+    """Draws a trial's params, trains with them and stores the scores."""
     trial.set_user_attr(_BEGAN, time.time())
     drawn = _draw(trial, p)
     run_id = trial.user_attrs.get(studies.RUN)  # where the same trial was when it was killed
@@ -209,7 +223,18 @@ def _score(
     for name, number in asdict(trained.validation).items():
         trial.set_user_attr(name, number)
     stopping.compare(trial, trained.held_out)
-    return trained.validation.accuracy_lower_bound
+    return trained
+
+
+def _keep(
+    kept: dict[int, trainer.Trained], number: int, trained: trainer.Trained, deadline: float
+) -> None:
+    """Keeps what a trial trained in place of a worse one's, if it trained to its end."""
+    scores = [one.validation for one in (*kept.values(), trained)]  # of equals the first, as `best`
+    highest = max(scores, key=lambda score: (score.accuracy_lower_bound, -score.log_loss))
+    if highest is trained.validation and time.monotonic() < deadline:
+        kept.clear()
+        kept[number] = trained
 
 
 def _draw(trial: optuna.Trial, p: params.Params) -> params.Params:
@@ -291,11 +316,7 @@ def best(study: optuna.Study, p: params.Params) -> optuna.trial.FrozenTrial:
         raise UserError(
             "no trial came to its end; raise tune.time_budget or lower train.learning_rate"
         )
-    return max(complete, key=_rank)
-
-
-def _rank(trial: optuna.trial.FrozenTrial) -> Any:
-    return (trial.value, -trial.user_attrs["log_loss"])
+    return max(complete, key=lambda trial: (trial.value, -trial.user_attrs["log_loss"]))
 
 
 def _suggest(trial: optuna.Trial, p: params.Params, name: str, options: params.Options) -> Any:
