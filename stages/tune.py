@@ -34,14 +34,14 @@ def main() -> None:
         tuned = params.replaced(p, best.params)
         network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
         checkpoint = trainer.checkpoint(network, training, data)
-        # Another process trained it, or this one before it was killed.
-        trained = kept.get(best.number) or trainer.fit(
-            network, training, data, checkpoint=checkpoint
-        )
-        tracking.log_history(trained.epochs())
+        trained = kept.get(best.number)
+        if trained is None:  # another process ran that trial, or time was up before its end
+            trained = trainer.fit(network, training, data, tracking.log_epoch, checkpoint)
         trained.save(OUTPUT, run.info.run_id, report.files(study, best))
         report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
+        if kept.get(best.number) is trained:
+            tracking.log_history(trained.epochs())
         tracking.log_params(model=tuned.model, train=tuned.train)
         tracking.log_score(trained.validation)
         tracking.log_folder(OUTPUT)

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from train.test_trainer import ROOT, load, small  # noqa: F401
 
 from pipeline.core import atomic, params
+from pipeline.networks import keras_setup
 from pipeline.train import datasets, metrics, trainer
 
 
@@ -143,4 +144,26 @@ def test_the_winner_of_a_search_is_what_is_trained(project):
     score = metrics.Score.of(np.stack(held["probabilities"]), held["species"].map(order).to_numpy())
     assert told["validation"]["log_loss"] == pytest.approx(score.log_loss)
     assert told["validation"]["accuracy"] == pytest.approx(score.accuracy)
-    assert winner["log_loss"] == pytest.approx(score.log_loss, rel=1e-3), "the trial, once more"
+    assert winner["log_loss"] == pytest.approx(score.log_loss), "what the trial trained"
+    epochs_are_logged(told["run_id"])
+
+    kept = weights()
+    run("tune")  # the search has ended, and no trial of this process trained anything
+    again = json.loads(Path("models/tuned/run.json").read_text())
+    assert again["run_id"] != told["run_id"]
+    assert again["train"] == told["train"] and again["model"] == told["model"]
+    epochs_are_logged(again["run_id"])
+    for left, right in zip(kept, weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def weights() -> list[np.ndarray]:
+    network = keras_setup.keras().saving.load_model("models/tuned/model.keras")
+    return network.get_layer("head").get_weights()
+
+
+def epochs_are_logged(run_id: str) -> None:
+    logged = mlflow.MlflowClient().get_metric_history(run_id, "val_loss")
+    history = pd.read_csv("models/tuned/history.csv")
+    assert [metric.step for metric in logged] == list(history["epoch"])
+    assert [metric.value for metric in logged] == pytest.approx(list(history["val_loss"]))

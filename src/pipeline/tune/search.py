@@ -141,12 +141,13 @@ def _run_one(
 ) -> None:
     """Runs a trial. If others took this process for killed meanwhile, the trial is theirs."""
     failed: BaseException | None = None
+    ended: tuple[int, trainer.Trained] | None = None
 
     def objective(trial: optuna.Trial) -> float:
-        nonlocal failed
+        nonlocal failed, ended
         try:
             trained = _score(trial, p, data, deadline)
-            _keep(kept, trial.number, trained, deadline)
+            ended = trial.number, trained
             return trained.validation.accuracy_lower_bound
         except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError, _OverLimit):
             raise
@@ -165,6 +166,9 @@ def _run_one(
             f"a trial of this process had no heartbeat for {studies.GRACE} s: others run it",
             flush=True,
         )
+        return
+    if ended is not None:
+        _keep(kept, *ended, deadline)
 
 
 def _in(state: studies.State, trials: Trials) -> Trials:
