@@ -24,17 +24,18 @@ def learn(network, inputs: np.ndarray, precision: str = "float32", steps: int = 
     """Losses of some epochs, the network that was trained, and `network` with its weights."""
     keras_setup.seed(0)
     keras = keras_setup.keras()
-    shared = max(1, len(devices.training_gpus()))
     targets = np.arange(len(inputs)) % LABELS
-    examples = batching.Examples(feature_store.Features((inputs,)), targets, LABELS)
-    batches = batching.TrainingBatches(examples, train(), shared)
+    array = keras.ops.convert_to_tensor(inputs) if inputs.ndim == 2 else inputs  # as of a head
+    examples = batching.Examples(feature_store.Features((array,)), targets, LABELS)
+    phase = phases.Phase("head", network, phases.FitInputs(examples, examples, None), train(), 0)
+    batches = phase.batches(0)
     rates = schedules.warm_up_cosine(0.003, 3 * len(batches), len(batches))
     learner = devices.compiled(
         network, precision, lambda: keras.optimizers.AdamW(rates), cross_entropy(), steps
     )
     stopping = early_stopping.ValidatedEarlyStopping(batching.ValidationBatches(examples, 16), 3)
     history = learner.fit(
-        devices.feed(batches),
+        devices.feed(batches, phase.features),
         epochs=3,
         steps_per_epoch=len(batches),
         shuffle=False,

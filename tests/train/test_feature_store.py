@@ -31,6 +31,17 @@ def engines(monkeypatch):
     monkeypatch.setattr(feature_store.backbones, "towers", lambda name: name.towers)
 
 
+def test_without_memory_for_a_tensor_a_file_is_mapped(engines, tmp_path, monkeypatch):
+    def none_at_all(_):
+        raise MemoryError
+
+    monkeypatch.setattr(feature_store.tf, "constant", none_at_all)
+    pictures = {"training": feature_store.Pictures(Shards(20), np.arange(20))}
+    (features,) = feature_store.FeatureStore(pictures, tmp_path).get(Network("mean"))
+    assert isinstance(features.arrays[0], np.memmap)
+    assert not features.tensors
+
+
 class Network(str):
     towers = ()
 

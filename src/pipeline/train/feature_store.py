@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.dataset.shards import Shards
 from pipeline.networks import backbones, feature_cache
 from pipeline.networks.quiet_keras import keras, tf
 
-IN_MEMORY = 256_000_000  # bytes of a network's features that are held as a tensor, at most
+IN_MEMORY = 256_000_000  # bytes of features that are held as tensors, at most
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class Features:
 
 
 class FeatureStore:
-    """Computes features once for each frozen network and keeps them in files.
+    """Computes features once for each frozen network, and keeps them.
 
-    Few of them are tensors in the processor's memory. More are mapped into it, which so holds what
-    is in use, as far as there is room. A network of several side by side has the features of each;
-    those are shared with other networks that have one of them.
+    Few pooled ones are a tensor in the processor's memory. Others are a file that is mapped into
+    it, which so holds what is in use, as far as there is room. A network of several side by side
+    has the features of each; those are shared with other networks that have one of them.
 
     Args:
         parts: Pictures by a name for the progress line, such as `training`.
@@ -141,10 +142,10 @@ class FeatureStore:
             file.flush()
             shape = num_pictures, *values.shape[1:]
             mapped = np.memmap(file, values.dtype, "r", shape=shape)
-        if mapped.nbytes > IN_MEMORY:
-            return mapped, num_cached
-        with tf.device("cpu"):
-            return tf.constant(mapped), num_cached
+        with suppress(MemoryError, tf.errors.ResourceExhaustedError), tf.device("cpu"):
+            if mapped.ndim == 2 and mapped.nbytes <= IN_MEMORY:  # maps are not for long
+                return tf.constant(mapped), num_cached
+        return mapped, num_cached
 
     def _drop_maps(self) -> None:
         """Drops feature maps: pooled features are small, of maps only one network's fit."""

@@ -15,7 +15,6 @@ from pipeline.train.checkpoints import Checkpoint, SaveState, State
 from pipeline.train.datasets import FitInputs
 from pipeline.train.early_stopping import ValidatedEarlyStopping
 from pipeline.train.epoch_log import EpochLog, Epochs, OnEpoch, TrainingInfeasible
-from pipeline.train.feature_store import Features
 from pipeline.train.schedules import warm_up_cosine
 from pipeline.train.settings import TrainingSettings
 
@@ -150,7 +149,7 @@ class Phase:
     def features(self) -> tuple[Any, ...]:
         """Tensors of which batches hold the numbers of rows; none if they hold the inputs."""
         inputs = self.inputs.training.inputs
-        return inputs.tensors if isinstance(inputs, Features) else ()
+        return inputs.tensors if isinstance(inputs, feature_store.Features) else ()
 
     def batches(self, first_epoch: int) -> TrainingBatches:
         """Returns batches to train on from an epoch on."""
@@ -201,7 +200,7 @@ class Phase:
 class _Numbers:
     """In place of features, the rows where they stand."""
 
-    features: Features
+    features: feature_store.Features
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         return self.features.numbers(rows)
