@@ -56,13 +56,14 @@ def _gaussians(features: np.ndarray, targets: np.ndarray) -> NoveltyDetector:
     Returns:
         A detector whose scores are not standardised yet and that has no threshold.
     """
-    # In single precision, of which principal axes take half the time.
-    features = features.astype(np.float32)
+    features = features.astype(np.float64)
     centre, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread == 0] = 1.0
     axes = min(AXES, len(features) - 1, features.shape[1])
     pca = PCA(axes, svd_solver="randomized", random_state=0)
-    reduced = pca.fit_transform((features - centre) / spread).astype(np.float64)
+    # In single precision the axes take half the time.
+    standardised = ((features - centre) / spread).astype(np.float32)
+    reduced = pca.fit_transform(standardised).astype(np.float64)
     species, row = np.unique(targets, return_inverse=True)
     means = np.stack([reduced[row == i].mean(axis=0) for i in range(len(species))])
     within, total = (
