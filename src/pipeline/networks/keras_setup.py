@@ -23,12 +23,12 @@ def keras() -> ModuleType:
 
 @contextmanager
 def _hidden(*packages: str) -> Iterator[None]:
-    """Has imports of packages fail while the block lasts, unless they are imported already.
+    """Has imports of packages fail while the block lasts, unless they or Keras are there already.
 
     Keras imports these if they are installed, for wrappers and plots that nothing here uses: two of
     the five seconds that it takes.
     """
-    hidden = [name for name in packages if name not in sys.modules]
+    hidden = [name for name in packages if not {name, "keras"} & sys.modules.keys()]
     modules: dict[str, Any] = sys.modules
     modules.update(dict.fromkeys(hidden))  # None is Python's own sign of a module that is missing
     try:

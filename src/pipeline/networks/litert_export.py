@@ -49,7 +49,7 @@ def to_litert(model: "keras.Model", calibration_pictures: np.ndarray | None = No
 def _converter(model: "keras.Model") -> Any:
     """Opens a network for conversion, with its weights as constants.
 
-    `model.export` gives the same file in four times the time: with variables, TensorFlow saves,
+    `model.export` gives the same file in many times the time: with variables, TensorFlow saves,
     loads and freezes them first.
     """
     import tensorflow as tf
