@@ -69,7 +69,8 @@ def rates(data: datasets.TrainingData, name: str, litert: Path) -> None:
         for way, frozen in ways.items():
             with tempfile.TemporaryDirectory() as cache:
                 started = time.monotonic()
-                found[way], _ = feature_cache.extract(frozen, shards, positions, Path(cache))
+                parts = feature_cache.extract(frozen, shards, positions, Path(cache))
+                found[way] = np.concatenate([values for values, _ in parts])
                 rate = len(positions) / (time.monotonic() - started)
             print(f"  {way}, turn {turn + 1}: {rate:.0f}", flush=True)
     apart = np.abs(found["at hand"] - found["LiteRT"]).max() / np.abs(found["LiteRT"]).max()

@@ -62,11 +62,10 @@ class SharedFeatures(feature_store.FeatureStore):
         if not self._shared:
             model = feature_cache.Frozen.of(network, self._folder / "litert")
             everything = np.arange(len(shards))
-            self._shared["features"], _ = feature_cache.extract(
-                model, shards, everything, self._folder / "features"
-            )
+            parts = feature_cache.extract(model, shards, everything, self._folder / "features")
+            self._shared["features"] = np.concatenate([values for values, _ in parts])
         values = self._shared["features"]
-        return tuple(Features(values[part.positions]) for part in self._splits.values())
+        return tuple(Features((values,), part.positions) for part in self._splits.values())
 
 
 class OneSplit(datasets.TrainingData):

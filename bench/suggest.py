@@ -92,7 +92,7 @@ def features_of(backbone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     training, validation = data.features.get(network)
     originals = np.flatnonzero(data.training.copies == 0)
     targets = data.targets(data.training)[originals], data.targets(data.validation)
-    values = np.asarray(training.values)[originals], np.asarray(validation.values)
+    values = training.take(originals), validation.take(np.arange(len(targets[1])))
     mean, spread = values[0].mean(axis=0), values[0].std(axis=0) + 1e-6
     first, second = ((part - mean) / spread for part in values)
     return first, targets[0], second, targets[1]
