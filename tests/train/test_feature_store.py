@@ -56,7 +56,7 @@ def test_features_of_all_parts_are_in_order_many_in_a_file(engines, tmp_path, mo
     pictures = {name: feature_store.Pictures(shards, part) for name, part in parts.items()}
     store = feature_store.FeatureStore(pictures, tmp_path)
     both = Network("both")
-    both.towers = ["mean", "most"]
+    both.towers = [Network("mean"), Network("most")]
     for network in (Network("mean"), both):
         for part, features in zip(parts.values(), store.get(network), strict=True):
             seen = shards.take(part)

@@ -279,7 +279,7 @@ def test_what_training_sees_decides_the_digest(tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_of_two_networks_side_by_side_only_the_new_one_is_run(usual):
+def test_of_two_networks_side_by_side_only_the_new_one_is_run(usual, monkeypatch):
     data = usual.data
     assert "of 78 were cached" in data.features.cached
     both = model(backbone="efficientnet_lite0+efficientnet_lite1")
@@ -288,6 +288,12 @@ def test_of_two_networks_side_by_side_only_the_new_one_is_run(usual):
     answers = trained.model(data.validation.take(np.arange(18))).numpy()
     np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
+
+    monkeypatch.setattr(Backbone, "build", None)  # it stands alone as it stood beside the other
+    alone = trainer.fit(model(backbone="efficientnet_lite1"), train(epochs=1), data)
+    assert "of 156 were cached" in data.features.cached
+    answers = alone.model(data.validation.take(np.arange(18))).numpy()
+    np.testing.assert_allclose(answers, np.stack(alone.held_out["probabilities"]), atol=1e-3)
 
 
 @pytest.mark.slow

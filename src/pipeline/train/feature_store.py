@@ -99,12 +99,12 @@ class FeatureStore:
 
         All have the same arrays, in which the parts stand below each other.
         """
-        if network not in self._engines:
-            # Of several side by side the last layer concatenates what each gives.
-            each = backbones.towers(network) or [network]
-            folder = self._cache / "litert"
-            self._engines[network] = [feature_cache.Frozen.of(one, folder) for one in each]
-        arrays = tuple(self._of_one(engine) for engine in self._engines[network])
+        # Of several side by side the last layer concatenates what each gives.
+        each = backbones.towers(network) or [network]
+        for one in each:
+            if one not in self._engines:
+                self._engines[one] = feature_cache.Frozen.of(one, self._cache / "litert")
+        arrays = tuple(self._of_one(self._engines[one]) for one in each)
         ends = np.cumsum([len(part.positions) for part in self._parts.values()])
         rows = np.split(np.arange(ends[-1]), ends[:-1])
         return tuple(Features(arrays, of_part) for of_part in rows)

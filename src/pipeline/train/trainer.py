@@ -135,6 +135,10 @@ def _build(model: NetworkSettings, data: TrainingData) -> backbones.Parts:
     parts = backbones.get(model.backbone).build(size, weights=model.weights)
     if parts.frozen is not None:
         data.networks[key] = parts
+        names = model.backbone.split("+")  # those side by side also stand alone
+        for name, tower in zip(names, backbones.towers(parts.frozen), strict=False):
+            alone = backbones.Parts(tower, frozen=tower, trainable=None)
+            data.networks.setdefault((name, model.weights), alone)
     return parts
 
 
