@@ -27,20 +27,20 @@ def main() -> None:
     with tracking.run("tune", run_id=study.user_attrs.get(run_key)) as run:
         study.set_user_attr(run_key, run.info.run_id)
         tracking.log_dataset(pd.read_parquet(SPLIT), ["train", "validation"], "training")
-        kept: dict[int, trainer.Trained] = {}
-        ended = search.search(study, p, data, kept)
+        incumbent: dict[int, trainer.Trained] = {}
+        ended = search.search(study, p, data, incumbent)
         tracking.mlflow().set_tag("search", ended)
         best = search.best(study, p)
         tuned = params.replaced(p, best.params)
         network, training = NetworkSettings.of(tuned.model), TrainingSettings.of(tuned.train)
         checkpoint = trainer.checkpoint(network, training, data)
-        trained = kept.get(best.number)
+        trained = incumbent.get(best.number)
         if trained is None:  # another process ran that trial, or time was up before its end
             trained = trainer.fit(network, training, data, tracking.log_epoch, checkpoint)
         trained.save(OUTPUT, run.info.run_id, report.files(study, best))
         report.plot(study, REPORT)
         # At the end, for a killed search that is given more trials may find other ones.
-        if kept.get(best.number) is trained:
+        if incumbent.get(best.number) is trained:
             tracking.log_history(trained.epochs())
         tracking.log_params(model=tuned.model, train=tuned.train)
         tracking.log_score(trained.validation)

@@ -289,8 +289,11 @@ def test_of_two_networks_side_by_side_only_the_new_one_is_run(usual, monkeypatch
     np.testing.assert_allclose(answers, np.stack(trained.held_out["probabilities"]), atol=1e-3)
     assert trained.validation.accuracy == trained.held_out["right"].mean() == 1
 
+    name = "efficientnet_lite1"
+    beside = backbones.towers(data.networks[both.backbone, both.weights].whole)
+    assert data.networks[name, both.weights].whole is beside[1], "another network by its name"
     monkeypatch.setattr(Backbone, "build", None)  # it stands alone as it stood beside the other
-    alone = trainer.fit(model(backbone="efficientnet_lite1"), train(epochs=1), data)
+    alone = trainer.fit(model(backbone=name), train(epochs=1), data)
     assert "of 156 were cached" in data.features.cached
     answers = alone.model(data.validation.take(np.arange(18))).numpy()
     np.testing.assert_allclose(answers, np.stack(alone.held_out["probabilities"]), atol=1e-3)

@@ -63,20 +63,20 @@ def tried(store, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_the_best_trial_trained_is_kept(p, tried, tmp_path):
-    study, kept = studies.open_study(p, "digest", tmp_path), {}
-    search.search(study, p, None, kept)
-    ((number, trained),) = kept.items()
+def test_what_the_best_trial_trained_is_the_incumbent(p, tried, tmp_path):
+    study, incumbent = studies.open_study(p, "digest", tmp_path), {}
+    search.search(study, p, None, incumbent)
+    ((number, trained),) = incumbent.items()
     best = search.best(study, p)
     assert number == best.number != len(tried) - 1, "a later one took its place"
     assert trained.validation.log_loss == best.params["train.learning_rate"]
 
 
-def test_of_equals_the_first_is_kept_and_none_that_time_ended():
-    kept = {}
+def test_of_equals_the_first_is_the_incumbent_and_none_that_time_ended():
+    incumbent = {}
     for number, rate, seconds in ((3, 0.004, 60), (4, 0.004, 60), (5, 0.003, 0), (6, 0.005, 60)):
-        search._keep(kept, number, Trained(rate), time.monotonic() + seconds)
-    assert list(kept) == [3]
+        search._update_incumbent(incumbent, number, Trained(rate), time.monotonic() + seconds)
+    assert list(incumbent) == [3]
 
 
 @pytest.mark.slow

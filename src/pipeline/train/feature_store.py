@@ -143,7 +143,7 @@ class FeatureStore:
             shape = num_pictures, *values.shape[1:]
             mapped = np.memmap(file, values.dtype, "r", shape=shape)
         with suppress(MemoryError, tf.errors.ResourceExhaustedError), tf.device("cpu"):
-            if mapped.ndim == 2 and mapped.nbytes <= IN_MEMORY:  # maps are not for long
+            if mapped.ndim == 2 and mapped.nbytes <= IN_MEMORY:  # feature maps serve one fit
                 return tf.constant(mapped), num_cached
         return mapped, num_cached
 

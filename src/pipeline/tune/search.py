@@ -73,7 +73,7 @@ def search(
     study: optuna.Study,
     p: params.Params,
     data: datasets.TrainingData,
-    kept: dict[int, trainer.Trained] | None = None,
+    incumbent: dict[int, trainer.Trained] | None = None,
 ) -> str:
     """Runs trials, each an MLflow run below the open one.
 
@@ -90,13 +90,13 @@ def search(
         study: From `open_study`.
         p: The params that trials start from.
         data: What trials train on.
-        kept: Receives what the best trial of this process trained, by the trial's number, unless
-            time was up before it had done. Defaults to None: it is thrown away.
+        incumbent: Receives what the best trial of this process trained, by the trial's number,
+            unless time was up before it had done. Defaults to None: nobody wants it.
 
     Returns:
         Why it ended, as a sentence.
     """
-    kept = {} if kept is None else kept
+    incumbent = {} if incumbent is None else incumbent
     check(p)
     last_heartbeat: dict[tuple[int, studies.State], float] = {}
     while True:
@@ -105,7 +105,7 @@ def search(
         seconds = _remaining_seconds(study, p, trials)
         ended = _ended(p, trials, seconds)
         if ended is None:
-            _run_one(study, p, data, time.monotonic() + seconds, kept)
+            _run_one(study, p, data, time.monotonic() + seconds, incumbent)
         elif _in(studies.State.RUNNING, trials) or studies.abandoned_trials(trials):
             time.sleep(1)
         else:
@@ -137,7 +137,7 @@ def _run_one(
     p: params.Params,
     data: datasets.TrainingData,
     deadline: float,
-    kept: dict[int, trainer.Trained],
+    incumbent: dict[int, trainer.Trained],
 ) -> None:
     """Runs a trial. If others took this process for killed meanwhile, the trial is theirs."""
     failed: BaseException | None = None
@@ -168,7 +168,7 @@ def _run_one(
         )
         return
     if ended is not None:
-        _keep(kept, *ended, deadline)
+        _update_incumbent(incumbent, *ended, deadline)
 
 
 def _in(state: studies.State, trials: Trials) -> Trials:
@@ -230,15 +230,16 @@ def _score(
     return trained
 
 
-def _keep(
-    kept: dict[int, trainer.Trained], number: int, trained: trainer.Trained, deadline: float
+def _update_incumbent(
+    incumbent: dict[int, trainer.Trained], number: int, trained: trainer.Trained, deadline: float
 ) -> None:
-    """Keeps what a trial trained in place of a worse one's, if it trained to its end."""
-    scores = [one.validation for one in (*kept.values(), trained)]  # of equals the first, as `best`
+    """Puts what a trial trained in place of a worse one's, if it trained to its end."""
+    # Of equals the first wins, as in `best`.
+    scores = [one.validation for one in (*incumbent.values(), trained)]
     highest = max(scores, key=lambda score: (score.accuracy_lower_bound, -score.log_loss))
     if highest is trained.validation and time.monotonic() < deadline:
-        kept.clear()
-        kept[number] = trained
+        incumbent.clear()
+        incumbent[number] = trained
 
 
 def _draw(trial: optuna.Trial, p: params.Params) -> params.Params:
