@@ -2,9 +2,28 @@
 
 import numpy as np
 
-from pipeline.networks.quiet_keras import keras
+from pipeline.networks.quiet_keras import keras, tf
 
 layers = keras.layers
+
+
+class _ByteDropout(layers.Dropout):
+    """Dropout that makes four decisions of one random number, where Keras makes one.
+
+    Drawing them is what a step of a head does most. The rate is rounded to 1/256.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training or not self.rate:
+            return inputs
+        drops = min(round(self.rate * 256), 255)
+        shape, seed = tf.shape(inputs), self.seed_generator.next()
+        words = tf.random.stateless_uniform(
+            [-(-tf.size(inputs) // 4)], seed, minval=None, maxval=None, dtype=tf.uint32
+        )
+        drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[: tf.size(inputs)]
+        kept = tf.cast(tf.reshape(drawn, shape) >= drops, inputs.dtype)
+        return inputs * kept * (256 / (256 - drops))
 
 
 def build(
@@ -22,7 +41,9 @@ def build(
     Returns:
         From features (n, channels) to logits (n, labels), or of `count` heads (n, count, labels).
     """
-    one = [keras.Input((channels,)), layers.Dropout(dropout)]
+    # What is served has Keras' own layer, or whoever loads it would need this one.
+    dropped = layers.Dropout if count is None else _ByteDropout
+    one = [keras.Input((channels,)), dropped(dropout)]
     if count is None:
         logits = layers.Dense(labels, name="logits")
         between = [layers.Dense(hidden, "relu")] if hidden else []
@@ -35,7 +56,7 @@ def build(
         # One product for all heads: an einsum would transpose the weights in every step.
         between = [layers.Dense(count * labels, name="logits")]
         logits = layers.Reshape((count, labels), name="logits_by_head")
-    last = [layers.Dropout(dropout)] if hidden else []
+    last = [dropped(dropout)] if hidden else []
     return keras.Sequential([*one, *between, *last, logits], name="head")
 
 
