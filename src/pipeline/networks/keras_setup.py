@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+
+from pipeline.core.imports import hidden
 
 
 def keras() -> ModuleType:
@@ -14,28 +15,13 @@ def keras() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Or the first process takes a GPU's memory, and others of the same search find none.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with quiet(), _hidden("matplotlib", "sklearn"):
+    # For wrappers and plots that nothing here uses Keras would take two of its five seconds.
+    unused = () if "keras" in sys.modules else ("matplotlib", "sklearn")
+    with quiet(), hidden(*unused):
         import keras
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
     return keras
-
-
-@contextmanager
-def _hidden(*packages: str) -> Iterator[None]:
-    """Has imports of packages fail while the block lasts, unless they or Keras are there already.
-
-    Keras imports these if they are installed, for wrappers and plots that nothing here uses: two of
-    the five seconds that it takes.
-    """
-    hidden = [name for name in packages if not {name, "keras"} & sys.modules.keys()]
-    modules: dict[str, Any] = sys.modules
-    modules.update(dict.fromkeys(hidden))  # None is Python's own sign of a module that is missing
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def seed(seed: int) -> None:

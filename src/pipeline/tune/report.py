@@ -11,6 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.core import atomic
+from pipeline.core.imports import hidden
 from pipeline.tune import stopping
 
 
@@ -59,6 +60,9 @@ def plot(study: optuna.Study, folder: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as plots
+
+    with hidden("sklearn"):  # a second and a half, for measures of importance that are not drawn
+        import optuna.importance
 
     draw: dict[str, Callable[[optuna.Study], Any]] = {
         "history": plots.plot_optimization_history,

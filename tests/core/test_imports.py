@@ -1,0 +1,18 @@
+import sys
+
+import pytest
+
+from pipeline.core.imports import hidden
+
+
+def test_a_package_is_missing_while_it_is_hidden_and_no_longer(monkeypatch):
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    monkeypatch.setattr("builtins.print", lambda *_: None)  # `this` prints a poem
+    with pytest.raises(ImportError), hidden("this"):
+        import this  # noqa: F401
+    assert "this" not in sys.modules
+    import this
+
+    with hidden("this"):
+        import this as again
+    assert again is this is sys.modules["this"], "what is there already stays"
