@@ -9,7 +9,7 @@ def test_a_package_is_missing_while_it_is_hidden_and_no_longer(monkeypatch):
     monkeypatch.delitem(sys.modules, "this", raising=False)
     monkeypatch.setattr("builtins.print", lambda *_: None)  # `this` prints a poem
     with pytest.raises(ImportError), hidden("this"):
-        import this  # noqa: F401
+        import this
     assert "this" not in sys.modules
     import this
 

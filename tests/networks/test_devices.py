@@ -231,4 +231,5 @@ def test_on_a_gpu_logits_are_float32_in_every_head(monkeypatch, hidden, count):
     learner = devices.compiled(network, "auto", keras.optimizers.AdamW, cross_entropy())
     kinds = [layer.compute_dtype for layer in learner.layers if layer.weights]
     assert kinds == ["float16"] * bool(hidden) + ["float32"]
-    assert learner(np.ones((2, 8), np.float16)).dtype == "float32"
+    for training in (False, True):
+        assert learner(np.ones((2, 8), np.float16), training=training).dtype == "float32"

@@ -100,6 +100,17 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
 
 
 @pytest.mark.slow
+def test_heads_side_by_side_go_on_to_drop_what_an_undisturbed_training_drops(tmp_path, cache):
+    data = load(tmp_path, cache, [*SPECIES] * 20, [*SPECIES] * 6, folds=3)
+    how = model(hidden=8, dropout=0.5), train(epochs=4)
+    undisturbed = trainer.fit(*how, data)
+    killed(how, data, 2)
+    resumed, epochs = goes_on(how, data)
+    assert epochs == [2, 3]
+    same(resumed, undisturbed)
+
+
+@pytest.mark.slow
 def test_early_stopping_goes_on_waiting_and_still_knows_the_best_weights(tmp_path, cache):
     data = load(tmp_path, cache, [*SPECIES] * 20, ["green", "red", "blue"] * 6)
     index = data.validation.shards.index

@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import optuna
 import pytest
@@ -48,6 +51,26 @@ def test_plots(study, tmp_path):
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     plots = ("history", "cost", "importance", "slice", "parallel")
     assert names == {f"{name}.png" for name in plots}
+
+
+ALONE = """
+import sys
+from pathlib import Path
+import optuna
+from pipeline.tune import report
+study = optuna.create_study()
+study.optimize(lambda trial: trial.suggest_float("a.b", 0, 1), n_trials=3)
+report.plot(study, Path(sys.argv[1]))
+print("sklearn" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_plots_are_drawn_without_scikit_learn(tmp_path):
+    command = [sys.executable, "-c", ALONE, tmp_path / "plots"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert Path(tmp_path, "plots/importance.png").exists()
+    assert run.stdout.split()[-1] == "False", "loaded for nothing"
 
 
 def test_what_wants_trials_that_differ_is_left_out(study, tmp_path):

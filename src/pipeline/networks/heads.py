@@ -10,7 +10,8 @@ layers = keras.layers
 class _ByteDropout(layers.Dropout):
     """Dropout that makes four decisions of one random number, where Keras makes one.
 
-    Drawing them is what a step of a head does most. The rate is rounded to 1/256.
+    Most of a head's step goes to drawing random numbers. The rate is rounded to 1/256, and is at
+    most 255/256.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:

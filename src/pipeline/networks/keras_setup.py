@@ -15,7 +15,8 @@ def keras() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Or the first process takes a GPU's memory, and others of the same search find none.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    # For wrappers and plots that nothing here uses Keras would take two of its five seconds.
+    # Keras would import these for wrappers and plots, which nothing here uses: two of its five
+    # seconds.
     unused = () if "keras" in sys.modules else ("matplotlib", "sklearn")
     with quiet(), hidden(*unused):
         import keras

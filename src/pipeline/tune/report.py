@@ -1,5 +1,6 @@
 """Reports a search: tables for `models/tuned`, and plots."""
 
+import importlib
 import warnings
 from collections.abc import Callable
 from io import StringIO
@@ -61,15 +62,14 @@ def plot(study: optuna.Study, folder: Path) -> None:
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as plots
 
-    with hidden("sklearn"):  # a second and a half, for measures of importance that are not drawn
-        import optuna.importance
-
     draw: dict[str, Callable[[optuna.Study], Any]] = {
         "history": plots.plot_optimization_history,
         "cost": _plot_cost,
     }
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if len({trial.value for trial in done}) > 1:
+        with hidden("sklearn"):  # a second and a half, for measures that are not drawn
+            importlib.import_module("optuna.importance")
         draw["importance"] = plots.plot_param_importances
         draw["slice"] = plots.plot_slice
         draw["parallel"] = plots.plot_parallel_coordinate
