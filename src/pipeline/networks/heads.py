@@ -1,5 +1,7 @@
 """Builds heads on a network's features: one, or several side by side that become one."""
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.networks.quiet_keras import keras, tf
@@ -19,9 +21,9 @@ class _ByteDropout(layers.Dropout):
             return inputs
         drops = min(round(self.rate * 256), 255)
         shape, seed = tf.shape(inputs), self.seed_generator.next()
-        words = tf.random.stateless_uniform(
-            [-(-tf.size(inputs) // 4)], seed, minval=None, maxval=None, dtype=tf.uint32
-        )
+        every: Any = None  # to TensorFlow: all numbers that 32 bits hold
+        count = -(-tf.size(inputs) // 4)
+        words = tf.random.stateless_uniform([count], seed, every, every, tf.uint32)
         drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[: tf.size(inputs)]
         kept = tf.cast(tf.reshape(drawn, shape) >= drops, inputs.dtype)
         return inputs * kept * (256 / (256 - drops))
