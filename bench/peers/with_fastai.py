@@ -7,6 +7,7 @@ time allows no epoch of everything, the head alone is trained for as many epochs
 
 import time
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -76,8 +77,9 @@ def seconds_a_batch(contest: Contest, frozen: bool) -> float:
     if not frozen:
         learn.unfreeze()
     batches = BATCHES_TO_START + BATCHES_TO_TIME
-    few = ShortEpochCallback(batches / len(learn.dls.train), short_valid=True)
-    learn.fit(1, lr=0.0, cbs=[few, noted])
+    epochs = ceil(batches / len(learn.dls.train))  # of few photos one has too few
+    few = ShortEpochCallback(batches / epochs / len(learn.dls.train), short_valid=True)
+    learn.fit(epochs, lr=0.0, cbs=[few, noted])
     return median(end - start for start, end in pairwise(noted.times[BATCHES_TO_START:]))
 
 
