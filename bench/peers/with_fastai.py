@@ -7,7 +7,6 @@ time allows no epoch of everything, the head alone is trained for as many epochs
 
 import time
 from itertools import pairwise
-from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -61,7 +60,7 @@ def learner(contest: Contest) -> Learner:
 
 
 class Times(Callback):
-    """When training began, and when each of its batches ended."""
+    """When the training of the last epoch began, and when each of its batches ended."""
 
     def before_train(self) -> None:
         self.times = [time.monotonic()]
@@ -76,10 +75,12 @@ def seconds_a_batch(contest: Contest, frozen: bool) -> float:
     learn, noted = learner(contest), Times()
     if not frozen:
         learn.unfreeze()
-    batches = BATCHES_TO_START + BATCHES_TO_TIME
-    epochs = ceil(batches / len(learn.dls.train))  # of few photos one has too few
-    few = ShortEpochCallback(batches / epochs / len(learn.dls.train), short_valid=True)
-    learn.fit(epochs, lr=0.0, cbs=[few, noted])
+    batches, epoch = BATCHES_TO_START + BATCHES_TO_TIME, len(learn.dls.train)
+    short = epoch < batches  # then a whole epoch is timed, the second one
+    few = ShortEpochCallback(batches / epoch, short_valid=True)  # above 1 it ends nothing early
+    learn.fit(1 + short, lr=0.0, cbs=[few, noted])
+    if short:
+        return (noted.times[-1] - noted.times[0]) / epoch
     return median(end - start for start, end in pairwise(noted.times[BATCHES_TO_START:]))
 
 
