@@ -10,10 +10,9 @@ layers = keras.layers
 
 
 class _ByteDropout(layers.Dropout):
-    """Dropout that makes four decisions of one random number, where Keras makes one.
+    """Dropout that makes four decisions from one random number, where Keras makes one.
 
-    Most of a head's step goes to drawing random numbers. The rate is rounded to 1/256, and is at
-    most 255/256.
+    Drawing them was most of a head's step. The rate is rounded to 1/256, and is at most 255/256.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -22,8 +21,9 @@ class _ByteDropout(layers.Dropout):
         drops = min(round(self.rate * 256), 255)
         shape, seed = tf.shape(inputs), self.seed_generator.next()
         every: Any = None  # to TensorFlow: all numbers that 32 bits hold
-        count = -(-tf.size(inputs) // 4)
-        words = tf.random.stateless_uniform([count], seed, every, every, tf.uint32)
+        words = tf.random.stateless_uniform(
+            [-(-tf.size(inputs) // 4)], seed, minval=every, maxval=every, dtype=tf.uint32
+        )
         drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[: tf.size(inputs)]
         kept = tf.cast(tf.reshape(drawn, shape) >= drops, inputs.dtype)
         return inputs * kept * (256 / (256 - drops))
