@@ -3,17 +3,28 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.core import atomic, params, stage_timer, tracking, workspace
-from pipeline.evaluate import report_page
-from pipeline.register import comparison, gate, packaging
+from pipeline.register import last_run
 
 REPORTS = Path("reports")
 
 
 def main() -> None:
     p = params.load()
+    if not last_run.changed(p.register_):
+        print("nothing to do: recogniser and registry are as the last run left them")
+        return
+    decide(p.register_)
+    last_run.remember(p.register_)
+
+
+def decide(limits: params.Register) -> None:
+    # Imported here, for where nothing has changed they would take longer than all else.
+    import pandas as pd
+
+    from pipeline.evaluate import report_page
+    from pipeline.register import comparison, gate, packaging
+
     challenger = packaging.Challenger(
         folder=Path("models/final"),
         metrics=json.loads((REPORTS / "metrics.json").read_text()),
@@ -23,7 +34,7 @@ def main() -> None:
         split=pd.read_parquet("data/split.parquet"),
         root=workspace.collection_root(Path("data/ingested")),
     )
-    decision = gate.decide(challenger, p.register_)
+    decision = gate.decide(challenger, limits)
     with atomic.atomic_write(REPORTS / "registration.json") as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
     with atomic.atomic_write(REPORTS / "model_card.md") as path:
