@@ -5,7 +5,7 @@ every stage is done once more, in this process and on all cores: reading and has
 Pillow's decoding and resizing; one warp a copy; LiteRT's forward passes, an interpreter with one
 thread a core; numpy's matrix products of the heads, forward and backward, of as many folds, epochs
 and trials as were trained; one conversion of the network by TensorFlow's converter; hashing what
-is registered. Each stage is also started with all its imports and without its work.
+is registered. Each stage is also started with what its script imports first, without its work.
 
     python bench/limit.py /path/to/photos
 """

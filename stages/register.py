@@ -1,24 +1,32 @@
 """Registers the tested recogniser, and lets it serve if it passes the gate."""
 
 import json
+import sys
 from pathlib import Path
 
 from pipeline.core import atomic, params, stage_timer, tracking, workspace
 from pipeline.register import last_run
 
 REPORTS = Path("reports")
+REGISTRATION, CARD, PAGE = (
+    REPORTS / name for name in ("registration.json", "model_card.md", "index.html")
+)
 
 
 def main() -> None:
     p = params.load()
-    if not last_run.changed(p.register_):
-        print("nothing to do: recogniser and registry are as the last run left them")
-        return
-    decide(p.register_)
-    last_run.remember(p.register_)
+    read = last_run.inputs(p.register_)
+    if last_run.unchanged(read):
+        print("nothing has changed since the last run:")
+        show(json.loads(REGISTRATION.read_text()))
+        sys.exit()  # its time is not that of a run
+    atomic.clear(REGISTRATION, CARD, PAGE)  # or a failure would leave them beside other numbers
+    show(register(p.register_))
+    last_run.remember(read)
 
 
-def decide(limits: params.Register) -> None:
+def register(limits: params.Register) -> dict:
+    """Returns the decision, as `gate.decide` does."""
     # Imported here, for where nothing has changed they would take longer than all else.
     import pandas as pd
 
@@ -35,16 +43,20 @@ def decide(limits: params.Register) -> None:
         root=workspace.collection_root(Path("data/ingested")),
     )
     decision = gate.decide(challenger, limits)
-    with atomic.atomic_write(REPORTS / "registration.json") as path:
+    with atomic.atomic_write(REGISTRATION) as path:
         path.write_text(json.dumps(decision, indent=2) + "\n")
-    with atomic.atomic_write(REPORTS / "model_card.md") as path:
+    with atomic.atomic_write(CARD) as path:
         path.write_text(packaging.model_card_of(challenger), encoding="utf-8")
-    with atomic.atomic_write(REPORTS / "index.html") as path:
+    with atomic.atomic_write(PAGE) as path:
         changed = comparison.pictures(decision.get("comparison"), challenger.root)
         path.write_text(report_page.draw(REPORTS, changed), encoding="utf-8")
     with tracking.run("register", run_id=challenger.metrics["run_id"]):
-        for name in ("index.html", "model_card.md", "registration.json"):
-            tracking.log_folder(REPORTS / name)
+        for path in (PAGE, CARD, REGISTRATION):
+            tracking.log_folder(path)
+    return decision
+
+
+def show(decision: dict) -> None:
     print(f"version {decision['version']}: {decision['outcome']}")
     for check in decision["checks"]:
         print(f"  {'passed' if check['passed'] else 'FAILED'}: {check['reason']}")

@@ -5,6 +5,7 @@ import runpy
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import challengers
 import pandas as pd
@@ -95,6 +96,19 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     assert 'href="model_card.md"' in page
     card = Path("reports/model_card.md").read_text()
     assert (served.parents[1] / "about/model_card.md").read_text().split("## Made")[0] in card
+
+
+def test_a_run_that_fails_leaves_no_older_decision_beside_newer_numbers(project, monkeypatch):
+    for name in ("registration.json", "model_card.md", "index.html"):
+        Path("reports", name).write_text("of another recogniser")
+    monkeypatch.setattr("pipeline.register.gate.decide", Mock(side_effect=OSError))
+    with pytest.raises(OSError):
+        register()
+    assert sorted(path.name for path in Path("reports").iterdir()) == [
+        "metrics.json",
+        "plots",
+        "predictions.csv",
+    ]
 
 
 @pytest.mark.slow

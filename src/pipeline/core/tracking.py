@@ -46,6 +46,18 @@ def mlflow() -> Any:  # the module; a checker does not know all that it exports
     return mlflow
 
 
+def local_uri() -> str | None:
+    """Returns the address of MLflow's SQLite database, as MLflow would, but without importing it.
+
+    Returns:
+        None where runs or registry are elsewhere.
+    """
+    if os.environ.get("MLFLOW_REGISTRY_URI") or any(Path("mlruns").glob("*/meta.yaml")):
+        return None  # the second is MLflow's older way to keep runs, which it goes on with
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    return uri if moved_project.database(uri) else None
+
+
 def tags(stage: str) -> dict[str, str]:
     """Returns the tags of a run: stage, git commit, hash of the manifest, whether it is drawn."""
     manifest, values = Path("data/ingested/manifest.parquet").absolute(), {"stage": stage}

@@ -1,72 +1,98 @@
 """Tells whether stage register would do again just what it did the last time.
 
 The registry is outside DVC, so the stage always runs. Where the registry is a SQLite database, its
-file changes with whatever anybody does in it. If it is as the stage left it, and so are the files
-that the stage reads and writes, nothing is left to do, and MLflow need not even be imported.
+file changes with whatever anybody does in it. If it is as the stage left it, and so is all that the
+stage reads and writes, nothing is left to do, and MLflow need not even be imported.
 """
 
 import hashlib
-import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from pipeline.core import atomic, moved_project, params, tracking, workspace
 
 _LEFT = Path(".cache/registered.sha256")
-_REGISTRY = "sqlite:///mlflow.db"  # MLflow's own default
 
 
-def changed(limits: params.Register) -> bool:
-    """Tells whether anything is not as the last run left it; where it cannot tell, that it is.
+def inputs(limits: params.Register) -> str | None:
+    """Returns a digest of what the stage goes by: files, limits and the packages installed.
 
-    Args:
-        limits: `register` of the params.
-    """
-    if "MLFLOW_REGISTRY_URI" in os.environ or not _LEFT.is_file():
-        return True
-    state = _state(limits, os.environ.get("MLFLOW_TRACKING_URI", _REGISTRY))
-    return state is None or state != _LEFT.read_text(encoding="utf-8")
-
-
-def remember(limits: params.Register) -> None:
-    """Writes down what the stage leaves; to be called when nothing is written any more.
+    Files are known by size, times and inode.
 
     Args:
         limits: `register` of the params.
+
+    Returns:
+        None where not all of it can be seen.
     """
-    ml = tracking.mlflow()
-    uri = ml.get_tracking_uri()
-    state = _state(limits, uri) if uri == ml.get_registry_uri() else None
-    with atomic.atomic_write(_LEFT) as path:
-        path.write_text(state or "", encoding="utf-8")
+    packages = sorted(path.name for top in sys.path for path in Path(top).glob("*.dist-info"))
+    seen = [str(Path.cwd()), limits.model_dump_json(), sys.version, *packages]
+    try:
+        for path in sorted(file for dep in _stage()["deps"] for file in _files(Path(dep))):
+            status = path.stat()
+            times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+            seen.append(f"{path} {status.st_size} {times} {status.st_ino}")
+    except OSError:  # there is no dvc.yaml, or a file went meanwhile
+        return None
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest()
 
 
-def _state(limits: params.Register, uri: str) -> str | None:
-    """Returns a digest of all that the stage reads and writes; None where it cannot be seen.
+def unchanged(read: str | None) -> bool:
+    """Tells whether all is as the last run left it; False where that cannot be told.
 
-    Registry and outputs go by their content, for DVC moves outputs into its cache and links them
-    back; the rest by size, times and inode.
+    Records of a project that was moved are mended before.
+
+    Args:
+        read: What `inputs` returned.
     """
-    registry, pipeline = moved_project.database(uri), Path("dvc.yaml")
-    if registry is None or Path(f"{registry}-wal").exists() or not pipeline.is_file():
-        return None
-    stage = YAML(typ="safe").load(pipeline)["stages"]["register"]
-    whole = [registry.absolute(), *workspace.outputs(stage)]
-    if not all(path.is_file() for path in whole):
-        return None
-    state = hashlib.sha256(f"{Path.cwd()} {limits.model_dump_json()}".encode())
-    for path in whole:
-        state.update(f"\n{path} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
-    for path in sorted(file for dep in stage["deps"] for file in _files(Path(dep))):
-        seen = path.stat()
-        times = f"{seen.st_mtime_ns} {seen.st_ctime_ns}"
-        state.update(f"\n{path} {seen.st_size} {times} {seen.st_ino}".encode())
-    return state.hexdigest()
+    if uri := tracking.local_uri():
+        moved_project.mend(uri)
+    return _LEFT.is_file() and _state(read) == _LEFT.read_text(encoding="utf-8")
 
 
-def _files(path: Path) -> list[Path]:
-    """Returns a file itself, or the files below a folder but those that Python compiles."""
+def remember(read: str | None) -> None:
+    """Writes down what a run left, after all else that it writes.
+
+    Args:
+        read: What `inputs` returned before the run.
+    """
+    with suppress(OSError), atomic.atomic_write(_LEFT) as path:  # the stage is done anyway
+        path.write_text(_state(read) or "nothing to go by", encoding="utf-8")
+
+
+def _state(read: str | None) -> str | None:
+    """Returns a digest of inputs, registry and outputs; None where not all of it can be seen.
+
+    Registry and outputs go by their content: a database is written in place within one tick of the
+    clock, and DVC moves outputs into its cache and links them back.
+    """
+    uri = tracking.local_uri()
+    registry = moved_project.database(uri) if uri else None
+    if read is None or registry is None or Path(f"{registry.resolve()}-wal").exists():
+        return None
+    state = [read]
+    try:
+        for path in (registry.resolve(), *workspace.outputs(_stage())):
+            with path.open("rb") as file:
+                state.append(f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()}")
+    except OSError:
+        return None
+    return hashlib.sha256("\n".join(state).encode()).hexdigest()
+
+
+def _stage() -> dict[str, Any]:
+    return YAML(typ="safe").load(Path("dvc.yaml"))["stages"]["register"]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yields a file itself, or the files below a folder but those that Python compiles."""
     if not path.is_dir():
-        return [path]
-    return [path / name for name in atomic.files_below(path) if "__pycache__" not in name]
+        yield path
+    for name in atomic.files_below(path):
+        if "__pycache__" not in name:
+            yield path / name
