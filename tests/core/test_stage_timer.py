@@ -28,6 +28,7 @@ def run(folder, name, body):
 def test_the_seconds_of_stages_that_ended_well_are_stored(tmp_path):
     assert run(tmp_path, "slow", "import time; time.sleep(0.3)") == 0
     assert run(tmp_path, "fast", "pass") == 0
+    assert run(tmp_path, "idle", "raise SystemExit") == 0
     assert run(tmp_path, "wrong", "raise errors.UserError('no photos')") == 1
     seconds = json.loads((tmp_path / ".cache/stage_seconds.json").read_text())
     assert set(seconds) == {"slow", "fast"}

@@ -98,6 +98,21 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     assert (served.parents[1] / "about/model_card.md").read_text().split("## Made")[0] in card
 
 
+def test_where_nothing_has_changed_it_says_the_same_once_more(project, capsys):
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+    for dep in map(Path, stages["register"]["deps"]):
+        if not dep.exists():
+            dep.mkdir(parents=True)
+    register()
+    said = capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        register()
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"nothing has changed since the last run:\n{said}"
+    assert register(max_drop=0.5)["outcome"] == "serves already; nothing to do"
+
+
 def test_a_run_that_fails_leaves_no_older_decision_beside_newer_numbers(project, monkeypatch):
     for name in ("registration.json", "model_card.md", "index.html"):
         Path("reports", name).write_text("of another recogniser")

@@ -18,7 +18,7 @@ def run(main: Callable[[], None]) -> None:
         main: What to run.
 
     Raises:
-        SystemExit: A person's mistake ended it; nothing is stored.
+        SystemExit: A person's mistake ended it, or it had nothing to do; nothing is stored.
     """
     started = time.monotonic()
     errors.run(main)

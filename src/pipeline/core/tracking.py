@@ -52,9 +52,11 @@ def local_uri() -> str | None:
     Returns:
         None where runs or registry are elsewhere.
     """
-    if os.environ.get("MLFLOW_REGISTRY_URI") or any(Path("mlruns").glob("*/meta.yaml")):
-        return None  # the second is MLflow's older way to keep runs, which it goes on with
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if os.environ.get("MLFLOW_REGISTRY_URI"):
+        return None
+    if not uri:  # where MLflow finds runs that an older one kept in files, it goes on with those
+        uri = "" if any(Path("mlruns").glob("[0-9]*/meta.yaml")) else "sqlite:///mlflow.db"
     return uri if moved_project.database(uri) else None
 
 

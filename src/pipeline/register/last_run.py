@@ -6,6 +6,7 @@ stage reads and writes, nothing is left to do, and MLflow need not even be impor
 """
 
 import hashlib
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,12 +52,17 @@ def unchanged(read: str | None) -> bool:
         read: What `inputs` returned.
     """
     if uri := tracking.local_uri():
-        moved_project.mend(uri)
+        try:
+            moved_project.mend(uri)
+        except sqlite3.Error:  # the run meets it too, after it has cleared what the last one wrote
+            return False
     return _LEFT.is_file() and _state(read) == _LEFT.read_text(encoding="utf-8")
 
 
 def remember(read: str | None) -> None:
     """Writes down what a run left, after all else that it writes.
+
+    What another program did in the registry since the decision counts as seen.
 
     Args:
         read: What `inputs` returned before the run.
