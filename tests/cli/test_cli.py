@@ -114,6 +114,7 @@ def test_summary_says_why_a_version_does_not_serve(summary):
     decision = {"version": 1, "outcome": "registered; does not serve", "checks": checks}
     decision["champion"] = None
     printed = summary(metrics, decision)
+    assert printed.startswith("\nthe last test, on 9 photos:\n"), "not what is to be learned next"
     assert "  accuracy  0.500 ± 0.100\n  macro-F1  0.500\n  top-3     0.700\n" in printed
     assert "version 1: registered; does not serve\n  FAILED: too slow\n\nNext" in printed
     assert "good enough" not in printed

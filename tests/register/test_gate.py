@@ -197,7 +197,7 @@ def test_the_summary_of_a_version_is_that_of_its_own_test(home, monkeypatch, cap
     for name in ("1", "champion", "models:/animal/Production"):
         monkeypatch.setattr("sys.argv", ["animal", "summary", "--model", name])
         cli.main()
-        assert "version 1, 272 test photos" in (printed := capsys.readouterr().out)
+        assert "version 1, on 272 photos" in (printed := capsys.readouterr().out)
         assert f"accuracy  {245 / 272:.3f} ±" in printed
 
 
