@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline import cli
 from pipeline.core import atomic, tracking, workspace
-from pipeline.register import versions
+from pipeline.register import gate, versions
 
 ROOT = Path(__file__).parents[2]
 ONES = dict.fromkeys(("min_accuracy", "min_macro_f1", "min_species_recall"), 1.0)
@@ -98,18 +98,35 @@ def test_floors_of_one_keep_out_and_those_of_the_params_let_in(project, capsys):
     assert (served.parents[1] / "about/model_card.md").read_text().split("## Made")[0] in card
 
 
-def test_where_nothing_has_changed_it_says_the_same_once_more(project, capsys):
+def ends_at_once() -> bool:
+    """Runs the stage; tells whether it had nothing to do."""
+    try:
+        register()
+    except SystemExit as ended:
+        return not ended.code
+    return False
+
+
+def test_where_nothing_has_changed_it_says_the_same_once_more(project, capsys, monkeypatch):
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
     for dep in map(Path, stages["register"]["deps"]):
         if not dep.exists():
             dep.mkdir(parents=True)
-    register()
-    said = capsys.readouterr().out
-    with pytest.raises(SystemExit) as ended:
-        register()
-    assert not ended.value.code
-    assert capsys.readouterr().out == f"nothing has changed since the last run:\n{said}"
+    decide = gate.decide
+
+    def saved_meanwhile(*arguments):
+        Path("src/pipeline/register/gate.py").write_text("other code")
+        return decide(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "decide", saved_meanwhile)
+        assert register()["outcome"] == "registered; promoted to Production"
+    assert not ends_at_once(), "the first run had not gone by that code"
+    said = capsys.readouterr().out.split("version 1: serves already")[1]
+    assert ends_at_once()
+    again = "nothing has changed since the last run:\nversion 1: serves already"
+    assert capsys.readouterr().out == again + said
     assert register(max_drop=0.5)["outcome"] == "serves already; nothing to do"
 
 
